@@ -1,0 +1,1 @@
+"""The nouns everything speaks of: pictures, cases, dialogues and predictions. No torch here."""

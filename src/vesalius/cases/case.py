@@ -1,0 +1,104 @@
+"""A case: one image or study, with what experts said of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal
+
+from vesalius.cases.picture import Picture
+from vesalius.errors import DatasetError
+
+Kind = Literal["open", "closed"]
+NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A labelled rectangle in pixels of the picture as decoded: left, top, width, height.
+
+    ``polygon`` is the drawn outline, (x, y) pairs, where the data set has one.
+    """
+
+    x: float
+    y: float
+    width: float
+    height: float
+    label: str
+    polygon: tuple[tuple[float, float], ...] | None = None
+    score: float | None = None
+
+    def __post_init__(self) -> None:
+        if not (self.width > 0 and self.height > 0):
+            raise DatasetError(f"a box needs a positive size, not {self.width} x {self.height}")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Content only, said by an expert or by a model, so that truth and prediction share a type.
+
+    None means "not annotated"; an empty tuple means "none present".
+    """
+
+    text: str | None = None
+    boxes: tuple[Box, ...] | None = None
+    concepts: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.text is None and self.boxes is None and self.concepts is None:
+            raise DatasetError("an answer needs text, boxes or concepts")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked, with the experts' reference answers (empty: unanswered).
+
+    ``kind`` is the data set's own closed/open field, or None where it has none; ``category`` is
+    its question type (modality, plane, organ ...); ``language`` a BCP-47 tag.
+    """
+
+    text: str
+    id: str = ""
+    answers: tuple[Answer, ...] = ()
+    category: str | None = None
+    kind: Kind | None = None
+    options: tuple[str, ...] | None = None
+    language: str = "en"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a case was read: a file, and the row in it (1-based, header not counted)."""
+
+    file: str
+    row: int | None = None
+
+    def __str__(self) -> str:
+        return self.file if self.row is None else f"{self.file} row {self.row}"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One image or study, its questions, caption, boxes and concepts, and where it came from.
+
+    ``group`` names the unit that splits and resampling must keep whole: the patient where known,
+    else the image group. ``context`` holds what a reader may be told beforehand (``indication``,
+    ``history``); fields that give the answer away (diagnosis, findings) never enter it.
+    """
+
+    id: str
+    group: str
+    pictures: tuple[Picture, ...]
+    questions: tuple[Question, ...] = ()
+    caption: str | None = None
+    boxes: tuple[Box, ...] | None = None
+    concepts: tuple[str, ...] | None = None
+    modality: str | None = None
+    context: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+    source: Source | None = None
+    split: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.id or not self.group:
+            raise DatasetError("a case needs an id and a group", where=self.source)

@@ -1,0 +1,69 @@
+"""A dialogue: turns about pictures, the last one open when a model is to answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from vesalius.cases.case import NOTHING, Answer, Question
+from vesalius.cases.picture import Picture
+from vesalius.errors import DatasetError
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A question, the pictures shown with it, and what was replied (None: the turn is open).
+
+    References stay in ``question.answers``; ``reply`` is what the history shows: the gold answer
+    while training, the model's own one while a dialogue is rolled out.
+    """
+
+    question: Question
+    pictures: tuple[Picture, ...] = ()
+    reply: Answer | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Dialogue:
+    """Turns with one context. A caption or a VQA item is a dialogue of one turn.
+
+    A few-shot prompt has pictures in several turns; a text writer's has none. Only the last turn
+    may be open.
+    """
+
+    id: str
+    turns: tuple[Turn, ...]
+    group: str
+    case: str = ""
+    modality: str | None = None
+    context: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+
+    def __post_init__(self) -> None:
+        if not self.turns:
+            raise DatasetError("a dialogue needs at least one turn", where=self.id or None)
+        if any(turn.reply is None for turn in self.turns[:-1]):
+            raise DatasetError("only the last turn may be open", where=self.id or None)
+
+    @property
+    def pictures(self) -> tuple[Picture, ...]:
+        """All pictures in the order in which they are shown."""
+        return tuple(picture for turn in self.turns for picture in turn.pictures)
+
+    @property
+    def question(self) -> Question:
+        """The last turn's question: the one a model answers."""
+        return self.turns[-1].question
+
+    def closed(self) -> Dialogue:
+        """The same dialogue with its last turn answered by the first reference (for training)."""
+        last = self.turns[-1]
+        if last.reply is not None:
+            return self
+        if not last.question.answers:
+            raise DatasetError("no reference answer to train on", where=self.id)
+        return self.replying(last.question.answers[0])
+
+    def replying(self, reply: Answer | None) -> Dialogue:
+        """The same dialogue with another reply in its last turn (None opens it)."""
+        last = replace(self.turns[-1], reply=reply)
+        return replace(self, turns=(*self.turns[:-1], last))

@@ -1,0 +1,1 @@
+"""COMBINE: models made of models, and the index they retrieve from."""

@@ -1,0 +1,106 @@
+"""Everything Vesalius refuses, in one tree.
+
+VesaliusError                 the root: the CLI prints it as one line and exits with 2
+├── UnknownName (KeyError)    a registry, split, metric or option that does not exist
+├── DatasetError              a data set's files, rows or columns
+│   └── Leakage               splits that share a patient or a picture
+├── ImageError                bytes that are no acceptable picture; carries a stable code
+├── RecipeError               a recipe's key or value
+├── RunError                  a run folder: foreign, torn, or not finished
+├── MissingExtra              an optional package that is not installed
+├── ModelError                weights, shapes, context length, a missing image
+└── IdentityRisk              patient data where it must not be
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class VesaliusError(Exception):
+    """What is wrong, where, and the next thing to try, in one line.
+
+    ``code`` is stable and machine-readable; the service maps it to an HTTP status.
+    """
+
+    code = "error"
+
+    def __init__(self, what: str, *, where: object = None, hint: str | None = None) -> None:
+        self.what, self.where, self.hint = what, where, hint
+        place = "" if where is None else f"{where}: "
+        advice = "" if hint is None else f" ({hint})"
+        super().__init__(" ".join(f"{place}{what}{advice}".split()))
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class UnknownName(VesaliusError, KeyError):
+    """A name no registry, split or option knows; the message suggests the nearest ones."""
+
+    code = "unknown_name"
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], *, where: object = None) -> None:
+        names = sorted(known)
+        close = get_close_matches(name, names, n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(names)}"
+        super().__init__(f"there is no {kind} called {name!r}", where=where, hint=hint)
+
+
+class DatasetError(VesaliusError):
+    """A data set's layout, file, row or column is not what its reader needs."""
+
+    code = "dataset"
+
+
+class Leakage(DatasetError):
+    """Two splits share a patient, a picture or a near-duplicate."""
+
+    code = "leakage"
+
+
+class ImageError(VesaliusError):
+    """Bytes that do not become a picture; ``code`` names the reason (``image_truncated`` ...)."""
+
+    code = "image"
+
+    def __init__(
+        self, code: str, what: str, *, where: object = None, hint: str | None = None
+    ) -> None:
+        self.code = code
+        super().__init__(what, where=where, hint=hint)
+
+
+class RecipeError(VesaliusError):
+    """A recipe's key or value is unknown, missing or impossible."""
+
+    code = "recipe"
+
+
+class RunError(VesaliusError):
+    """A run folder is missing, belongs to another recipe, or is not finished."""
+
+    code = "run"
+
+
+class MissingExtra(VesaliusError):
+    """An optional package is needed; the message holds the command that installs it."""
+
+    code = "missing_extra"
+
+    def __init__(self, package: str, extra: str, *, command: str | None = None) -> None:
+        install = command or f"pip install 'vesalius[{extra}]'"
+        super().__init__(f"this needs the package {package}", hint=f"try: {install}")
+
+
+class ModelError(VesaliusError):
+    """A model cannot be built, loaded, fitted or asked as requested."""
+
+    code = "model"
+
+
+class IdentityRisk(VesaliusError):
+    """Something that may identify a patient would leave its place."""
+
+    code = "identity_risk"

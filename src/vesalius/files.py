@@ -1,0 +1,88 @@
+"""Files that are whole or absent: atomic writes, and JSON lines that survive a torn last line."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from vesalius.errors import RunError
+
+
+def write_atomic(path: Path, content: str | bytes) -> None:
+    """Write all of ``content`` or nothing: a sibling file, synced, then renamed over ``path``."""
+    data = content.encode() if isinstance(content, str) else content
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with beside.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Indented JSON, written atomically; NaN becomes null."""
+    write_atomic(path, json.dumps(_finite(content), indent=2, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file; RunError names the file."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(f"cannot be read as JSON: {error}", where=path) from error
+
+
+def append_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Append rows to a JSON-lines file, one write for all of them."""
+    text = "".join(json.dumps(_finite(row), ensure_ascii=False) + "\n" for row in rows)
+    with path.open("a", encoding="utf-8") as file:
+        file.write(text)
+
+
+def read_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(line number, row) of a JSON-lines file; RunError names the file and the line."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    yield number, _row(path, number, line)
+    except OSError as error:
+        raise RunError(f"cannot be read: {error.strerror}", where=path) from error
+
+
+def mend_lines(path: Path) -> None:
+    """Cut a last line that a killed process left half-written, so that appending can go on."""
+    if not path.exists():
+        return
+    with path.open("rb+") as file:
+        data = file.read()
+        whole = data.rfind(b"\n") + 1
+        if whole < len(data):
+            file.truncate(whole)
+
+
+def _row(path: Path, number: int, line: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except ValueError as error:
+        raise RunError(f"line {number} is not JSON", where=path) from error
+    if not isinstance(row, dict):
+        raise RunError(f"line {number} is not a JSON object", where=path)
+    return row
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _finite(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    if isinstance(value, float) and value - value != 0:
+        return None
+    return value

@@ -1,0 +1,62 @@
+"""The registry of models, and the contracts its entries keep."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Protocol, Self
+
+from pydantic import BaseModel
+
+from vesalius.cases.dialogue import Dialogue
+from vesalius.cases.prediction import Prediction
+from vesalius.recipe import Decoding
+from vesalius.registry import Registry
+from vesalius.run import Run
+
+# Models made of models live in vesalius.combine; they are named here like any other entry and
+# imported only when asked for, so this layer still knows nothing of that one.
+models = Registry(
+    "model",
+    {
+        "composed": "vesalius.models.composed:Composed",
+        "generative": "vesalius.models.generative.learner:Generative",
+        "linear_probe": "vesalius.models.linear_probe:LinearProbe",
+        "majority": "vesalius.models.majority:Majority",
+        "nearest": "vesalius.combine.nearest:Nearest",
+    },
+)
+
+
+class Model(Protocol):
+    """Anything that answers the last open turn of dialogues."""
+
+    needs_image: bool
+
+    def predict(self, dialogues: Sequence[Dialogue], decoding: Decoding) -> list[Prediction]:
+        """One prediction per dialogue, in order; ModelError if a needed image is missing."""
+
+
+Validate = Callable[[Model], float]
+
+
+class Learner(Protocol):
+    """A registry entry: built from its block of the recipe, it fits, and loads what it fitted."""
+
+    Settings: ClassVar[type[BaseModel]]
+    needs_image: bool
+
+    @classmethod
+    def build(cls, settings: Any, inner: Mapping[str, Learner]) -> Self:
+        """The entry from its validated settings and the models it wraps, already built."""
+
+    def fit(
+        self,
+        train: Sequence[Dialogue],
+        validation: Sequence[Dialogue],
+        run: Run,
+        validate: Validate | None = None,
+    ) -> None:
+        """Fit on dialogues with references; leave in ``run.weights`` all that ``load`` needs."""
+
+    def load(self, run: Run) -> Model:
+        """The fitted model of a run."""

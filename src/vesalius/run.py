@@ -1,0 +1,168 @@
+"""A run: the folder that holds a recipe, what was fitted from it, and what that predicted."""
+
+from __future__ import annotations
+
+import platform
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from vesalius.cases.prediction import Prediction
+from vesalius.errors import RunError
+from vesalius.files import append_lines, mend_lines, read_json, read_lines, write_atomic, write_json
+from vesalius.recipe import Recipe, validated
+
+PACKAGES = (
+    "vesalius numpy pillow pydicom torch torchvision transformers trl peft accelerate datasets "
+    "bitsandbytes faiss-cpu sacrebleu rouge-score bert-score scipy scikit-learn"
+).split()
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run folder.
+
+    ``recipe.yaml`` the resolved recipe · ``environment.json`` versions and machine ·
+    ``status.json`` fitting or fitted, with time and peak memory · ``weights/`` what the entry
+    saved · ``log.jsonl`` the learning curve · ``predictions[-NAME].jsonl`` ·
+    ``scores[-NAME].json``. Every file is written whole or not at all; lines are appended.
+    """
+
+    path: Path
+
+    @classmethod
+    def create(cls, path: Path, recipe: Recipe) -> Run:
+        """A new run, or the unfinished one of the same recipe in the same place.
+
+        RunError if the folder holds something else, or a run of another recipe.
+        """
+        run = cls(path)
+        if run._file("recipe.yaml").exists():
+            if run.recipe().digest() != recipe.digest():
+                raise RunError(
+                    "holds a run of another recipe", where=path, hint="choose another --run folder"
+                )
+            return run
+        if path.exists() and any(path.iterdir()):
+            raise RunError("is not empty and not a run", where=path, hint="choose another folder")
+        write_json(run._file("environment.json"), environment())
+        write_json(run._file("status.json"), {"state": "fitting", "started": _now()})
+        write_atomic(run._file("recipe.yaml"), recipe.to_yaml())  # last: it makes the folder a run
+        return run
+
+    @classmethod
+    def open(cls, path: Path) -> Run:
+        """An existing run; RunError if the folder is none."""
+        run = cls(path)
+        if not run._file("recipe.yaml").exists():
+            raise RunError(
+                "is not a run (no recipe.yaml)", where=path, hint="vesalius fit makes one"
+            )
+        return run
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.path.resolve().name
+
+    @property
+    def weights(self) -> Path:
+        """Where the fitted entry keeps its files."""
+        return self.path / "weights"
+
+    @property
+    def log(self) -> Path:
+        """The learning curve: a JSON line per logged step."""
+        return self.path / "log.jsonl"
+
+    def recipe(self) -> Recipe:
+        """The recipe this run was made from."""
+        path = self._file("recipe.yaml")
+        try:
+            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, yaml.YAMLError) as error:
+            raise RunError("cannot be read", where=path) from error
+        return validated(Recipe, content, where=path)
+
+    def status(self) -> dict[str, Any]:
+        """What ``status.json`` says: state, times, parameters, peak memory, data hashes."""
+        status: dict[str, Any] = read_json(self._file("status.json"))
+        return status
+
+    def environment(self) -> dict[str, Any]:
+        """Package versions and machine when the run was made."""
+        found: dict[str, Any] = read_json(self._file("environment.json"))
+        return found
+
+    def note(self, **facts: Any) -> None:
+        """Add facts to ``status.json``."""
+        write_json(self._file("status.json"), self.status() | facts)
+
+    def finish(self, **facts: Any) -> None:
+        """Mark the run as fitted."""
+        self.note(state="fitted", finished=_now(), **facts)
+
+    @property
+    def fitted(self) -> bool:
+        """Whether fitting was completed."""
+        return bool(self.status().get("state") == "fitted")
+
+    def predictions_file(self, name: str = "") -> Path:
+        """``predictions.jsonl``, or ``predictions-NAME.jsonl`` for a named set."""
+        return self._file(f"predictions-{name}.jsonl" if name else "predictions.jsonl")
+
+    def scores_file(self, name: str = "") -> Path:
+        """``scores.json``, or ``scores-NAME.json``."""
+        return self._file(f"scores-{name}.json" if name else "scores.json")
+
+    def predictions(self, name: str = "") -> Iterator[Prediction]:
+        """The stored predictions, streamed."""
+        return read_predictions(self.predictions_file(name))
+
+    def append(self, predictions: list[Prediction], name: str = "") -> None:
+        """Add predictions to the named set."""
+        append_lines(self.predictions_file(name), (p.to_row() for p in predictions))
+
+    def predicted(self, name: str = "") -> set[str]:
+        """The ids already predicted, a half-written last line cut first."""
+        path = self.predictions_file(name)
+        mend_lines(path)
+        return {row["id"] for _, row in read_lines(path)} if path.exists() else set()
+
+    def _file(self, name: str) -> Path:
+        return self.path / name
+
+
+def read_predictions(path: Path) -> Iterator[Prediction]:
+    """Predictions from a JSON-lines file of ours or anyone's; RunError names file and line."""
+    for number, row in read_lines(path):
+        yield Prediction.from_row(row, where=f"{path} line {number}")
+
+
+def environment() -> dict[str, Any]:
+    """Versions of Python, of the packages that matter and of the machine (no host names)."""
+    return {
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "packages": dict(_versions()),
+        "command": " ".join(Path(a).name if i == 0 else a for i, a in enumerate(sys.argv[:2])),
+    }
+
+
+def _versions() -> Iterator[tuple[str, str]]:
+    for package in PACKAGES:
+        try:
+            yield package, metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+
+
+def _now() -> str:
+    return datetime.fromtimestamp(time.time(), tz=UTC).isoformat(timespec="seconds")

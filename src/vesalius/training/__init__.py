@@ -1,0 +1,1 @@
+"""ADAPT: the machinery that gradient-trained models share. Knows no particular model."""
