@@ -1,0 +1,247 @@
+"""DICOM to pixels: modality LUT, window, 8 bit, MONOCHROME1 inverted (PS3.3 C.11). Reads no names.
+
+The header is believed only after it has been checked against the bytes: sizes before anything is
+allocated, and the size inside a compressed frame against the one around it.
+"""
+
+from __future__ import annotations
+
+import re
+from io import BytesIO
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import pydicom
+from PIL import Image
+from pydicom.encaps import generate_frames
+from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi, get_decoder, pixel_array
+from pydicom.uid import RLELossless
+
+from vesalius.cases.claims import codestream_size
+from vesalius.cases.image import Decoded, Limits
+from vesalius.errors import ImageError
+
+# Inflating is unbounded, so a small file may ask for any amount of memory; the syntax is rare.
+_DEFLATED = b"1.2.840.10008.1.2.1.99"
+_PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+_GREY = ("MONOCHROME1", "MONOCHROME2")
+_COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
+_MODALITY = re.compile(r"[A-Z]{2,16}")
+_PERCENTILES = (0.5, 99.5)
+
+
+def decode_dicom(
+    data: bytes, *, frame: int | None, window: tuple[float, float] | None, limits: Limits
+) -> Decoded:
+    """One frame as 8-bit RGB; the middle one (``frames // 2``) where ``frame`` is None.
+
+    ``window`` is (centre, width) in modality units, e.g. Hounsfield. Without it the file's first
+    window is used; without one, or with a width of 0, the range from the 0.5th to the 99.5th
+    percentile, with a warning. Raises ImageError.
+    """
+    if window is not None and not window[1] > 0:
+        raise ImageError("image_window", "a window needs a width above 0")
+    file = _read(data)
+    try:
+        frames = _check(file, limits)
+        chosen = _choose(frame, frames)
+        _check_syntax(file, chosen, frames)
+        said = _remarks(file, frame, chosen, frames)
+        values = pixel_array(file, index=chosen)
+        if file.PhotometricInterpretation in _GREY:
+            shown, remark = _grey(file, values, chosen, window)
+            said += remark
+        else:
+            shown = _colour(file, values)
+    except ImageError:
+        raise
+    except Exception as error:
+        # Decoders fail in many ways on hostile bytes, and their messages may quote the header.
+        raise ImageError("image_corrupt", "the DICOM pixel data cannot be decoded") from error
+    image = Image.fromarray(shown).convert("RGB")
+    return Decoded(
+        image, "dicom", *image.size, frames=frames, modality=modality(file), warnings=tuple(said)
+    )
+
+
+def modality(file: pydicom.Dataset) -> str | None:
+    """The modality code (CT, MR ...); None where the field holds anything else."""
+    said = str(file.get("Modality", "") or "")
+    return said if _MODALITY.fullmatch(said) else None
+
+
+def _read(data: bytes) -> pydicom.FileDataset:
+    if _DEFLATED in data:
+        raise ImageError("dicom_transfer_syntax", "deflated DICOM is not read", hint=_RESAVE)
+    try:
+        file = pydicom.dcmread(BytesIO(data))
+        syntax = file.file_meta.get("TransferSyntaxUID")
+        fields = len(file)
+    except Exception as error:
+        raise ImageError("dicom_invalid", "the DICOM header cannot be read") from error
+    if not syntax or not fields:
+        raise ImageError("dicom_invalid", "the DICOM header is cut short or names no syntax")
+    return file
+
+
+_RESAVE = "save it as Explicit VR Little Endian"
+
+
+def _check(file: pydicom.Dataset, limits: Limits) -> int:
+    """The number of frames, after the claimed sizes have passed; nothing is allocated yet."""
+    if not any(name in file for name in _PIXELS):
+        raise ImageError("dicom_no_pixels", "this DICOM object holds no picture")
+    try:
+        rows, columns = int(file.Rows), int(file.Columns)
+        frames = int(file.get("NumberOfFrames") or 1)
+        samples, bits = int(file.SamplesPerPixel), int(file.BitsAllocated)
+        colours = str(file.PhotometricInterpretation)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ImageError("dicom_invalid", "the DICOM picture's description is broken") from error
+    limits.check_size(columns, rows)
+    limits.check_frames(frames)
+    if frames < 1 or colours not in (*_GREY, *_COLOUR, "PALETTE COLOR"):
+        raise ImageError("dicom_invalid", "the DICOM picture's description is not supported")
+    if not file.file_meta.TransferSyntaxUID.is_encapsulated:
+        # YBR_FULL_422 stores two samples a pixel instead of three (PS3.3 C.7.6.3.1.2).
+        stored = 2 if colours == "YBR_FULL_422" else samples
+        have = max(len(file[name].value or b"") for name in _PIXELS if name in file)
+        if have < (rows * columns * frames * stored * bits + 7) // 8:
+            raise ImageError("image_truncated", "the DICOM pixel data is shorter than it claims")
+    return frames
+
+
+def _choose(frame: int | None, frames: int) -> int:
+    if frame is None:
+        return frames // 2
+    if not 0 <= frame < frames:
+        raise ImageError("image_frame", f"there is no frame {frame}: {frames}, counted from 0")
+    return frame
+
+
+def _check_syntax(file: pydicom.Dataset, chosen: int, frames: int) -> None:
+    """Refuse what no installed decoder reads, and a codestream larger than its header says."""
+    syntax = file.file_meta.TransferSyntaxUID
+    try:
+        available = get_decoder(syntax).is_available
+    except NotImplementedError:
+        raise ImageError(
+            "dicom_transfer_syntax",
+            "this DICOM compression (video, or private) is not read",
+            hint=_RESAVE,
+        ) from None
+    if not available:
+        raise ImageError(
+            "dicom_transfer_syntax",
+            f"no decoder for {syntax.name} is installed",
+            hint="try: pip install 'vesalius[dicom]'",
+        )
+    if syntax.is_encapsulated and syntax != RLELossless:
+        stored = generate_frames(file.PixelData, number_of_frames=frames)
+        size = codestream_size(next(islice(stored, chosen, None)))
+        if size != (int(file.Columns), int(file.Rows)):
+            raise ImageError(
+                "dicom_invalid", "the compressed frame and its header disagree on size"
+            )
+
+
+def _remarks(file: pydicom.Dataset, frame: int | None, chosen: int, frames: int) -> list[str]:
+    said = []
+    if frame is None and frames > 1:
+        said.append(f"frame {chosen} of {frames} (counted from 0) is used")
+    if str(file.get("BurnedInAnnotation", "")).upper() == "YES":
+        said.append("the header says that text is burned into the picture")
+    return said
+
+
+def _grey(
+    file: pydicom.Dataset, stored: np.ndarray, frame: int, window: tuple[float, float] | None
+) -> tuple[np.ndarray, list[str]]:
+    values, said = _modality_values(file, stored, frame), []
+    voi = _macro(file, frame, "FrameVOILUTSequence")
+    own = _window(voi)
+    if window is None and own is None and "VOILUTSequence" in voi:
+        shades = _linear(apply_voi(stored, voi))
+    elif window is None and (own is None or not own[1] > 0):
+        if int(file.BitsAllocated) <= 8 and own is None:
+            shades = values.clip(0, 255)
+        else:
+            why = "no window" if own is None else "a window of width 0"
+            said.append(f"{why} in the header: the 0.5th to 99.5th percentiles are shown")
+            seen = values[stored != file.get("PixelPaddingValue")]
+            low, high = np.percentile(seen if seen.size else values, _PERCENTILES)
+            shades = _linear(values, float(low), float(high))
+    else:
+        shades = _windowed(values, window or own or (0.0, 1.0), _function(voi))
+    shown = np.rint(shades).astype(np.uint8)
+    return (255 - shown if file.PhotometricInterpretation == "MONOCHROME1" else shown), said
+
+
+def _macro(file: pydicom.Dataset, frame: int, name: str) -> pydicom.Dataset:
+    """The data set that holds a frame's transformation: enhanced objects keep one per frame."""
+    for groups, at in (
+        ("PerFrameFunctionalGroupsSequence", frame),
+        ("SharedFunctionalGroupsSequence", 0),
+    ):
+        items = file.get(groups) or ()
+        if at < len(items) and items[at].get(name):
+            inner: pydicom.Dataset = items[at][name].value[0]
+            return inner
+    return file
+
+
+def _modality_values(file: pydicom.Dataset, stored: np.ndarray, frame: int) -> np.ndarray:
+    macro = _macro(file, frame, "PixelValueTransformationSequence")
+    if "ModalityLUTSequence" in macro:
+        looked_up: np.ndarray = apply_modality_lut(stored, macro)
+        return looked_up.astype(np.float32)
+    slope, intercept = (macro.get(name) for name in ("RescaleSlope", "RescaleIntercept"))
+    values: np.ndarray = stored.astype(np.float32)
+    values *= np.float32(1 if slope is None else slope)
+    values += np.float32(intercept or 0)
+    return values
+
+
+def _window(voi: pydicom.Dataset) -> tuple[float, float] | None:
+    """The first window (centre, width), or None; several may be offered."""
+    pair = [_first(voi.get(name)) for name in ("WindowCenter", "WindowWidth")]
+    return None if None in pair else (float(pair[0]), float(pair[1]))
+
+
+def _first(value: Any) -> Any:
+    several = not isinstance(value, str | bytes) and hasattr(value, "__len__")
+    return (value[0] if len(value) else None) if several else value or (0 if value == 0 else None)
+
+
+def _function(voi: pydicom.Dataset) -> str:
+    return str(voi.get("VOILUTFunction") or "LINEAR")
+
+
+def _windowed(values: np.ndarray, window: tuple[float, float], function: str) -> np.ndarray:
+    """Shades in [0, 255] by the window function of PS3.3 C.11.2.1.2 and .3."""
+    centre, width = window
+    if function == "SIGMOID":
+        return np.asarray(255.0 / (1.0 + np.exp(np.clip(-4 * (values - centre) / width, -80, 80))))
+    if function == "LINEAR_EXACT":
+        return _linear(values, centre - width / 2, centre + width / 2)
+    return _linear(values, centre - 0.5 - (width - 1) / 2, centre - 0.5 + (width - 1) / 2)
+
+
+def _linear(values: np.ndarray, low: float | None = None, high: float | None = None) -> np.ndarray:
+    bottom = float(values.min()) if low is None else low
+    top = float(values.max()) if high is None else high
+    if not top > bottom:
+        return np.where(values > top, 255.0, 0.0)
+    shades: np.ndarray = (values.astype(np.float32) - bottom) * (255.0 / (top - bottom))
+    return shades.clip(0.0, 255.0)
+
+
+def _colour(file: pydicom.Dataset, values: np.ndarray) -> np.ndarray:
+    """RGB in 8 bit; YBR is converted by the decoder, palettes here, 16-bit colours shifted."""
+    bits = int(file.BitsStored)
+    if file.PhotometricInterpretation == "PALETTE COLOR":
+        values = apply_color_lut(values, file)[..., :3]
+        bits = 8 * values.dtype.itemsize
+    shown: np.ndarray = (values >> max(bits - 8, 0)).astype(np.uint8)
+    return shown

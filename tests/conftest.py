@@ -1,0 +1,18 @@
+"""Fixtures for all tests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real and hostile inputs, where there is one; else the test is skipped."""
+    beside = Path(__file__).resolve().parents[2] / "shared"
+    folder = Path(os.environ.get("VESALIUS_SHARED", beside))
+    if not folder.is_dir():
+        pytest.skip("no shared inputs: set VESALIUS_SHARED to their folder")
+    return folder
