@@ -1,0 +1,161 @@
+"""The nearest training image's answer: retrieval without any writing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+import numpy as np
+from pydantic import Field
+
+from vesalius.cases.case import Answer
+from vesalius.cases.dialogue import Dialogue
+from vesalius.cases.picture import Picture
+from vesalius.cases.prediction import Confidence, Neighbour, Prediction
+from vesalius.combine.index import Found, Index, Item
+from vesalius.errors import ModelError, RunError
+from vesalius.files import read_json, write_json
+from vesalius.models import Learner, Validate
+from vesalius.models.encoders import ImageEncoder, SentenceEncoder, image_encoder
+from vesalius.models.guard import require_pictures
+from vesalius.models.wording import Example, examples, pictured
+from vesalius.recipe import Decoding, Frozen
+from vesalius.run import Run
+
+FILE = "said.json"
+Said = Sequence[tuple[str, str]]
+"""The (question, answer) pairs that training has of one image."""
+
+
+class NearestSettings(Frozen):
+    """How far a question may be from the one it borrows an answer from."""
+
+    encoder: str = "efficientnet_lite0"
+    """The frozen image encoder (``vesalius.models.encoders.image_encoder``)."""
+    sentences: str = "minilm"
+    """The frozen sentence encoder."""
+    threshold: float = Field(default=0.5, ge=-1.0, le=1.0)
+    """Least cosine similarity of two questions for the answer to one to serve the other."""
+    neighbours: int = Field(default=20, ge=1, le=1000)
+    """How many images are looked at before the nearest one's best answer is taken anyway."""
+
+
+@dataclass(frozen=True, slots=True)
+class NearestAnswers:
+    """A fitted nearest-image model: the index, and what was said of each image in it."""
+
+    needs_image: ClassVar[bool] = True
+
+    settings: NearestSettings
+    index: Index
+    said: Sequence[Said]
+    images: ImageEncoder
+    sentences: SentenceEncoder
+
+    def predict(self, dialogues: Sequence[Dialogue], decoding: Decoding) -> list[Prediction]:
+        """One prediction per dialogue, from an image of another patient and another key.
+
+        Confidence is the cosine similarity to the image whose answer is taken, cut to [0, 1];
+        the evidence is every neighbour looked at, with the answer it could have given. ModelError
+        names a dialogue without a picture before anything is encoded.
+        """
+        del decoding  # nothing is generated
+        require_pictures(dialogues)
+        if not dialogues:
+            return []
+        pictures = [dialogue.pictures[-1] for dialogue in dialogues]
+        found = self.index.search(
+            self.images.embed(pictures),
+            self.settings.neighbours,
+            exclude_groups=[dialogue.group for dialogue in dialogues],
+            exclude_keys=[picture.key for picture in pictures],
+        )
+        return [self._prediction(d, near) for d, near in zip(dialogues, found, strict=True)]
+
+    def _prediction(self, dialogue: Dialogue, found: Found) -> Prediction:
+        if not found:
+            raise ModelError("every indexed picture is of this same patient", where=dialogue.id)
+        looked_at, suits = [], False
+        for position, similarity in found:
+            text, closeness = self._best(dialogue.question.text, self.said[position])
+            item = self.index.items[position]
+            looked_at.append(Neighbour(item.case, similarity, item.key, text))
+            suits = closeness >= self.settings.threshold
+            if suits:
+                break
+        taken = looked_at[-1] if suits else looked_at[0]
+        sure = Confidence(
+            min(1.0, max(0.0, taken.similarity)), "cosine similarity of the nearest image"
+        )
+        answer = Answer(text=taken.text)
+        return Prediction.of(dialogue, answer, confidence=sure, evidence=tuple(looked_at))
+
+    def _best(self, question: str, said: Said) -> tuple[str, float]:
+        """The answer to the most similar question asked of an image, and that similarity."""
+        asked = self.sentences.embed([question, *(text for text, _ in said)])
+        similarities = asked[1:] @ asked[0]
+        best = int(np.argmax(similarities))  # the first of equals
+        return said[best][1], float(similarities[best])
+
+
+@dataclass(frozen=True, slots=True)
+class Nearest:
+    """Answers with what an expert said of the most similar training image.
+
+    Neighbours are walked from the most similar: the first that was asked a question similar
+    enough answers; if none of them was, the nearest image's most similar question does. For a
+    caption all questions are alike, so it is the nearest image's caption.
+    """
+
+    Settings: ClassVar[type[NearestSettings]] = NearestSettings
+    needs_image: ClassVar[bool] = True
+
+    settings: NearestSettings
+
+    @classmethod
+    def build(cls, settings: NearestSettings, inner: Mapping[str, Learner]) -> Self:
+        """The learner; it wraps no other."""
+        del inner
+        return cls(settings)
+
+    def fit(
+        self,
+        train: Sequence[Dialogue],
+        validation: Sequence[Dialogue],
+        run: Run,
+        validate: Validate | None = None,
+    ) -> None:
+        """Index the training pictures and what was said of them; validation chooses nothing."""
+        del validation, validate
+        require_pictures(train)
+        shown = _by_picture(examples(train))
+        images = image_encoder(self.settings.encoder)
+        vectors = images.embed(list(shown), label="Indexing pictures")
+        items = [Item(asked[0].case, at.key, asked[0].group) for at, asked in shown.items()]
+        Index(vectors, items).save(run.weights)
+        said = [[(one.question, one.answer) for one in asked] for asked in shown.values()]
+        write_json(run.weights / FILE, said)
+
+    def load(self, run: Run) -> NearestAnswers:
+        """The indexed model of a run; RunError if its files do not belong together."""
+        index, path = Index.load(run.weights), run.weights / FILE
+        content = read_json(path)
+        try:
+            said = [[(str(question), str(answer)) for question, answer in one] for one in content]
+        except (TypeError, ValueError) as error:
+            raise RunError(f"not questions and answers: {error}", where=path) from error
+        if len(said) != len(index) or not all(said):
+            raise RunError(f"tells of {len(said)} images, the index of {len(index)}", where=path)
+        images = image_encoder(self.settings.encoder)
+        return NearestAnswers(
+            self.settings, index, said, images, SentenceEncoder(self.settings.sentences)
+        )
+
+
+def _by_picture(taught: Sequence[Example]) -> dict[Picture, list[Example]]:
+    """Picture -> what was said of it, in training order."""
+    shown: dict[Picture, list[Example]] = {}
+    for picture, example in pictured(taught):
+        shown.setdefault(picture, []).append(example)
+    return shown

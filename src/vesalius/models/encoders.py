@@ -1,0 +1,231 @@
+"""Frozen encoders: pictures and sentences become unit vectors. Nothing here is ever trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from importlib import import_module
+from typing import Any, Protocol, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor, nn
+from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
+
+from vesalius import packaged
+from vesalius.cases.picture import Picture
+from vesalius.errors import MissingExtra, ModelError
+
+Vectors = NDArray[np.float32]
+
+SIZE = 224
+"""Pixels a side that EfficientNet-lite0 was trained at; its grid is then 7 x 7."""
+MEAN = (127 / 255,) * 3
+STD = (128 / 255,) * 3
+"""EfficientNet-lite's own normalisation of RGB in [0, 1], not ImageNet's usual one.
+
+Source: ``MEAN_RGB``, ``STDDEV_RGB`` in efficientnet/lite/efficientnet_lite_builder.py of
+https://github.com/tensorflow/tpu.
+"""
+WORDS = 256
+"""Tokens of a text that MiniLM reads (its ``sentence_bert_config.json``); the rest is cut."""
+REMEMBERED = 4096
+"""Vectors an encoder keeps for pictures or texts it has seen: 20 MB at 1280 numbers each."""
+PATIENCE = 200
+"""Above so many pictures a progress bar is shown."""
+
+
+class FeatureGrid(Protocol):
+    """A convolutional network that yields a grid of features."""
+
+    def extract_features(self, pixels: Tensor) -> Tensor:
+        """Pixels (B, 3, height, width), normalised -> features (B, channels, rows, columns)."""
+
+
+def efficientnet_lite0_features() -> nn.Module:
+    """EfficientNet-lite0 with its ImageNet weights, frozen, in evaluation mode, in float32.
+
+    ``extract_features`` maps normalised pixels (B, 3, 224, 224) to features (B, 1280, 7, 7), all
+    in [0, 6]. MissingExtra if the architecture or the weights are not installed.
+    Source: M. Tan, Q. Le, EfficientNet, ICML 2019, https://arxiv.org/abs/1905.11946.
+    """
+    try:
+        architecture = import_module("efficientnet_lite_pytorch")
+    except ImportError as error:
+        raise MissingExtra("efficientnet-lite-pytorch", "models") from error
+    weights = torch.load(packaged.efficientnet_lite0(), map_location="cpu", weights_only=True)
+    network: nn.Module = architecture.EfficientNet.from_name("efficientnet-lite0")
+    network.load_state_dict(weights)
+    network.eval().requires_grad_(requires_grad=False)
+    # A third faster on a CPU: the depthwise convolutions then read neighbouring memory.
+    return network.to(memory_format=torch.channels_last)
+
+
+def to_tensor(image: Image.Image, size: int = SIZE) -> Tensor:
+    """A picture as EfficientNet-lite0 wants it: float32 (3, size, size), by MEAN and STD.
+
+    The longer side becomes ``size`` and black fills the square, so shapes keep their aspect and
+    the border looks like the air around a scan.
+    """
+    scale = size / max(image.size)
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    small = image.convert("RGB").resize((width, height), Image.Resampling.BICUBIC)
+    square = Image.new("RGB", (size, size))
+    square.paste(small, ((size - width) // 2, (size - height) // 2))
+    pixels = torch.from_numpy(np.array(square)).permute(2, 0, 1).float() / 255
+    return (pixels - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
+
+
+class ImageEncoder:
+    """Pictures to pooled unit vectors by a frozen network; each distinct picture is read once.
+
+    ``prepare`` turns a decoded picture into pixels (3, height, width), ``pool`` a batch of those
+    into (B, d). The last 4,096 vectors are remembered by the pictures' bytes, so a changed
+    picture under an old key is never mistaken for the old one.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        prepare: Callable[[Image.Image], Tensor],
+        pool: Callable[[Tensor], Tensor],
+        *,
+        device: torch.device,
+        batch: int = 16,
+    ) -> None:
+        self.name = name
+        self._prepare, self._pool = prepare, pool
+        self._device, self._batch = device, batch
+        self._memory: dict[Hashable, Vectors] = {}
+
+    def embed(self, pictures: Sequence[Picture], *, label: str = "Encoding pictures") -> Vectors:
+        """L2-normalised vectors, float32 (n, d), in order; (0, 0) for none.
+
+        At most ``batch`` pictures are decoded at a time. ImageError names the picture that cannot
+        be read. Above 200 new pictures a progress bar called ``label`` goes to standard error.
+        """
+        names = {picture: (picture.sha256(), picture.frame, picture.window) for picture in pictures}
+        fresh = {name: picture for picture, name in names.items() if name not in self._memory}
+        found = {name: self._memory[name] for name in names.values() if name in self._memory}
+        starts = range(0, len(fresh), self._batch)
+        bar = Console(stderr=True)
+        todo = list(fresh.items())
+        for at in track(starts, label, console=bar, transient=True, disable=len(todo) <= PATIENCE):
+            some = todo[at : at + self._batch]
+            vectors = self._encode([picture for _, picture in some])
+            found |= {name: vector for (name, _), vector in zip(some, vectors, strict=True)}
+        _remember(self._memory, found)
+        return _stack([found[names[picture]] for picture in pictures])
+
+    @torch.inference_mode()
+    def _encode(self, pictures: Sequence[Picture]) -> Vectors:
+        pixels = torch.stack([self._prepare(picture.pixels()) for picture in pictures])
+        pooled = self._pool(pixels.to(self._device)).float()
+        return _array(nn.functional.normalize(pooled, dim=1))
+
+
+class SentenceEncoder:
+    """Texts to unit vectors: token states of a BERT, averaged over the attention mask.
+
+    ``name`` is a folder or hub name of a transformers text encoder in safetensors; by default
+    all-MiniLM-L6-v2 (384-d). Source: N. Reimers, I. Gurevych, Sentence-BERT, EMNLP 2019.
+    """
+
+    def __init__(self, name: str = "minilm", *, batch: int = 64) -> None:
+        folder = str(packaged.minilm()) if name == "minilm" else name
+        self.name = name
+        self._device, self._batch = _device(), batch
+        self._network = _pretrained(folder).to(self._device)
+        self._tokens = AutoTokenizer.from_pretrained(folder)
+        self._memory: dict[Hashable, Vectors] = {}
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """L2-normalised vectors, float32 (n, d), in order; (0, 0) for none. Equal texts once."""
+        found = {text: self._memory[text] for text in texts if text in self._memory}
+        # By length, so that a batch pads little.
+        todo = sorted({text for text in texts if text not in found}, key=lambda t: (len(t), t))
+        for at in range(0, len(todo), self._batch):
+            some = todo[at : at + self._batch]
+            found |= dict(zip(some, self._encode(some), strict=True))
+        _remember(self._memory, found)
+        return _stack([found[text] for text in texts])
+
+    @torch.inference_mode()
+    def _encode(self, texts: list[str]) -> Vectors:
+        tokens = self._tokens(
+            texts, return_tensors="pt", padding=True, truncation=True, max_length=WORDS
+        ).to(self._device)
+        states = self._network(**tokens).last_hidden_state
+        mask = tokens["attention_mask"][..., None].to(states.dtype)
+        mean = (states * mask).sum(1) / mask.sum(1).clamp(min=1)
+        return _array(nn.functional.normalize(mean, dim=1))
+
+
+def image_encoder(name: str = "efficientnet_lite0") -> ImageEncoder:
+    """The frozen encoder of that name: the packaged EfficientNet-lite0, or a transformers one.
+
+    EfficientNet-lite0 gives 1280 numbers, the mean over its grid. Any other ``name`` is a folder
+    or hub name of a transformers vision model in safetensors, whose own processor prepares the
+    picture; its image or pooler output is taken, else the mean of its states.
+    """
+    device = _device()
+    if name == "efficientnet_lite0":
+        network = efficientnet_lite0_features().to(device)
+        grid = cast("FeatureGrid", network)
+        return ImageEncoder(
+            name, to_tensor, lambda x: grid.extract_features(x).mean((2, 3)), device=device
+        )
+    vision = _pretrained(name).to(device)
+    processor = AutoImageProcessor.from_pretrained(name)
+
+    def prepare(image: Image.Image) -> Tensor:
+        pixels: Tensor = processor(images=image, return_tensors="pt")["pixel_values"][0]
+        return pixels
+
+    return ImageEncoder(name, prepare, lambda x: _pooled(vision, x), device=device)
+
+
+def _pooled(network: Any, pixels: Tensor) -> Tensor:
+    two_towered = hasattr(network, "get_image_features")  # CLIP, SigLIP: text is the other tower
+    said = network.get_image_features(pixels) if two_towered else network(pixel_values=pixels)
+    if isinstance(said, Tensor):
+        return said
+    pooled = getattr(said, "pooler_output", None)
+    states: Tensor = said.last_hidden_state if pooled is None else pooled
+    if states.dim() == 4:  # convolutional: (B, channels, rows, columns)
+        return states.mean((2, 3))
+    return states.mean(1) if states.dim() == 3 else states
+
+
+def _pretrained(name: str) -> Any:
+    """A transformers network, frozen, from safetensors alone: pickled weights can run code."""
+    try:
+        network = AutoModel.from_pretrained(name, use_safetensors=True, dtype=torch.float32)
+    except (OSError, ValueError) as error:
+        reason = str(error).split("\n", maxsplit=1)[0]
+        here = "a folder with config.json and model.safetensors, or a hub name"
+        raise ModelError(f"no such encoder: {reason}", where=name, hint=here) from error
+    return network.eval().requires_grad_(requires_grad=False)
+
+
+def _device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _array(vectors: Tensor) -> Vectors:
+    return cast("Vectors", vectors.cpu().numpy())
+
+
+def _stack(vectors: Sequence[Vectors]) -> Vectors:
+    return np.stack(vectors) if vectors else np.empty((0, 0), np.float32)
+
+
+def _remember(memory: dict[Hashable, Vectors], found: dict[Any, Vectors]) -> None:
+    for name, vector in found.items():
+        memory.pop(name, None)
+        memory[name] = vector
+    for name in list(memory)[: max(0, len(memory) - REMEMBERED)]:
+        memory.pop(name, None)  # a dict keeps its order, so the longest unused goes first

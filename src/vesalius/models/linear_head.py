@@ -1,0 +1,135 @@
+"""The head of a linear probe and its training, on vectors that were made beforehand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from vesalius.files import append_lines
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """AdamW's settings, and when to stop."""
+
+    learning_rate: float
+    weight_decay: float
+    batch: int
+    epochs: int
+    patience: int
+
+
+class Head(nn.Module):
+    """Image and question vectors to label logits: linear in each, and in a product of both.
+
+    Each feature is standardised by the training set's mean and deviation, which travel with the
+    weights. Source of the product: J.-H. Kim et al., Hadamard product for low-rank bilinear
+    pooling, ICLR 2017, https://arxiv.org/abs/1610.04325.
+    """
+
+    image_mean: Tensor
+    image_deviation: Tensor
+    question_mean: Tensor
+    question_deviation: Tensor
+
+    def __init__(
+        self, image: int, question: int, labels: int, *, rank: int, dropout: float
+    ) -> None:
+        super().__init__()
+        for name, width in (("image", image), ("question", question)):
+            self.register_buffer(f"{name}_mean", torch.zeros(width))
+            self.register_buffer(f"{name}_deviation", torch.ones(width))
+        self.rank = rank
+        self.drop = nn.Dropout(dropout)
+        self.direct = nn.Linear(image + question, labels)
+        nn.init.zeros_(self.direct.weight)
+        if rank:
+            self.of_image, self.of_question = nn.Linear(image, rank), nn.Linear(question, rank)
+            self.product = nn.Linear(rank, labels, bias=False)
+            nn.init.zeros_(self.product.weight)
+
+    def standardise(self, images: Tensor, questions: Tensor) -> None:
+        """Take each feature's mean and deviation from training vectors (m, d)."""
+        for name, vectors in (("image", images), ("question", questions)):
+            deviation = vectors.std(0, correction=0)
+            self.get_buffer(f"{name}_mean").copy_(vectors.mean(0))
+            # What never varied in training says nothing, and must not explode when it does.
+            self.get_buffer(f"{name}_deviation").copy_(deviation.clamp(min=1e-4))
+
+    def forward(self, images: Tensor, questions: Tensor) -> Tensor:
+        """Vectors (B, image) and (B, question) -> logits (B, labels)."""
+        seen = self.drop((images - self.image_mean) / self.image_deviation)
+        asked = (questions - self.question_mean) / self.question_deviation
+        logits: Tensor = self.direct(torch.cat([seen, asked], dim=1))
+        if self.rank:
+            logits = logits + self.product(self.drop(self.of_image(seen) * self.of_question(asked)))
+        return logits
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """Distinct image and question vectors, and for each example its rows in them and its label.
+
+    A label of -1 is an answer that training does not have: it always counts as wrong.
+    """
+
+    images: Tensor
+    questions: Tensor
+    rows: Tensor
+    labels: Tensor
+
+    def logits(self, head: Head, some: Tensor) -> Tensor:
+        """The head's logits for the examples ``some``, (len(some), labels)."""
+        image, question = self.rows[some].unbind(1)
+        output: Tensor = head(self.images[image], self.questions[question])
+        return output
+
+    @torch.inference_mode()
+    def accuracy(self, head: Head) -> float:
+        """The share of examples whose likeliest label is right; NaN if there are none."""
+        head.eval()
+        parts = torch.split(torch.arange(len(self.labels)), 4096)
+        right = [(self.logits(head, p).argmax(1) == self.labels[p]).float() for p in parts]
+        return float(torch.cat(right).mean()) if len(self.labels) else float("nan")
+
+
+def train_head(
+    head: Head, train: Features, validation: Features | None, schedule: Schedule, log: Path
+) -> None:
+    """Fit ``head`` in place by cross-entropy and leave it at its best validation epoch.
+
+    Without validation all epochs are run and the last one stays. A line an epoch goes to ``log``:
+    optimiser steps, mean loss in nats, validation accuracy. Order and dropout come from torch's
+    global generator, which the caller seeds.
+    """
+    optimiser = torch.optim.AdamW(
+        head.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay
+    )
+    best, kept, since, step = -1.0, head.state_dict(), 0, 0
+    for _ in range(schedule.epochs):
+        head.train()
+        total = 0.0
+        for some in torch.split(torch.randperm(len(train.labels)), schedule.batch):
+            loss = nn.functional.cross_entropy(train.logits(head, some), train.labels[some])
+            optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            total += loss.item() * len(some)
+            step += 1
+        line: dict[str, float] = {"step": step, "loss": total / len(train.labels)}
+        if validation is None:
+            append_lines(log, [line])
+            continue
+        accuracy = validation.accuracy(head)
+        append_lines(log, [line | {"validation_accuracy": accuracy}])
+        since += 1
+        if accuracy > best:
+            best, since = accuracy, 0
+            kept = {name: tensor.clone() for name, tensor in head.state_dict().items()}
+        if since >= schedule.patience:
+            break
+    head.load_state_dict(kept)
+    head.eval()

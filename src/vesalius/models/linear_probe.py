@@ -1,0 +1,189 @@
+"""A linear classifier on frozen encoders: how much of the answers is linearly there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+import torch
+from pydantic import Field
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+
+from vesalius.cases.case import Answer
+from vesalius.cases.dialogue import Dialogue
+from vesalius.cases.prediction import Confidence, Prediction
+from vesalius.errors import RunError
+from vesalius.files import read_json, write_atomic, write_json
+from vesalius.models import Learner, Validate
+from vesalius.models.encoders import ImageEncoder, SentenceEncoder, image_encoder
+from vesalius.models.guard import require_pictures
+from vesalius.models.linear_head import Features, Head, Schedule, train_head
+from vesalius.models.wording import Example, examples, pictured, plain, spellings
+from vesalius.recipe import Decoding, Frozen
+from vesalius.run import Run
+
+WEIGHTS, LABELS = "linear_probe.safetensors", "labels.json"
+SHOWN = 5
+"""How many labels of a prediction are listed with their probability."""
+
+
+class LinearProbeSettings(Frozen):
+    """The head and its training; the defaults were chosen on VQA-Med 2019's validation split."""
+
+    encoder: str = "efficientnet_lite0"
+    """The frozen image encoder (``vesalius.models.encoders.image_encoder``)."""
+    sentences: str = "minilm"
+    """The frozen sentence encoder."""
+    interactions: bool = True
+    """Add a low-rank product of image and question, so that one can turn the other's meaning."""
+    rank: int = Field(default=128, ge=1, le=4096)
+    """Its rank."""
+    dropout: float = Field(default=0.5, ge=0.0, lt=1.0)
+    """Share of image features and products hidden from each training step."""
+    learning_rate: float = Field(default=3e-4, gt=0.0)
+    weight_decay: float = Field(default=0.1, ge=0.0)
+    batch: int = Field(default=256, ge=1)
+    epochs: int = Field(default=60, ge=1)
+    patience: int = Field(default=10, ge=1)
+    """Epochs without a better validation accuracy after which training ends."""
+
+    def schedule(self) -> Schedule:
+        """How the head is trained, without what it is made of."""
+        return Schedule(
+            self.learning_rate, self.weight_decay, self.batch, self.epochs, self.patience
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LinearAnswers:
+    """A fitted linear probe: it answers with one of the training answers."""
+
+    needs_image: ClassVar[bool] = True
+
+    head: Head
+    labels: Sequence[str]
+    images: ImageEncoder
+    sentences: SentenceEncoder
+
+    @torch.inference_mode()
+    def predict(self, dialogues: Sequence[Dialogue], decoding: Decoding) -> list[Prediction]:
+        """One prediction per dialogue with its softmax probability and the five likeliest labels.
+
+        The picture shown last and the last question are looked at. ModelError names a dialogue
+        without a picture before anything is encoded.
+        """
+        del decoding  # nothing is generated
+        require_pictures(dialogues)
+        if not dialogues:
+            return []
+        seen = self.images.embed([dialogue.pictures[-1] for dialogue in dialogues])
+        asked = self.sentences.embed([dialogue.question.text for dialogue in dialogues])
+        logits = self.head(torch.from_numpy(seen), torch.from_numpy(asked))
+        top = logits.softmax(dim=1).topk(min(SHOWN, len(self.labels)), dim=1)
+        rows = zip(dialogues, top.values.tolist(), top.indices.tolist(), strict=True)
+        return [self._prediction(d, shares, labels) for d, shares, labels in rows]
+
+    def _prediction(
+        self, dialogue: Dialogue, shares: Sequence[float], labels: Sequence[int]
+    ) -> Prediction:
+        scores = {self.labels[at]: share for at, share in zip(labels, shares, strict=True)}
+        best = Answer(text=self.labels[labels[0]])
+        sure = Confidence(shares[0], "softmax probability")
+        return Prediction.of(dialogue, best, confidence=sure, scores=scores)
+
+
+@dataclass(frozen=True, slots=True)
+class LinearProbe:
+    """A linear softmax over the training answers on frozen image and question vectors.
+
+    The label space is the training answers, of every category, and nothing else. Trained with
+    AdamW, stopped by validation accuracy where there is a validation split.
+    Source: G. Alain, Y. Bengio, Understanding intermediate layers using linear classifier probes,
+    2016, https://arxiv.org/abs/1610.01644.
+    """
+
+    Settings: ClassVar[type[LinearProbeSettings]] = LinearProbeSettings
+    needs_image: ClassVar[bool] = True
+
+    settings: LinearProbeSettings
+
+    @classmethod
+    def build(cls, settings: LinearProbeSettings, inner: Mapping[str, Learner]) -> Self:
+        """The learner; it wraps no other."""
+        del inner
+        return cls(settings)
+
+    def fit(
+        self,
+        train: Sequence[Dialogue],
+        validation: Sequence[Dialogue],
+        run: Run,
+        validate: Validate | None = None,
+    ) -> None:
+        """Encode once, train the head, keep the best epoch in ``weights/``; log every epoch.
+
+        Early stopping counts exact labels itself, on the vectors it already has, instead of
+        asking ``validate`` to encode every picture again each epoch.
+        """
+        del validate
+        require_pictures([*train, *validation])
+        taught = examples(train)
+        spelled = spellings(example.answer for example in taught)
+        names = {key: number for number, key in enumerate(sorted(spelled))}
+        encoders = (image_encoder(self.settings.encoder), SentenceEncoder(self.settings.sentences))
+        features = _features(taught, names, *encoders)
+        held_out = _features(examples(validation), names, *encoders) if validation else None
+        run.log.unlink(missing_ok=True)  # an interrupted fit starts again from nothing
+        # Dropout draws from torch's one generator: it is lent for the fit and given back.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(run.recipe().seed)
+            head = self._head(features, len(names))
+            train_head(head, features, held_out, self.settings.schedule(), run.log)
+        write_atomic(run.weights / WEIGHTS, save(head.state_dict()))
+        write_json(run.weights / LABELS, [spelled[key] for key in names])
+
+    def load(self, run: Run) -> LinearAnswers:
+        """The fitted probe of a run; RunError if its files do not belong together."""
+        labels, path = read_json(run.weights / LABELS), run.weights / WEIGHTS
+        try:
+            weights = load_file(path)
+            question = weights["question_mean"].numel()
+            image = weights["image_mean"].numel()
+            rank = len(weights["of_image.bias"]) if "of_image.bias" in weights else 0
+            head = Head(image, question, len(labels), rank=rank, dropout=0.0)
+            head.load_state_dict(weights)
+        except (OSError, SafetensorError, KeyError, RuntimeError, TypeError) as error:
+            raise RunError(f"not the head for these labels: {error}", where=path) from error
+        images = image_encoder(self.settings.encoder)
+        sentences = SentenceEncoder(self.settings.sentences)
+        return LinearAnswers(head.eval(), tuple(str(label) for label in labels), images, sentences)
+
+    def _head(self, features: Features, labels: int) -> Head:
+        rank = self.settings.rank if self.settings.interactions else 0
+        widths = features.images.shape[1], features.questions.shape[1]
+        head = Head(*widths, labels, rank=rank, dropout=self.settings.dropout)
+        # A question counts as often as it is asked, an image once.
+        head.standardise(features.images, features.questions[features.rows[:, 1]])
+        return head
+
+
+def _features(
+    taught: Sequence[Example],
+    names: Mapping[str, int],
+    images: ImageEncoder,
+    sentences: SentenceEncoder,
+) -> Features:
+    """The examples as vectors, each distinct picture and question encoded and held once."""
+    asked_of = pictured(taught)
+    pictures = list(dict.fromkeys(picture for picture, _ in asked_of))
+    questions = list(dict.fromkeys(example.question for _, example in asked_of))
+    shown = {picture: row for row, picture in enumerate(pictures)}
+    asked = {question: row for row, question in enumerate(questions)}
+    return Features(
+        images=torch.from_numpy(images.embed(pictures)),
+        questions=torch.from_numpy(sentences.embed(questions)),
+        rows=torch.tensor([(shown[picture], asked[one.question]) for picture, one in asked_of]),
+        labels=torch.tensor([names.get(plain(one.answer), -1) for _, one in asked_of]),
+    )

@@ -1,0 +1,77 @@
+"""The training examples in dialogues, and when two wordings count as one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from vesalius.cases.dialogue import Dialogue
+from vesalius.cases.picture import Picture
+from vesalius.errors import ModelError
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One answered question: the reference's words, the picture shown last, the case it is from."""
+
+    case: str
+    group: str
+    question: str
+    category: str | None
+    answer: str
+    picture: Picture | None
+
+
+def examples(dialogues: Sequence[Dialogue]) -> list[Example]:
+    """Every turn with a reference in words, in order; of several references the first is taken.
+
+    ModelError if there is none: a model of answers cannot be fitted on boxes alone.
+    """
+    found = [example for dialogue in dialogues for example in _of(dialogue)]
+    if not found:
+        raise ModelError(
+            "none of the dialogues to learn from has a reference answer in words",
+            hint="vesalius data check shows what the data set holds",
+        )
+    return found
+
+
+def pictured(taught: Sequence[Example]) -> list[tuple[Picture, Example]]:
+    """The examples that were asked of a picture, with it."""
+    return [(example.picture, example) for example in taught if example.picture is not None]
+
+
+def plain(text: str) -> str:
+    """The wording without case, surplus blanks or closing punctuation: what counts as the same."""
+    return " ".join(text.casefold().split()).rstrip(" .?!:")
+
+
+def spellings(answers: Iterable[str]) -> Mapping[str, str]:
+    """Plain answer -> its most frequent spelling; ties go to the alphabetically first."""
+    counts: dict[str, Counter[str]] = {}
+    for answer in answers:
+        counts.setdefault(plain(answer), Counter())[answer.strip()] += 1
+    return {key: most_frequent(spelled)[0] for key, spelled in counts.items()}
+
+
+def most_frequent(counts: Counter[str]) -> tuple[str, float]:
+    """The commonest entry and its share in (0, 1]; ties go to the alphabetically first."""
+    entry = min(counts, key=lambda text: (-counts[text], text))
+    return entry, counts[entry] / counts.total()
+
+
+def _of(dialogue: Dialogue) -> Iterator[Example]:
+    picture: Picture | None = None
+    for turn in dialogue.turns:
+        picture = turn.pictures[-1] if turn.pictures else picture
+        said = [answer.text for answer in turn.question.answers if answer.text is not None]
+        if said:
+            yield Example(
+                case=dialogue.case or dialogue.id,
+                group=dialogue.group,
+                question=turn.question.text,
+                category=turn.question.category,
+                answer=said[0],
+                picture=picture,
+            )
