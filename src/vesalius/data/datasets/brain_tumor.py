@@ -1,0 +1,165 @@
+"""Brain tumour boxes on MRI slices: COCO, YOLO and VIA exports, and JSON lines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from vesalius.cases.case import Case
+from vesalius.data.datasets.brain_tumor_files import (
+    Annotated,
+    coco_rows,
+    line_rows,
+    object_rows,
+    via_rows,
+    yolo_names,
+    yolo_rows,
+)
+from vesalius.data.reading.album import Album, shown
+from vesalius.data.reading.hub import hub_splits
+from vesalius.data.reading.streams import (
+    ALL,
+    Streams,
+    nothing_found,
+    split_files,
+    split_of,
+)
+from vesalius.errors import DatasetError
+from vesalius.recipe import Frozen, validated
+
+AUGMENTED = ".rf."
+"""Roboflow names a picture's augmented copies ``<original>.rf.<hash>``: they belong together."""
+
+Layout = Literal["lines", "coco", "yolo", "via"]
+
+
+class BrainTumorOptions(Frozen):
+    """Which layout, and what an image without boxes means."""
+
+    layout: Layout | None = None
+    """``lines``: <split>.jsonl; ``coco``: _annotations.coco.json or <split>.coco.json;
+    ``yolo``: labels/*.txt; ``via``: annotations_*.json. The first one found by default."""
+    negatives: bool = False
+    """An image without a box is a negative (no tumour). Otherwise it is not annotated: an image
+    whose label is missing is given neither a box nor the word "healthy"."""
+    label: str = "tumor"
+    """What a VIA region without attributes shows."""
+
+
+class BrainTumor:
+    """Slices with the boxes, and where drawn the outlines, of tumours."""
+
+    options = BrainTumorOptions
+
+    @classmethod
+    def open(
+        cls, root: Path | None, *, hub: str | None = None, options: Mapping[str, Any]
+    ) -> Streams:
+        """The set in folder ``root`` or on the hub; see :class:`BrainTumorOptions`."""
+        chosen = validated(BrainTumorOptions, options, where="options of brain_tumor")
+        found: dict[str, tuple[Path, Callable[[], Iterator[Annotated]]]]
+        if root is None or hub:
+            parts = hub_splits(str(hub))
+            found = {s: (Path(), partial(object_rows, rows)) for s, rows in parts.items()}
+            root = Path()
+        else:
+            found = _found(root, chosen)
+        return Streams(
+            "brain_tumor",
+            {
+                split: partial(_cases, rows, Album(root, [folder]), chosen, split=split)
+                for split, (folder, rows) in found.items()
+            },
+        )
+
+
+def _cases(
+    rows: Callable[[], Iterator[Annotated]], album: Album, options: BrainTumorOptions, *, split: str
+) -> Iterator[Case]:
+    for where, name, picture, boxes in rows():
+        stem = Path(name).stem
+        yield Case(
+            id=stem,
+            group=stem.split(AUGMENTED)[0],
+            pictures=(shown(picture, name, album, where),),
+            boxes=boxes or (() if options.negatives else None),
+            modality="MR",
+            source=where,
+            split=split,
+        )
+
+
+Found = dict[str, tuple[Path, Callable[[], Iterator[Annotated]]]]
+
+
+def _found(root: Path, options: BrainTumorOptions) -> Found:
+    layouts: dict[Layout, Callable[[Path, BrainTumorOptions], Found]] = {
+        "lines": _lines,
+        "coco": _coco,
+        "yolo": _yolo,
+        "via": _via,
+    }
+    for layout, find in layouts.items():
+        if options.layout in (None, layout):
+            found = find(root, options)
+            if found:
+                return found
+    raise nothing_found(
+        root, "<split>.jsonl", "_annotations.coco.json", "labels/*.txt", "annotations_*.json"
+    )
+
+
+def _lines(root: Path, _: BrainTumorOptions) -> Found:
+    return {s: (root, partial(line_rows, p)) for s, p in split_files(root, ".jsonl").items()}
+
+
+def _coco(root: Path, _: BrainTumorOptions) -> Found:
+    files = {split_of(p.parent.name): p for p in sorted(root.glob("*/_annotations.coco.json"))}
+    beside: Found = {s: (p.parent, partial(coco_rows, p)) for s, p in files.items() if s}
+    alone = split_files(root, ".coco.json")
+    images = root / "images" if (root / "images").is_dir() else root
+    single = root / "_annotations.coco.json"
+    whole: Found = {ALL: (root, partial(coco_rows, single))} if single.is_file() else {}
+    return beside or {s: (images, partial(coco_rows, p)) for s, p in alone.items()} or whole
+
+
+def _yolo(root: Path, _: BrainTumorOptions) -> Found:
+    found: Found = {}
+    for labels in sorted({*root.glob("labels/*"), *root.glob("*/labels"), root / "labels"}):
+        flat = labels.name == "labels"
+        images = labels.parent / "images" if flat else root / "images" / labels.name
+        split = split_of(labels.parent.name if flat else labels.name)
+        if labels == root / "labels":
+            split = ALL if any(labels.glob("*.txt")) else None
+        if split and labels.is_dir() and images.is_dir():
+            found[split] = (images, partial(yolo_rows, labels, images, yolo_names(root)))
+    return found
+
+
+def _via(root: Path, options: BrainTumorOptions) -> Found:
+    found: Found = {}
+    for path in sorted(root.rglob("annotations_*.json")):
+        split = split_of(path.stem)
+        if split is not None:
+            if split in found:
+                fault = f"two annotation files for {split}"
+                raise DatasetError(fault, where=path, hint="move one of them away")
+            found[split] = (_beside(path, root), partial(via_rows, path, options.label))
+    whole = root / "annotations_all.json"
+    if not found and whole.is_file():
+        found[ALL] = (_beside(whole, root), partial(via_rows, whole, options.label))
+    return found
+
+
+def _beside(path: Path, root: Path) -> Path:
+    """The pictures lie with their annotations, or in ``images`` or a folder named as the split."""
+    split = split_of(path.stem)
+    named = [
+        p for p in sorted(root.iterdir()) if p.is_dir() and split and split_of(p.name) == split
+    ]
+    for folder in (*named, path.parent / "images"):
+        if folder.is_dir() and path.parent == root:
+            return folder
+    return path.parent

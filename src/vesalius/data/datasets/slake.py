@@ -1,0 +1,125 @@
+"""SLAKE (Liu et al., ISBI 2021): English and Chinese questions on CT, MRI and radiographs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from vesalius.cases.case import Answer, Box, Case, Question, Source
+from vesalius.data.reading.album import Album, shown
+from vesalius.data.reading.hub import hub_file, hub_splits
+from vesalius.data.reading.outlines import rectangle
+from vesalius.data.reading.rows import Cell, Row, Rows, gathered, image_id, said, worded
+from vesalius.data.reading.streams import Streams, nothing_found, parquet_splits, split_files
+from vesalius.data.reading.tables import read_rows
+from vesalius.errors import DatasetError
+from vesalius.recipe import Frozen, validated
+
+ARCHIVE = "imgs.zip"
+
+
+class SlakeOptions(Frozen):
+    """Which questions are read."""
+
+    language: Literal["en", "zh", "all"] = "en"
+    """The language of the questions (``q_lang``)."""
+
+
+class Slake:
+    """``imgs/xmlab<N>/`` with ``{train,validate,test}.json``, parquet, or the hub."""
+
+    options = SlakeOptions
+
+    @classmethod
+    def open(
+        cls, root: Path | None, *, hub: str | None = None, options: Mapping[str, Any]
+    ) -> Streams:
+        """The set in folder ``root`` or on the hub; see :class:`SlakeOptions`."""
+        chosen = validated(SlakeOptions, options, where="options of slake")
+        if root is None or hub:
+            parts, album = _on_hub(str(hub))
+        else:
+            parts, album = _found(root), Album(root, _places(root))
+        return Streams(
+            "slake", {s: partial(_cases, rows, album, chosen, split=s) for s, rows in parts.items()}
+        )
+
+
+def _places(root: Path) -> list[Path]:
+    archive = root / ARCHIVE
+    return [root / "imgs", root, *([archive] if archive.is_file() else [])]
+
+
+def _found(root: Path) -> dict[str, Rows]:
+    for ending in (".json", ".jsonl"):
+        files = split_files(root, ending)
+        if files:
+            return {s: partial(read_rows, path) for s, path in files.items()}
+    parts = parquet_splits(root)
+    if not parts:
+        raise nothing_found(root, "{train,validate,test}.json", "parquet files")
+    return parts
+
+
+def _on_hub(name: str) -> tuple[dict[str, Rows], Album]:
+    """The hub's rows; the official repository keeps its pictures beside them in one archive."""
+    parts = hub_splits(name)
+    _, first = next(next(iter(parts.values()))(), (None, {"image": Cell.of(b"")}))
+    if isinstance(first.get("image"), Cell):
+        return parts, Album(Path())
+    archive = hub_file(name, ARCHIVE)
+    return parts, Album(archive.parent, [archive])
+
+
+def _cases(rows: Rows, album: Album, options: SlakeOptions, *, split: str) -> Iterator[Case]:
+    def kept() -> Iterator[tuple[Source, Row]]:
+        for where, row in rows():
+            if options.language in ("all", said(row, "q_lang") or "en"):
+                yield where, row
+
+    for name, located in gathered(kept, lambda w, r: image_id(r, w, "img_name", "image")):
+        where, first = located[0]
+        image = name.split("/")[0]
+        yield Case(
+            id=image,
+            group=image,
+            pictures=(shown(first.get("image"), name, album, where),),
+            questions=tuple(_question(row, place) for place, row in located),
+            boxes=_boxes(album, image),
+            modality=said(first, "modality"),
+            source=where,
+            split=split,
+        )
+
+
+def _question(row: Row, where: Source) -> Question:
+    answer = said(row, "answer")
+    kind = (said(row, "answer_type") or "").lower()
+    return Question(
+        text=worded(row, where, "question"),
+        id=said(row, "qid") or str(where.row),
+        answers=() if answer is None else (Answer(text=answer),),
+        category=said(row, "content_type"),
+        kind=kind if kind in ("open", "closed") else None,  # type: ignore[arg-type]
+        language=said(row, "q_lang") or "en",
+    )
+
+
+def _boxes(album: Album, image: str) -> tuple[Box, ...] | None:
+    """The organ and lesion boxes of an image; None where the set has no file for it."""
+    name = f"{image}/detection.json"
+    data = album.beside(name)
+    if data is None:
+        return None
+    try:
+        content = [dict(entry) for entry in json.loads(data)]
+    except (ValueError, TypeError) as error:
+        raise DatasetError("not a list of {label: [x, y, width, height]}", where=name) from error
+    return tuple(
+        rectangle(numbers, label, Source(name, number))
+        for number, entry in enumerate(content, start=1)
+        for label, numbers in entry.items()
+    )

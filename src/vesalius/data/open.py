@@ -1,0 +1,110 @@
+"""Open a data set by name: from a folder, from the hub, or under a split file of your own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from vesalius.cases.case import Case, Source
+from vesalius.data.cards import card
+from vesalius.data.datasets import Dataset, datasets
+from vesalius.data.reading.rows import required
+from vesalius.data.reading.streams import Streams
+from vesalius.data.reading.tables import read_rows
+from vesalius.errors import DatasetError
+
+HOME = "VESALIUS_DATA"
+ROOTLESS = ("phantom",)
+"""Sets that are drawn, not read."""
+
+
+def open_dataset(
+    name: str,
+    root: Path | str | None = None,
+    hub: bool | str = False,
+    options: Mapping[str, Any] | None = None,
+    *,
+    split_file: Path | str | None = None,
+) -> Dataset:
+    """The data set ``name``, in folder ``root`` (by default ``$VESALIUS_DATA/<name>``) or the hub.
+
+    ``hub`` is true for the card's id, or another id. ``split_file`` (JSON lines of ``id`` and
+    ``split``; also an option of that name) replaces the publisher's splits. Raises UnknownName,
+    DatasetError where the folder is missing, RecipeError for an option the reader does not have.
+    """
+    reader, chosen = datasets[name], dict(options or {})
+    split_file = chosen.pop("split_file", None) or split_file
+    if hub:
+        found: Dataset = reader.open(None, hub=_hub_id(name, hub), options=chosen)
+    else:
+        found = reader.open(dataset_root(name, root), options=chosen)
+    return found if split_file is None else under(found, Path(split_file))
+
+
+def dataset_root(name: str, root: Path | str | None = None) -> Path | None:
+    """The folder of data set ``name``; DatasetError says what to set where there is none."""
+    if root is not None:
+        path = Path(root).expanduser()
+        if not path.exists():
+            raise DatasetError("there is no such folder", where=path, hint="check --root")
+        return path
+    if name in ROOTLESS:
+        return None
+    home = os.environ.get(HOME)
+    if not home:
+        hint = f"give --root, or set {HOME} to the folder that holds {name}/"
+        raise DatasetError(f"where {name} lies is not known", hint=hint)
+    path = Path(home).expanduser() / name
+    if not path.exists():
+        hint = f"`vesalius data get {name}` says where to get it; or give --root, or use the hub"
+        raise DatasetError("there is no such folder", where=path, hint=hint)
+    return path
+
+
+def under(dataset: Dataset, split_file: Path) -> Streams:
+    """``dataset`` with its cases dealt by a split file; unlisted cases are left out."""
+    assigned = read_splits(split_file)
+    names = set(assigned.values())
+    return Streams(
+        split_file.as_posix(),
+        {name: partial(_dealt, dataset, assigned, name, split_file) for name in names},
+    )
+
+
+def read_splits(path: Path) -> dict[str, str]:
+    """Case id -> split, from JSON lines; an id dealt to two splits raises DatasetError."""
+    assigned: dict[str, str] = {}
+    for where, row in read_rows(path):
+        name, split = required(row, where, "id"), required(row, where, "split")
+        if assigned.setdefault(name, split) != split:
+            fault = f"case {name!r} is in {assigned[name]} and in {split}"
+            raise DatasetError(fault, where=Source(path.as_posix(), where.row))
+    if not assigned:
+        raise DatasetError("the split file has no rows", where=path)
+    return assigned
+
+
+def _dealt(dataset: Dataset, assigned: Mapping[str, str], split: str, file: Path) -> Iterator[Case]:
+    found = False
+    for original in dataset.splits():
+        for case in dataset.cases(original):
+            if assigned.get(case.id) == split:
+                found = True
+                yield replace(case, split=split)
+    if not found:
+        fault = f"no case of the data set is one of those listed for {split}"
+        raise DatasetError(fault, where=file, hint="was it made for another data set?")
+
+
+def _hub_id(name: str, hub: bool | str) -> str:
+    if isinstance(hub, str):
+        return hub
+    known = card(name).hub
+    if not known:
+        hint = "give a hub id: --hub owner/name"
+        raise DatasetError(f"the card of {name} names no hub data set", hint=hint)
+    return known[0]

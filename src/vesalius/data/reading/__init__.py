@@ -1,0 +1,1 @@
+"""How rows and pictures are read, whatever the set: tables, folders, archives, the hub."""

@@ -1,0 +1,100 @@
+"""Drawn regions as boxes: rectangles, polygons, ellipses and circles, with their places named."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from vesalius.cases.case import Box, Source
+from vesalius.errors import DatasetError
+
+Points = tuple[tuple[float, float], ...]
+CORNERS = 32
+"""How many points stand for an ellipse's outline."""
+
+
+def rectangle(numbers: Any, label: str, where: Source, outline: Points | None = None) -> Box:
+    """A box from [left, top, width, height] in pixels; DatasetError names file, row and numbers."""
+    try:
+        x, y, width, height = (float(number) for number in numbers)
+        if not all(map(math.isfinite, (x, y, width, height))):
+            raise ValueError("not finite")
+        return Box(x, y, width, height, label, polygon=outline)
+    except (TypeError, ValueError, DatasetError) as error:
+        raise DatasetError(f"not a box: {label} {numbers}: {error}", where=where) from error
+
+
+def enclosing(outline: Points, label: str, where: Source) -> Box:
+    """The smallest upright box around an outline, which it keeps as its polygon."""
+    xs, ys = zip(*outline, strict=True) if outline else ((), ())
+    if len(outline) < 3:
+        raise DatasetError(f"an outline of {len(outline)} points encloses nothing", where=where)
+    numbers = [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)]
+    return rectangle(numbers, label, where, outline)
+
+
+def pairs(numbers: Sequence[Any], where: Source) -> Points:
+    """(x, y) points from a flat list x1, y1, x2, y2, ..."""
+    try:
+        flat = [float(number) for number in numbers]
+    except (TypeError, ValueError) as error:
+        raise DatasetError("an outline holds something else than numbers", where=where) from error
+    return tuple(zip(flat[::2], flat[1::2], strict=len(flat) % 2 == 0))
+
+
+def outline_of(shape: Mapping[str, Any], where: Source) -> Points:
+    """The outline of a VGG Image Annotator shape (polygon, polyline, rect, ellipse, circle)."""
+    draw = _SHAPES.get(str(shape.get("name")))
+    if draw is None:
+        hint = f"known: {', '.join(_SHAPES)}"
+        raise DatasetError(f"no such shape: {shape.get('name')!r}", where=where, hint=hint)
+    try:
+        return draw(shape)
+    except (KeyError, TypeError, ValueError) as error:
+        raise DatasetError(f"a {shape['name']} without {error}", where=where) from error
+
+
+def _polygon(shape: Mapping[str, Any]) -> Points:
+    xs, ys = map(float, shape["all_points_x"]), map(float, shape["all_points_y"])
+    return tuple(zip(xs, ys, strict=True))
+
+
+def _rect(shape: Mapping[str, Any]) -> Points:
+    left, top = float(shape["x"]), float(shape["y"])
+    right, bottom = left + float(shape["width"]), top + float(shape["height"])
+    return ((left, top), (right, top), (right, bottom), (left, bottom))
+
+
+def _ellipse(shape: Mapping[str, Any]) -> Points:
+    return _turned(shape, float(shape["rx"]), float(shape["ry"]), float(shape.get("theta", 0.0)))
+
+
+def _circle(shape: Mapping[str, Any]) -> Points:
+    return _turned(shape, float(shape["r"]), float(shape["r"]), 0.0)
+
+
+def _turned(shape: Mapping[str, Any], across: float, down: float, theta: float) -> Points:
+    """Points on an ellipse turned by ``theta`` radians; its four extremes are among them."""
+    x, y, cos, sin = float(shape["cx"]), float(shape["cy"]), math.cos(theta), math.sin(theta)
+    extremes = [math.atan2(-down * sin, across * cos), math.atan2(down * cos, across * sin)]
+    steps = [2 * math.pi * number / CORNERS for number in range(CORNERS)]
+    turns = sorted(
+        {a % (2 * math.pi) for a in [*steps, *extremes, *(e + math.pi for e in extremes)]}
+    )
+    return tuple(
+        (
+            x + across * math.cos(t) * cos - down * math.sin(t) * sin,
+            y + across * math.cos(t) * sin + down * math.sin(t) * cos,
+        )
+        for t in turns
+    )
+
+
+_SHAPES = {
+    "polygon": _polygon,
+    "polyline": _polygon,
+    "rect": _rect,
+    "ellipse": _ellipse,
+    "circle": _circle,
+}

@@ -1,0 +1,107 @@
+"""Rows with their place, and how the rows of one image are brought together."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+from vesalius.cases.case import Source
+from vesalius.errors import DatasetError, ImageError
+
+Row = dict[str, Any]
+Located = tuple[Source, Row]
+Rows = Callable[[], Iterator[Located]]
+"""Starts a fresh pass over the rows; a picture in a row is a name or a :class:`Cell`."""
+
+
+class Cell:
+    """The bytes of a picture that lies inside a row, fetched when asked for."""
+
+    __slots__ = ("read",)
+
+    def __init__(self, read: Callable[[], bytes]) -> None:
+        self.read = read
+
+    @classmethod
+    def of(cls, value: Any) -> Cell:
+        """The cell of a stored image: ``{bytes, path}`` (the hub's form) or bare bytes."""
+        return cls(partial(stored_bytes, value))
+
+    def digest(self) -> str:
+        """The SHA-256 of the bytes: an image's identity where a set gives it no name."""
+        return hashlib.sha256(self.read()).hexdigest()
+
+
+def stored_bytes(value: Any) -> bytes:
+    """The bytes of a stored image; ImageError where there are none.
+
+    A ``path`` beside the bytes is only the publisher's name for them and is never opened.
+    """
+    data = value.get("bytes") if isinstance(value, dict) else value
+    if not isinstance(data, bytes):
+        raise ImageError("image_missing", "the row holds no picture bytes")
+    return data
+
+
+def said(row: Row, *names: str) -> str | None:
+    """The first non-empty value among the columns ``names`` as stripped text, or None."""
+    for name in names:
+        value = row.get(name)
+        if value is None or isinstance(value, dict | list | Cell):
+            continue
+        text = str(value).strip()
+        if text:
+            return text
+    return None
+
+
+def worded(row: Row, where: Source, *names: str) -> str:
+    """As :func:`said`, but empty text stays (``vesalius data check`` reports it).
+
+    DatasetError where none of the columns exists.
+    """
+    if not any(name in row for name in names):
+        hint = f"columns: {', '.join(map(str, row))}"
+        raise DatasetError(f"there is no column {' or '.join(names)}", where=where, hint=hint)
+    return said(row, *names) or ""
+
+
+def image_id(row: Row, where: Source, *names: str) -> str:
+    """What the row calls its image; for a picture stored in the row, the hash of its bytes."""
+    for name in names:
+        value = row.get(name)
+        if isinstance(value, Cell):
+            return value.digest()[:16]
+    return required(row, where, *names)
+
+
+def required(row: Row, where: Source, *names: str) -> str:
+    """As :func:`said`, but DatasetError names the file, the row and the columns looked for."""
+    text = said(row, *names)
+    if text is None:
+        hint = f"columns: {', '.join(map(str, row))}"
+        raise DatasetError(f"{' or '.join(names)} is missing or empty", where=where, hint=hint)
+    return text
+
+
+def chained(parts: Sequence[Rows]) -> Iterator[Located]:
+    """The rows of several files, one after another."""
+    for part in parts:
+        yield from part()
+
+
+def gathered(rows: Rows, key: Callable[[Source, Row], str]) -> Iterator[tuple[str, list[Located]]]:
+    """(key, its rows) for every key, streamed.
+
+    The first pass notes where each key ends; the second lets a key go as soon as its last row is
+    read. Consecutive rows so cost one image's worth of memory, scattered ones only their text.
+    """
+    keys = [key(*located) for located in rows()]
+    last = {name: number for number, name in enumerate(keys)}
+    waiting: dict[str, list[Located]] = {}
+    for number, (name, located) in enumerate(zip(keys, rows(), strict=True)):
+        waiting.setdefault(name, []).append(located)
+        if last[name] == number:
+            yield name, waiting.pop(name)

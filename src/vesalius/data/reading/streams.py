@@ -1,0 +1,89 @@
+"""A data set as named streams of cases, and the names that publishers give to splits."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from vesalius.cases.case import Case
+from vesalius.data.reading.rows import Rows, chained
+from vesalius.data.reading.tables import read_rows
+from vesalius.errors import DatasetError, UnknownName
+
+SPLIT_NAMES = {
+    "train": "train",
+    "training": "train",
+    "valid": "validation",
+    "val": "validation",
+    "validate": "validation",
+    "validation": "validation",
+    "dev": "validation",
+    "test": "test",
+    "testing": "test",
+}
+ORDER = ("train", "validation", "test")
+ALL = "all"
+"""The one split of a set that has none; ``vesalius data split`` makes some."""
+
+
+@dataclass(frozen=True)
+class Streams:
+    """A Dataset: for every split, a function that starts a fresh stream of its cases."""
+
+    name: str
+    starts: Mapping[str, Callable[[], Iterator[Case]]]
+
+    def __post_init__(self) -> None:
+        if not self.starts:
+            raise DatasetError("no split was found", where=self.name)
+
+    def splits(self) -> tuple[str, ...]:
+        """The splits that are there, ``train`` first."""
+        return tuple(in_order(self.starts))
+
+    def cases(self, split: str) -> Iterator[Case]:
+        """The split's cases; UnknownName at once for a split that is not there."""
+        start = self.starts.get(split)
+        if start is None:
+            raise UnknownName("split", split, self.starts, where=self.name)
+        return start()
+
+
+def in_order(splits: Iterable[str]) -> list[str]:
+    """Split names: train, validation, test, then the rest by name."""
+    return sorted(splits, key=lambda s: (ORDER.index(s) if s in ORDER else len(ORDER), s))
+
+
+def split_of(text: str) -> str | None:
+    """The split a file or folder name speaks of (``Val_images`` -> ``validation``), or None."""
+    words = re.split(r"[^a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", text).lower())
+    return next((SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES), None)
+
+
+def split_files(root: Path, ending: str, prefix: str = "") -> dict[str, Path]:
+    """Files called ``<prefix><split><ending>`` directly in ``root``, by split."""
+    found = {}
+    for path in sorted(root.glob(f"{prefix}*{ending}")):
+        split = SPLIT_NAMES.get(path.name[len(prefix) : len(path.name) - len(ending)].lower())
+        if split is not None:
+            found[split] = path
+    return found
+
+
+def parquet_splits(root: Path) -> dict[str, Rows]:
+    """A downloaded hub repository: ``**/<split>-00000-of-00001.parquet``, shards in order."""
+    shards: dict[str, list[Path]] = {}
+    for path in sorted(root.rglob("*.parquet")):
+        shards.setdefault(split_of(path.stem) or ALL, []).append(path)
+    return {
+        split: partial(chained, tuple(partial(read_rows, path) for path in paths))
+        for split, paths in shards.items()
+    }
+
+
+def nothing_found(root: Path, *layouts: str) -> DatasetError:
+    """The error for a folder in which none of a reader's layouts was recognised."""
+    return DatasetError("no known layout here", where=root, hint=f"looked for {'; '.join(layouts)}")
