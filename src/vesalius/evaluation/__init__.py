@@ -1,0 +1,1 @@
+"""EVALUATE: scores, intervals, comparisons and reports, from predictions alone."""

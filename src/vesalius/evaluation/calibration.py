@@ -1,0 +1,127 @@
+"""Calibration of confidence, and the risk of answering only when sure.
+
+Arguments are confidence [n] in [0, 1], right [n] in {0, 1} and weights [B, n] (how often each
+answer was drawn); results are [B], NaN where nothing was drawn.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """A bar of the reliability diagram: (low, high], n, mean confidence and share right."""
+
+    low: float
+    high: float
+    n: int
+    confidence: float
+    right: float
+
+
+def ece(confidence: Array, right: Array, weights: Array, bins: int = 15) -> Array:
+    """Expected calibration error over equal-width bins (Guo et al., 2017)."""
+    member = (_bin(confidence, bins)[:, None] == np.arange(bins)).astype(np.float64)
+    gaps = np.abs(weights @ (member * (confidence - right)[:, None]))
+    return _ratio(gaps.sum(axis=1), weights.sum(axis=1))
+
+
+def adaptive_ece(confidence: Array, right: Array, weights: Array, bins: int = 15) -> Array:
+    """Calibration error over bins of equal mass (Nguyen and O'Connor, 2015).
+
+    Answers of equal confidence stay in one bin, the one that holds the middle of their mass.
+    """
+    order, starts = _by_confidence(confidence)
+    if not order.size:
+        return np.full(len(weights), np.nan)
+    mass = np.add.reduceat(weights[:, order], starts, axis=1)
+    gap = np.add.reduceat(weights[:, order] * (confidence - right)[order], starts, axis=1)
+    everything = mass.sum(axis=1, keepdims=True)
+    middle = (np.cumsum(mass, axis=1) - mass / 2) / np.maximum(everything, 1)
+    place = np.minimum((middle * bins).astype(np.int64), bins - 1)
+    gaps = sum(np.abs(np.where(place == b, gap, 0.0).sum(axis=1)) for b in range(bins))
+    return _ratio(np.asarray(gaps), everything[:, 0])
+
+
+def brier(confidence: Array, right: Array, weights: Array) -> Array:
+    """The mean squared difference of confidence and outcome (Brier, 1950)."""
+    return _ratio(weights @ (confidence - right) ** 2, weights.sum(axis=1))
+
+
+def auroc(confidence: Array, right: Array, weights: Array) -> Array:
+    """The chance that a right answer is held with more confidence than a wrong one; ties half.
+
+    NaN unless both right and wrong answers were drawn.
+    """
+    order, starts = _by_confidence(confidence)
+    if not order.size:
+        return np.full(len(weights), np.nan)
+    drawn, outcome = weights[:, order], right[order]
+    yes = np.add.reduceat(drawn * outcome, starts, axis=1)
+    no = np.add.reduceat(drawn * (1 - outcome), starts, axis=1)
+    won = (yes * (np.cumsum(no, axis=1) - no / 2)).sum(axis=1)
+    return _ratio(won, yes.sum(axis=1) * no.sum(axis=1))
+
+
+def aurc(confidence: Array, right: Array, weights: Array) -> Array:
+    """The area under the risk-coverage curve (Geifman and El-Yaniv, 2017); lower is better."""
+    if not confidence.size:
+        return np.full(len(weights), np.nan)
+    mass, risk = _risks(confidence, right, weights)
+    return _ratio((mass * np.nan_to_num(risk)).sum(axis=1), mass.sum(axis=1))
+
+
+def risk_coverage(confidence: Array, right: Array) -> tuple[Array, Array]:
+    """Coverage and risk, both in [0, 1], as the threshold of confidence falls."""
+    if not confidence.size:
+        return np.zeros(0), np.zeros(0)
+    mass, risk = _risks(confidence, right, np.ones((1, len(confidence))))
+    return np.cumsum(mass[0]) / mass[0].sum(), risk[0]
+
+
+def reliability(confidence: Array, right: Array, bins: int = 15) -> list[Bin]:
+    """The bins of the reliability diagram that hold any answer."""
+    place = _bin(confidence, bins)
+    return [
+        Bin(
+            low=b / bins,
+            high=(b + 1) / bins,
+            n=int((place == b).sum()),
+            confidence=float(confidence[place == b].mean()),
+            right=float(right[place == b].mean()),
+        )
+        for b in np.unique(place).tolist()
+    ]
+
+
+def _bin(confidence: Array, bins: int) -> NDArray[np.int64]:
+    """The bin (low, high] of each confidence; 0 belongs to the first."""
+    place: NDArray[np.int64] = np.clip(np.ceil(confidence * bins) - 1, 0, bins - 1).astype(int)
+    return place
+
+
+def _by_confidence(confidence: Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The order by confidence, rising, and where each run of ties starts."""
+    order = np.argsort(confidence, kind="stable")
+    _, starts = np.unique(confidence[order], return_index=True)
+    return order, starts
+
+
+def _risks(confidence: Array, right: Array, weights: Array) -> tuple[Array, Array]:
+    """Mass of each run of ties and the risk once it is answered, most confident first."""
+    order, starts = _by_confidence(-confidence)
+    mass = np.add.reduceat(weights[:, order], starts, axis=1)
+    wrong = np.add.reduceat(weights[:, order] * (1 - right)[order], starts, axis=1)
+    return mass, _ratio(np.cumsum(wrong, axis=1), np.cumsum(mass, axis=1))
+
+
+def _ratio(above: Array, below: Array) -> Array:
+    empty = np.full(np.shape(above), np.nan)
+    quotient: Array = np.divide(above, below, out=empty, where=below > 0)
+    return quotient

@@ -1,0 +1,246 @@
+"""Scores with their protocol and interval, overall and by slice."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from math import isnan, nan
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel
+
+from vesalius.cases.prediction import Prediction
+from vesalius.errors import RunError
+from vesalius.evaluation.metrics import Array, Metric, Table, metrics
+from vesalius.evaluation.stats import bootstrap, clusters, interval
+from vesalius.recipe import validated
+from vesalius.run import Run
+
+Spec = str | Mapping[str, Mapping[str, Any]]
+SLICES = ("category", "modality", "kind")
+ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A number with what it takes to read it.
+
+    ``value``, ``low`` and ``high`` are NaN where there was nothing to measure; ``protocol`` names
+    an entry of the evaluation's ``protocols``; ``n`` counts measured predictions and ``groups``
+    the patients or images they come from; ``slice`` is ``all`` or ``field=value``.
+    """
+
+    metric: str
+    protocol: str
+    value: float
+    low: float
+    high: float
+    n: int
+    groups: int
+    slice: str = ALL
+
+    @property
+    def measured(self) -> bool:
+        """Whether there was anything to measure."""
+        return not isnan(self.value)
+
+    def __str__(self) -> str:
+        if not self.measured:
+            return "not measured"
+        bounds = "" if isnan(self.low) else f" [{self.low:.3f}, {self.high:.3f}]"
+        return f"{self.value:.3f}{bounds}"
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """All scores of one set of predictions, their protocols, and how intervals were drawn.
+
+    ``facts`` counts predictions, groups, abstentions, empty answers, answers cut at the token
+    limit, and predictions without a reference.
+    """
+
+    scores: tuple[Score, ...]
+    protocols: Mapping[str, Mapping[str, Any]]
+    resamples: int = 10_000
+    level: float = 0.95
+    seed: int = 0
+    facts: Mapping[str, int] = field(default_factory=dict)
+
+    def overall(self) -> list[Score]:
+        """The scores over all predictions."""
+        return [score for score in self.scores if score.slice == ALL]
+
+    def slices(self, by: str) -> list[Score]:
+        """The scores by one field, e.g. ``category``."""
+        return [score for score in self.scores if score.slice.startswith(f"{by}=")]
+
+    def score(self, metric: str, of: str = ALL) -> Score:
+        """One score; RunError names what there is."""
+        for score in self.scores:
+            if score.metric == metric and score.slice == of:
+                return score
+        known = sorted({score.metric for score in self.scores})
+        raise RunError(f"there is no score {metric!r} for {of!r}", hint=f"scores: {known}")
+
+    def better(self, score: Score) -> str:
+        """``higher``, ``lower`` or ``neither``."""
+        said = self.protocols.get(score.protocol, {}).get("better", {})
+        return str(said.get(score.metric, "higher"))
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready data; what was not measured is null."""
+        return asdict(self) | {"scores": [_without_nan(asdict(score)) for score in self.scores]}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], *, where: object = None) -> Evaluation:
+        """The evaluation :meth:`to_json` wrote; RunError if it is something else."""
+        try:
+            scores = tuple(Score(**_with_nan(row)) for row in data["scores"])
+            return cls(**{**data, "scores": scores})
+        except (KeyError, TypeError, AttributeError) as error:
+            raise RunError(f"not an evaluation: {error}", where=where) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A metric under the name it was asked by, with its table of sufficient statistics."""
+
+    name: str
+    metric: Metric
+    table: Table
+
+    def rows(self, keep: Array | None = None) -> Table:
+        """The table, or the rows of it that are kept (a mask [n])."""
+        return self.table if keep is None else {k: v[keep] for k, v in self.table.items()}
+
+
+def evaluate(
+    predictions: Sequence[Prediction],
+    metrics: Sequence[Spec] = ("squad", "closed"),
+    *,
+    resamples: int = 10_000,
+    level: float = 0.95,
+    seed: int = 0,
+    by: Sequence[str] = SLICES,
+) -> Evaluation:
+    """Score predictions, with cluster-bootstrap intervals, overall and by slice.
+
+    ``metrics`` are registry names or ``{name: parameters}``. RunError where an id appears twice;
+    UnknownName for a metric that does not exist. Slices are drawn from their own groups.
+    """
+    refuse_duplicates(predictions)
+    measured = measure(predictions, metrics)
+    names = [group_of(p) for p in predictions]
+    scores: list[Score] = []
+    for label, keep in _slices(predictions, by):
+        groups = clusters([name for name, kept in zip(names, keep, strict=True) if kept])
+        for entry in measured:
+            statistic = partial(entry.metric.aggregate, entry.rows(keep))
+            point = statistic(np.ones((1, len(groups))))
+            drawn = bootstrap(statistic, groups, resamples, seed) if len(set(groups)) > 1 else {}
+            for metric, value in point.items():
+                n, units = _counted(entry.rows(keep), metric, groups)
+                if label != ALL and n == 0:
+                    continue
+                low, high = interval(drawn[metric], level) if metric in drawn else (nan, nan)
+                scores.append(
+                    Score(metric, entry.name, float(value[0]), low, high, n, units, label)
+                )
+    protocols = {entry.name: entry.metric.protocol.to_dict() for entry in measured}
+    return Evaluation(tuple(scores), protocols, resamples, level, seed, facts(predictions))
+
+
+def evaluate_run(run: Run, name: str = "") -> Evaluation:
+    """Score one of a run's prediction sets as its recipe says; calibration where it is possible."""
+    predictions = list(run.predictions(name))
+    asked = run.recipe().evaluation
+    extra = any(p.confidence is not None for p in predictions) and (
+        "calibration" not in asked.metrics
+    )
+    return evaluate(
+        predictions,
+        (*asked.metrics, *(("calibration",) if extra else ())),
+        resamples=asked.resamples,
+        level=asked.level,
+        seed=asked.seed,
+    )
+
+
+def measure(predictions: Sequence[Prediction], specs: Sequence[Spec]) -> list[Measured]:
+    """Every metric's table, each text seen once."""
+    built = [_built(name, parameters) for name, parameters in map(_named, specs)]
+    return [Measured(name, metric, metric.measure(predictions)) for name, metric in built]
+
+
+def group_of(prediction: Prediction) -> str:
+    """The unit of resampling: the patient or image group, else the image, else the case."""
+    return prediction.group or prediction.picture or prediction.case or prediction.id
+
+
+def refuse_duplicates(predictions: Sequence[Prediction]) -> None:
+    """RunError names an id that appears twice: it would be counted twice."""
+    for name, times in Counter(p.id for p in predictions).items():
+        if times > 1:
+            raise RunError(f"the id {name!r} appears {times} times", hint="keep one row per id")
+
+
+def facts(predictions: Sequence[Prediction]) -> dict[str, int]:
+    """What a reader must know of the predictions beside their scores."""
+    return {
+        "predictions": len(predictions),
+        "groups": len({group_of(p) for p in predictions}),
+        "abstained": sum(p.abstained for p in predictions),
+        "empty": sum(p.answer.text is not None and not p.text.strip() for p in predictions),
+        "cut_at_limit": sum(p.finish == "length" for p in predictions),
+        "without_reference": sum(not p.references for p in predictions),
+    }
+
+
+def _without_nan(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: None if isinstance(v, float) and isnan(v) else v for k, v in row.items()}
+
+
+def _with_nan(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: nan if v is None else v for k, v in row.items()}
+
+
+def _named(spec: Spec) -> tuple[str, Mapping[str, Any]]:
+    if isinstance(spec, str):
+        return spec, {}
+    if len(spec) != 1:
+        raise RunError(f"a metric is a name or one name with parameters, not {dict(spec)!r}")
+    name, parameters = next(iter(spec.items()))
+    return name, parameters
+
+
+def _built(name: str, parameters: Mapping[str, Any]) -> tuple[str, Metric]:
+    entry = metrics[name]
+    shown = ", ".join(f"{k}={v}" for k, v in parameters.items())
+    if isinstance(entry, type) and issubclass(entry, BaseModel):
+        metric: Any = validated(entry, parameters, where=f"metric {name}")
+    else:
+        metric = entry(**parameters)
+    return (f"{name}({shown})" if shown else name), metric
+
+
+def _slices(predictions: Sequence[Prediction], by: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    yield ALL, np.ones(len(predictions), dtype=bool)
+    for name in by:
+        said = [getattr(p, name) for p in predictions]
+        known = sorted({str(value) for value in said if value is not None})
+        if len(known) < 2 and None not in said:
+            continue  # one slice that holds everything says nothing new
+        for value in known:
+            yield f"{name}={value}", np.array([v is not None and str(v) == value for v in said])
+
+
+def _counted(table: Table, metric: str, groups: Any) -> tuple[int, int]:
+    """How many rows a score rests on, and how many groups they come from."""
+    column = table.get(metric)
+    if column is None:
+        column = next(iter(table.values()))
+    measured = ~np.isnan(column if column.ndim == 1 else column[:, 0])
+    return int(measured.sum()), len(set(groups[measured].tolist()))

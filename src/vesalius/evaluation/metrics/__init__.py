@@ -1,0 +1,90 @@
+"""Scores by name. An entry says what it measured and how, so that no score travels without it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vesalius.cases.prediction import Prediction
+from vesalius.registry import Registry
+
+Array = NDArray[np.float64]
+Table = Mapping[str, Array]
+Better = Literal["higher", "lower", "neither"]
+
+_HERE = "vesalius.evaluation.metrics"
+
+metrics = Registry(
+    "metric",
+    {
+        "bertscore": f"{_HERE}.bertscore:BertScore",
+        "bleu": f"{_HERE}.bleu:Bleu",
+        "bleu_coco": f"{_HERE}.bleu:BleuCoco",
+        "calibration": f"{_HERE}.confidence:Calibration",
+        "cider_d": f"{_HERE}.cider:CiderD",
+        "closed": f"{_HERE}.closed:Closed",
+        "concepts_f1": f"{_HERE}.concepts:ConceptsF1",
+        "content": f"{_HERE}.content:Content",
+        "image_clef_caption": f"{_HERE}.image_clef:ImageClefCaption",
+        "llava_med_v1": f"{_HERE}.llava_med:LlavaMedV1",
+        "meteor_exact_stem": f"{_HERE}.meteor:MeteorExactStem",
+        "rouge": f"{_HERE}.rouge:Rouge",
+        "squad": f"{_HERE}.answers:Squad",
+        "tolerant": f"{_HERE}.rouge:Tolerant",
+        "vqa_soft": f"{_HERE}.answers:VqaSoft",
+    },
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ScoringProtocol:
+    """What stands behind a score: without it, two numbers of one name are not comparable.
+
+    ``normalisation`` says what is done to both texts before they meet, ``averaging`` what is
+    averaged over what. ``better`` lists the scores for which higher is not better.
+    """
+
+    name: str
+    implementation: str
+    normalisation: str
+    averaging: str
+    version: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    better: Mapping[str, Better] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The protocol as JSON-ready data."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        chosen = ", ".join(f"{k}={v}" for k, v in self.parameters.items())
+        source = f"{self.implementation} {self.version}".strip()
+        parts = (source, chosen, self.normalisation, self.averaging)
+        return "; ".join(part for part in parts if part)
+
+
+class Metric(Protocol):
+    """A score in two steps, so that an interval needs no second look at any text.
+
+    ``measure`` gives a row per prediction: named columns of shape [n] or [n, k] that hold
+    sufficient statistics, NaN where there was nothing to measure. A column's width and coding
+    depend on the references only, so that the tables of two systems can be stacked.
+    ``aggregate`` folds the rows under ``weights`` of shape [B, n] (how often each row was drawn)
+    into scores of shape [B]; NaN where no measured row was drawn. A score is counted over the
+    rows of the column of its own name, else of the table's first column. What belongs to the
+    corpus (document frequencies, the majority class) is fixed by the table, never resampled.
+    """
+
+    @property
+    def protocol(self) -> ScoringProtocol:
+        """How the scores are made."""
+
+    def measure(self, predictions: Sequence[Prediction]) -> Table:
+        """Sufficient statistics, a row per prediction."""
+
+    def aggregate(self, table: Table, weights: Array) -> Mapping[str, Array]:
+        """Scores, one value per row of ``weights``."""

@@ -1,0 +1,106 @@
+"""Answers to questions: SQuAD v2 exact match and token F1, and VQA soft accuracy."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from vesalius.cases.prediction import Prediction
+from vesalius.errors import DatasetError
+from vesalius.evaluation.metrics import Array, ScoringProtocol, Table
+from vesalius.evaluation.metrics.table import coded, majority, means, tabulate
+from vesalius.evaluation.metrics.words import golds, squad
+from vesalius.recipe import Frozen
+
+
+class Squad(Frozen):
+    """SQuAD v2 exact match and token F1 in [0, 1], the maximum over the golds.
+
+    ``squad_majority_em`` is what always saying the most frequent reference would score.
+    Source: Rajpurkar et al., 2018.
+    """
+
+    @property
+    def protocol(self) -> ScoringProtocol:
+        """How the scores are made."""
+        return ScoringProtocol(
+            name="squad",
+            implementation="vesalius, after the official SQuAD v2 script",
+            normalisation="lower; punctuation deleted; a, an, the dropped; spaces collapsed",
+            averaging="maximum over golds; mean over questions",
+            better={"squad_majority_em": "neither"},
+        )
+
+    def measure(self, predictions: Sequence[Prediction]) -> Table:
+        """Columns ``squad_em`` and ``squad_f1``, and the code of the first gold."""
+        table = tabulate(("squad_em", "squad_f1"), predictions, _best)
+        said = [golds(p) for p in predictions]
+        codes, _ = coded([squad(texts[0]) if texts else None for texts in said])
+        return {**table, "gold": codes}
+
+    def aggregate(self, table: Table, weights: Array) -> Mapping[str, Array]:
+        """Means of both, and the majority baseline."""
+        baseline = majority(table["gold"], weights)
+        return {
+            **means(table, weights, ("squad_em", "squad_f1")),
+            "squad_majority_em": baseline,
+        }
+
+
+class VqaSoft(Frozen):
+    """VQA soft accuracy in [0, 1]: an answer is right as far as three annotators gave it.
+
+    Averaged over the annotators left out one by one. It needs several annotators: DatasetError
+    where a question has one. Source: Antol et al., 2015.
+    """
+
+    @property
+    def protocol(self) -> ScoringProtocol:
+        """How the score is made."""
+        return ScoringProtocol(
+            name="vqa_soft",
+            implementation="vesalius, after Antol et al. 2015",
+            normalisation="as SQuAD v2 (not the challenge's table of contractions)",
+            averaging="min(agreeing annotators / 3, 1), each annotator left out once; mean",
+        )
+
+    def measure(self, predictions: Sequence[Prediction]) -> Table:
+        """The column ``vqa_soft``."""
+        return tabulate(("vqa_soft",), predictions, _soft)
+
+    def aggregate(self, table: Table, weights: Array) -> Mapping[str, Array]:
+        """The mean."""
+        return means(table, weights)
+
+
+def _best(prediction: Prediction) -> tuple[float, float] | None:
+    said = squad(prediction.text)
+    pairs = [(float(said == gold), token_f1(said, gold)) for gold in map(squad, golds(prediction))]
+    if not pairs:
+        return None
+    return max(em for em, _ in pairs), max(f1 for _, f1 in pairs)
+
+
+def token_f1(said: str, gold: str) -> float:
+    """F1 over the counted words of two normalised texts; if either is empty, 1 iff both are."""
+    words, wanted = said.split(), gold.split()
+    if not words or not wanted:
+        return float(words == wanted)
+    same = (Counter(words) & Counter(wanted)).total()
+    return 2 * same / (len(words) + len(wanted))
+
+
+def _soft(prediction: Prediction) -> tuple[float] | None:
+    annotators = [squad(text) for text in golds(prediction)]
+    if not annotators:
+        return None
+    if len(annotators) < 2:
+        raise DatasetError(
+            "VQA soft accuracy needs several annotators and this question has one",
+            where=prediction.id,
+            hint="use squad or closed",
+        )
+    said = squad(prediction.text)
+    agree = [text == said for text in annotators]
+    left_out = (min((sum(agree) - own) / 3, 1.0) for own in agree)
+    return (sum(left_out) / len(agree),)

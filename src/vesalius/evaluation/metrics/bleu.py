@@ -1,0 +1,135 @@
+"""Corpus BLEU in two named readings: sacrebleu's, and the COCO caption tools'."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Literal
+
+import numpy as np
+from sacrebleu.metrics import BLEU
+
+from vesalius.cases.prediction import Prediction
+from vesalius.evaluation.metrics import Array, ScoringProtocol, Table
+from vesalius.evaluation.metrics.ngrams import TOKENISER, coco_tokens, ngrams
+from vesalius.evaluation.metrics.table import total
+from vesalius.evaluation.metrics.words import golds
+from vesalius.recipe import Frozen
+
+_ORDER = 4
+_WIDTH = 2 + 2 * _ORDER  # said length, closest reference length, matches by order, n-grams by order
+
+
+class Bleu(Frozen):
+    """sacrebleu's corpus BLEU divided by 100, so in [0, 1]; its signature is in the protocol.
+
+    Source: Post, 2018.
+    """
+
+    tokenize: Literal["13a", "char", "intl", "none", "zh"] = "13a"
+    """sacrebleu's tokeniser; ``zh`` or ``char`` for Chinese."""
+    lowercase: bool = False
+
+    @property
+    def protocol(self) -> ScoringProtocol:
+        """How the score is made, sacrebleu's signature included."""
+        engine = _sacrebleu(self.tokenize, self.lowercase)
+        engine.num_refs = -1  # references are counted by row
+        return ScoringProtocol(
+            name="bleu",
+            implementation="sacrebleu, divided by 100",
+            version=str(engine.get_signature().info["version"]),
+            parameters={"signature": str(engine.get_signature())},
+            normalisation=f"tokeniser {self.tokenize}" + (", lower" if self.lowercase else ""),
+            averaging="corpus: n-gram counts summed over texts, exponential smoothing",
+        )
+
+    def measure(self, predictions: Sequence[Prediction]) -> Table:
+        """Lengths, matches and totals, [n, 10]."""
+        engine = _sacrebleu(self.tokenize, self.lowercase)
+        rows = np.full((len(predictions), _WIDTH), np.nan)
+        for row, prediction in zip(rows, predictions, strict=True):
+            references = golds(prediction)
+            if references:
+                streams = [[reference] for reference in references]
+                row[:] = engine._extract_corpus_statistics([prediction.text], streams)[0]
+        return {"bleu": rows}
+
+    def aggregate(self, table: Table, weights: Array) -> Mapping[str, Array]:
+        """Corpus BLEU from summed counts."""
+        sums = total(table["bleu"], weights)
+        length, wanted = sums[:, 0], sums[:, 1]
+        right, count = sums[:, 2 : 2 + _ORDER], sums[:, 2 + _ORDER :]
+        # Exponential smoothing: the k-th order without a match counts as 2^-k matches.
+        halvings = np.cumsum((right == 0) & (count > 0), axis=1)
+        smoothed = np.where(right > 0, right, 0.5**halvings)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            logs = np.log(smoothed / count).mean(axis=1)
+            penalty = np.where(length < wanted, np.exp(1 - wanted / length), 1.0)
+            score = penalty * np.exp(logs)
+        measurable = (right.sum(axis=1) > 0) & (count > 0).all(axis=1)
+        return {"bleu": _measured(np.where(measurable, score, 0.0), table["bleu"], weights)}
+
+
+class BleuCoco(Frozen):
+    """BLEU-1 to BLEU-4 in [0, 1] as the COCO caption tools compute them (closest length).
+
+    Source: Chen et al., 2015; unlike sacrebleu it keeps an order without matches almost zero.
+    """
+
+    @property
+    def protocol(self) -> ScoringProtocol:
+        """How the scores are made."""
+        return ScoringProtocol(
+            name="bleu_coco",
+            implementation="vesalius, equal to pycocoevalcap's Bleu(4) on the same tokens",
+            version="1.2",
+            normalisation=TOKENISER,
+            averaging="corpus: n-gram counts summed over texts, no smoothing",
+        )
+
+    def measure(self, predictions: Sequence[Prediction]) -> Table:
+        """Lengths, matches and totals, [n, 10]."""
+        rows = np.full((len(predictions), _WIDTH), np.nan)
+        for row, prediction in zip(rows, predictions, strict=True):
+            references = golds(prediction)
+            if references:
+                row[:] = _counts(prediction.text, references)
+        return {"bleu_coco": rows}
+
+    def aggregate(self, table: Table, weights: Array) -> Mapping[str, Array]:
+        """Corpus BLEU-1 to BLEU-4 from summed counts."""
+        sums = total(table["bleu_coco"], weights)
+        tiny, small = 1e-15, 1e-9  # the tools' own constants against empty counts
+        right, count = sums[:, 2 : 2 + _ORDER], sums[:, 2 + _ORDER :]
+        length_ratio = (sums[:, 0] + tiny) / (sums[:, 1] + small)
+        with np.errstate(under="ignore", over="ignore"):
+            penalty = np.where(length_ratio < 1, np.exp(1 - 1 / length_ratio), 1.0)
+        logs = np.cumsum(np.log((right + tiny) / (count + small)), axis=1)
+        scores = {f"bleu_coco_{k}": np.exp(logs[:, k - 1] / k) * penalty for k in (1, 2, 3, 4)}
+        return {k: _measured(v, table["bleu_coco"], weights) for k, v in scores.items()}
+
+
+def _measured(score: Array, rows: Array, weights: Array) -> Array:
+    drawn = weights @ (~np.isnan(rows[:, 0])).astype(np.float64)
+    return np.where(drawn > 0, score, np.nan)
+
+
+def _counts(text: str, references: Sequence[str]) -> list[float]:
+    words, wanted = coco_tokens(text), [coco_tokens(r) for r in references]
+    found = ngrams(words, _ORDER)
+    most = ngrams(wanted[0], _ORDER)
+    for other in wanted[1:]:
+        most |= ngrams(other, _ORDER)
+    closest = min((abs(len(w) - len(words)), len(w)) for w in wanted)[1]
+    right, count = [0.0] * _ORDER, [0.0] * _ORDER
+    for ngram, times in found.items():
+        right[len(ngram) - 1] += min(times, most[ngram])
+        count[len(ngram) - 1] += times
+    return [len(words), closest, *right, *count]
+
+
+@lru_cache
+def _sacrebleu(tokenize: str, lowercase: bool) -> Any:
+    # force: sacrebleu otherwise warns that captions ending in " ." look tokenised already.
+    return BLEU(tokenize=tokenize, lowercase=lowercase, force=True)

@@ -1,0 +1,128 @@
+"""Closed questions, parsed strictly: a reply that says both or neither is not an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from vesalius.cases.prediction import Prediction
+from vesalius.evaluation.metrics import Array, ScoringProtocol, Table
+from vesalius.evaluation.metrics.table import coded, majority, mean, means, ratio
+from vesalius.evaluation.metrics.words import golds, is_closed, polarity, squad, tokens
+from vesalius.recipe import Frozen
+
+UNPARSED = "\0unparsed"  # no normalised text can be equal to it
+_RATES = ("closed_accuracy", "closed_yes_rate", "closed_unparsed_rate")
+
+
+class Closed(Frozen):
+    """Accuracy of closed questions, and what accuracy hides.
+
+    A gold of yes or no needs exactly one of the words yes and no in the reply; none or both is
+    *unparsed*, counted wrong, its rate reported. Another gold needs SQuAD-normalised equality, or
+    that exactly one of the question's options occurs in the reply and is the gold. All scores in
+    [0, 1] but MCC in [-1, 1] (Gorodkin, 2004, for more than two classes; unparsed replies are one
+    class more). ``closed_yes_rate`` is over yes/no questions.
+    """
+
+    @property
+    def protocol(self) -> ScoringProtocol:
+        """How the scores are made."""
+        return ScoringProtocol(
+            name="closed",
+            implementation="vesalius strict closed parser",
+            version="1",
+            normalisation="tokens [a-z0-9]+; exactly one of yes, no; other golds as SQuAD v2",
+            averaging="over closed questions; unparsed counted wrong",
+            better={
+                "closed_yes_rate": "neither",
+                "closed_unparsed_rate": "lower",
+                "closed_majority_baseline": "neither",
+            },
+        )
+
+    def measure(self, predictions: Sequence[Prediction]) -> Table:
+        """Right or not, said yes, unparsed, and the codes of gold and reply."""
+        rows = [_row(p) if is_closed(p) and golds(p) else None for p in predictions]
+        gold, classes = coded([row[0] if row else None for row in rows])
+        index = {name: float(i) for i, name in enumerate(classes)}
+        other = float(len(classes))
+        nan = float("nan")
+        columns = {
+            "closed_accuracy": [float(row[2]) if row else nan for row in rows],
+            "closed_yes_rate": [_said_yes(row) if row else nan for row in rows],
+            "closed_unparsed_rate": [float(row[1] == UNPARSED) if row else nan for row in rows],
+            "said": [index.get(row[1], other) if row else nan for row in rows],
+        }
+        return {k: np.array(v, dtype=np.float64) for k, v in columns.items()} | {"gold": gold}
+
+    def aggregate(self, table: Table, weights: Array) -> Mapping[str, Array]:
+        """Accuracy, balanced accuracy, MCC, yes-rate, unparsed rate, majority baseline."""
+        return {
+            **means(table, weights, _RATES),
+            "closed_balanced_accuracy": _balanced(table, weights),
+            "closed_mcc": _mcc(table, weights),
+            "closed_majority_baseline": majority(table["gold"], weights),
+        }
+
+
+def closed_answer(prediction: Prediction, gold: str) -> str:
+    """The reply read as an answer to a closed question: yes, no, an option, or UNPARSED."""
+    if squad(gold) in {"yes", "no"}:
+        return polarity(prediction.text) or UNPARSED
+    said = squad(prediction.text)
+    options = [squad(option) for option in prediction.options or ()]
+    if not options or said in options or said == squad(gold):
+        return said or UNPARSED
+    return _only_option(tokens(prediction.text), prediction.options or ()) or UNPARSED
+
+
+def closed_right(prediction: Prediction) -> bool:
+    """Whether the reply, read strictly, is one of the golds."""
+    return any(closed_answer(prediction, gold) == squad(gold) for gold in golds(prediction))
+
+
+def _row(prediction: Prediction) -> tuple[str, str, bool]:
+    gold = golds(prediction)[0]
+    return squad(gold), closed_answer(prediction, gold), closed_right(prediction)
+
+
+def _said_yes(row: tuple[str, str, bool]) -> float:
+    return float(row[1] == "yes") if row[0] in {"yes", "no"} else float("nan")
+
+
+def _only_option(said: list[str], options: Sequence[str]) -> str | None:
+    """The one option whose words occur in a row; one inside a longer match does not count."""
+    text = f" {' '.join(said)} "
+    found = [o for o in options if (words := " ".join(tokens(o))) and f" {words} " in text]
+    longest = [
+        o for o in found if not any(o != p and f" {o} ".lower() in f" {p} ".lower() for p in found)
+    ]
+    return squad(longest[0]) if len(longest) == 1 else None
+
+
+def _balanced(table: Table, weights: Array) -> Array:
+    gold, right = table["gold"], table["closed_accuracy"]
+    classes = np.unique(gold[~np.isnan(gold)])
+    if not classes.size:
+        return np.full(len(weights), np.nan)
+    recalls = np.stack([mean(np.where(gold == c, right, np.nan), weights) for c in classes])
+    present = ~np.isnan(recalls)
+    return ratio(np.nan_to_num(recalls).sum(axis=0), present.sum(axis=0).astype(np.float64))
+
+
+def _mcc(table: Table, weights: Array) -> Array:
+    """Matthews' coefficient; NaN where all golds drawn are of one class, 0 for a constant reply."""
+    gold, said = table["gold"], table["said"]
+    measured = ~np.isnan(gold)
+    classes = np.unique(np.concatenate([gold[measured], said[measured]]))
+    true = weights @ (gold[:, None] == classes).astype(np.float64)
+    replied = weights @ (said[:, None] == classes).astype(np.float64)
+    right = weights @ (measured & (gold == said)).astype(np.float64)
+    n = weights @ measured.astype(np.float64)
+    covariance = right * n - (true * replied).sum(axis=1)
+    spread_true = n**2 - (true**2).sum(axis=1)
+    spread_said = n**2 - (replied**2).sum(axis=1)
+    correlation = np.nan_to_num(ratio(covariance, np.sqrt(spread_true * spread_said)))
+    return np.where(spread_true > 0, correlation, np.nan)

@@ -1,0 +1,75 @@
+"""Whether confidence means something: calibration and selective answering."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import nan
+
+import numpy as np
+from pydantic import Field
+
+from vesalius.cases.prediction import Prediction
+from vesalius.evaluation import calibration
+from vesalius.evaluation.metrics import Array, ScoringProtocol, Table
+from vesalius.evaluation.metrics.closed import closed_right
+from vesalius.evaluation.metrics.words import golds, is_closed, squad
+from vesalius.recipe import Frozen
+
+
+class Calibration(Frozen):
+    """ECE, adaptive ECE, Brier score, AUROC of confidence and AURC, each in [0, 1].
+
+    An answer is right by the strict closed parser for closed questions and by SQuAD exact match
+    for open ones. Measured where a prediction has both a confidence and a reference.
+    """
+
+    bins: int = Field(default=15, ge=2)
+    """Bins of equal width (ECE) or equal mass (adaptive ECE)."""
+
+    @property
+    def protocol(self) -> ScoringProtocol:
+        """How the scores are made."""
+        return ScoringProtocol(
+            name="calibration",
+            implementation="vesalius (Guo et al. 2017; Nguyen and O'Connor 2015; Geifman 2017)",
+            parameters={"bins": self.bins},
+            normalisation="right: strict closed parser, or SQuAD v2 exact match",
+            averaging="over predictions with a confidence",
+            better={
+                "calibration_ece": "lower",
+                "calibration_adaptive_ece": "lower",
+                "calibration_brier": "lower",
+                "calibration_aurc": "lower",
+            },
+        )
+
+    def measure(self, predictions: Sequence[Prediction]) -> Table:
+        """Confidence and right or not, a row."""
+        rows = [certainty(p) or (nan, nan) for p in predictions]
+        pairs = np.array(rows, dtype=np.float64).reshape(-1, 2)
+        return {"confidence": pairs[:, 0], "right": pairs[:, 1]}
+
+    def aggregate(self, table: Table, weights: Array) -> Mapping[str, Array]:
+        """All five under each row of weights."""
+        measured = ~np.isnan(table["confidence"])
+        said, right = table["confidence"][measured], table["right"][measured]
+        drawn = weights[:, measured]
+        return {
+            "calibration_ece": calibration.ece(said, right, drawn, self.bins),
+            "calibration_adaptive_ece": calibration.adaptive_ece(said, right, drawn, self.bins),
+            "calibration_brier": calibration.brier(said, right, drawn),
+            "calibration_auroc": calibration.auroc(said, right, drawn),
+            "calibration_aurc": calibration.aurc(said, right, drawn),
+        }
+
+
+def certainty(prediction: Prediction) -> tuple[float, float] | None:
+    """Confidence and whether the answer is right; None where either is unknown."""
+    references = golds(prediction)
+    if prediction.confidence is None or not references:
+        return None
+    if is_closed(prediction):
+        right = closed_right(prediction)
+    else:
+        right = squad(prediction.text) in {squad(gold) for gold in references}
+    return prediction.confidence.value, float(right)

@@ -1,0 +1,67 @@
+"""Columns of sufficient statistics, and their weighted means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+
+from vesalius.cases.prediction import Prediction
+from vesalius.evaluation.metrics import Array, Table
+
+
+def tabulate(
+    names: Sequence[str],
+    predictions: Sequence[Prediction],
+    measure: Callable[[Prediction], Sequence[float] | None],
+) -> dict[str, Array]:
+    """A column [n] per name from ``measure``, which gives a row's values or None (not measured)."""
+    rows = np.full((len(predictions), len(names)), np.nan)
+    for row, prediction in zip(rows, predictions, strict=True):
+        values = measure(prediction)
+        if values is not None:
+            row[:] = values
+    return {name: rows[:, i].copy() for i, name in enumerate(names)}
+
+
+def ratio(above: Array, below: Array) -> Array:
+    """``above / below``, NaN where nothing is below."""
+    empty = np.full(np.shape(above), np.nan)
+    quotient: Array = np.divide(above, below, out=empty, where=below > 0)
+    return quotient
+
+
+def total(column: Array, weights: Array) -> Array:
+    """The weighted sum over measured rows: [B] from a column [n], [B, k] from [n, k]."""
+    result: Array = weights @ np.nan_to_num(column)
+    return result
+
+
+def mean(column: Array, weights: Array) -> Array:
+    """The weighted mean [B] over the measured rows of a column [n]; NaN where none was drawn."""
+    measured = (~np.isnan(column)).astype(np.float64)
+    return ratio(total(column, weights), weights @ measured)
+
+
+def means(table: Table, weights: Array, names: Iterable[str] | None = None) -> dict[str, Array]:
+    """The weighted mean of each column of shape [n]."""
+    return {name: mean(table[name], weights) for name in (table if names is None else names)}
+
+
+def majority(codes: Array, weights: Array) -> Array:
+    """The weighted share [B] of the class most frequent in the table (ties: the lowest code).
+
+    The class is fixed by the table: a maximum taken anew in every resample would be biased up.
+    """
+    measured = codes[~np.isnan(codes)].astype(np.int64)
+    if not measured.size:
+        return np.full(len(weights), np.nan)
+    most = np.bincount(measured).argmax()
+    return mean(np.where(np.isnan(codes), np.nan, codes == most), weights)
+
+
+def coded(names: Sequence[str | None]) -> tuple[Array, list[str]]:
+    """Codes [n] of names in sorted order (None: NaN), and the names by code."""
+    known = sorted({name for name in names if name is not None})
+    index = {name: float(i) for i, name in enumerate(known)}
+    return np.array([np.nan if n is None else index[n] for n in names], dtype=np.float64), known

@@ -1,0 +1,134 @@
+"""Intervals and tests that respect who belongs together.
+
+The unit of resampling is the patient, else the image; never the question. Everything works on
+sufficient statistics: a resample is a row of weights, so no model and no text is seen twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from math import comb, isnan, nan, sqrt
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vesalius.errors import VesaliusError
+
+Array = NDArray[np.float64]
+Codes = NDArray[np.int64]
+Statistic = Callable[[Array], Mapping[str, Array]]
+
+_CELLS = 2_000_000  # weights held at once: 16 MB
+
+
+def clusters(names: Sequence[str]) -> Codes:
+    """Codes [n] from 0 of the groups that rows belong to."""
+    if not names:
+        return np.zeros(0, dtype=np.int64)
+    return np.unique(np.asarray(names, dtype=object).astype(str), return_inverse=True)[1]
+
+
+def resampled(groups: Codes, resamples: int, seed: int) -> Iterator[Array]:
+    """Weights [b, n] in pieces: whole groups drawn with replacement, as many as there are."""
+    rng = np.random.default_rng(seed)
+    count = int(groups.max()) + 1 if groups.size else 0
+    step = max(1, _CELLS // max(1, len(groups)))
+    for start in range(0, resamples if count else 0, step):
+        rows = min(step, resamples - start)
+        drawn = rng.integers(0, count, size=(rows, count)) + count * np.arange(rows)[:, None]
+        times = np.bincount(drawn.ravel(), minlength=rows * count).reshape(rows, count)
+        yield times[:, groups].astype(np.float64)
+
+
+def bootstrap(
+    statistic: Statistic, groups: Codes, resamples: int = 10_000, seed: int = 0
+) -> dict[str, Array]:
+    """The statistic's scores over cluster-bootstrap resamples, [B] each (Efron, 1979)."""
+    return _collected(statistic(weights) for weights in resampled(groups, resamples, seed))
+
+
+def interval(samples: Array, level: float = 0.95) -> tuple[float, float]:
+    """The percentile interval; NaN where a tenth of the resamples has no value."""
+    valid = samples[~np.isnan(samples)]
+    if valid.size == 0 or valid.size < 0.9 * samples.size:
+        return nan, nan
+    tail = (1 - level) / 2
+    low, high = np.quantile(valid, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def exchanged(groups: Codes, times: int, seed: int) -> Iterator[NDArray[np.bool_]]:
+    """Which rows [b, n] change systems, whole groups at a time, in pieces."""
+    rng = np.random.default_rng(seed)
+    count = int(groups.max()) + 1 if groups.size else 0
+    step = max(1, _CELLS // max(1, len(groups)))
+    for start in range(0, times if count else 0, step):
+        rows = min(step, times - start)
+        yield rng.integers(0, 2, size=(rows, count), dtype=np.int8).astype(bool)[:, groups]
+
+
+def randomisation(
+    statistic: Statistic, groups: Codes, times: int = 10_000, seed: int = 0
+) -> dict[str, float]:
+    """Paired approximate randomisation: two-sided p = (c + 1) / (n + 1) (Noreen, 1989).
+
+    ``statistic`` scores both systems' rows stacked, [2n], first system first. Under the null
+    hypothesis a group's answers might as well have been the other system's, so whole groups
+    change sides. NaN where the score cannot be computed.
+    """
+    n = len(groups)
+    first = np.concatenate([np.ones((1, n)), np.zeros((1, n))], axis=1)
+    here, there = statistic(first), statistic(1 - first)
+    found = {name: float(np.abs(here[name] - there[name])[0]) for name in here}
+    reached, valid = dict.fromkeys(found, 0), dict.fromkeys(found, 0)
+    for swap in exchanged(groups, times, seed):
+        ours = np.concatenate([~swap, swap], axis=1).astype(np.float64)
+        a, b = statistic(ours), statistic(1 - ours)
+        for name, gap in found.items():
+            gaps = np.abs(a[name] - b[name])
+            reached[name] += int((gaps >= gap - 1e-12).sum())
+            valid[name] += int((~np.isnan(gaps)).sum())
+    return {k: nan if np.isnan(g) else (reached[k] + 1) / (valid[k] + 1) for k, g in found.items()}
+
+
+def mcnemar(only_first: int, only_second: int) -> float:
+    """The exact two-sided McNemar p-value; 1.0 with no discordant pair (McNemar, 1947)."""
+    n, fewer = only_first + only_second, min(only_first, only_second)
+    if n == 0:
+        return 1.0
+    tail = sum(comb(n, k) for k in range(fewer + 1))
+    return float(min(1.0, 2 * tail / 2**n))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's step-down adjusted p-values, in the given order; NaN stays NaN (Holm, 1979)."""
+    order = sorted((p, i) for i, p in enumerate(p_values) if not isnan(p))
+    adjusted, least = [nan] * len(p_values), 0.0
+    for rank, (p, i) in enumerate(order):
+        least = max(least, min(1.0, (len(order) - rank) * p))
+        adjusted[i] = least
+    return adjusted
+
+
+def wilson(successes: int, n: int, level: float = 0.95) -> tuple[float, float]:
+    """Wilson's score interval for one proportion; NaN for n = 0 (Wilson, 1927)."""
+    if not 0 <= successes <= n:
+        raise VesaliusError(f"{successes} successes in {n} trials")
+    if n == 0:
+        return nan, nan
+    z = NormalDist().inv_cdf(0.5 + level / 2)
+    share = successes / n
+    centre = share + z**2 / (2 * n)
+    spread = z * sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    scale = 1 + z**2 / n
+    # Rounding must not push a bound past the proportion that it bounds.
+    return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
+
+
+def _collected(pieces: Iterator[Mapping[str, Array]]) -> dict[str, Array]:
+    parts: dict[str, list[Array]] = {}
+    for piece in pieces:
+        for name, values in piece.items():
+            parts.setdefault(name, []).append(values)
+    return {name: np.concatenate(values) for name, values in parts.items()}
