@@ -35,8 +35,11 @@ class NearestSettings(Frozen):
     """The frozen image encoder (``vesalius.models.encoders.image_encoder``)."""
     sentences: str = "minilm"
     """The frozen sentence encoder."""
-    threshold: float = Field(default=0.5, ge=-1.0, le=1.0)
-    """Least cosine similarity of two questions for the answer to one to serve the other."""
+    threshold: float = Field(default=0.8, ge=-1.0, le=1.0)
+    """Least cosine similarity of two questions for the answer to one to serve the other.
+
+    On VQA-Med 2019's validation split 0.5 gives .377 exact matches, 0.8 .471, 0.99 .438.
+    """
     neighbours: int = Field(default=20, ge=1, le=1000)
     """How many images are looked at before the nearest one's best answer is taken anyway."""
 

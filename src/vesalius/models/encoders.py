@@ -107,8 +107,11 @@ class ImageEncoder:
         At most ``batch`` pictures are decoded at a time. ImageError names the picture that cannot
         be read. Above 200 new pictures a progress bar called ``label`` goes to standard error.
         """
-        names = {picture: (picture.sha256(), picture.frame, picture.window) for picture in pictures}
-        fresh = {name: picture for picture, name in names.items() if name not in self._memory}
+        names = {p: (p.sha256(), p.frame, p.window) for p in dict.fromkeys(pictures)}
+        fresh: dict[Hashable, Picture] = {}
+        for picture, name in names.items():
+            if name not in self._memory:
+                fresh.setdefault(name, picture)
         found = {name: self._memory[name] for name in names.values() if name in self._memory}
         starts = range(0, len(fresh), self._batch)
         bar = Console(stderr=True)

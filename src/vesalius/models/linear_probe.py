@@ -132,12 +132,15 @@ class LinearProbe:
         taught = examples(train)
         spelled = spellings(example.answer for example in taught)
         names = {key: number for number, key in enumerate(sorted(spelled))}
-        encoders = (image_encoder(self.settings.encoder), SentenceEncoder(self.settings.sentences))
-        features = _features(taught, names, *encoders)
-        held_out = _features(examples(validation), names, *encoders) if validation else None
         run.log.unlink(missing_ok=True)  # an interrupted fit starts again from nothing
         # Dropout draws from torch's one generator: it is lent for the fit and given back.
         with torch.random.fork_rng(devices=[]):
+            encoders = (
+                image_encoder(self.settings.encoder),
+                SentenceEncoder(self.settings.sentences),
+            )
+            features = _features(taught, names, *encoders)
+            held_out = _features(examples(validation), names, *encoders) if validation else None
             torch.manual_seed(run.recipe().seed)
             head = self._head(features, len(names))
             train_head(head, features, held_out, self.settings.schedule(), run.log)

@@ -43,8 +43,12 @@ def pictured(taught: Sequence[Example]) -> list[tuple[Picture, Example]]:
 
 
 def plain(text: str) -> str:
-    """The wording without case, surplus blanks or closing punctuation: what counts as the same."""
-    return " ".join(text.casefold().split()).rstrip(" .?!:")
+    """The wording without case or surplus blanks: what counts as the same.
+
+    Punctuation stays: question templates differ in it, and with them their usual answers (on
+    VQA-Med 2019's validation split dropping it costs a majority model 4 points on modality).
+    """
+    return " ".join(text.casefold().split())
 
 
 def spellings(answers: Iterable[str]) -> Mapping[str, str]:

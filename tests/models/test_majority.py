@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import pytest
+
+from vesalius.errors import ModelError, RunError
+from vesalius.models.build import build
+from vesalius.recipe import Decoding
+
+
+@pytest.fixture
+def fitted(ask, new_run):
+    train = [
+        ask("Which plane?", "axial", category="plane"),
+        ask("which  plane?", "Axial", category="plane"),
+        ask("which plane?", "axial", category="plane"),
+        ask("which plane?", "sagittal", category="plane"),
+        *[ask("what view?", "lateral", category="plane") for _ in range(4)],
+        *[ask("contrast?", answer, category="modality") for answer in ("yes", "no")],
+    ]
+    run, learner = new_run("majority"), build({"name": "majority"})
+    learner.fit(train, [], run)
+    return run, learner.load(run)
+
+
+def answers(model, *dialogues):
+    return [(p.text, p.confidence.value) for p in model.predict(dialogues, Decoding())]
+
+
+def test_question_then_category_then_overall(fitted, ask) -> None:
+    model = fitted[1]
+    # plane, by counting spellings together: lateral 4, axial 3, sagittal 1 of 8; overall of 10.
+    assert answers(
+        model,
+        ask("WHICH plane?", category="plane"),
+        ask("in what plane is it?", category="plane"),
+        ask("anything else?", category="unheard of"),
+        ask("anything else?"),
+    ) == [("axial", 3 / 4), ("lateral", 4 / 8), ("lateral", 4 / 10), ("lateral", 4 / 10)]
+
+
+def test_ties_go_to_the_first_in_the_alphabet(fitted, ask) -> None:
+    assert answers(fitted[1], ask("contrast?")) == [("no", 1 / 2)]
+
+
+def test_prediction_says_how_sure_and_needs_no_image(fitted, ask) -> None:
+    prediction = fitted[1].predict([ask("contrast?", "yes")], Decoding())[0]
+    assert prediction.confidence.method == "training frequency"
+    assert prediction.references[0].text == "yes"
+    assert not fitted[1].needs_image
+    assert fitted[1].predict([], Decoding()) == []
+
+
+def test_captions_follow_the_same_rule(ask, new_run) -> None:
+    run, learner = new_run("majority"), build({"name": "majority"})
+    learner.fit([ask("Describe this image.", t) for t in ("chest", "brain", "chest")], [], run)
+    assert answers(learner.load(run), ask("Describe this image.")) == [("chest", 2 / 3)]
+
+
+def test_nothing_to_count_is_refused(ask, new_run) -> None:
+    with pytest.raises(ModelError):
+        build({"name": "majority"}).fit([ask("what?")], [], new_run("majority"))
+
+
+@pytest.mark.parametrize(
+    "content", ["{}", "[]", '{"questions": [], "categories": {}, "overall": 1}']
+)
+def test_torn_or_foreign_file_is_refused(fitted, content) -> None:
+    run = fitted[0]
+    (run.weights / "majority.json").write_text(content)
+    with pytest.raises(RunError, match=r"majority\.json"):
+        build({"name": "majority"}).load(run)
