@@ -73,9 +73,9 @@ class Evaluation:
         """The scores over all predictions."""
         return [score for score in self.scores if score.slice == ALL]
 
-    def slices(self, by: str) -> list[Score]:
+    def by(self, field_name: str) -> list[Score]:
         """The scores by one field, e.g. ``category``."""
-        return [score for score in self.scores if score.slice.startswith(f"{by}=")]
+        return [score for score in self.scores if score.slice.startswith(f"{field_name}=")]
 
     def score(self, metric: str, of: str = ALL) -> Score:
         """One score; RunError names what there is."""
@@ -92,7 +92,7 @@ class Evaluation:
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready data; what was not measured is null."""
-        return asdict(self) | {"scores": [_without_nan(asdict(score)) for score in self.scores]}
+        return asdict(self) | {"scores": [without_nan(asdict(score)) for score in self.scores]}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], *, where: object = None) -> Evaluation:
@@ -135,14 +135,14 @@ def evaluate(
     measured = measure(predictions, metrics)
     names = [group_of(p) for p in predictions]
     scores: list[Score] = []
-    for label, keep in _slices(predictions, by):
+    for label, keep in slices(predictions, by):
         groups = clusters([name for name, kept in zip(names, keep, strict=True) if kept])
         for entry in measured:
             statistic = partial(entry.metric.aggregate, entry.rows(keep))
             point = statistic(np.ones((1, len(groups))))
             drawn = bootstrap(statistic, groups, resamples, seed) if len(set(groups)) > 1 else {}
             for metric, value in point.items():
-                n, units = _counted(entry.rows(keep), metric, groups)
+                n, units = counted(entry.rows(keep), metric, groups)
                 if label != ALL and n == 0:
                     continue
                 low, high = interval(drawn[metric], level) if metric in drawn else (nan, nan)
@@ -199,7 +199,8 @@ def facts(predictions: Sequence[Prediction]) -> dict[str, int]:
     }
 
 
-def _without_nan(row: Mapping[str, Any]) -> dict[str, Any]:
+def without_nan(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The row with null for what was not measured, as JSON needs it."""
     return {k: None if isinstance(v, float) and isnan(v) else v for k, v in row.items()}
 
 
@@ -226,7 +227,8 @@ def _built(name: str, parameters: Mapping[str, Any]) -> tuple[str, Metric]:
     return (f"{name}({shown})" if shown else name), metric
 
 
-def _slices(predictions: Sequence[Prediction], by: Sequence[str]) -> Iterator[tuple[str, Any]]:
+def slices(predictions: Sequence[Prediction], by: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    """``all`` and each ``field=value``, with a mask [n] of the predictions that belong to it."""
     yield ALL, np.ones(len(predictions), dtype=bool)
     for name in by:
         said = [getattr(p, name) for p in predictions]
@@ -237,7 +239,7 @@ def _slices(predictions: Sequence[Prediction], by: Sequence[str]) -> Iterator[tu
             yield f"{name}={value}", np.array([v is not None and str(v) == value for v in said])
 
 
-def _counted(table: Table, metric: str, groups: Any) -> tuple[int, int]:
+def counted(table: Table, metric: str, groups: Any) -> tuple[int, int]:
     """How many rows a score rests on, and how many groups they come from."""
     column = table.get(metric)
     if column is None:

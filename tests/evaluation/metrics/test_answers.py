@@ -3,13 +3,7 @@
 import pytest
 
 from vesalius.errors import DatasetError
-from vesalius.evaluation.evaluate import evaluate
 from vesalius.evaluation.metrics.words import image_clef, polarity, squad
-
-
-def scored(metric, *predictions):
-    found = evaluate(predictions, [metric], resamples=0)
-    return {score.metric: score.value for score in found.overall()}
 
 
 @pytest.mark.parametrize(
@@ -29,19 +23,19 @@ def scored(metric, *predictions):
         ("heart heart heart", "heart", 0, 0.5),  # 1 of 3 and 1 of 1: 2*1/4
     ],
 )
-def test_squad_examples(said, gold, em, f1, prediction):
+def test_squad_examples(said, gold, em, f1, prediction, scored):
     found = scored("squad", prediction(said, gold))
     assert found["squad_em"] == em
     assert found["squad_f1"] == pytest.approx(f1)
 
 
-def test_squad_takes_the_best_gold_for_each_score(prediction):
+def test_squad_takes_the_best_gold_for_each_score(prediction, scored):
     # EM with the second gold; F1 likewise
     found = scored("squad", prediction("left lung", "the lung", "left lung"))
     assert (found["squad_em"], found["squad_f1"]) == (1, 1)
 
 
-def test_squad_majority_is_the_commonest_reference(prediction):
+def test_squad_majority_is_the_commonest_reference(prediction, scored):
     rows = [prediction("x", gold, name=str(i)) for i, gold in enumerate(["CT", "ct.", "MRI"])]
     assert scored("squad", *rows)["squad_majority_em"] == pytest.approx(2 / 3)
 
@@ -71,12 +65,12 @@ def test_polarity(text, said):
     assert polarity(text) == said
 
 
-def test_vqa_soft_leaves_each_annotator_out(prediction):
+def test_vqa_soft_leaves_each_annotator_out(prediction, scored):
     # 3 of 4 say "left": leaving out one who does: min(2/3, 1) three times; one who does not: 1
     row = prediction("left", "left", "left", "left", "right")
     assert scored("vqa_soft", row)["vqa_soft"] == pytest.approx((3 * 2 / 3 + 1) / 4)
 
 
-def test_vqa_soft_refuses_one_annotator(prediction):
+def test_vqa_soft_refuses_one_annotator(prediction, scored):
     with pytest.raises(DatasetError, match="several annotators"):
         scored("vqa_soft", prediction("left", "left", name="q7"))

@@ -1,0 +1,226 @@
+"""Two runs on the same questions: differences with paired intervals and tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from math import isnan, nan
+from typing import Any
+
+import numpy as np
+
+from vesalius.cases.prediction import Prediction
+from vesalius.errors import RunError
+from vesalius.evaluation.evaluate import (
+    ALL,
+    SLICES,
+    Measured,
+    Spec,
+    counted,
+    group_of,
+    measure,
+    refuse_duplicates,
+    slices,
+    without_nan,
+)
+from vesalius.evaluation.metrics import Array, Table
+from vesalius.evaluation.stats import (
+    Codes,
+    bootstrap,
+    clusters,
+    holm,
+    interval,
+    mcnemar,
+    randomisation,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A score of two runs on the same predictions, and second minus first.
+
+    ``low`` and ``high`` bound the difference (paired cluster bootstrap); ``p`` is from paired
+    approximate randomisation of whole groups, ``p_holm`` adjusted over the slices of this score.
+    ``mcnemar`` is the exact test on single questions where every row is right or wrong: it takes
+    questions as independent, which questions on one image are not.
+    """
+
+    metric: str
+    protocol: str
+    slice: str
+    first: float
+    second: float
+    difference: float
+    low: float
+    high: float
+    p: float
+    p_holm: float
+    mcnemar: float
+    n: int
+    groups: int
+
+    @property
+    def measured(self) -> bool:
+        """Whether both runs had anything to measure."""
+        return not isnan(self.difference)
+
+    def __str__(self) -> str:
+        if not self.measured:
+            return "not measured"
+        bounds = "" if isnan(self.low) else f" [{self.low:+.3f}, {self.high:+.3f}]"
+        return f"{self.difference:+.3f}{bounds}"
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Differences of two runs, and how far their predictions can be paired at all."""
+
+    differences: tuple[Difference, ...]
+    protocols: Mapping[str, Mapping[str, Any]]
+    shared: int
+    only_first: int
+    only_second: int
+    answers_differ: int
+    resamples: int
+    level: float
+    seed: int
+
+    def overall(self) -> list[Difference]:
+        """The differences over all shared predictions."""
+        return [d for d in self.differences if d.slice == ALL]
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready data; what was not measured is null."""
+        rows = [without_nan(asdict(d)) for d in self.differences]
+        return asdict(self) | {"differences": rows}
+
+
+def compare(
+    first: Sequence[Prediction],
+    second: Sequence[Prediction],
+    metrics: Sequence[Spec] = ("squad", "closed"),
+    *,
+    resamples: int = 10_000,
+    level: float = 0.95,
+    seed: int = 0,
+    by: Sequence[str] = SLICES,
+) -> Comparison:
+    """Pair two runs' predictions by id and compare every score, overall and by slice.
+
+    RunError if no id is shared, an id appears twice, or a shared id has other references: those
+    would be answers to different questions. The difference is second minus first.
+    """
+    here, there = paired(first, second)
+    tables = list(zip(measure(here, metrics), measure(there, metrics), strict=True))
+    units = [group_of(p) for p in here]
+    found: list[Difference] = []
+    for label, keep in slices(here, by):
+        groups = clusters([name for name, kept in zip(units, keep, strict=True) if kept])
+        for a, b in tables:
+            pair = _Pair(a, a.rows(keep), b.rows(keep), groups)
+            found += pair.differences(label, resamples, level, seed)
+    return Comparison(
+        differences=tuple(_adjusted(found)),
+        protocols={a.name: a.metric.protocol.to_dict() for a, _ in tables},
+        shared=len(here),
+        only_first=len(first) - len(here),
+        only_second=len(second) - len(here),
+        answers_differ=sum(a.answer != b.answer for a, b in zip(here, there, strict=True)),
+        resamples=resamples,
+        level=level,
+        seed=seed,
+    )
+
+
+def paired(
+    first: Sequence[Prediction], second: Sequence[Prediction]
+) -> tuple[list[Prediction], list[Prediction]]:
+    """The predictions of both with the same ids, in the first one's order."""
+    refuse_duplicates(first)
+    refuse_duplicates(second)
+    theirs = {p.id: p for p in second}
+    here = [p for p in first if p.id in theirs]
+    if not here:
+        raise RunError(
+            f"no id is shared by the two runs ({len(first)} and {len(second)} predictions)",
+            hint="compare runs on the same split of the same data",
+        )
+    there = [theirs[p.id] for p in here]
+    for a, b in zip(here, there, strict=True):
+        if a.references != b.references:
+            raise RunError("the two runs have other references for it", where=f"id {a.id!r}")
+    return here, there
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """One metric's tables of two systems on the same rows."""
+
+    entry: Measured
+    first: Table
+    second: Table
+    groups: Codes
+
+    def differences(
+        self, label: str, resamples: int, level: float, seed: int
+    ) -> Iterator[Difference]:
+        ones = np.ones((1, len(self.groups)))
+        aggregate = self.entry.metric.aggregate
+        a, b = aggregate(self.first, ones), aggregate(self.second, ones)
+        drawn: Mapping[str, Array] = {}
+        p: Mapping[str, float] = {}
+        if resamples and len(set(self.groups.tolist())) > 1:
+            drawn = bootstrap(self._gap, self.groups, resamples, seed)
+            both = {k: np.concatenate([v, self.second[k]]) for k, v in self.first.items()}
+            p = randomisation(partial(aggregate, both), self.groups, resamples, seed)
+        for name, value in a.items():
+            n, units = counted(self.first, name, self.groups)
+            if label != ALL and n == 0:
+                continue
+            low, high = interval(drawn[name], level) if name in drawn else (nan, nan)
+            yield Difference(
+                metric=name,
+                protocol=self.entry.name,
+                slice=label,
+                first=float(value[0]),
+                second=float(b[name][0]),
+                difference=float(b[name][0] - value[0]),
+                low=low,
+                high=high,
+                p=p.get(name, nan),
+                p_holm=nan,
+                mcnemar=self._mcnemar(name),
+                n=n,
+                groups=units,
+            )
+
+    def _gap(self, weights: Array) -> dict[str, Array]:
+        aggregate = self.entry.metric.aggregate
+        a, b = aggregate(self.first, weights), aggregate(self.second, weights)
+        return {name: b[name] - a[name] for name in a}
+
+    def _mcnemar(self, name: str) -> float:
+        if name not in self.first or self.first[name].ndim != 1:
+            return nan
+        a, b = self.first[name], self.second[name]
+        both = ~np.isnan(a) & ~np.isnan(b)
+        a, b = a[both], b[both]
+        if not a.size or not np.isin(np.concatenate([a, b]), (0.0, 1.0)).all():
+            return nan
+        return mcnemar(int((a > b).sum()), int((b > a).sum()))
+
+
+def _adjusted(differences: Sequence[Difference]) -> Iterator[Difference]:
+    """Holm over the slices of each score; the overall test is one test and stays as it is."""
+    families: dict[tuple[str, str], list[Difference]] = {}
+    for d in differences:
+        if d.slice != ALL:
+            families.setdefault((d.protocol, d.metric), []).append(d)
+    adjusted = {
+        (d.protocol, d.metric, d.slice): p
+        for family in families.values()
+        for d, p in zip(family, holm([d.p for d in family]), strict=True)
+    }
+    for d in differences:
+        yield replace(d, p_holm=adjusted.get((d.protocol, d.metric, d.slice), d.p))

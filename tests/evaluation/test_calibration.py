@@ -1,0 +1,56 @@
+"""Calibration, against hand arithmetic and scikit-learn."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import brier_score_loss, roc_auc_score
+
+from vesalius.evaluation import calibration
+
+SAID = np.array([0.9, 0.9, 0.6, 0.2])
+RIGHT = np.array([1.0, 0.0, 1.0, 0.0])
+ONE = np.ones((1, 4))
+
+
+def test_ece():
+    # bins (.8667,.9333]: .9 against .5, gap .4 twice; .6 against 1, gap .4; .2 against 0, gap .2
+    assert calibration.ece(SAID, RIGHT, ONE) == pytest.approx([(2 * 0.4 + 0.4 + 0.2) / 4])
+
+
+def test_bins_are_open_below():
+    # 1.0 and 14.5/15 share the last of 15 bins; 0 is in the first
+    bars = calibration.reliability(np.array([0.0, 14.5 / 15, 1.0]), np.array([0.0, 1.0, 1.0]))
+    assert [(bar.n, bar.low) for bar in bars] == [(1, 0.0), (2, 14 / 15)]
+
+
+def test_adaptive_ece_with_two_bins():
+    # halves by mass: {.2, .6}: .8 against 1 -> gap .2/4; {.9, .9}: 1.8 against 1 -> .8/4
+    assert calibration.adaptive_ece(SAID, RIGHT, ONE, bins=2) == pytest.approx([0.25])
+
+
+def test_brier_and_auroc_against_scikit_learn():
+    rng = np.random.default_rng(1)
+    said = np.round(rng.random(200), 2)  # with ties
+    right = (rng.random(200) < said).astype(float)
+    one = np.ones((1, 200))
+    assert calibration.brier(said, right, one) == pytest.approx([brier_score_loss(right, said)])
+    assert calibration.auroc(said, right, one) == pytest.approx([roc_auc_score(right, said)])
+
+
+def test_auroc_needs_both_outcomes():
+    assert np.isnan(calibration.auroc(SAID, np.ones(4), ONE))[0]
+
+
+def test_aurc():
+    # most confident first; the tie at .9 is answered together: risks 1/2 (mass 2), 1/3, 1/2
+    expected = (2 * 1 / 2 + 1 / 3 + 1 / 2) / 4
+    assert calibration.aurc(SAID, RIGHT, ONE) == pytest.approx([expected])
+    coverage, risk = calibration.risk_coverage(SAID, RIGHT)
+    assert coverage == pytest.approx([0.5, 0.75, 1.0])
+    assert risk == pytest.approx([1 / 2, 1 / 3, 1 / 2])
+
+
+@pytest.mark.parametrize("name", ["ece", "adaptive_ece", "brier", "auroc", "aurc"])
+def test_nothing_drawn_is_nan(name):
+    function = getattr(calibration, name)
+    assert np.isnan(function(SAID, RIGHT, np.zeros((1, 4)))).all()
+    assert np.isnan(function(np.zeros(0), np.zeros(0), np.ones((1, 0)))).all()

@@ -1,0 +1,73 @@
+"""Two runs on the same questions."""
+
+import json
+from dataclasses import replace
+from math import isnan
+
+import pytest
+
+from vesalius.cases.case import Answer
+from vesalius.errors import RunError
+from vesalius.evaluation.compare import compare
+from vesalius.evaluation.evaluate import evaluate
+
+
+@pytest.fixture
+def first(prediction):
+    return [
+        prediction("no", "yes", name=str(i), group=f"g{i}", category="ab"[i % 2]) for i in range(16)
+    ]
+
+
+@pytest.fixture
+def second(first):
+    return [replace(p, answer=Answer("yes")) if int(p.id) < 12 else p for p in first]
+
+
+def test_difference_interval_and_p(first, second):
+    found = compare(first, second, ["closed"], resamples=400)
+    accuracy = next(d for d in found.overall() if d.metric == "closed_accuracy")
+    assert (accuracy.first, accuracy.second, accuracy.difference) == (0, 0.75, 0.75)
+    assert 0.4 < accuracy.low < 0.75 < accuracy.high <= 1
+    assert accuracy.p == pytest.approx(1 / 401, abs=0.01)
+    assert accuracy.mcnemar == pytest.approx(2 / 2**12)  # 12 discordant pairs, all one way
+    assert (found.shared, found.answers_differ) == (16, 12)
+
+
+def test_holm_over_slices(first, second):
+    found = compare(first, second, ["closed"], resamples=200)
+    parts = [d for d in found.differences if d.slice != "all" and d.metric == "closed_accuracy"]
+    assert len(parts) == 2
+    least = min(parts, key=lambda d: d.p)
+    assert least.p_holm == pytest.approx(min(1, 2 * least.p))
+
+
+def test_same_answers_differ_in_nothing(first):
+    found = compare(first, first, ["squad", "bleu", "cider_d"], resamples=50)
+    assert all(d.difference == 0 and d.p == 1.0 for d in found.overall())
+    assert found.answers_differ == 0
+
+
+def test_scores_are_those_of_evaluate(first, second):
+    pair = compare(first, second, ["bleu", "rouge", "closed"], resamples=0)
+    alone = evaluate(second, ["bleu", "rouge", "closed"], resamples=0)
+    for d in pair.overall():
+        assert d.second == pytest.approx(alone.score(d.metric).value, nan_ok=True)
+        assert isnan(d.p)
+
+
+def test_partial_overlap_is_said(first, second):
+    found = compare(first[:10], second[5:], ["squad"], resamples=10)
+    assert (found.shared, found.only_first, found.only_second) == (5, 5, 6)
+    assert json.dumps(found.to_json(), allow_nan=False)
+
+
+def test_nothing_shared(first, second):
+    with pytest.raises(RunError, match="no id is shared"):
+        compare(first[:3], second[3:], ["squad"])
+
+
+def test_other_references_are_other_questions(first):
+    other = [replace(p, references=(Answer("no"),)) for p in first]
+    with pytest.raises(RunError, match="other references"):
+        compare(first, other, ["squad"])
