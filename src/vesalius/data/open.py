@@ -65,6 +65,24 @@ def dataset_root(name: str, root: Path | str | None = None) -> Path | None:
     return path
 
 
+def new_root(name: str, root: Path | None = None) -> Path:
+    """The folder into which data set ``name`` belongs, whether or not it is there."""
+    home = os.environ.get(HOME)
+    if root is None and not home:
+        raise DatasetError(f"where {name} goes is not known", hint=f"give --root, or set {HOME}")
+    return root if root is not None else Path(str(home)).expanduser() / name
+
+
+def lies_at(name: str) -> str:
+    """Where data set ``name`` was found under ``$VESALIUS_DATA``, in words."""
+    if name in ROOTLESS:
+        return "made when asked for"
+    try:
+        return str(dataset_root(name))
+    except DatasetError:
+        return "not found"
+
+
 def under(dataset: Dataset, split_file: Path) -> Streams:
     """``dataset`` with its cases dealt by a split file; unlisted cases are left out."""
     assigned = read_splits(split_file)

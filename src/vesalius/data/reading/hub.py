@@ -46,6 +46,18 @@ def hub_file(name: str, file: str) -> Path:
         raise DatasetError(f"{file} cannot be fetched: {error}", where=f"hub:{name}") from error
 
 
+def hub_download(name: str, target: Path) -> Path:
+    """All files of hub data set ``name``, in the folder ``target``, which the readers then read."""
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError as error:
+        raise MissingExtra("huggingface_hub", "hub") from error
+    try:
+        return Path(snapshot_download(name, repo_type="dataset", local_dir=target))
+    except (OSError, ValueError) as error:
+        raise DatasetError(f"cannot be fetched: {error}", where=f"hub:{name}") from error
+
+
 def _undecoded(part: Any) -> Any:
     from datasets import Image
 

@@ -1,0 +1,277 @@
+"""``vesalius data``: list, get, check, show, import, split and audit data sets."""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from vesalius.data.datasets import Dataset
+
+app = typer.Typer(no_args_is_help=True, help="Prepare data: list, check, split and show data sets.")
+
+Name = Annotated[str, typer.Argument(help="The data set's name (vesalius data list).")]
+Root = Annotated[Path | None, typer.Option(help="Its folder; default $VESALIUS_DATA/NAME.")]
+Hub = Annotated[str | None, typer.Option(help="A hub id, or 'card' for the id on the card.")]
+Options = Annotated[
+    list[str] | None, typer.Option("--set", help="A reader option, e.g. language=all.")
+]
+SplitFile = Annotated[Path | None, typer.Option(help="Use these splits (JSON lines: id, split).")]
+Fractions = Annotated[str, typer.Option(help="Shares of the cases.")]
+Seed = Annotated[int, typer.Option(help="Another seed, another split.")]
+DEFAULT = "train=0.8,validation=0.1,test=0.1"
+
+
+@app.command("list")
+def list_(name: Annotated[str | None, typer.Argument(help="One set: its card.")] = None) -> None:
+    """List the data sets, or show one's card and options."""
+    from rich.console import Console
+
+    Console().print(_table() if name is None else _card(name))
+
+
+@app.command()
+def get(name: Name, hub: Hub = None, root: Root = None) -> None:
+    """Download a set from the hub, or say where its publisher offers it."""
+    from rich.console import Console
+
+    from vesalius.data.cards import card
+    from vesalius.data.open import new_root
+    from vesalius.data.reading.hub import hub_download
+
+    found, target = card(name), new_root(name, root)
+    repository = hub if hub not in (None, "card") else next(iter(found.hub), None)
+    console = Console()
+    if repository is None:
+        console.print(f"{found.title}: get it from {found.homepage}\nand unpack it into {target}")
+        return
+    console.print(f"Licence: {found.licence}")
+    console.print(f"{found.title} is in {hub_download(repository, target)}")
+
+
+@app.command()
+def check(
+    name: Name,
+    root: Root = None,
+    hub: Hub = None,
+    options: Options = None,
+    split_file: SplitFile = None,
+    limit: Annotated[int, typer.Option(help="Print at most so many findings.")] = 50,
+) -> None:
+    """Look for bad pictures, empty texts, duplicates and boxes outside; exit 1 on errors."""
+    from rich.console import Console
+    from rich.markup import escape
+
+    from vesalius.data.cards import card
+    from vesalius.data.check import Summary
+    from vesalius.data.check import check as findings
+
+    console, summary = Console(soft_wrap=True), Summary()
+    dataset = _opened(name, root, hub, options, split_file)
+    for number, finding in enumerate(findings(dataset, card=card(name), summary=summary)):
+        if number < limit:
+            colour = "red" if finding.level == "error" else "yellow"
+            label = f"[{colour}]{finding.level} {finding.code}[/{colour}]"
+            console.print(f"{label} {escape(finding.where)}: {escape(finding.what)}")
+    for split, cases in summary.cases.items():
+        console.print(f"{split}: {cases} cases, {summary.questions[split]} questions")
+    for (level, code), count in sorted(summary.counts.items()):
+        console.print(f"{count} x {level} {code}")
+    console.print(f"{summary.pictures} pictures, {summary.errors} errors")
+    if summary.errors:
+        raise typer.Exit(1)
+
+
+@app.command()
+def show(
+    name: Name,
+    out: Annotated[Path, typer.Option(help="Where to write: .html or .png.")] = Path("sheet.html"),
+    split: Annotated[str | None, typer.Option(help="By default the first.")] = None,
+    cases: Annotated[int, typer.Option(min=1, max=500, help="How many.")] = 12,
+    root: Root = None,
+    hub: Hub = None,
+    options: Options = None,
+    split_file: SplitFile = None,
+) -> None:
+    """Write a contact sheet of the first cases, with their words and boxes."""
+    from rich.console import Console
+
+    from vesalius.data.sheet import sheet_html, sheet_png
+    from vesalius.files import write_atomic
+
+    dataset = _opened(name, root, hub, options, split_file)
+    chosen = split or dataset.splits()[0]
+    first = islice(dataset.cases(chosen), cases)
+    page = out.suffix.lower() in (".html", ".htm")
+    write_atomic(out, sheet_html(first, title=f"{name}, {chosen}") if page else sheet_png(first))
+    Console().print(f"wrote {out}")
+
+
+@app.command("import")
+def import_(
+    source: Annotated[Path, typer.Argument(help="A table, or a folder of tables or images.")],
+    target: Annotated[Path, typer.Argument(help="The new data set's folder.")],
+    columns: Annotated[
+        list[str] | None, typer.Option("--column", help="Our field=your column, e.g. image=path.")
+    ] = None,
+    images: Annotated[str | None, typer.Option(help="The folder paths are relative to.")] = None,
+    fractions: Annotated[str | None, typer.Option(help=f"New splits, e.g. {DEFAULT}.")] = None,
+    seed: Seed = 0,
+    allow_errors: Annotated[bool, typer.Option(help="Leave faulty cases out.")] = False,
+) -> None:
+    """Read your own data, check it, split it by patient or picture, and write a new set."""
+    from rich.console import Console
+
+    from vesalius.data.imports import import_dataset
+    from vesalius.data.open import open_dataset
+
+    chosen = {"columns": _pairs(columns or []), "images": images}
+    dataset = open_dataset("folder", source, options=chosen)
+    shares = None if fractions is None else _shares(fractions)
+    done = import_dataset(dataset, target, fractions=shares, seed=seed, allow_errors=allow_errors)
+    console = Console()
+    for split, cases in done.cases.items():
+        console.print(f"{split}: {cases} cases")
+    console.print(f"{len(done.findings)} findings; read it with: --root {target} folder")
+
+
+@app.command()
+def split(
+    name: Name,
+    out: Annotated[Path, typer.Option(help="The split file to write.")] = Path("splits.jsonl"),
+    fractions: Fractions = DEFAULT,
+    seed: Seed = 0,
+    stratify: Annotated[bool, typer.Option(help="Deal each modality by itself.")] = False,
+    root: Root = None,
+    hub: Hub = None,
+    options: Options = None,
+) -> None:
+    """Deal the cases to splits, patients and look-alike pictures kept together."""
+    from collections import Counter
+
+    from rich.console import Console
+
+    from vesalius.data.split import members, split_members, write_splits
+
+    found = members(_opened(name, root, hub, options, None))
+    assigned = split_members(found, _shares(fractions), seed=seed, stratify=stratify)
+    write_splits(out, assigned)
+    console = Console()
+    for part, cases in Counter(assigned.values()).most_common():
+        console.print(f"{part}: {cases} cases")
+    console.print(f"wrote {out}; use it with --split-file, or the data option split_file")
+
+
+@app.command()
+def audit(
+    name: Name,
+    root: Root = None,
+    hub: Hub = None,
+    options: Options = None,
+    split_file: SplitFile = None,
+    allow_leaks: Annotated[bool, typer.Option(help="Report, but do not fail.")] = False,
+    limit: Annotated[int, typer.Option(help="Print at most so many pairs.")] = 20,
+) -> None:
+    """Find patients, pictures and near-duplicates that two splits share; exit 2 on leaks."""
+    from rich.console import Console
+    from rich.markup import escape
+
+    from vesalius.data.split import audit as audited
+    from vesalius.data.split import leakage
+
+    found = audited(_opened(name, root, hub, options, split_file), allow_leaks=True)
+    console = Console(soft_wrap=True)
+    for pair in found.pairs[:limit]:
+        console.print(f"[yellow]{pair.kind}[/yellow] {escape(str(pair))}")
+    for part, cases in found.cases.items():
+        console.print(f"{part}: {cases} cases")
+    if found.unread:
+        console.print(f"{len(found.unread)} cases have pictures that could not be compared")
+    if found.pairs and not allow_leaks:
+        raise leakage(found)
+    console.print("no leaks found" if not found.pairs else f"leaks: {dict(found.counts)}")
+
+
+def _opened(
+    name: str,
+    root: Path | None,
+    hub: str | None,
+    options: list[str] | None,
+    split_file: Path | None,
+) -> Dataset:
+    from vesalius.data.open import open_dataset
+
+    place: bool | str = True if hub == "card" else hub or False
+    return open_dataset(name, root, place, _pairs(options or []), split_file=split_file)
+
+
+def _pairs(texts: list[str]) -> dict[str, Any]:
+    import yaml
+
+    from vesalius.errors import RecipeError
+
+    found = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise RecipeError(f"not of the form key=value: {text!r}")
+        try:
+            found[key.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise RecipeError(f"the value of {key} is not valid YAML") from error
+    return found
+
+
+def _shares(text: str) -> dict[str, float]:
+    from vesalius.errors import RecipeError
+
+    shares = _pairs(text.split(","))
+    if not all(isinstance(share, int | float) for share in shares.values()):
+        raise RecipeError(f"fractions are numbers: {text!r}")
+    return {name: float(share) for name, share in shares.items()}
+
+
+def _table() -> Any:
+    from rich.table import Table
+
+    from vesalius.data.cards import card
+    from vesalius.data.datasets import datasets
+    from vesalius.data.open import lies_at
+    from vesalius.errors import UnknownName
+
+    table = Table("name", "what", "licence", "found", box=None, pad_edge=False)
+    for name in datasets:
+        place = lies_at(name)
+        try:
+            found = card(name)
+            table.add_row(name, found.summary, found.licence, place)
+        except UnknownName:  # another package's set may come without a card
+            table.add_row(name, "", "", place)
+    return table
+
+
+def _card(name: str) -> str:
+    from rich.markup import escape
+
+    from vesalius.data.cards import card
+    from vesalius.data.datasets import datasets
+
+    reader, found = datasets[name], card(name)
+    lines = [f"[bold]{escape(found.title)}[/bold]", escape(found.summary), ""]
+    named = {"licence": found.licence, "homepage": found.homepage, "citation": found.citation}
+    named |= {"hub": ", ".join(found.hub) or "none", "use": found.intended_use}
+    lines += [f"[bold]{key}[/bold] {escape(value)}" for key, value in named.items()]
+    for release in found.releases:
+        counts = [f"{what} {getattr(release, what)}" for what in ("images", "questions")]
+        lines.append(f"[bold]about[/bold] {escape(release.name)}: {escape('; '.join(counts))}")
+    lines += ["", "[bold]mind[/bold]", *(f"- {escape(quirk)}" for quirk in found.quirks)]
+    settings = getattr(reader, "options", None)
+    fields = {} if settings is None else settings.model_fields
+    lines += ["", "[bold]options[/bold]"] + [
+        f"- {key} = {field.default!r}: {escape(' '.join((field.description or '').split()))}"
+        for key, field in fields.items()
+    ]
+    return "\n".join([*lines, "- split_file: your own splits, JSON lines of id and split"])

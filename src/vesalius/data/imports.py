@@ -1,0 +1,124 @@
+"""Bring your own data in: read, check, split by group, write a set that needs no options."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from vesalius.cases.case import Case, Question
+from vesalius.cases.picture import Picture
+from vesalius.data.check import Finding, check
+from vesalius.data.datasets import Dataset
+from vesalius.data.reading.streams import in_order
+from vesalius.data.split import members, split_members
+from vesalius.errors import DatasetError, ImageError
+from vesalius.files import write_atomic
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What was written: cases by split, the findings, and the pictures that were left out."""
+
+    root: Path
+    cases: Mapping[str, int]
+    findings: tuple[Finding, ...]
+
+
+def import_dataset(
+    dataset: Dataset,
+    target: Path,
+    *,
+    fractions: Mapping[str, float] | None = None,
+    seed: int = 0,
+    allow_errors: bool = False,
+) -> Imported:
+    """Write ``dataset`` to the new folder ``target``: ``<split>.jsonl`` and ``images/``.
+
+    Pictures are copied byte for byte. A set with splits of its own keeps them unless ``fractions``
+    are given; a set with none is split by group. Raises DatasetError if the target is not empty, or
+    at the first errors of the check unless ``allow_errors`` (faulty cases are then left out).
+    """
+    if target.exists() and any(target.iterdir()):
+        raise DatasetError("the folder is not empty", where=target, hint="name a new one")
+    findings = tuple(check(dataset))
+    faulty = [finding for finding in findings if finding.level == "error"]
+    if faulty and not allow_errors:
+        named = "; ".join(f"{f.where}: {f.what}" for f in faulty[:3])
+        hint = "mend them (`vesalius data check` lists all), or allow errors to leave them out"
+        raise DatasetError(f"{len(faulty)} errors, among them {named}", hint=hint)
+    found = members(dataset)
+    if fractions is None and len(dataset.splits()) > 1:
+        assigned = {member.id: member.split for member in found}
+    else:
+        assigned = split_members(found, fractions, seed=seed)
+    refused = {finding.where.split(", question ")[0] for finding in faulty}
+    return Imported(target, _written(dataset, target, assigned, refused), findings)
+
+
+def _written(
+    dataset: Dataset, target: Path, assigned: Mapping[str, str], refused: set[str]
+) -> dict[str, int]:
+    rows: dict[str, list[str]] = {}
+    names: Counter[str] = Counter()
+    for split in dataset.splits():
+        for case in dataset.cases(split):
+            if str(case.source) in refused:
+                continue
+            row = case_row(case, [_copied(p, target, names) for p in case.pictures])
+            rows.setdefault(assigned[case.id], []).append(json.dumps(row, ensure_ascii=False))
+    for split, lines in rows.items():
+        write_atomic(target / f"{split}.jsonl", "\n".join(lines) + "\n")
+    return {split: len(rows[split]) for split in in_order(rows)}
+
+
+def case_row(case: Case, images: Sequence[str]) -> dict[str, Any]:
+    """The case as a row that the ``folder`` reader takes without options."""
+    row: dict[str, Any] = {"id": case.id, "group": case.group}
+    row |= {"image": images[0]} if len(images) == 1 else {"images": list(images)}
+    said = {"caption": case.caption, "modality": case.modality, "concepts": case.concepts}
+    row |= {name: value for name, value in said.items() if value is not None}
+    if case.boxes is not None:
+        row["boxes"] = [_box(asdict(box)) for box in case.boxes]
+    if case.questions:
+        row["questions"] = [_question(question) for question in case.questions]
+    return row | ({"context": dict(case.context)} if case.context else {})
+
+
+def _box(box: Mapping[str, Any]) -> dict[str, Any]:
+    numbers = [box[name] for name in ("x", "y", "width", "height")]
+    drawn = {} if box["polygon"] is None else {"polygon": box["polygon"]}
+    return {"bbox": numbers, "label": box["label"], **drawn}
+
+
+def _question(question: Question) -> dict[str, Any]:
+    row = {
+        "id": question.id,
+        "question": question.text,
+        "answers": [answer.text for answer in question.answers if answer.text is not None],
+        "category": question.category,
+        "kind": question.kind,
+        "options": question.options,
+        "language": question.language,
+    }
+    return {name: value for name, value in row.items() if value is not None}
+
+
+def _copied(picture: Picture, target: Path, names: Counter[str]) -> str:
+    """The picture's path below ``target``, its bytes copied there under a plain, unused name."""
+    if picture.frame is not None or picture.window is not None:
+        where, hint = picture.key, "the dicom reader keeps them; import pictures"
+        raise DatasetError("a frame of a file cannot be copied by itself", where=where, hint=hint)
+    plain = Path(re.sub(r"[^A-Za-z0-9._-]+", "_", picture.key.split("/")[-1]))
+    names[plain.name] += 1
+    number = names[plain.name]
+    name = plain.name if number == 1 else f"{plain.stem}~{number}{plain.suffix}"
+    try:
+        write_atomic(target / "images" / name, picture.read())
+    except ImageError as error:
+        raise DatasetError(f"{picture.key}: {error.what}") from error
+    return f"images/{name}"
