@@ -45,8 +45,10 @@ def adaptive_ece(confidence: Array, right: Array, weights: Array, bins: int = 15
     everything = mass.sum(axis=1, keepdims=True)
     middle = (np.cumsum(mass, axis=1) - mass / 2) / np.maximum(everything, 1)
     place = np.minimum((middle * bins).astype(np.int64), bins - 1)
-    gaps = sum(np.abs(np.where(place == b, gap, 0.0).sum(axis=1)) for b in range(bins))
-    return _ratio(np.asarray(gaps), everything[:, 0])
+    rows = np.arange(len(weights))[:, None] * bins
+    sums = np.bincount((rows + place).ravel(), gap.ravel(), minlength=len(weights) * bins)
+    gaps = np.abs(sums.reshape(-1, bins)).sum(axis=1)
+    return _ratio(gaps, everything[:, 0])
 
 
 def brier(confidence: Array, right: Array, weights: Array) -> Array:

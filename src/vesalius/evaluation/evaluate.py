@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from math import isnan, nan
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from vesalius.cases.prediction import Prediction
@@ -112,9 +113,9 @@ class Measured:
     metric: Metric
     table: Table
 
-    def rows(self, keep: Array | None = None) -> Table:
-        """The table, or the rows of it that are kept (a mask [n])."""
-        return self.table if keep is None else {k: v[keep] for k, v in self.table.items()}
+    def rows(self, keep: NDArray[np.bool_]) -> Table:
+        """The rows of the table that are kept (a mask [n])."""
+        return {k: v[keep] for k, v in self.table.items()}
 
 
 def evaluate(
@@ -137,20 +138,27 @@ def evaluate(
     scores: list[Score] = []
     for label, keep in slices(predictions, by):
         groups = clusters([name for name, kept in zip(names, keep, strict=True) if kept])
-        for entry in measured:
-            statistic = partial(entry.metric.aggregate, entry.rows(keep))
-            point = statistic(np.ones((1, len(groups))))
-            drawn = bootstrap(statistic, groups, resamples, seed) if len(set(groups)) > 1 else {}
-            for metric, value in point.items():
-                n, units = counted(entry.rows(keep), metric, groups)
-                if label != ALL and n == 0:
-                    continue
-                low, high = interval(drawn[metric], level) if metric in drawn else (nan, nan)
-                scores.append(
-                    Score(metric, entry.name, float(value[0]), low, high, n, units, label)
-                )
+        parts = [replace(entry, table=entry.rows(keep)) for entry in measured]
+        statistic = partial(_all, parts)
+        drawn = bootstrap(statistic, groups, resamples, seed) if len(set(groups)) > 1 else {}
+        for (name, metric), value in statistic(np.ones((1, len(groups)))).items():
+            table = next(part.table for part in parts if part.name == name)
+            n, units = counted(table, metric, groups)
+            samples = drawn.get((name, metric), np.zeros(0))
+            if n or label == ALL:
+                bounds = interval(samples, level)
+                scores.append(Score(metric, name, float(value[0]), *bounds, n, units, label))
     protocols = {entry.name: entry.metric.protocol.to_dict() for entry in measured}
     return Evaluation(tuple(scores), protocols, resamples, level, seed, facts(predictions))
+
+
+def _all(parts: Sequence[Measured], weights: Array) -> dict[tuple[str, str], Array]:
+    """Every metric's scores under the same draws, by protocol and score."""
+    return {
+        (part.name, score): values
+        for part in parts
+        for score, values in part.metric.aggregate(part.table, weights).items()
+    }
 
 
 def evaluate_run(run: Run, name: str = "") -> Evaluation:

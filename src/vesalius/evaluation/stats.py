@@ -6,9 +6,10 @@ sufficient statistics: a resample is a row of weights, so no model and no text i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from math import comb, isnan, nan, sqrt
 from statistics import NormalDist
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from vesalius.errors import VesaliusError
 
 Array = NDArray[np.float64]
 Codes = NDArray[np.int64]
-Statistic = Callable[[Array], Mapping[str, Array]]
+Name = TypeVar("Name", bound=Hashable)
 
 _CELLS = 2_000_000  # weights held at once: 16 MB
 
@@ -42,8 +43,11 @@ def resampled(groups: Codes, resamples: int, seed: int) -> Iterator[Array]:
 
 
 def bootstrap(
-    statistic: Statistic, groups: Codes, resamples: int = 10_000, seed: int = 0
-) -> dict[str, Array]:
+    statistic: Callable[[Array], Mapping[Name, Array]],
+    groups: Codes,
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> dict[Name, Array]:
     """The statistic's scores over cluster-bootstrap resamples, [B] each (Efron, 1979)."""
     return _collected(statistic(weights) for weights in resampled(groups, resamples, seed))
 
@@ -69,8 +73,11 @@ def exchanged(groups: Codes, times: int, seed: int) -> Iterator[NDArray[np.bool_
 
 
 def randomisation(
-    statistic: Statistic, groups: Codes, times: int = 10_000, seed: int = 0
-) -> dict[str, float]:
+    statistic: Callable[[Array], Mapping[Name, Array]],
+    groups: Codes,
+    times: int = 10_000,
+    seed: int = 0,
+) -> dict[Name, float]:
     """Paired approximate randomisation: two-sided p = (c + 1) / (n + 1) (Noreen, 1989).
 
     ``statistic`` scores both systems' rows stacked, [2n], first system first. Under the null
@@ -126,8 +133,8 @@ def wilson(successes: int, n: int, level: float = 0.95) -> tuple[float, float]:
     return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
 
 
-def _collected(pieces: Iterator[Mapping[str, Array]]) -> dict[str, Array]:
-    parts: dict[str, list[Array]] = {}
+def _collected(pieces: Iterator[Mapping[Name, Array]]) -> dict[Name, Array]:
+    parts: dict[Name, list[Array]] = {}
     for piece in pieces:
         for name, values in piece.items():
             parts.setdefault(name, []).append(values)
