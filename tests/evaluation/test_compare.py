@@ -26,7 +26,7 @@ def second(first):
 
 def test_difference_interval_and_p(first, second):
     found = compare(first, second, ["closed"], resamples=400)
-    accuracy = next(d for d in found.overall() if d.metric == "closed_accuracy")
+    accuracy = next(d for d in found.overall() if d.metric == "closed.accuracy")
     assert (accuracy.first, accuracy.second, accuracy.difference) == (0, 0.75, 0.75)
     assert 0.4 < accuracy.low < 0.75 < accuracy.high <= 1
     assert accuracy.p == pytest.approx(1 / 401, abs=0.01)
@@ -36,7 +36,7 @@ def test_difference_interval_and_p(first, second):
 
 def test_holm_over_slices(first, second):
     found = compare(first, second, ["closed"], resamples=200)
-    parts = [d for d in found.differences if d.slice != "all" and d.metric == "closed_accuracy"]
+    parts = [d for d in found.differences if d.slice != "all" and d.metric == "closed.accuracy"]
     assert len(parts) == 2
     least = min(parts, key=lambda d: d.p)
     assert least.p_holm == pytest.approx(min(1, 2 * least.p))

@@ -27,7 +27,7 @@ def rows(prediction):
 
 
 def test_value_interval_and_counts(rows):
-    score = evaluate(rows, ["closed"], resamples=300).score("closed_accuracy")
+    score = evaluate(rows, ["closed"], resamples=300).score("closed.accuracy")
     assert score.value == pytest.approx(8 / 12)
     assert score.low < score.value < score.high
     assert (score.n, score.groups) == (12, 6)
@@ -36,7 +36,7 @@ def test_value_interval_and_counts(rows):
 
 def test_slices(rows):
     found = evaluate(rows, ["squad"], resamples=50)
-    part = found.score("squad_em", "category=organ")
+    part = found.score("squad.em", "category=organ")
     # even i: 0 and 6 are "no"
     assert (part.value, part.n) == (pytest.approx(4 / 6), 6)
     assert {s.slice for s in found.by("category")} == {"category=organ", "category=presence"}
@@ -50,7 +50,7 @@ def test_no_predictions_are_not_measured():
 
 
 def test_one_group_has_no_interval(prediction):
-    score = evaluate([prediction("a", "a", group="g")], ["squad"]).score("squad_em")
+    score = evaluate([prediction("a", "a", group="g")], ["squad"]).score("squad.em")
     assert isnan(score.low)
     assert str(score) == "1.000"
 
@@ -86,7 +86,7 @@ def test_unknown_metric_and_parameter(rows):
 def test_parameters_are_part_of_the_protocol_name(rows):
     found = evaluate(rows, ["rouge", {"rouge": {"stemmed": True}}], resamples=0)
     assert set(found.protocols) == {"rouge", "rouge(stemmed=True)"}
-    assert found.score("rouge1_stemmed").protocol == "rouge(stemmed=True)"
+    assert found.score("rouge.1.stemmed").protocol == "rouge(stemmed=True)"
 
 
 def test_the_unit_is_never_the_question(prediction):
@@ -109,6 +109,6 @@ def test_a_run_with_confidence_is_calibrated_too(tmp_path, prediction):
     )
     run.append([prediction("a", "a", confidence=Confidence(0.75, "stated"))])
     found = evaluate_run(run)
-    assert found.score("calibration_ece").value == pytest.approx(0.25)
-    assert found.better(found.score("calibration_ece")) == "lower"
-    assert found.better(found.score("squad_f1")) == "higher"
+    assert found.score("calibration.ece").value == pytest.approx(0.25)
+    assert found.better(found.score("calibration.ece")) == "lower"
+    assert found.better(found.score("squad.f1")) == "higher"

@@ -25,19 +25,19 @@ from vesalius.evaluation.metrics.words import image_clef, polarity, squad
 )
 def test_squad_examples(said, gold, em, f1, prediction, scored):
     found = scored("squad", prediction(said, gold))
-    assert found["squad_em"] == em
-    assert found["squad_f1"] == pytest.approx(f1)
+    assert found["squad.em"] == em
+    assert found["squad.f1"] == pytest.approx(f1)
 
 
 def test_squad_takes_the_best_gold_for_each_score(prediction, scored):
     # EM with the second gold; F1 likewise
     found = scored("squad", prediction("left lung", "the lung", "left lung"))
-    assert (found["squad_em"], found["squad_f1"]) == (1, 1)
+    assert (found["squad.em"], found["squad.f1"]) == (1, 1)
 
 
 def test_squad_majority_is_the_commonest_reference(prediction, scored):
     rows = [prediction("x", gold, name=str(i)) for i, gold in enumerate(["CT", "ct.", "MRI"])]
-    assert scored("squad", *rows)["squad_majority_em"] == pytest.approx(2 / 3)
+    assert scored("squad", *rows)["squad.majority_em"] == pytest.approx(2 / 3)
 
 
 def test_order_of_squad_normalisation():

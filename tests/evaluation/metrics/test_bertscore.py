@@ -18,7 +18,7 @@ def test_same_text_is_one_and_empty_is_nought(prediction):
         prediction("heart", name="d"),
         prediction("肺炎 \u200b", "pneumonia", "肺炎", name="e"),
     ]
-    f1 = metrics["bertscore"]().measure(rows)["bertscore_f1"]
+    f1 = metrics["bertscore"]().measure(rows)["bertscore.f1"]
     assert f1[:3] == pytest.approx([1.0, 0.0, 0.0], abs=1e-5)
     assert np.isnan(f1[3])
     assert 0 < f1[4] <= 1.0001
@@ -27,10 +27,10 @@ def test_same_text_is_one_and_empty_is_nought(prediction):
 def test_idf_runs_over_the_corpus_and_special_tokens_weigh_nothing(prediction):
     rows = [prediction("a mass", "no mass", name="a"), prediction("a scan", "the scan", name="b")]
     metric = metrics["bertscore"](idf=True)
-    first = metric.measure(rows)["bertscore_f1"]
-    again = metric.measure(rows)["bertscore_f1"]
+    first = metric.measure(rows)["bertscore.f1"]
+    again = metric.measure(rows)["bertscore.f1"]
     assert first == pytest.approx(again)
-    assert not np.allclose(first, metrics["bertscore"]().measure(rows)["bertscore_f1"])
+    assert not np.allclose(first, metrics["bertscore"]().measure(rows)["bertscore.f1"])
     weights = _scorer(metric)._idf_dict
     # log((2+1)/(2+1)) = 0 for the tokens in every reference
     assert weights[_scorer(metric)._tokenizer.cls_token_id] == 0
@@ -51,6 +51,6 @@ def test_a_folder_needs_a_layer(prediction, scored):
 def test_image_clef_normalisation_hides_the_sequence(prediction, scored):
     rows = [prediction("T1-weighted MRI", "T2-weighted MRI"), prediction("", "", name="b")]
     found = scored("image_clef_caption", *rows)
-    assert found["image_clef_rouge1"] == 1
-    assert found["image_clef_bertscore_f1"] == pytest.approx(1, abs=1e-5)
+    assert found["image_clef.rouge1"] == 1
+    assert found["image_clef.bertscore_f1"] == pytest.approx(1, abs=1e-5)
     assert not metrics["image_clef_caption"]().protocol.parameters["official_encoder"]

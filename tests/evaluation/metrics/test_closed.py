@@ -18,23 +18,23 @@ CASES = [
 @pytest.mark.parametrize(("gold", "said", "strict", "published"), CASES)
 def test_strict_and_bug_compatible(gold, said, strict, published, prediction, scored):
     row = prediction(said, gold, kind="closed")
-    assert scored("closed", row)["closed_accuracy"] == strict
-    assert scored("llava_med_v1", row)["llava_med_v1_closed"] == published
+    assert scored("closed", row)["closed.accuracy"] == strict
+    assert scored("llava_med_v1", row)["llava_med_v1.closed"] == published
 
 
 def test_llava_med_counts_repetition(prediction, scored):
     found = scored("llava_med_v1", prediction("heart heart heart", "heart", kind="open"))
     # three hits, no miss, nothing beside: F1 1.0 where SQuAD says 0.5
-    assert found["llava_med_v1_open_f1"] == 1
-    assert found["llava_med_v1_open_recall"] == 1
+    assert found["llava_med_v1.open_f1"] == 1
+    assert found["llava_med_v1.open_recall"] == 1
 
 
 def test_llava_med_forgets_the_wrong_answer(prediction, scored):
     # "yes" for "no" is never appended to the script's list of hits
     rows = [prediction("yes", "no", name="a"), prediction("no", "no", name="b")]
     found = scored("llava_med_v1", *rows)
-    assert found["llava_med_v1_closed"] == 0.5
-    assert found["llava_med_v1_closed_as_published"] == 1.0
+    assert found["llava_med_v1.closed"] == 0.5
+    assert found["llava_med_v1.closed_as_published"] == 1.0
 
 
 def test_options(prediction, scored):
@@ -42,13 +42,13 @@ def test_options(prediction, scored):
     right = prediction("It is the left lung.", "left", **row)
     both = prediction("left, not right", "left", name="b", **row)
     found = scored("closed", right, both)
-    assert found["closed_accuracy"] == 0.5  # one of two
-    assert found["closed_unparsed_rate"] == 0.5  # both options named: unparsed
+    assert found["closed.accuracy"] == 0.5  # one of two
+    assert found["closed.unparsed_rate"] == 0.5  # both options named: unparsed
 
 
 def test_an_option_inside_a_longer_one_is_not_meant(prediction, scored):
     row = prediction("the left lung", "left lung", kind="closed", options=("left lung", "lung"))
-    assert scored("closed", row)["closed_accuracy"] == 1
+    assert scored("closed", row)["closed.accuracy"] == 1
 
 
 def test_rates_against_scikit_learn(prediction, scored):
@@ -60,28 +60,28 @@ def test_rates_against_scikit_learn(prediction, scored):
         for i, (g, s) in enumerate(zip(golds, said, strict=True))
     ]
     found = scored("closed", *rows)
-    assert found["closed_accuracy"] == pytest.approx((golds == said).mean())
-    assert found["closed_mcc"] == pytest.approx(matthews_corrcoef(golds, said))
+    assert found["closed.accuracy"] == pytest.approx((golds == said).mean())
+    assert found["closed.mcc"] == pytest.approx(matthews_corrcoef(golds, said))
     recalls = [(said[golds == c] == c).mean() for c in ("yes", "no")]
-    assert found["closed_balanced_accuracy"] == pytest.approx(np.mean(recalls))
-    assert found["closed_yes_rate"] == pytest.approx((said == "yes").mean())
-    assert found["closed_unparsed_rate"] == pytest.approx((said == "perhaps").mean())
-    assert found["closed_majority_baseline"] == pytest.approx((golds == "yes").mean())
+    assert found["closed.balanced_accuracy"] == pytest.approx(np.mean(recalls))
+    assert found["closed.yes_rate"] == pytest.approx((said == "yes").mean())
+    assert found["closed.unparsed_rate"] == pytest.approx((said == "perhaps").mean())
+    assert found["closed.majority_baseline"] == pytest.approx((golds == "yes").mean())
     known = said != "perhaps"
     assert balanced_accuracy_score(golds[known], said[known]) > 0  # the reference is importable
 
 
 def test_a_constant_reply_has_no_correlation(prediction, scored):
     rows = [prediction("yes", gold, name=gold) for gold in ("yes", "no")]
-    assert scored("closed", *rows)["closed_mcc"] == 0
+    assert scored("closed", *rows)["closed.mcc"] == 0
 
 
 def test_one_class_of_gold_has_no_mcc(prediction, scored):
     found = scored("closed", prediction("no", "yes"))
-    assert np.isnan(found["closed_mcc"])
-    assert found["closed_balanced_accuracy"] == 0
+    assert np.isnan(found["closed.mcc"])
+    assert found["closed.balanced_accuracy"] == 0
 
 
 def test_open_questions_are_not_measured(prediction, scored):
     found = scored("closed", prediction("lung", "lung", kind="open"))
-    assert np.isnan(found["closed_accuracy"])
+    assert np.isnan(found["closed.accuracy"])

@@ -15,12 +15,12 @@ def content(prediction, scored):
 
 
 def test_a_flipped_negation(content):
-    assert content("Pleural effusion", "No pleural effusion")["content_negation"] == 0
-    assert content("No pleural effusion", "No pleural effusion")["content_negation"] == 1
+    assert content("Pleural effusion", "No pleural effusion")["content.negation"] == 0
+    assert content("No pleural effusion", "No pleural effusion")["content.negation"] == 1
 
 
 def test_nothing_negated_is_not_measured(content):
-    assert np.isnan(content("Pleural effusion", "Pleural effusion")["content_negation"])
+    assert np.isnan(content("Pleural effusion", "Pleural effusion")["content.negation"])
 
 
 @pytest.mark.parametrize(
@@ -39,17 +39,17 @@ def test_reach_of_a_negation(text, negated, kept):
 
 
 def test_sides(content):
-    assert content("left effusion", "right effusion")["content_laterality"] == 0
+    assert content("left effusion", "right effusion")["content.laterality"] == 0
     # bilateral is left and right: 1 of 2 and 1 of 1, F1 2/3
-    half = content("left effusion", "bilateral effusions")["content_laterality"]
+    half = content("left effusion", "bilateral effusions")["content.laterality"]
     assert half == pytest.approx(2 / 3)
-    assert np.isnan(content("effusion", "effusion")["content_laterality"])
+    assert np.isnan(content("effusion", "effusion")["content.laterality"])
 
 
 def test_numbers_keep_their_letter(content):
-    assert content("T1-weighted", "T2-weighted")["content_numbers"] == 0
+    assert content("T1-weighted", "T2-weighted")["content.numbers"] == 0
     # 2.5 shared, L4 and L5 not: 1 of 2 and 1 of 2
-    assert content("2.5 cm at L4", "2,5 cm at L5")["content_numbers"] == pytest.approx(0.5)
+    assert content("2.5 cm at L4", "2,5 cm at L5")["content.numbers"] == pytest.approx(0.5)
 
 
 def tagged(said, wanted):
@@ -66,12 +66,12 @@ def tagged(said, wanted):
     ],
 )
 def test_concepts_f1(said, wanted, f1, scored):
-    assert scored("concepts_f1", tagged(said, wanted))["concepts_f1"] == pytest.approx(f1)
+    assert scored("concepts_f1", tagged(said, wanted))["concepts.f1"] == pytest.approx(f1)
 
 
 def test_concepts_not_predicted_are_not_measured(scored):
     row = Prediction("a", Answer(text="x"), references=(Answer(concepts=("C1",)),))
-    assert np.isnan(scored("concepts_f1", row)["concepts_f1"])
+    assert np.isnan(scored("concepts_f1", row)["concepts.f1"])
 
 
 @pytest.mark.parametrize("said", [("C1", "C1"), tuple(f"C{i}" for i in range(101))])

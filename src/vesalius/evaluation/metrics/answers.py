@@ -16,7 +16,7 @@ from vesalius.recipe import Frozen
 class Squad(Frozen):
     """SQuAD v2 exact match and token F1 in [0, 1], the maximum over the golds.
 
-    ``squad_majority_em`` is what always saying the most frequent reference would score.
+    ``squad.majority_em`` is what always saying the most frequent reference would score.
     Source: Rajpurkar et al., 2018.
     """
 
@@ -28,12 +28,12 @@ class Squad(Frozen):
             implementation="vesalius, after the official SQuAD v2 script",
             normalisation="lower; punctuation deleted; a, an, the dropped; spaces collapsed",
             averaging="maximum over golds; mean over questions",
-            better={"squad_majority_em": "neither"},
+            better={"squad.majority_em": "neither"},
         )
 
     def measure(self, predictions: Sequence[Prediction]) -> Table:
-        """Columns ``squad_em`` and ``squad_f1``, and the code of the first gold."""
-        table = tabulate(("squad_em", "squad_f1"), predictions, _best)
+        """Columns ``squad.em`` and ``squad.f1``, and the code of the first gold."""
+        table = tabulate(("squad.em", "squad.f1"), predictions, _best)
         said = [golds(p) for p in predictions]
         codes, _ = coded([squad(texts[0]) if texts else None for texts in said])
         return {**table, "gold": codes}
@@ -42,8 +42,8 @@ class Squad(Frozen):
         """Means of both, and the majority baseline."""
         baseline = majority(table["gold"], weights)
         return {
-            **means(table, weights, ("squad_em", "squad_f1")),
-            "squad_majority_em": baseline,
+            **means(table, weights, ("squad.em", "squad.f1")),
+            "squad.majority_em": baseline,
         }
 
 

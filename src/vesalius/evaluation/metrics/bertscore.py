@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 PACKAGED = "all-MiniLM-L6-v2"
 _PACKAGED_LAYER = 5  # of 6; the last but one, as the library's tuning finds for small BERTs
-_NAMES = ("bertscore_precision", "bertscore_recall", "bertscore_f1")
+_NAMES = ("bertscore.precision", "bertscore.recall", "bertscore.f1")
 
 
 class Encoder(Frozen):

@@ -106,7 +106,7 @@ class BleuCoco(Frozen):
         with np.errstate(under="ignore", over="ignore"):
             penalty = np.where(length_ratio < 1, np.exp(1 - 1 / length_ratio), 1.0)
         logs = np.cumsum(np.log((right + tiny) / (count + small)), axis=1)
-        scores = {f"bleu_coco_{k}": np.exp(logs[:, k - 1] / k) * penalty for k in (1, 2, 3, 4)}
+        scores = {f"bleu_coco.{k}": np.exp(logs[:, k - 1] / k) * penalty for k in (1, 2, 3, 4)}
         return {k: _measured(v, table["bleu_coco"], weights) for k, v in scores.items()}
 
 

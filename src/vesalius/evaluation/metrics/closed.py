@@ -13,7 +13,7 @@ from vesalius.evaluation.metrics.words import golds, is_closed, polarity, squad,
 from vesalius.recipe import Frozen
 
 UNPARSED = "\0unparsed"  # no normalised text can be equal to it
-_RATES = ("closed_accuracy", "closed_yes_rate", "closed_unparsed_rate")
+_RATES = ("closed.accuracy", "closed.yes_rate", "closed.unparsed_rate")
 
 
 class Closed(Frozen):
@@ -23,7 +23,7 @@ class Closed(Frozen):
     *unparsed*, counted wrong, its rate reported. Another gold needs SQuAD-normalised equality, or
     that exactly one of the question's options occurs in the reply and is the gold. All scores in
     [0, 1] but MCC in [-1, 1] (Gorodkin, 2004, for more than two classes; unparsed replies are one
-    class more). ``closed_yes_rate`` is over yes/no questions.
+    class more). ``closed.yes_rate`` is over yes/no questions.
     """
 
     @property
@@ -36,9 +36,9 @@ class Closed(Frozen):
             normalisation="tokens [a-z0-9]+; exactly one of yes, no; other golds as SQuAD v2",
             averaging="over closed questions; unparsed counted wrong",
             better={
-                "closed_yes_rate": "neither",
-                "closed_unparsed_rate": "lower",
-                "closed_majority_baseline": "neither",
+                "closed.yes_rate": "neither",
+                "closed.unparsed_rate": "lower",
+                "closed.majority_baseline": "neither",
             },
         )
 
@@ -50,9 +50,9 @@ class Closed(Frozen):
         other = float(len(classes))
         nan = float("nan")
         columns = {
-            "closed_accuracy": [float(row[2]) if row else nan for row in rows],
-            "closed_yes_rate": [_said_yes(row) if row else nan for row in rows],
-            "closed_unparsed_rate": [float(row[1] == UNPARSED) if row else nan for row in rows],
+            "closed.accuracy": [float(row[2]) if row else nan for row in rows],
+            "closed.yes_rate": [_said_yes(row) if row else nan for row in rows],
+            "closed.unparsed_rate": [float(row[1] == UNPARSED) if row else nan for row in rows],
             "said": [index.get(row[1], other) if row else nan for row in rows],
         }
         return {k: np.array(v, dtype=np.float64) for k, v in columns.items()} | {"gold": gold}
@@ -61,9 +61,9 @@ class Closed(Frozen):
         """Accuracy, balanced accuracy, MCC, yes-rate, unparsed rate, majority baseline."""
         return {
             **means(table, weights, _RATES),
-            "closed_balanced_accuracy": _balanced(table, weights),
-            "closed_mcc": _mcc(table, weights),
-            "closed_majority_baseline": majority(table["gold"], weights),
+            "closed.balanced_accuracy": _balanced(table, weights),
+            "closed.mcc": _mcc(table, weights),
+            "closed.majority_baseline": majority(table["gold"], weights),
         }
 
 
@@ -103,7 +103,7 @@ def _only_option(said: list[str], options: Sequence[str]) -> str | None:
 
 
 def _balanced(table: Table, weights: Array) -> Array:
-    gold, right = table["gold"], table["closed_accuracy"]
+    gold, right = table["gold"], table["closed.accuracy"]
     classes = np.unique(gold[~np.isnan(gold)])
     if not classes.size:
         return np.full(len(weights), np.nan)

@@ -32,7 +32,7 @@ class ConceptsF1(Frozen):
 
     def measure(self, predictions: Sequence[Prediction]) -> Table:
         """F1, precision and recall, a row."""
-        names = ("concepts_f1", "concepts_precision", "concepts_recall")
+        names = ("concepts.f1", "concepts.precision", "concepts.recall")
         return tabulate(names, predictions, _row)
 
     def aggregate(self, table: Table, weights: Array) -> Mapping[str, Array]:

@@ -36,10 +36,10 @@ class Calibration(Frozen):
             normalisation="right: strict closed parser, or SQuAD v2 exact match",
             averaging="over predictions with a confidence",
             better={
-                "calibration_ece": "lower",
-                "calibration_adaptive_ece": "lower",
-                "calibration_brier": "lower",
-                "calibration_aurc": "lower",
+                "calibration.ece": "lower",
+                "calibration.adaptive_ece": "lower",
+                "calibration.brier": "lower",
+                "calibration.aurc": "lower",
             },
         )
 
@@ -55,11 +55,11 @@ class Calibration(Frozen):
         said, right = table["confidence"][measured], table["right"][measured]
         drawn = weights[:, measured]
         return {
-            "calibration_ece": calibration.ece(said, right, drawn, self.bins),
-            "calibration_adaptive_ece": calibration.adaptive_ece(said, right, drawn, self.bins),
-            "calibration_brier": calibration.brier(said, right, drawn),
-            "calibration_auroc": calibration.auroc(said, right, drawn),
-            "calibration_aurc": calibration.aurc(said, right, drawn),
+            "calibration.ece": calibration.ece(said, right, drawn, self.bins),
+            "calibration.adaptive_ece": calibration.adaptive_ece(said, right, drawn, self.bins),
+            "calibration.brier": calibration.brier(said, right, drawn),
+            "calibration.auroc": calibration.auroc(said, right, drawn),
+            "calibration.aurc": calibration.aurc(said, right, drawn),
         }
 
 

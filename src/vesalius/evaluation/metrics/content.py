@@ -36,15 +36,15 @@ _SIDES = {
     "bilaterally": {"left", "right"},
     "both": {"left", "right"},
 }
-_NAMES = ("content_negation", "content_laterality", "content_numbers")
+_NAMES = ("content.negation", "content.laterality", "content.numbers")
 
 
 class Content(Frozen):
     """Agreement with the reference in negation, side and number, each in [0, 1].
 
-    ``content_negation``: the share of words in both texts that both negate or both state, over
-    pairs in which one of the texts negates a shared word. ``content_laterality``: F1 over {left,
-    right}. ``content_numbers``: F1 over counted numbers, "T1" and "L4" included. A pair in which
+    ``content.negation``: the share of words in both texts that both negate or both state, over
+    pairs in which one of the texts negates a shared word. ``content.laterality``: F1 over {left,
+    right}. ``content.numbers``: F1 over counted numbers, "T1" and "L4" included. A pair in which
     neither text has any is not measured. Negation follows NegEx's idea (Chapman et al., 2001) for
     English: cues, six words of reach, ended by a stop or "but"; it is a warning light, no reader.
     """

@@ -49,7 +49,7 @@ class ImageClefCaption(Encoder):
                 f1[i] = rouge[i] = 1.0
             elif references:
                 rouge[i] = scorer.score_multi(references, text)["rouge1"].fmeasure
-        return {"image_clef_bertscore_f1": f1, "image_clef_rouge1": rouge}
+        return {"image_clef.bertscore_f1": f1, "image_clef.rouge1": rouge}
 
     def aggregate(self, table: Table, weights: Array) -> Mapping[str, Array]:
         """The means."""

@@ -24,10 +24,10 @@ _NUMBERS = {
 } | {"none": "0"}
 _ARTICLES = {"a", "an", "the"}
 _NAMES = (
-    "llava_med_v1_closed",
-    "llava_med_v1_closed_as_published",
-    "llava_med_v1_open_recall",
-    "llava_med_v1_open_f1",
+    "llava_med_v1.closed",
+    "llava_med_v1.closed_as_published",
+    "llava_med_v1.open_recall",
+    "llava_med_v1.open_f1",
 )
 
 

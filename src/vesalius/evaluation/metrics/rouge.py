@@ -32,7 +32,8 @@ class Rouge(Frozen):
     @property
     def names(self) -> tuple[str, ...]:
         """The scores' names."""
-        return tuple(f"{kind}_stemmed" if self.stemmed else kind for kind in _TYPES)
+        end = ".stemmed" if self.stemmed else ""
+        return tuple(f"rouge.{kind.removeprefix('rouge')}{end}" for kind in _TYPES)
 
     @property
     def protocol(self) -> ScoringProtocol:
@@ -86,7 +87,7 @@ class Tolerant(Frozen):
 
     def measure(self, predictions: Sequence[Prediction]) -> Table:
         """Right or not, a row."""
-        return tabulate((f"tolerant_rougeL_{self.threshold:g}",), predictions, self._row)
+        return tabulate((f"tolerant.rougeL_{self.threshold:g}",), predictions, self._row)
 
     def aggregate(self, table: Table, weights: Array) -> Mapping[str, Array]:
         """The mean."""
