@@ -7,7 +7,8 @@ import pytest
 
 from vesalius.cases.prediction import Confidence, Prediction
 from vesalius.errors import RecipeError, RunError, UnknownName
-from vesalius.evaluation.evaluate import Evaluation, evaluate, evaluate_run, group_of
+from vesalius.evaluation.evaluate import evaluate, evaluate_run, group_of
+from vesalius.evaluation.score import Evaluation
 from vesalius.recipe import Recipe
 from vesalius.run import Run
 

@@ -13,7 +13,6 @@ import numpy as np
 from vesalius.cases.prediction import Prediction
 from vesalius.errors import RunError
 from vesalius.evaluation.evaluate import (
-    ALL,
     SLICES,
     Measured,
     Spec,
@@ -22,9 +21,9 @@ from vesalius.evaluation.evaluate import (
     measure,
     refuse_duplicates,
     slices,
-    without_nan,
 )
 from vesalius.evaluation.metrics import Array, Table
+from vesalius.evaluation.score import ALL, without_nan
 from vesalius.evaluation.stats import (
     Codes,
     bootstrap,

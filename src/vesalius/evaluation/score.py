@@ -1,0 +1,101 @@
+"""A score and an evaluation: numbers that carry their protocol, interval and count."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from math import isnan, nan
+from typing import Any
+
+from vesalius.errors import RunError
+
+ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A number with what it takes to read it.
+
+    ``value``, ``low`` and ``high`` are NaN where there was nothing to measure; ``protocol`` names
+    an entry of the evaluation's ``protocols``; ``n`` counts measured predictions and ``groups``
+    the patients or images they come from; ``slice`` is ``all`` or ``field=value``.
+    """
+
+    metric: str
+    protocol: str
+    value: float
+    low: float
+    high: float
+    n: int
+    groups: int
+    slice: str = ALL
+
+    @property
+    def measured(self) -> bool:
+        """Whether there was anything to measure."""
+        return not isnan(self.value)
+
+    def __str__(self) -> str:
+        if not self.measured:
+            return "not measured"
+        bounds = "" if isnan(self.low) else f" [{self.low:.3f}, {self.high:.3f}]"
+        return f"{self.value:.3f}{bounds}"
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """All scores of one set of predictions, their protocols, and how intervals were drawn.
+
+    ``facts`` counts predictions, groups, abstentions, empty answers, answers cut at the token
+    limit, and predictions without a reference.
+    """
+
+    scores: tuple[Score, ...]
+    protocols: Mapping[str, Mapping[str, Any]]
+    resamples: int = 10_000
+    level: float = 0.95
+    seed: int = 0
+    facts: Mapping[str, int] = field(default_factory=dict)
+
+    def overall(self) -> list[Score]:
+        """The scores over all predictions."""
+        return [score for score in self.scores if score.slice == ALL]
+
+    def by(self, field_name: str) -> list[Score]:
+        """The scores by one field, e.g. ``category``."""
+        return [score for score in self.scores if score.slice.startswith(f"{field_name}=")]
+
+    def score(self, metric: str, of: str = ALL) -> Score:
+        """One score; RunError names what there is."""
+        for score in self.scores:
+            if score.metric == metric and score.slice == of:
+                return score
+        known = sorted({score.metric for score in self.scores})
+        raise RunError(f"there is no score {metric!r} for {of!r}", hint=f"scores: {known}")
+
+    def better(self, score: Score) -> str:
+        """``higher``, ``lower`` or ``neither``."""
+        said = self.protocols.get(score.protocol, {}).get("better", {})
+        return str(said.get(score.metric, "higher"))
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready data; what was not measured is null."""
+        return asdict(self) | {"scores": [without_nan(asdict(score)) for score in self.scores]}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], *, where: object = None) -> Evaluation:
+        """The evaluation :meth:`to_json` wrote; RunError if it is something else."""
+        try:
+            scores = tuple(Score(**_with_nan(row)) for row in data["scores"])
+            return cls(**{**data, "scores": scores})
+        except (KeyError, TypeError, AttributeError) as error:
+            raise RunError(f"not an evaluation: {error}", where=where) from error
+
+
+def without_nan(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The row with null for what was not measured, as JSON needs it."""
+    return {k: None if isinstance(v, float) and isnan(v) else v for k, v in row.items()}
+
+
+def _with_nan(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: nan if v is None else v for k, v in row.items()}
