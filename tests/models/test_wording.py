@@ -11,7 +11,7 @@ from vesalius.models.wording import examples, most_frequent, pictured, plain, sp
 
 
 def test_plain_ignores_case_and_blanks_only() -> None:
-    assert plain("  Which\tPlane? ") == "which plane?"
+    assert plain("is \tthis a T1 weighted image? ") == plain("is this a t1 weighted image?")
     assert plain("which plane") != plain("which plane?")
 
 
