@@ -70,9 +70,12 @@ class Decoding(Frozen):
 class Evaluation(Frozen):
     """Which scores are computed, and how their intervals are."""
 
-    metrics: tuple[str, ...] = ("squad", "closed")
+    metrics: tuple[str | dict[str, dict[str, Any]], ...] = ("squad", "closed")
+    """Names from ``vesalius.evaluation.metrics``, or one-key mappings of name to parameters."""
     resamples: int = Field(default=10_000, ge=0)
     level: float = Field(default=0.95, gt=0.5, lt=1.0)
+    validate_on: int = Field(default=0, ge=0)
+    """So many validation dialogues are answered after each epoch of training; 0: none."""
     seed: int = 0
 
 
@@ -99,7 +102,7 @@ class Recipe(Frozen):
 
 
 def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
-    """The recipe at ``path`` with ``a.b=value`` overrides (YAML values); RecipeError names the key."""
+    """The recipe at ``path`` with ``a.b=value`` overrides; RecipeError names the key."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -19,10 +19,10 @@ from vesalius.errors import RunError
 from vesalius.files import append_lines, mend_lines, read_json, read_lines, write_atomic, write_json
 from vesalius.recipe import Recipe, validated
 
-PACKAGES = (
-    "vesalius numpy pillow pydicom torch torchvision transformers trl peft accelerate datasets "
-    "bitsandbytes faiss-cpu sacrebleu rouge-score bert-score scipy scikit-learn"
-).split()
+PACKAGES = """
+    vesalius numpy pillow pydicom torch torchvision transformers trl peft accelerate datasets
+    bitsandbytes faiss-cpu sacrebleu rouge-score bert-score scipy scikit-learn
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +114,15 @@ class Run:
         """Whether fitting was completed."""
         return bool(self.status().get("state") == "fitted")
 
+    def require_fitted(self) -> None:
+        """RunError if fitting was not completed."""
+        if not self.fitted:
+            raise RunError(
+                "was not fitted to the end",
+                where=self.path,
+                hint="vesalius fit with the same recipe and --run goes on",
+            )
+
     def predictions_file(self, name: str = "") -> Path:
         """``predictions.jsonl``, or ``predictions-NAME.jsonl`` for a named set."""
         return self._file(f"predictions-{name}.jsonl" if name else "predictions.jsonl")
@@ -129,6 +138,11 @@ class Run:
     def append(self, predictions: list[Prediction], name: str = "") -> None:
         """Add predictions to the named set."""
         append_lines(self.predictions_file(name), (p.to_row() for p in predictions))
+
+    def note_predictions(self, name: str, **facts: Any) -> None:
+        """Record that a set of predictions is complete, and how it was made."""
+        made = self.status().get("predictions", {})
+        self.note(predictions=made | {name or "test": facts})
 
     def predicted(self, name: str = "") -> set[str]:
         """The ids already predicted, a half-written last line cut first."""
@@ -157,7 +171,7 @@ def environment() -> dict[str, Any]:
 
 
 def _versions() -> Iterator[tuple[str, str]]:
-    for package in PACKAGES:
+    for package in PACKAGES.split():
         try:
             yield package, metadata.version(package)
         except metadata.PackageNotFoundError:

@@ -1,0 +1,74 @@
+"""The command line: each command parses, calls one verb and prints what it returned."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import vesalius
+from vesalius.cli import data, evaluation, models
+from vesalius.errors import VesaliusError
+
+# Other libraries' bars and notices would bury ours; whoever wants them sets these variables.
+QUIET = {
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "TRANSFORMERS_VERBOSITY": "error",
+}
+
+app = typer.Typer(
+    name="vesalius",
+    help="Medical images with their words: prepare, adapt, combine, evaluate, serve.\n\n"
+    "For research use only; not a medical device.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(data.app, name="data", help="Prepare: list, check, show, import and split data sets.")
+models.register(app)
+evaluation.register(app)
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
+) -> None:
+    """Options that stand before a command."""
+    if version:
+        typer.echo(vesalius.__version__)
+        raise typer.Exit
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Option("--run", help="Where runs and report go.")] = Path(
+        "runs/demo"
+    ),
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="Override a key of the demo's recipe.")
+    ] = None,
+) -> None:
+    """The whole main job on phantoms: fit, predict, compare with baselines, report, ask."""
+    from vesalius.demo import demo as step
+
+    step(folder, tuple(overrides or ()))
+
+
+def main() -> None:
+    """The entry point: a VesaliusError is one line on standard error and exit code 2."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it looks for kernels nobody needs
+    try:
+        app()
+    except VesaliusError as error:
+        print(f"vesalius: {error}", file=sys.stderr)  # noqa: T201
+        raise SystemExit(2) from error
+    except KeyboardInterrupt:
+        print("vesalius: stopped; the same command goes on", file=sys.stderr)  # noqa: T201
+        raise SystemExit(130) from None

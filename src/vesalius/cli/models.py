@@ -1,0 +1,91 @@
+"""fit, predict and ask."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Sets = Annotated[
+    list[str] | None, typer.Option("--set", help="Override a recipe key, e.g. --set seed=1.")
+]
+RunFolder = Annotated[Path, typer.Option("--run", help="The run's folder.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands that touch models."""
+    app.command()(fit)
+    app.command()(predict)
+    app.command()(ask)
+
+
+def fit(
+    recipe: Annotated[Path, typer.Argument(help="A recipe (YAML); see recipes/.")],
+    run: Annotated[Path | None, typer.Option(help="Default: runs/NAME.")] = None,
+    overrides: Sets = None,
+    dry_run: Annotated[
+        bool, typer.Option(help="Say what it would do and cost; write nothing.")
+    ] = False,
+    show_mask: Annotated[
+        bool, typer.Option(help="Show which tokens of the first row bear loss.")
+    ] = False,
+) -> None:
+    """Adapt: fit the model of a recipe. A killed fit goes on with the same command."""
+    from rich.console import Console
+
+    from vesalius import fit as step
+    from vesalius.cli.plain import facts_table, mask_text
+    from vesalius.recipe import load_recipe
+
+    console = Console()
+    loaded = load_recipe(recipe, overrides or ())
+    if show_mask:
+        console.print(mask_text(step.mask(loaded)))
+        return
+    if dry_run:
+        console.print(facts_table(f"{loaded.name}: what a fit would do", step.plan(loaded)))
+        return
+    made = step.fit(loaded, run or Path("runs") / loaded.name)
+    console.print(facts_table(f"{loaded.name} is fitted", made.status()))
+    console.print(f"next: [bold]vesalius predict --run {made.path}[/]")
+
+
+def predict(
+    run: RunFolder,
+    split: Annotated[str | None, typer.Option(help="Default: the recipe's test split.")] = None,
+    name: Annotated[str, typer.Option(help="Name of this set of predictions.")] = "",
+    change: Annotated[str | None, typer.Option(help="A perturbation of the cases: blank.")] = None,
+    limit: Annotated[int | None, typer.Option(help="At most so many dialogues.")] = None,
+) -> None:
+    """Answer a split with a fitted run. A killed prediction goes on with the same command."""
+    from rich.console import Console
+
+    from vesalius.predict import predict as step
+    from vesalius.run import Run
+
+    found = Run.open(run)
+    count = step(found, split=split, name=name, change=change, limit=limit)
+    file = found.predictions_file(name or change or "")
+    Console().print(f"{count} answers in {file}\nnext: [bold]vesalius evaluate {run}[/]")
+
+
+def ask(
+    image: Annotated[Path, typer.Argument(help="A picture: PNG, JPEG, WebP, TIFF, BMP or DICOM.")],
+    question: Annotated[str, typer.Argument(help="What to ask about it.")],
+    run: RunFolder,
+) -> None:
+    """Ask a fitted run one question about one picture."""
+    from rich.console import Console
+
+    from vesalius.predict import ask as step
+    from vesalius.run import Run
+
+    answer = step(Run.open(run), image, question)
+    console = Console()
+    console.print(f"[bold]{answer.text or '(no answer)'}[/]", highlight=False)
+    if answer.confidence:
+        console.print(
+            f"confidence {answer.confidence.value:.2f} ({answer.confidence.method})", style="dim"
+        )
+    console.print("Research use only; not a medical device.", style="dim")

@@ -1,0 +1,63 @@
+"""From a recipe's data block to dialogues: what fitting and predicting both start from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+from vesalius.cases.case import Case
+from vesalius.cases.dialogue import Dialogue
+from vesalius.data.dialogues import to_dialogues
+from vesalius.data.open import open_dataset
+from vesalius.data.perturb import perturb
+from vesalius.errors import RecipeError
+from vesalius.recipe import Data
+
+
+def cases(data: Data, split: str) -> Iterator[Case]:
+    """The cases of a split, streamed, as many as the recipe's limit lets through."""
+    dataset = open_dataset(data.dataset, data.root, data.hub, data.options)
+    return islice(dataset.cases(split), data.limit.get(split))
+
+
+def dialogues(data: Data, split: str, *, change: str | None = None) -> Iterator[Dialogue]:
+    """The dialogues of a split, streamed; ``change`` names a perturbation of the cases."""
+    for case in cases(data, split):
+        shown = perturb(case, change) if change else case
+        yield from to_dialogues(shown, data.task, data.instruction, data.context, data.categories)
+
+
+def to_fit_on(data: Data, split: str) -> list[Dialogue]:
+    """The dialogues of a split that have a reference. The test split is refused.
+
+    RecipeError if there is nothing to fit on, or if ``split`` is the test split.
+    """
+    if split == data.splits.test:
+        raise RecipeError(
+            f"{split!r} is the test split: it may not train or choose anything",
+            where="data.splits",
+        )
+    found = [d for d in dialogues(data, split) if d.question.answers]
+    if not found:
+        raise RecipeError(f"split {split!r} holds nothing with a reference answer", where="data")
+    return found
+
+
+def fingerprint(found: Sequence[Dialogue]) -> dict[str, Any]:
+    """Counts and a hash of what was asked, answered and shown (by key, not by pixel)."""
+    digest = hashlib.sha256()
+    for dialogue in found:
+        answers = [a.text for a in dialogue.question.answers]
+        keys = [p.key for p in dialogue.pictures]
+        row = [dialogue.id, dialogue.question.text, answers, keys]
+        digest.update(json.dumps(row, ensure_ascii=False).encode())
+    pictures = {p.key for d in found for p in d.pictures}
+    return {
+        "dialogues": len(found),
+        "pictures": len(pictures),
+        "groups": len({d.group for d in found}),
+        "sha256": digest.hexdigest(),
+    }

@@ -1,0 +1,92 @@
+"""The composed model: a vision encoder, a two-layer MLP projector and a causal language model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Any, ClassVar
+
+import torch
+import yaml
+from pydantic import Field, model_validator
+from transformers import PreTrainedModel
+
+from vesalius.cases.dialogue import Dialogue
+from vesalius.errors import UnknownName
+from vesalius.models import composing
+from vesalius.models.generative.families import family
+from vesalius.models.generative.learner import Generative, Settings
+from vesalius.models.generative.network import Network, assemble, words_of
+
+
+@cache
+def presets() -> dict[str, dict[str, Any]]:
+    """The presets by name, as written in ``presets.yaml``."""
+    table: dict[str, dict[str, Any]] = yaml.safe_load(
+        (files("vesalius.models") / "presets.yaml").read_text(encoding="utf-8")
+    )
+    return table
+
+
+class ComposedSettings(Settings):
+    """Which encoder and which language model are joined, from a preset or by name."""
+
+    preset: str | None = None
+    """``nano`` or ``smol``; other keys replace the preset's values."""
+    vision: str
+    """``stem_vit`` (from scratch), ``efficientnet_lite0`` (packaged), or a hub id or folder."""
+    vision_sizes: dict[str, Any] = Field(default_factory=dict)
+    language: str
+    """``llama`` (from scratch), ``smollm2`` (packaged), or a hub id or folder."""
+    language_sizes: dict[str, Any] = Field(default_factory=dict)
+    vocabulary: int = Field(default=640, ge=300)
+    """Tokens of the tokenizer trained for a language model from scratch."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_preset(cls, said: Any) -> Any:
+        name = said.get("preset") if isinstance(said, dict) else None
+        if name is None:
+            return said
+        if name not in presets():
+            raise ValueError(UnknownName("preset", str(name), presets()).args[0])
+        return {**presets()[name], **said}
+
+
+class Composed(Generative):
+    """Vision encoder + projector + causal LM, as transformers' Llava composes them."""
+
+    Settings: ClassVar[type[Settings]] = ComposedSettings
+
+    def _origin(self) -> str:
+        scratch = self.settings.vision in composing.SCRATCH
+        return "random" if scratch and self.settings.language in composing.SCRATCH else "pretrained"
+
+    def _base(self, train: Sequence[Dialogue], seed: int) -> tuple[PreTrainedModel, Any]:
+        torch.manual_seed(seed)
+        return composing.compose(
+            composing.vision(self.settings.vision, self.settings.vision_sizes),
+            composing.language(
+                self.settings.language,
+                self.settings.language_sizes,
+                words=words_of(train),
+                vocabulary=self.settings.vocabulary,
+            ),
+        )
+
+    def _base_again(self, folder: Any, processor: Any, seed: int) -> PreTrainedModel:
+        if (folder / "base").exists():
+            return super()._base_again(folder, processor, seed)
+        return self._base((), seed)[0]
+
+    def _network(self, model: PreTrainedModel, processor: Any) -> Network:
+        row = family("llava")
+        return assemble(
+            model,
+            processor,
+            image=row.image,
+            parts=row.parts,
+            max_length=self.settings.max_length,
+            square=True,
+        )

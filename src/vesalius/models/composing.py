@@ -1,0 +1,162 @@
+"""Joining a vision tower and a language model into transformers' Llava, weights and processor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers import (
+    AutoConfig,
+    AutoImageProcessor,
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    CLIPImageProcessor,
+    LlamaConfig,
+    LlamaForCausalLM,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+    LlavaProcessor,
+    PreTrainedModel,
+)
+
+from vesalius import packaged
+from vesalius.errors import ModelError
+from vesalius.models import towers
+from vesalius.models.encoders import MEAN, STD, efficientnet_lite0_features
+from vesalius.models.generative.template import CHATML
+from vesalius.models.generative.tokenizer import train_tokenizer
+
+SCRATCH = ("stem_vit", "llama")
+IMAGE = "<image>"
+
+
+@dataclass(frozen=True, slots=True)
+class Vision:
+    """A tower, its image processor, and whether its first token is a class token to be dropped."""
+
+    tower: PreTrainedModel
+    images: Any
+    class_token: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """A causal language model with its tokenizer, chat template set."""
+
+    model: PreTrainedModel
+    tokenizer: Any
+
+
+def compose(vision: Vision, language: Language) -> tuple[PreTrainedModel, Any]:
+    """The joined model, projector freshly initialised, and its processor."""
+    tokenizer = language.tokenizer
+    if IMAGE not in tokenizer.get_vocab():
+        tokenizer.add_special_tokens({"additional_special_tokens": [IMAGE]})
+    if language.model.get_input_embeddings().num_embeddings < len(tokenizer):
+        language.model.resize_token_embeddings(len(tokenizer), pad_to_multiple_of=64)
+    strategy = "default" if vision.class_token else "full"
+    sizes = vision.tower.config
+    config = LlavaConfig(
+        vision_config=sizes,
+        text_config=language.model.config,
+        image_token_index=tokenizer.convert_tokens_to_ids(IMAGE),
+        image_seq_length=(sizes.image_size // sizes.patch_size) ** 2,
+        vision_feature_layer=-1,
+        vision_feature_select_strategy=strategy,
+    )
+    model = LlavaForConditionalGeneration(config)
+    model.model.vision_tower.load_state_dict(vision.tower.state_dict())
+    model.model.language_model.load_state_dict(language.model.model.state_dict())
+    model.lm_head.load_state_dict(language.model.get_output_embeddings().state_dict())
+    processor = LlavaProcessor(
+        vision.images,
+        tokenizer,
+        patch_size=sizes.patch_size,
+        vision_feature_select_strategy=strategy,
+        num_additional_image_tokens=int(vision.class_token),
+        chat_template=tokenizer.chat_template,
+    )
+    return model, processor
+
+
+def vision(name: str, sizes: Mapping[str, Any]) -> Vision:
+    """The tower a recipe names: from scratch, packaged, or a transformers one by id or folder."""
+    if name == "stem_vit":
+        tower = towers.StemViT(towers.StemViTConfig(**sizes))
+        return Vision(tower, _square_images(tower.config.image_size, (0.5,) * 3, (0.5,) * 3), False)
+    if name == "efficientnet_lite0":
+        grid = towers.GridTower(towers.GridTowerConfig())
+        weights = efficientnet_lite0_features().state_dict()
+        grid.network.load_state_dict({k: v for k, v in weights.items() if not k.startswith("_fc.")})
+        return Vision(grid, _square_images(grid.config.image_size, MEAN, STD), False)
+    try:
+        config = AutoConfig.from_pretrained(name)
+        whole = AutoModel.from_pretrained(name, use_safetensors=True)
+        images = AutoImageProcessor.from_pretrained(name)
+    except (OSError, ValueError) as error:
+        raise ModelError("cannot be loaded as a vision encoder", where=name) from error
+    tower = whole.vision_model if hasattr(config, "vision_config") else whole
+    return Vision(tower, images, "siglip" not in tower.config.model_type)
+
+
+def language(
+    name: str, sizes: Mapping[str, Any], *, words: Iterable[str], vocabulary: int
+) -> Language:
+    """The language model a recipe names: from scratch, packaged, or a transformers one."""
+    if name == "llama":
+        return _small_llama(sizes, words, vocabulary)
+    if name == "smollm2":
+        file = packaged.smollm2()
+        source: dict[str, Any] = {"gguf_file": file.name}
+        place = str(file.parent)
+    else:
+        place, source = name, {"use_safetensors": True}
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(place, **_only(source, "gguf_file"))
+        model = AutoModelForCausalLM.from_pretrained(place, dtype=torch.float32, **source)
+    except (OSError, ValueError) as error:
+        raise ModelError("cannot be loaded as a language model", where=name) from error
+    # ChatML with picture parts; every tokenizer can write it, and its markers stay single tokens.
+    markers = [t for t in ("<|im_start|>", "<|im_end|>") if t not in tokenizer.get_vocab()]
+    tokenizer.add_special_tokens({"additional_special_tokens": [*markers, IMAGE]})
+    tokenizer.chat_template = CHATML
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return Language(model, tokenizer)
+
+
+def _small_llama(sizes: Mapping[str, Any], words: Iterable[str], vocabulary: int) -> Language:
+    tokenizer = train_tokenizer(
+        words,
+        vocabulary=vocabulary,
+        special={"eos_token": "<|im_end|>", "pad_token": "<|endoftext|>"},
+        extra=("<|im_start|>", IMAGE),
+        chat_template=CHATML,
+    )
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        max_position_embeddings=2048,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        **sizes,
+    )
+    return Language(LlamaForCausalLM(config), tokenizer)
+
+
+def _square_images(size: int, mean: tuple[float, ...], std: tuple[float, ...]) -> Any:
+    """Resize to a square (pictures are padded to one before), nothing cropped away."""
+    return CLIPImageProcessor(
+        size={"height": size, "width": size},
+        do_center_crop=False,
+        image_mean=list(mean),
+        image_std=list(std),
+    )
+
+
+def _only(values: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return {name: values[name]} if name in values else {}

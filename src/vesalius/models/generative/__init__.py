@@ -1,0 +1,1 @@
+"""Generative vision-language models: templates, shared-image rows, prefix caches, learners."""

@@ -1,0 +1,143 @@
+"""A vision-language model together with its processor, template and end tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel
+
+from vesalius.cases.dialogue import Dialogue
+from vesalius.cases.prediction import Prediction
+from vesalius.errors import ModelError
+from vesalius.models.generative.prefix import answer
+from vesalius.models.generative.rows import Encoder, shared_key
+from vesalius.models.generative.template import Template
+from vesalius.models.guard import require_pictures
+from vesalius.recipe import Decoding
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """What the generative learners build, train and ask.
+
+    ``parts`` maps vision, projector and language to module paths of the model.
+    """
+
+    model: PreTrainedModel
+    processor: Any
+    encoder: Encoder
+    stops: tuple[int, ...]
+    parts: Mapping[str, str]
+    max_length: int
+
+
+def assemble(
+    model: PreTrainedModel,
+    processor: Any,
+    *,
+    image: str,
+    parts: Mapping[str, str],
+    max_length: int,
+    square: bool = False,
+) -> Network:
+    """A network from its pieces; ModelError if the tokenizer does not know the placeholder.
+
+    ``square``: pictures are padded to a square before the processor resizes them.
+    """
+    tokenizer = processor.tokenizer
+    image_id = tokenizer.convert_tokens_to_ids(image)
+    if image_id is None or image_id == tokenizer.unk_token_id:
+        raise ModelError(f"the tokenizer has no image token {image!r}")
+    renderer = processor if getattr(processor, "chat_template", None) else tokenizer
+    end = end_token(renderer, tokenizer)
+    template = Template(renderer, image=image, end=end)
+    encoder = Encoder(template, processor, image=image, image_id=image_id, square=square)
+    configured = getattr(model.generation_config, "eos_token_id", None)
+    more = configured if isinstance(configured, list) else [configured]
+    stops = [tokenizer.convert_tokens_to_ids(end), *(t for t in more if t is not None)]
+    return Network(model, processor, encoder, tuple(dict.fromkeys(stops)), parts, max_length)
+
+
+def end_token(renderer: Any, tokenizer: Any) -> str:
+    """The token with which the chat template ends a reply, else the tokenizer's end of sequence."""
+    mark = "\ue000"
+    text: str = renderer.apply_chat_template(
+        [
+            {"role": "user", "content": [{"type": "text", "text": "?"}]},
+            {"role": "assistant", "content": [{"type": "text", "text": mark}]},
+        ],
+        tokenize=False,
+    )
+    after = text.rsplit(mark, maxsplit=1)[-1].strip()
+    for token in sorted(tokenizer.get_added_vocab(), key=len, reverse=True):
+        if after.startswith(token):
+            return str(token)
+    if tokenizer.eos_token is None:
+        raise ModelError("neither the chat template nor the tokenizer names an end token")
+    return str(tokenizer.eos_token)
+
+
+class Answerer:
+    """The Model: answers dialogues with a network, each image prefix encoded once."""
+
+    needs_image = True
+
+    def __init__(self, network: Network, *, autocast: torch.dtype | None = None) -> None:
+        self.network, self._autocast = network, autocast
+
+    def predict(self, dialogues: Sequence[Dialogue], decoding: Decoding) -> list[Prediction]:
+        """One prediction per dialogue, in order."""
+        found = dict(self.stream(dialogues, decoding))
+        return [found[place] for place in range(len(dialogues))]
+
+    def stream(
+        self, dialogues: Sequence[Dialogue], decoding: Decoding
+    ) -> Iterator[tuple[int, Prediction]]:
+        """(place, prediction) as batches finish; closing the iterator stops the work."""
+        require_pictures(dialogues)
+        network = self.network
+        order = by_picture(dialogues)
+        with _evaluating(network.model, self._autocast):
+            for place, prediction in answer(
+                network.model,
+                network.encoder,
+                [dialogues[i] for i in order],
+                decoding,
+                max_length=network.max_length,
+                stops=network.stops,
+            ):
+                yield order[place], prediction
+
+
+def by_picture(dialogues: Sequence[Dialogue]) -> list[int]:
+    """Places of the dialogues, those that share a prefix brought together, first seen first."""
+    first: dict[Any, int] = {}
+    for place, dialogue in enumerate(dialogues):
+        first.setdefault(shared_key(dialogue), place)
+    return sorted(range(len(dialogues)), key=lambda i: (first[shared_key(dialogues[i])], i))
+
+
+@contextmanager
+def _evaluating(model: PreTrainedModel, autocast: torch.dtype | None) -> Iterator[None]:
+    training = model.training
+    model.eval()
+    kind = model.device.type
+    try:
+        with torch.autocast(kind, dtype=autocast or torch.bfloat16, enabled=autocast is not None):
+            yield
+    finally:
+        model.train(training)
+
+
+def words_of(dialogues: Iterable[Dialogue]) -> Iterator[str]:
+    """Every text in the dialogues: what a small tokenizer is trained on."""
+    for dialogue in dialogues:
+        yield from dialogue.context.values()
+        for turn in dialogue.turns:
+            yield turn.question.text
+            answers = (*turn.question.answers, *([turn.reply] if turn.reply else []))
+            yield from (a.text for a in answers if a.text)

@@ -1,0 +1,194 @@
+"""From dialogues to token rows: one image prefix, and behind it a segment per dialogue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from PIL import ImageOps
+
+from vesalius.cases.dialogue import Dialogue
+from vesalius.errors import ModelError
+from vesalius.models.generative.template import Rendered, Span, Template
+
+if TYPE_CHECKING:
+    import torch
+
+IGNORED = -100
+
+
+@dataclass(frozen=True, slots=True)
+class Prefix:
+    """The shared head as tokens, with what the vision tower needs (``pixel_values`` ...)."""
+
+    ids: tuple[int, ...]
+    images: Mapping[str, torch.Tensor]
+    image_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A dialogue's own tokens; ``labels`` equals ``ids`` where loss is borne, -100 elsewhere."""
+
+    dialogue: str
+    ids: tuple[int, ...]
+    labels: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One sequence: a prefix and the segments that see it, and only it and themselves."""
+
+    prefix: Prefix
+    segments: tuple[Segment, ...]
+
+    @property
+    def length(self) -> int:
+        """Tokens in the row."""
+        return len(self.prefix.ids) + sum(len(s.ids) for s in self.segments)
+
+
+class Encoder:
+    """Turns rendered dialogues into tokens, with the family's own processor and tokenizer."""
+
+    def __init__(
+        self, template: Template, processor: Any, *, image: str, image_id: int, square: bool
+    ) -> None:
+        self.template, self.processor, self._square = template, processor, square
+        self.tokenizer = processor.tokenizer
+        self._image, self.image_id = image, image_id
+        self._reserved = tuple(str(t) for t in self.tokenizer.get_added_vocab())
+
+    def prefix(self, head: str, dialogue: Dialogue) -> Prefix:
+        """The head with its pictures; ModelError if they did not become image tokens."""
+        pictures = [picture.pixels() for picture in dialogue.pictures]
+        if self._square:
+            pictures = [ImageOps.pad(p, (max(p.size),) * 2) for p in pictures]
+        bos = self.tokenizer.bos_token
+        doubled = bool(bos) and head.startswith(bos)
+        made = self.processor(
+            text=[head],
+            images=pictures or None,
+            return_tensors="pt",
+            add_special_tokens=not doubled,
+        )
+        ids = made["input_ids"][0].tolist()
+        tokens = ids.count(self.image_id)
+        images = {k: v for k, v in made.items() if k not in {"input_ids", "attention_mask"}}
+        if pictures and (tokens == 0 or not images):
+            raise ModelError("the processor made no image tokens of the picture", where=dialogue.id)
+        return Prefix(tuple(ids), images, tokens)
+
+    def segment(self, rendered: Rendered, dialogue: str) -> Segment:
+        """The tail as tokens with labels. The first token never bears loss: packing relies on it."""
+        ids, labels = [], []
+        for spans in _runs(rendered.tail, self._reserved):
+            part_ids, part_labels = self._tokenise(spans, anchored=bool(rendered.head or ids))
+            ids += part_ids
+            labels += part_labels
+        if not ids:
+            raise ModelError("nothing is asked", where=dialogue)
+        if labels[0] != IGNORED:
+            raise ModelError("the first token after the image would bear loss", where=dialogue)
+        return Segment(dialogue, tuple(ids), tuple(labels))
+
+    def _tokenise(self, spans: Sequence[Span], *, anchored: bool) -> tuple[list[int], list[int]]:
+        text = "".join(span.text for span in spans)
+        # A special token before the text keeps sentencepiece from adding a space at its start;
+        # tokenizers cut at special tokens, so what follows is as in the whole string.
+        anchor = self._image if anchored else ""
+        plain = len(spans) == 1 and spans[0].words and _holds(text, self._reserved)
+        if plain:
+            ids = self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)
+            taken: list[int] = ids["input_ids"]
+            return taken, [t if spans[0].loss else IGNORED for t in taken]
+        made = self.tokenizer(
+            anchor + text, add_special_tokens=not anchored, return_offsets_mapping=True
+        )
+        skip = 1 if anchored else 0
+        bearing = _bearing(spans, len(anchor))
+        ids = made["input_ids"][skip:]
+        offsets = made["offset_mapping"][skip:]
+        return ids, [
+            t if _within(o, bearing) else IGNORED for t, o in zip(ids, offsets, strict=True)
+        ]
+
+
+def rows_of(
+    dialogues: Iterable[Dialogue], encoder: Encoder, *, share: bool, max_length: int
+) -> Iterable[Row]:
+    """Rows for dialogues already ordered by picture; a full row makes way for the next one.
+
+    ModelError names a dialogue that alone is longer than ``max_length``: nothing is cut silently.
+    """
+    for _, group in groupby(dialogues, key=shared_key if share else lambda d: d.id):
+        members = list(group)
+        rendered = [encoder.template.render(d) for d in members]
+        prefix = encoder.prefix(rendered[0].head, members[0])
+        room = max_length - len(prefix.ids)
+        segments: list[Segment] = []
+        for words, dialogue in zip(rendered, members, strict=True):
+            segment = encoder.segment(words, dialogue.id)
+            if len(segment.ids) > room:
+                raise ModelError(
+                    f"{len(prefix.ids) + len(segment.ids)} tokens do not fit into {max_length}",
+                    where=dialogue.id,
+                    hint="raise model.max_length",
+                )
+            if sum(len(s.ids) for s in segments) + len(segment.ids) > room:
+                yield Row(prefix, tuple(segments))
+                segments = []
+            segments.append(segment)
+        yield Row(prefix, tuple(segments))
+
+
+def shared_key(dialogue: Dialogue) -> tuple[Any, ...]:
+    """What two dialogues must have in common to stand behind the same prefix.
+
+    Everything up to the last picture: the pictures, and the turns that stand before the last of
+    them with what was replied there. Without pictures nothing is shared.
+    """
+    if not dialogue.pictures:
+        return (dialogue.id,)
+    last = max(i for i, turn in enumerate(dialogue.turns) if turn.pictures)
+    before = tuple((t.question.text, t.reply and t.reply.text) for t in dialogue.turns[:last])
+    return (dialogue.pictures, before, tuple(dialogue.context.items()) if last else ())
+
+
+def _runs(spans: Sequence[Span], reserved: tuple[str, ...]) -> list[list[Span]]:
+    """Spans to be tokenised together: all of them, unless words hold a reserved token's text.
+
+    Such words are tokenised on their own as plain text: a question cannot end its own turn.
+    """
+    runs: list[list[Span]] = [[]]
+    for span in spans:
+        if span.words and _holds(span.text, reserved):
+            runs += [[span], []]
+        else:
+            runs[-1].append(span)
+    return [run for run in runs if run]
+
+
+def _holds(text: str, reserved: tuple[str, ...]) -> bool:
+    return any(token in text for token in reserved)
+
+
+def _bearing(spans: Sequence[Span], start: int) -> list[tuple[int, int]]:
+    """Character ranges that bear loss; neighbours are one range, as a token may span both."""
+    ranges: list[tuple[int, int]] = []
+    at = start
+    for span in spans:
+        stop = at + len(span.text)
+        if span.loss and ranges and ranges[-1][1] == at:
+            ranges[-1] = (ranges[-1][0], stop)
+        elif span.loss:
+            ranges.append((at, stop))
+        at = stop
+    return ranges
+
+
+def _within(offset: tuple[int, int], ranges: list[tuple[int, int]]) -> bool:
+    first, last = offset
+    return any(start <= first and last <= stop and first < last for start, stop in ranges)

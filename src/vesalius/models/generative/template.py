@@ -1,0 +1,156 @@
+"""One template renders training, evaluation and serving, so their prompts cannot drift apart.
+
+A dialogue becomes a *head*, everything up to and including the last picture's placeholder, and a
+*tail*, the rest. Dialogues about the same picture share the head; the tail says which of its
+characters bear loss: each reply together with the end token that follows it, nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from vesalius.cases.dialogue import Dialogue
+from vesalius.errors import ModelError
+
+# Private-use characters stand for people's words while the chat template runs, so that the spans
+# of replies are known exactly whatever the template does around them.
+_MARK = re.compile("\ue000(\\d+)\ue001")
+CHATML = (
+    "{% for message in messages %}{{ '<|im_start|>' + message.role + '\n' }}"
+    "{% for part in message.content %}{% if part.type == 'image' %}{{ '<image>\n' }}"
+    "{% else %}{{ part.text }}{% endif %}{% endfor %}{{ '<|im_end|>\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of rendered text: ``words`` are people's, the rest is the template's."""
+
+    text: str
+    words: bool
+    loss: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A dialogue as text: the shared head ("" without pictures), and the tail in spans."""
+
+    head: str
+    tail: tuple[Span, ...]
+
+    @property
+    def text(self) -> str:
+        """The whole prompt as one string."""
+        return self.head + "".join(span.text for span in self.tail)
+
+
+class Template:
+    """A model's own chat template, its image placeholder and the token that ends a reply.
+
+    ``renderer`` is a tokenizer or processor with ``apply_chat_template``. A template that writes no
+    end token after a reply (LLaVA-1.5's) gets ``end`` there: without it a tuned model never stops.
+    """
+
+    def __init__(self, renderer: Any, *, image: str, end: str) -> None:
+        self._renderer, self._image, self._end = renderer, image, end
+
+    def render(self, dialogue: Dialogue) -> Rendered:
+        """The dialogue as the model reads it; an open last turn ends where the reply begins."""
+        words: list[str] = []
+        messages = _messages(dialogue, words)
+        opened = dialogue.turns[-1].reply is None
+        text = self._apply(messages, prompt=opened)
+        starts = self._reply_starts(dialogue, messages, text)
+        return self._split(text, words, starts)
+
+    def _apply(self, messages: list[dict[str, Any]], *, prompt: bool) -> str:
+        text: str = self._renderer.apply_chat_template(
+            messages, tokenize=False, add_generation_prompt=prompt
+        )
+        return text
+
+    def _reply_starts(
+        self, dialogue: Dialogue, messages: list[dict[str, Any]], text: str
+    ) -> dict[int, int]:
+        """For each reply's mark number, where in ``text`` the prompt that it answers ends."""
+        starts = {}
+        for index, message in enumerate(messages):
+            if message["role"] != "assistant":
+                continue
+            prompt = self._apply(messages[:index], prompt=True)
+            if not text.startswith(prompt):
+                raise ModelError(
+                    "the chat template renders a prompt differently once it is answered",
+                    where=dialogue.id,
+                    hint="training would not see what serving sends; use another template",
+                )
+            mark = _MARK.search(message["content"][0]["text"])
+            assert mark is not None
+            starts[int(mark[1])] = len(prompt)
+        return starts
+
+    def _split(self, text: str, words: list[str], starts: Mapping[int, int]) -> Rendered:
+        spans: list[Span] = []
+        at = 0
+        for mark in _MARK.finditer(text):
+            number = int(mark[1])
+            start = starts.get(number)
+            if start is None:
+                spans += [Span(text[at : mark.start()], False, False)]
+                spans += [Span(words[number], True, False)]
+                at = mark.end()
+                continue
+            stop = self._end_of_reply(text, mark.end())
+            spans += [
+                Span(text[at:start], False, False),
+                Span(text[start : mark.start()], False, True),
+                Span(words[number], True, True),
+                Span(text[mark.end() : stop] or self._end, False, True),
+            ]
+            at = stop
+        spans.append(Span(text[at:], False, False))
+        # What a template writes after the last end token (a line break) is never generated.
+        while spans and starts and not spans[-1].loss and not spans[-1].text.strip():
+            spans.pop()
+        return self._cut_head([span for span in spans if span.text])
+
+    def _end_of_reply(self, text: str, at: int) -> int:
+        """Where the end token that the template wrote at ``at`` stops; ``at`` if it wrote none."""
+        found = re.compile(r"\s*" + re.escape(self._end)).match(text, at)
+        return found.end() if found else at
+
+    def _cut_head(self, spans: list[Span]) -> Rendered:
+        for index in range(len(spans) - 1, -1, -1):
+            span = spans[index]
+            cut = -1 if span.words else span.text.rfind(self._image)
+            if cut < 0:
+                continue
+            cut += len(self._image)
+            head = "".join(s.text for s in spans[:index]) + span.text[:cut]
+            rest = [Span(span.text[cut:], False, span.loss)] if span.text[cut:] else []
+            return Rendered(head, (*rest, *spans[index + 1 :]))
+        return Rendered("", tuple(spans))
+
+
+def _messages(dialogue: Dialogue, words: list[str]) -> list[dict[str, Any]]:
+    """The chat messages of a dialogue; every human text is a mark, its words kept in ``words``."""
+
+    def mark(text: str) -> dict[str, str]:
+        words.append(_MARK.sub("", text.strip()))
+        return {"type": "text", "text": f"\ue000{len(words) - 1}\ue001"}
+
+    context = "".join(f"{name.capitalize()}: {told}\n" for name, told in dialogue.context.items())
+    messages: list[dict[str, Any]] = []
+    for index, turn in enumerate(dialogue.turns):
+        asked = (context if index == 0 else "") + turn.question.text
+        pictures = [{"type": "image"} for _ in turn.pictures]
+        messages.append({"role": "user", "content": [*pictures, mark(asked)]})
+        if turn.reply is not None:
+            if turn.reply.text is None:
+                raise ModelError("a reply without text cannot be written", where=dialogue.id)
+            messages.append({"role": "assistant", "content": [mark(turn.reply.text)]})
+    return messages

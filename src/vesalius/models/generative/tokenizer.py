@@ -1,0 +1,41 @@
+"""A small byte-level tokenizer trained on the words at hand, for models trained from scratch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tokenizers import Tokenizer, decoders, pre_tokenizers
+from tokenizers.models import BPE
+from tokenizers.trainers import BpeTrainer
+from transformers import PreTrainedTokenizerFast
+
+
+def train_tokenizer(
+    texts: Iterable[str],
+    *,
+    vocabulary: int,
+    special: dict[str, str],
+    extra: tuple[str, ...],
+    chat_template: str,
+) -> PreTrainedTokenizerFast:
+    """A byte-level BPE of at most ``vocabulary`` tokens; any text can be written with it.
+
+    ``special`` names roles (``eos_token`` ...), ``extra`` further reserved tokens. The order of
+    ``texts`` does not matter, so the same words give the same tokenizer.
+    """
+    model = Tokenizer(BPE())
+    model.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    model.decoder = decoders.ByteLevel()
+    reserved = list(dict.fromkeys([*special.values(), *extra]))
+    trainer = BpeTrainer(
+        vocab_size=vocabulary,
+        special_tokens=reserved,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    model.train_from_iterator(sorted(set(texts)), trainer)
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=model, **special, extra_special_tokens=list(extra)
+    )
+    tokenizer.chat_template = chat_template
+    return tokenizer
