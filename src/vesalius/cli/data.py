@@ -271,7 +271,11 @@ def _card(name: str) -> str:
     settings = getattr(reader, "options", None)
     fields = {} if settings is None else settings.model_fields
     lines += ["", "[bold]options[/bold]"] + [
-        f"- {key} = {field.default!r}: {escape(' '.join((field.description or '').split()))}"
+        f"- {key} = {field.get_default(call_default_factory=True)!r}: {escape(_line(field))}"
         for key, field in fields.items()
     ]
     return "\n".join([*lines, "- split_file: your own splits, JSON lines of id and split"])
+
+
+def _line(field: Any) -> str:
+    return " ".join((field.description or "").split())

@@ -26,7 +26,7 @@ SPEAKERS = {"human": "ask", "user": "ask", "gpt": "reply", "assistant": "reply",
 
 def key_of(where: Source, row: Row) -> str:
     """What rows are brought together by: questions by their image, anything else not at all."""
-    asked = row.get("conversations") or said(row, "question")
+    asked = row.get("conversations") or row.get("question") is not None
     alone = f"{where.file}:{where.row}"
     if not asked or (said(row, "image") is None and not isinstance(row.get("image"), Cell)):
         return alone
@@ -45,7 +45,7 @@ def case_of(located: Sequence[Located], album: Album, split: str) -> Case:
         group=said(row, "patient", "group") or image,
         pictures=pictures,
         questions=tuple(q for place, each in located for q in _questions(each, place)),
-        caption=_caption(row),
+        caption=_caption(located),
         boxes=_boxes(row, where),
         concepts=_concepts(row, where),
         modality=said(row, "modality"),
@@ -74,9 +74,17 @@ def _picture(value: str | Cell, album: Album, where: Source) -> Picture:
     return shown(value, name, album, where)
 
 
-def _caption(row: Row) -> str | None:
+def _caption(located: Sequence[Located]) -> str | None:
     # A caption column with an empty cell stays visible as "", so that the check can name it.
-    return (said(row, "caption") or "") if row.get("caption") is not None else None
+    found: dict[str, Source] = {}
+    for where, row in located:
+        if row.get("caption") is not None:
+            found.setdefault(said(row, "caption") or "", where)
+    told = [text for text in found if text]
+    if len(told) > 1:
+        fault = f"another caption of the picture captioned at row {found[told[0]].row}"
+        raise DatasetError(fault, where=found[told[1]], hint="give each row an image of its own")
+    return next(iter(told or found), None)
 
 
 def _questions(row: Row, where: Source) -> tuple[Question, ...]:
@@ -85,7 +93,9 @@ def _questions(row: Row, where: Source) -> tuple[Question, ...]:
         return tuple(_question(_mapping(q, where), where, at) for at, q in enumerate(several))
     if row.get("conversations"):
         return _conversation(row, where)
-    return (_question(row, where, None),) if "question" in row else ()
+    if row.get("question") is None or (said(row, "question") is None and said(row, "caption")):
+        return ()  # a caption's row in a table that also asks
+    return (_question(row, where, None),)
 
 
 def _question(row: Row, where: Source, at: int | None) -> Question:

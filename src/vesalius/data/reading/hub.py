@@ -68,8 +68,10 @@ def _undecoded(part: Any) -> Any:
 
 
 def _rows(part: Any, place: str) -> Iterator[Located]:
+    from datasets import IterableDataset
+
     pictures = _pictures(part)
-    if not hasattr(part, "__getitem__"):
+    if isinstance(part, IterableDataset):
         for number, row in enumerate(part, start=1):
             yield Source(place, number), {n: _held(value) for n, value in row.items()}
         return

@@ -69,11 +69,15 @@ def worded(row: Row, where: Source, *names: str) -> str:
 
 
 def image_id(row: Row, where: Source, *names: str) -> str:
-    """What the row calls its image; for a picture stored in the row, the hash of its bytes."""
+    """What the row calls its image, in the first of the columns ``names`` that says so.
+
+    For a picture stored in the row it is the hash of its bytes.
+    """
     for name in names:
         value = row.get(name)
-        if isinstance(value, Cell):
-            return value.digest()[:16]
+        text = value.digest()[:16] if isinstance(value, Cell) else said(row, name)
+        if text is not None:
+            return text
     return required(row, where, *names)
 
 

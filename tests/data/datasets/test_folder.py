@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from layouts import drawing, folder, put, put_json, put_lines, put_parquet
+
+from vesalius.cases.case import Box
+from vesalius.data.open import open_dataset
+from vesalius.errors import DatasetError, RecipeError
+
+
+def test_questions_of_one_image_are_one_case(drawn):
+    dataset = drawn("folder", folder)
+    (case,) = dataset.cases("train")
+    assert [(q.id, q.text) for q in case.questions] == [("1", "what?"), ("2", "why?")]
+    (case,) = dataset.cases("test")
+    assert (case.caption, case.boxes) == ("A knee.", ())
+
+
+def test_columns_are_mapped(tmp_path):
+    put(tmp_path / "rows.tsv", "path\tq\ta\tmrn\tpart\na.png\twhat?\tx\tp7\tdev\n")
+    put(tmp_path / "a.png", drawing(1))
+    columns = {"image": "path", "question": "q", "answer": "a", "patient": "mrn", "split": "part"}
+    dataset = open_dataset("folder", tmp_path, options={"columns": columns})
+    assert dataset.splits() == ("validation",)
+    (case,) = dataset.cases("validation")
+    assert (case.group, case.questions[0].answers[0].text) == ("p7", "x")
+    assert case.pictures[0].read() == drawing(1)
+
+
+def test_unknown_columns_are_named(tmp_path):
+    put(tmp_path / "train.csv", "path,report\na.png,x\n")
+    with pytest.raises(DatasetError, match=r"train.csv row 1: no known column among path, report"):
+        list(open_dataset("folder", tmp_path).cases("train"))
+    options = {"columns": {"image": "file"}}
+    with pytest.raises(DatasetError, match=r"row 1: there is no column 'file'.*path, report"):
+        list(open_dataset("folder", tmp_path, options=options).cases("train"))
+    with pytest.raises(RecipeError, match="columns"):
+        open_dataset("folder", tmp_path, options={"columns": {"picture": "path"}})
+
+
+def test_llava_conversations(tmp_path):
+    turns = [
+        {"from": "human", "value": "<image>\nWhat is it?"},
+        {"from": "gpt", "value": "A knee."},
+        {"from": "human", "value": "Which side?"},
+        {"from": "gpt", "value": "Left."},
+    ]
+    put_json(tmp_path / "llava.json", [{"id": "c1", "image": "a.png", "conversations": turns}])
+    (case,) = open_dataset("folder", tmp_path / "llava.json").cases("all")
+    assert [(q.text, q.answers[0].text) for q in case.questions] == [
+        ("What is it?", "A knee."), ("Which side?", "Left."),
+    ]  # fmt: skip
+    put_json(tmp_path / "llava.json", [{"id": "c1", "conversations": turns[1:]}])
+    with pytest.raises(DatasetError, match=r"llava.json row 1: a turn of 'gpt'"):
+        list(open_dataset("folder", tmp_path / "llava.json").cases("all"))
+
+
+def test_images_with_text_files(tmp_path):
+    put(tmp_path / "train" / "a.png", drawing(1))
+    put(tmp_path / "train" / "a.txt", "A knee.\n")
+    put(tmp_path / "train" / "b.png", drawing(2))
+    first, second = open_dataset("folder", tmp_path).cases("train")
+    assert (first.caption, second.caption) == ("A knee.", "")
+
+
+def test_parquet_with_stored_pictures(tmp_path):
+    put_parquet(tmp_path / "train.parquet", [{"image": drawing(1), "caption": "x"}])
+    (case,) = open_dataset("folder", tmp_path).cases("train")
+    assert case.pictures[0].read() == drawing(1)
+
+
+def test_rich_cells_in_csv(tmp_path):
+    boxes = json.dumps([{"bbox": [1, 2, 3, 4], "label": "cyst"}]).replace('"', '""')
+    head = "image,caption,boxes,concepts,history\n"
+    put(tmp_path / "train.csv", f'{head}a.png,x,"{boxes}",C1;C2,Cough\nb.png,y,,,\n')
+    first, second = open_dataset("folder", tmp_path).cases("train")
+    assert first.boxes == (Box(1, 2, 3, 4, "cyst"),)
+    assert (first.concepts, first.context) == (("C1", "C2"), {"history": "Cough"})
+    assert (second.boxes, second.concepts, dict(second.context)) == (None, None, {})
+
+
+@pytest.mark.parametrize(
+    ("row", "fault"),
+    [
+        ({"image": "a.png", "boxes": [{"bbox": [1, 1, 0, 2]}]}, "not a box"),
+        ({"image": "a.png", "boxes": "[1"}, "boxes is not valid JSON"),
+        ({"image": "a.png", "boxes": [1]}, "a mapping is expected"),
+        ({"image": "../a.png", "caption": "x"}, "leads out"),
+        ({"image": "a.png", "question": "q", "kind": "maybe"}, "kind is open or closed"),
+        ({"image": 3.5, "caption": "x"}, "neither a path nor stored bytes"),
+        ({"image": "a.png", "questions": "x"}, "questions is not valid JSON"),
+    ],
+)
+def test_bad_rows_are_named(tmp_path, row, fault):
+    put_lines(tmp_path / "train.jsonl", [{"image": "ok.png", "caption": "x"}, row])
+    with pytest.raises(DatasetError, match=rf"train.jsonl row 2: .*{fault}"):
+        list(open_dataset("folder", tmp_path).cases("train"))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "fault"),
+    [
+        ("train.jsonl", '{"image": "a"}\n{"im', "row 2: not valid JSON"),
+        ("train.jsonl", "[1]\n", "row 1: not a JSON object"),
+        ("train.csv", "", "the file is empty"),
+        ("train.csv", "image\n", "no tab"),
+        ("train.csv", 'image,caption\na.png,"open', "not valid CSV"),
+        ("train.csv", b"image,caption\n\xff\xfe,x\n", "not UTF-8"),
+        ("train.parquet", b"PAR1 not", "cannot be read as parquet"),
+        ("train.json", "{}", "not a JSON list"),
+    ],
+)
+def test_bad_files_are_named(tmp_path, name, content, fault):
+    put(tmp_path / name, content)
+    with pytest.raises(DatasetError, match=rf"{name}.*{fault}"):
+        list(open_dataset("folder", tmp_path).cases("train"))
+
+
+def test_an_empty_folder_says_what_was_looked_for(tmp_path):
+    with pytest.raises(DatasetError, match=r"no known layout.*<split>.jsonl"):
+        open_dataset("folder", tmp_path)
+
+
+def test_a_table_may_caption_and_ask(tmp_path):
+    rows = "a.png,A knee.,,\na.png,,what?,x\n"
+    put(tmp_path / "train.csv", f"image,caption,question,answer\n{rows}")
+    (case,) = open_dataset("folder", tmp_path).cases("train")
+    assert (case.caption, [q.text for q in case.questions]) == ("A knee.", ["what?"])
+    put(tmp_path / "train.csv", f"image,caption,question,answer\n{rows}a.png,A hip.,,\n")
+    with pytest.raises(DatasetError, match=r"train.csv row 3: another caption.*row 1"):
+        list(open_dataset("folder", tmp_path).cases("train"))

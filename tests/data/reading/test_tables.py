@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import pytest
+from layouts import drawing, put, put_parquet
+
+from vesalius.data.reading.rows import Cell, gathered
+from vesalius.data.reading.tables import named_rows, read_rows, sniff_delimiter
+from vesalius.errors import DatasetError, ImageError
+
+COLUMNS = {"id": ("ID", "image"), "caption": ("Caption",)}
+
+
+@pytest.mark.parametrize(
+    ("line", "delimiter"), [("a\tb, c; d", "\t"), ("a|b, c", "|"), ("a,b;c", ","), ("a;b", ";")]
+)
+def test_the_delimiter_least_likely_in_a_caption_wins(tmp_path, line, delimiter):
+    assert sniff_delimiter(put(tmp_path / "x.csv", line + "\n")) == delimiter
+
+
+def test_rows_are_numbered_without_the_header(tmp_path):
+    path = put(tmp_path / "x.csv", "Caption,ID\nfirst,a\n\nsecond,b\n")
+    found = [(where.row, row) for where, row in named_rows(path, COLUMNS)]
+    assert found == [(1, {"caption": "first", "id": "a"}), (2, {"caption": "second", "id": "b"})]
+
+
+def test_a_file_without_header_is_read_from_its_first_row(tmp_path):
+    path = put(tmp_path / "x.csv", "a\tfirst\nb\tsecond\twith a tab\n")
+    found = [(where.row, row["caption"]) for where, row in named_rows(path, COLUMNS)]
+    assert found == [(1, "first"), (2, "second\twith a tab")]
+
+
+def test_byte_order_mark_and_quoted_newline(tmp_path):
+    path = put(tmp_path / "x.csv", '\ufeffID,Caption\r\na,"two\nlines"\r\n')
+    assert [row for _, row in named_rows(path, COLUMNS)] == [{"id": "a", "caption": "two\nlines"}]
+
+
+def test_tab_files_keep_quotation_marks_that_are_not_csv_quoting(tmp_path):
+    path = put(tmp_path / "x.csv", 'ID\tCaption\na\t"Crazy" paving\nb\t"say ""ah"""\n')
+    assert [row["caption"] for _, row in named_rows(path, COLUMNS)] == [
+        '"Crazy" paving',
+        'say "ah"',
+    ]
+
+
+def test_parquet_pictures_are_cells_read_by_row(tmp_path):
+    rows = [{"image": drawing(n), "n": n} for n in range(5)]  # three row groups of two
+    path = put_parquet(tmp_path / "x.parquet", rows)
+    found = list(read_rows(path))
+    assert [row["n"] for _, row in found] == list(range(5))
+    assert found[3][1]["image"].read() == drawing(3)
+    assert found[0][1]["image"].read() == drawing(0)
+
+
+def test_a_cell_opens_no_path(tmp_path):
+    secret = put(tmp_path / "secret", "x")
+    with pytest.raises(ImageError, match="no picture bytes"):
+        Cell.of({"bytes": None, "path": str(secret)}).read()
+
+
+def test_unknown_ending_and_missing_file(tmp_path):
+    with pytest.raises(DatasetError, match=r"not a table.*\.parquet"):
+        read_rows(tmp_path / "x.xlsx")
+    with pytest.raises(DatasetError, match=r"gone.csv: cannot be read"):
+        list(read_rows(tmp_path / "gone.csv"))
+
+
+def test_gathering_holds_only_what_is_open(tmp_path):
+    path = put(tmp_path / "x.csv", "k,v\na,1\na,2\nb,3\na,4\nc,5\n")
+    found = [(k, [r["v"] for _, r in rows])
+             for k, rows in gathered(lambda: read_rows(path), lambda w, r: r["k"])]  # fmt: skip
+    assert found == [("b", ["3"]), ("a", ["1", "2", "4"]), ("c", ["5"])]

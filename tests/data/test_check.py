@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import io
+
+from layouts import drawing, put, put_lines
+from PIL import Image
+
+from vesalius.data.cards import Card, Release
+from vesalius.data.check import Summary, check
+from vesalius.data.open import open_dataset
+
+
+def flat(level=7, size=(40, 40)):
+    file = io.BytesIO()
+    Image.new("RGB", size, (level, level, level)).save(file, format="PNG")
+    return file.getvalue()
+
+
+def findings(root, rows, **more):
+    put_lines(root / "train.jsonl", rows)
+    return [(f.code, f.where.removeprefix(f"{root}/"), f.what)
+            for f in check(open_dataset("folder", root), **more)]  # fmt: skip
+
+
+def test_a_sound_set_has_no_findings(tmp_path):
+    put(tmp_path / "a.png", drawing(1))
+    assert findings(tmp_path, [{"image": "a.png", "caption": "x", "boxes": []}]) == []
+
+
+def test_every_fault_is_found_with_its_row(tmp_path):
+    put(tmp_path / "ok.png", drawing(1))
+    put(tmp_path / "cut.png", drawing(2)[:-300])
+    put(tmp_path / "blank.png", flat())
+    put(tmp_path / "tiny.png", drawing(3, (20, 20)))
+    put(tmp_path / "text.png", "hello")
+    outside = [{"bbox": [60, 0, 10, 10], "label": "cyst"}]
+    rows = [
+        {"id": "a", "image": "ok.png", "caption": "x", "group": "p1"},
+        {"id": "a", "image": "cut.png", "caption": "x"},
+        {"id": "c", "image": "gone.png", "caption": "x"},
+        {"id": "d", "image": "blank.png", "caption": "x"},
+        {"id": "e", "image": "tiny.png", "caption": "x"},
+        {"id": "f", "image": "text.png", "caption": "x"},
+        {"id": "g", "image": "ok.png", "caption": "", "group": "p2"},
+        {"id": "h", "image": "ok.png", "caption": "x", "boxes": outside, "group": "p1"},
+        {"id": "i", "image": "ok.png", "group": "p1"},
+    ]
+    found = {(code, where) for code, where, _ in findings(tmp_path, rows)}
+    assert found == {
+        ("duplicate_id", "train.jsonl row 2"),
+        ("truncated", "train.jsonl row 2"),
+        ("missing", "train.jsonl row 3"),
+        ("blank", "train.jsonl row 4"),
+        ("tiny", "train.jsonl row 5"),
+        ("unsupported_media_type", "train.jsonl row 6"),
+        ("empty_caption", "train.jsonl row 7"),
+        ("two_groups", "train.jsonl row 7"),
+        ("box_outside", "train.jsonl row 8"),
+        ("no_content", "train.jsonl row 9"),
+    }
+
+
+def test_questions(tmp_path):
+    put(tmp_path / "a.png", drawing(1))
+    asked = [("", "x"), ("what?", ""), ("why?", "a"), ("Why?", "b")]
+    rows = [{"image": "a.png", "question": q, "answer": a} for q, a in asked]
+    found = findings(tmp_path, rows)
+    assert [(code, where.split(", ")[1]) for code, where, _ in found] == [
+        ("empty_question", "question 1"),
+        ("empty_answer", "question 2"),
+        ("duplicate_question", "question 4"),
+    ]
+    assert "also answered 'a'" in found[2][2]
+
+
+def test_a_parse_fault_ends_its_split_only(tmp_path):
+    put_lines(tmp_path / "test.jsonl", [{"caption": "x"}])
+    (finding,) = findings(tmp_path, [{"caption": "x"}, {"image": "../x", "caption": "y"}])
+    assert finding[:2] == ("parse", "train.jsonl row 2")
+    assert "stopped here" in finding[2]
+
+
+def test_counts_are_compared_with_the_card(tmp_path):
+    base = {"name": "x", "title": "", "summary": "", "licence": "", "homepage": "",
+            "citation": "", "intended_use": ""}  # fmt: skip
+    releases = (Release(name="v1", images={"train": 500}), Release(name="v0", images={"all": 9}))
+    summary = Summary()
+    (finding,) = findings(tmp_path, [{"caption": "x"}], card=Card(**base, releases=releases),
+                          summary=summary)  # fmt: skip
+    assert finding[0] == "counts"
+    assert "train 1 images, not 500" in finding[2]
+    assert (summary.cases, summary.errors) == ({"train": 1}, 0)
+    near = (Release(name="v2", images={"train": 1}), releases[0])
+    assert findings(tmp_path, [{"caption": "x"}], card=Card(**base, releases=near)) == []
+
+
+def test_real_sets_are_sound(shared):
+    for name, folder in (("vqa_rad", "vqa_rad"), ("brain_tumor", "brain_tumor_cc0")):
+        assert list(check(open_dataset(name, shared / "data" / folder))) == []

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import pytest
+
+from vesalius.cases.case import Answer, Box, Case, Question
+from vesalius.cases.picture import Picture
+from vesalius.data.dialogues import question_ids, to_dialogues
+from vesalius.errors import UnknownName
+
+PICTURE = Picture("a.png", bytes)
+
+
+def case(**said):
+    return Case(id="c", group="g", pictures=(PICTURE,), modality="CT",
+                context={"history": "cough", "report": "x"}, **said)  # fmt: skip
+
+
+def asked(*answers):
+    return tuple(Question(text=f"q{n}", id=str(n), category=f"k{n}",
+                          answers=() if a is None else (Answer(text=a),))
+                 for n, a in enumerate(answers))  # fmt: skip
+
+
+def test_vqa_is_one_open_dialogue_a_question():
+    first, second = to_dialogues(case(questions=asked("a", None)), "vqa", context=("history",))
+    assert (first.id, second.id) == ("c/0", "c/1")
+    assert first.turns[0].pictures == (PICTURE,)
+    assert first.turns[0].reply is None
+    assert (first.group, first.case, first.modality) == ("g", "c", "CT")
+    assert dict(first.context) == {"history": "cough"}  # only what was named
+
+
+def test_categories_choose():
+    (only,) = to_dialogues(case(questions=asked("a", "b")), "vqa", categories=("k1",))
+    assert only.question.text == "q1"
+
+
+def test_caption_and_detection_need_their_annotation():
+    (told,) = to_dialogues(case(caption="A knee."), "caption", instruction="Describe.")
+    assert (told.id, told.question.text) == ("c/caption", "Describe.")
+    assert told.question.answers == (Answer(text="A knee."),)
+    box = Box(1, 2, 3, 4, "cyst")
+    (found,) = to_dialogues(case(boxes=(box,)), "detect")
+    assert found.question.answers == (Answer(boxes=(box,)),)
+    (none,) = to_dialogues(case(boxes=()), "detect")  # a negative is an example, too
+    assert none.question.answers == (Answer(boxes=()),)
+    assert list(to_dialogues(case(), "caption")) == list(to_dialogues(case(), "detect")) == []
+
+
+def test_a_dialogue_replies_with_gold_and_ends_open():
+    (talk,) = to_dialogues(case(questions=asked("a", None, "c")), "dialogue")
+    assert [turn.question.text for turn in talk.turns] == ["q0", "q2"]  # q1 has no gold reply
+    assert [turn.reply and turn.reply.text for turn in talk.turns] == ["a", None]
+    assert [len(turn.pictures) for turn in talk.turns] == [1, 0]
+    assert talk.closed().turns[-1].reply == Answer(text="c")
+    (short,) = to_dialogues(case(questions=asked("a")), "dialogue")
+    assert (short.turns[0].reply, short.pictures) == (None, (PICTURE,))
+
+
+@pytest.mark.parametrize("ids", [("", ""), ("x", "x"), ("x", "x.1", "x"), ("2", "", "y")])
+def test_ids_are_unique(ids):
+    questions = tuple(Question(text="q", id=name) for name in ids)
+    names = question_ids(case(questions=questions))
+    assert len(set(names)) == len(ids)
+
+
+def test_an_unknown_task_is_corrected():
+    with pytest.raises(UnknownName, match="caption"):
+        list(to_dialogues(case(), "captions"))

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import pytest
+from layouts import brain_tumor, drawing, medpix, put, slake, vqa_rad
+
+from vesalius.data.imports import import_dataset
+from vesalius.data.open import open_dataset
+from vesalius.errors import DatasetError
+
+
+def own(root):
+    lines = [f"{n}.png,what?,a{n},p{n // 2}" for n in range(8)]
+    put(root / "mine.csv", "\n".join(["path,q,a,mrn", *lines]) + "\n")
+    for n in range(8):
+        put(root / f"{n}.png", drawing(n))
+    columns = {"image": "path", "question": "q", "answer": "a", "patient": "mrn"}
+    return {"columns": columns}
+
+
+def test_own_rows_become_a_set_that_needs_no_options(drawn, tmp_path):
+    target = tmp_path / "out"
+    done = import_dataset(drawn("folder", own), target, fractions={"train": 0.5, "test": 0.5})
+    assert done.cases == {"train": 4, "test": 4}
+    again = open_dataset("folder", target)
+    cases = {split: list(again.cases(split)) for split in again.splits()}
+    groups = [{case.group for case in found} for found in cases.values()]
+    assert not groups[0] & groups[1]
+    for case in cases["train"] + cases["test"]:
+        number = int(case.id)
+        assert case.pictures[0].read() == drawing(number)
+        assert case.questions[0].answers[0].text == f"a{number}"
+
+
+@pytest.mark.parametrize(
+    ("name", "layout"),
+    [("slake", slake), ("medpix", medpix), ("brain_tumor", brain_tumor), ("vqa_rad", vqa_rad)],
+)
+def test_nothing_is_lost_on_the_way(drawn, tmp_path, name, layout):
+    dataset = drawn(name, layout, **({"split": "all"} if name == "vqa_rad" else {}))
+    first = {case.id: case for split in dataset.splits() for case in dataset.cases(split)}
+    import_dataset(dataset, tmp_path / "out")
+    again = open_dataset("folder", tmp_path / "out")
+    second = {case.id: case for split in again.splits() for case in again.cases(split)}
+    assert second.keys() == first.keys()
+    for key, case in first.items():
+        for part in ("group", "questions", "caption", "boxes", "concepts", "modality"):
+            assert getattr(second[key], part) == getattr(case, part)
+        assert dict(second[key].context) == dict(case.context)
+        assert second[key].pictures[0].read() == case.pictures[0].read()
+
+
+def test_errors_stop_the_import_unless_allowed(drawn, tmp_path):
+    def broken(root):
+        options = own(root)
+        put(root / "3.png", "junk")
+        return options
+
+    dataset = drawn("folder", broken)
+    with pytest.raises(DatasetError, match=r"1 errors, among them .*mine.csv row 4: 3.png"):
+        import_dataset(dataset, tmp_path / "out")
+    done = import_dataset(dataset, tmp_path / "out", allow_errors=True)
+    assert sum(done.cases.values()) == 7
+    with pytest.raises(DatasetError, match="not empty"):
+        import_dataset(dataset, tmp_path / "out")

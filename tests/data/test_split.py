@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import io
+import json
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from layouts import drawing, put, put_lines
+from PIL import Image, ImageOps
+
+from vesalius.cases.picture import Picture
+from vesalius.data.likeness import dhash, likeness, near_pairs
+from vesalius.data.open import open_dataset
+from vesalius.data.split import Member, audit, members, split_members, write_splits
+from vesalius.errors import DatasetError, Leakage
+
+
+def changed(data: bytes, *, mirror: bool = False) -> bytes:
+    image = Image.open(io.BytesIO(data))
+    file = io.BytesIO()
+    (ImageOps.mirror(image) if mirror else image).save(file, format="JPEG", quality=80)
+    return file.getvalue()
+
+
+def drawn_set(root, rows):
+    """Rows of (split, id, group, bytes) as a folder set."""
+    for split in {row[0] for row in rows}:
+        listed = [
+            {"id": name, "group": group, "image": f"{name}.png", "caption": "x"}
+            for at, name, group, _ in rows
+            if at == split
+        ]
+        put_lines(root / f"{split}.jsonl", listed)
+    for _, name, _, data in rows:
+        put(root / f"{name}.png", data)
+    return open_dataset("folder", root)
+
+
+def test_re_encoded_and_mirrored_pictures_are_near_and_others_far():
+    plain = Picture("a", lambda: drawing(1))
+    again = Picture("b", lambda: changed(drawing(1)))
+    mirrored = Picture("c", lambda: changed(drawing(1), mirror=True))
+    other = Picture("d", lambda: drawing(2))
+    hashes = [likeness(picture) for picture in (plain, again, mirrored, other)]
+    pairs = near_pairs(np.stack([h.dhash for h in hashes]), np.stack([h.mirrored for h in hashes]))
+    assert sorted((i, j) for i, j, _ in pairs) == [(0, 1), (0, 2), (1, 2)]
+
+
+def test_dhash_by_hand():
+    # Brighter to the right everywhere: all 256 bits are set; to the left: none.
+    ramp = Image.fromarray(np.tile(np.arange(0, 170, 10, dtype=np.uint8), (16, 1)))
+    assert np.bitwise_count(dhash(ramp)).sum() == 256
+    assert np.bitwise_count(dhash(ImageOps.mirror(ramp))).sum() == 0
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(0, 12))
+@settings(max_examples=25, deadline=None)
+def test_near_pairs_finds_what_brute_force_finds(seed, distance):
+    rng = np.random.default_rng(seed)
+    plain = rng.integers(0, 2**63, (40, 4), dtype=np.uint64)
+    plain[20:] = plain[:20] ^ (np.uint64(1) << rng.integers(0, 63, (20, 4), dtype=np.uint64))
+    mirrored = rng.permutation(plain)
+
+    def apart(a, b):
+        return int(np.bitwise_count(a ^ b).sum())
+
+    expected = {
+        (i, j)
+        for i in range(40)
+        for j in range(i + 1, 40)
+        if min(apart(plain[i], plain[j]), apart(plain[i], mirrored[j])) <= distance
+    }
+    assert {(i, j) for i, j, _ in near_pairs(plain, mirrored, distance)} == expected
+
+
+def test_audit_names_shared_groups_pictures_and_near_duplicates(tmp_path):
+    dataset = drawn_set(tmp_path, [
+        ("train", "a", "p1", drawing(1)), ("test", "b", "p1", drawing(2)),
+        ("train", "c", "p2", drawing(3)), ("test", "d", "p3", drawing(3)),
+        ("train", "e", "p4", drawing(4)), ("test", "f", "p5", changed(drawing(4), mirror=True)),
+        ("test", "g", "p6", drawing(5)), ("test", "h", "p6", drawing(6)),
+    ])  # fmt: skip
+    found = audit(dataset, allow_leaks=True)
+    assert found.counts == {"group": 1, "same_picture": 1, "near_duplicate": 1}
+    pairs = {(p.kind, p.first.id, p.second.id) for p in found.pairs}
+    assert pairs == {
+        ("group", "a", "b"), ("same_picture", "c", "d"), ("near_duplicate", "e", "f"),
+    }  # fmt: skip
+    with pytest.raises(Leakage, match=r"train/a and test/b: both of group p1.*train/c and test/d"):
+        audit(dataset)
+    assert audit(dataset, pictures=False, allow_leaks=True).counts == {"group": 1}
+
+
+def test_an_undecodable_picture_is_reported_not_compared(tmp_path):
+    dataset = drawn_set(tmp_path, [("train", "a", "p", b"junk"), ("test", "b", "q", b"junk")])
+    assert audit(dataset).unread == ("a", "b")
+
+
+def test_a_split_keeps_groups_and_look_alikes_whole(tmp_path):
+    rows = [("all", f"n{n}", f"p{n // 3}", drawing(n)) for n in range(27)]
+    rows.append(("all", "copy", "p99", changed(drawing(0))))
+    dataset = drawn_set(tmp_path, rows)
+    assigned = split_members(members(dataset), {"train": 0.6, "test": 0.4}, seed=3)
+    assert assigned["copy"] == assigned["n0"] == assigned["n1"]
+    path = tmp_path / "mine" / "splits.jsonl"
+    write_splits(path, assigned)
+    assert json.loads(path.read_text().splitlines()[0]) == {"id": "copy", "split": assigned["copy"]}
+    dealt = open_dataset("folder", tmp_path, split_file=path)
+    assert audit(dealt).pairs == ()
+    assert sum(1 for split in dealt.splits() for _ in dealt.cases(split)) == 28
+
+
+def lone(count, modality=None):
+    return [Member(f"{modality}{n}", f"{modality}g{n}", "all", modality) for n in range(count)]
+
+
+def test_a_split_is_deterministic_whatever_the_order():
+    found = lone(50)
+    first = split_members(found, seed=1)
+    assert first == split_members(found[::-1], seed=1)
+    assert first != split_members(found, seed=2)
+    # 0.8, 0.1 and 0.1 of 50
+    assert Counter(first.values()) == {"train": 40, "validation": 5, "test": 5}
+
+
+def test_stratified_by_modality():
+    assigned = split_members([*lone(40, "CT"), *lone(10, "MR")], seed=5, stratify=True)
+    counts = Counter((name[:2], split) for name, split in assigned.items())
+    assert (counts["CT", "train"], counts["MR", "train"], counts["MR", "test"]) == (32, 8, 1)
+
+
+@pytest.mark.parametrize("shares", [{"train": 0.8}, {"train": 1.2, "test": -0.2}])
+def test_impossible_fractions(shares):
+    with pytest.raises(DatasetError, match="sum to 1"):
+        split_members(lone(3), shares)
+
+
+def test_real_audit(shared):
+    dataset = open_dataset("vqa_rad", shared / "data" / "vqa_rad")
+    assert audit(dataset).cases == {"train": 33, "validation": 9, "test": 14}
