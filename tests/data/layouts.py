@@ -116,7 +116,7 @@ def slake_row(number: int, qid: int, question: str, answer: str, language: str =
 
 
 def slake(root: Path) -> dict:
-    for number in (0, 1):
+    for number in range(4):
         put(root / "imgs" / f"xmlab{number}" / "source.jpg", drawing(number))
     put_json(root / "imgs" / "xmlab0" / "detection.json", [{"Liver": [3, 4, 20.5, 10]}])
     rows = [
@@ -126,8 +126,8 @@ def slake(root: Path) -> dict:
         slake_row(0, 4, "Is it MRI?", "Yes"),
     ]
     put_json(root / "train.json", rows)
-    put_json(root / "validate.json", rows[:1])
-    put_json(root / "test.json", rows[1:2])
+    put_json(root / "validate.json", [slake_row(2, 5, "Which plane?", "Axial")])
+    put_json(root / "test.json", [slake_row(3, 6, "Which plane?", "Axial")])
     return {}
 
 

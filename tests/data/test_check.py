@@ -97,3 +97,14 @@ def test_counts_are_compared_with_the_card(tmp_path):
 def test_real_sets_are_sound(shared):
     for name, folder in (("vqa_rad", "vqa_rad"), ("brain_tumor", "brain_tumor_cc0")):
         assert list(check(open_dataset(name, shared / "data" / folder))) == []
+
+
+def test_hostile_pictures_are_findings_not_crashes(shared, tmp_path):
+    hostile = shared / "bad_inputs" / "files"
+    names = sorted(path.name for path in hostile.iterdir())
+    put_lines(tmp_path / "train.jsonl", [{"image": name, "caption": "x"} for name in names])
+    dataset = open_dataset("folder", tmp_path, options={"images": str(hostile)})
+    errors = {f.where.rsplit(" ", 1)[1] for f in check(dataset) if f.level == "error"}
+    faulty = {names[int(row) - 1] for row in errors}
+    assert {"html_as.png", "text_as.png", "trunc_half.jpg", "bomb_1bit_14000.png"} <= faulty
+    assert not {"ok_rgb.png", "ok_bmp.bmp", "gray16.png"} & faulty

@@ -5,7 +5,7 @@ from layouts import brain_tumor, drawing, medpix, put, slake, vqa_rad
 
 from vesalius.data.imports import import_dataset
 from vesalius.data.open import open_dataset
-from vesalius.errors import DatasetError
+from vesalius.errors import DatasetError, Leakage
 
 
 def own(root):
@@ -62,3 +62,17 @@ def test_errors_stop_the_import_unless_allowed(drawn, tmp_path):
     assert sum(done.cases.values()) == 7
     with pytest.raises(DatasetError, match="not empty"):
         import_dataset(dataset, tmp_path / "out")
+
+
+def test_own_splits_are_kept_and_must_not_leak(drawn, tmp_path):
+    def leaking(root):
+        for split in ("train", "test"):
+            put(root / f"{split}.csv", f"image,question,answer\na.png,{split}?,x\n")
+        put(root / "a.png", drawing(1))
+        return {}
+
+    dataset = drawn("folder", leaking)
+    with pytest.raises(Leakage, match="train/a and test/a"):
+        import_dataset(dataset, tmp_path / "out")
+    done = import_dataset(dataset, tmp_path / "out", allow_leaks=True)
+    assert done.cases == {"train": 1, "test": 1}

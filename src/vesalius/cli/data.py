@@ -121,6 +121,7 @@ def import_(
     fractions: Annotated[str | None, typer.Option(help=f"New splits, e.g. {DEFAULT}.")] = None,
     seed: Seed = 0,
     allow_errors: Annotated[bool, typer.Option(help="Leave faulty cases out.")] = False,
+    allow_leaks: Annotated[bool, typer.Option(help="Keep splits that share pictures.")] = False,
 ) -> None:
     """Read your own data, check it, split it by patient or picture, and write a new set."""
     from rich.console import Console
@@ -131,7 +132,14 @@ def import_(
     chosen = {"columns": _pairs(columns or []), "images": images}
     dataset = open_dataset("folder", source, options=chosen)
     shares = None if fractions is None else _shares(fractions)
-    done = import_dataset(dataset, target, fractions=shares, seed=seed, allow_errors=allow_errors)
+    done = import_dataset(
+        dataset,
+        target,
+        fractions=shares,
+        seed=seed,
+        allow_errors=allow_errors,
+        allow_leaks=allow_leaks,
+    )
     console = Console()
     for split, cases in done.cases.items():
         console.print(f"{split}: {cases} cases")

@@ -15,7 +15,7 @@ from vesalius.cases.picture import Picture
 from vesalius.data.check import Finding, check
 from vesalius.data.datasets import Dataset
 from vesalius.data.reading.streams import in_order
-from vesalius.data.split import members, split_members
+from vesalius.data.split import audit, members, split_members
 from vesalius.errors import DatasetError, ImageError
 from vesalius.files import write_atomic
 
@@ -36,12 +36,14 @@ def import_dataset(
     fractions: Mapping[str, float] | None = None,
     seed: int = 0,
     allow_errors: bool = False,
+    allow_leaks: bool = False,
 ) -> Imported:
     """Write ``dataset`` to the new folder ``target``: ``<split>.jsonl`` and ``images/``.
 
     Pictures are copied byte for byte. A set with splits of its own keeps them unless ``fractions``
     are given; a set with none is split by group. Raises DatasetError if the target is not empty, or
-    at the first errors of the check unless ``allow_errors`` (faulty cases are then left out).
+    at the first errors of the check unless ``allow_errors`` (faulty cases are then left out), and
+    Leakage where splits that are kept share a group or a picture, unless ``allow_leaks``.
     """
     if target.exists() and any(target.iterdir()):
         raise DatasetError("the folder is not empty", where=target, hint="name a new one")
@@ -51,17 +53,17 @@ def import_dataset(
         named = "; ".join(f"{f.where}: {f.what}" for f in faulty[:3])
         hint = "mend them (`vesalius data check` lists all), or allow errors to leave them out"
         raise DatasetError(f"{len(faulty)} errors, among them {named}", hint=hint)
-    found = members(dataset)
+    assigned = None
     if fractions is None and len(dataset.splits()) > 1:
-        assigned = {member.id: member.split for member in found}
+        audit(dataset, allow_leaks=allow_leaks)
     else:
-        assigned = split_members(found, fractions, seed=seed)
+        assigned = split_members(members(dataset), fractions, seed=seed)
     refused = {finding.where.split(", question ")[0] for finding in faulty}
     return Imported(target, _written(dataset, target, assigned, refused), findings)
 
 
 def _written(
-    dataset: Dataset, target: Path, assigned: Mapping[str, str], refused: set[str]
+    dataset: Dataset, target: Path, assigned: Mapping[str, str] | None, refused: set[str]
 ) -> dict[str, int]:
     rows: dict[str, list[str]] = {}
     names: Counter[str] = Counter()
@@ -70,7 +72,8 @@ def _written(
             if str(case.source) in refused:
                 continue
             row = case_row(case, [_copied(p, target, names) for p in case.pictures])
-            rows.setdefault(assigned[case.id], []).append(json.dumps(row, ensure_ascii=False))
+            part = split if assigned is None else assigned[case.id]
+            rows.setdefault(part, []).append(json.dumps(row, ensure_ascii=False))
     for split, lines in rows.items():
         write_atomic(target / f"{split}.jsonl", "\n".join(lines) + "\n")
     return {split: len(rows[split]) for split in in_order(rows)}

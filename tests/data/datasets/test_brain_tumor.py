@@ -52,6 +52,15 @@ def test_a_bad_yolo_line_is_named(drawn, tmp_path, line, fault):
         list(dataset.cases("train"))
 
 
+def test_yolo_as_roboflow_lays_it_out_with_outlines(tmp_path):
+    put(tmp_path / "data.yaml", "names: {0: tumor}\ntrain: ../train/images\n")
+    put(tmp_path / "valid" / "images" / "a.png", drawing(1))
+    put(tmp_path / "valid" / "labels" / "a.txt", "0 0.25 0.5 0.75 0.5 0.75 1.0\n")
+    (case,) = open_dataset("brain_tumor", tmp_path).cases("validation")
+    # x: 0.25 and 0.75 of 64; y: 0.5 and 1 of 48
+    assert case.boxes == (Box(16, 24, 32, 24, "tumor", polygon=((16, 24), (48, 24), (48, 48))),)
+
+
 def via(root):
     shapes = [
         {"name": "polygon", "all_points_x": [1, 9, 5], "all_points_y": [2, 2, 8]},

@@ -44,3 +44,14 @@ def test_several_years_need_the_option(tmp_path):
 def test_no_hub_copy_is_known(tmp_path):
     with pytest.raises(DatasetError, match="names no hub data set"):
         open_dataset("image_clef", hub=True)
+
+
+def test_comma_separated_year_with_manual_concepts(tmp_path):
+    put(tmp_path / "train_captions.csv", "ID,Caption\nx_1,words\n")
+    put(tmp_path / "train_concepts.csv", "ID,CUIs\nx_1,C1;C2\n")
+    put(tmp_path / "train_concepts_manual.csv", "ID,CUIs\nx_1,C0032743\n")
+    put(tmp_path / "cui_mapping.csv", "CUI,Canonical name\nC1,a\n")
+    put(tmp_path / "concepts.csv", "concept,name\nC1,a\n")
+    put(tmp_path / "train" / "x_1.jpg", drawing(1))
+    (case,) = open_dataset("image_clef", tmp_path).cases("train")
+    assert (case.concepts, case.modality) == (("C1", "C2"), "PET")

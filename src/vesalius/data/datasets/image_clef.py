@@ -20,7 +20,7 @@ from vesalius.recipe import Frozen, validated
 # What a table holds, by its name; the first that fits. "Caption" is in the challenge's own name,
 # so concepts are looked for before captions.
 KINDS = (
-    ("names", re.compile(r"cui_mapping|concepts?\.(csv|tsv|txt)$|mapping", re.IGNORECASE)),
+    ("names", re.compile(r"mapping|^concepts?\.", re.IGNORECASE)),
     ("manual", re.compile(r"concept.*manual", re.IGNORECASE)),
     ("concepts", re.compile(r"concept", re.IGNORECASE)),
     ("captions", re.compile(r"caption", re.IGNORECASE)),

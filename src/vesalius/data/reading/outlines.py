@@ -38,9 +38,9 @@ def pairs(numbers: Sequence[Any], where: Source) -> Points:
     """(x, y) points from a flat list x1, y1, x2, y2, ..."""
     try:
         flat = [float(number) for number in numbers]
+        return tuple(zip(flat[::2], flat[1::2], strict=True))
     except (TypeError, ValueError) as error:
-        raise DatasetError("an outline holds something else than numbers", where=where) from error
-    return tuple(zip(flat[::2], flat[1::2], strict=len(flat) % 2 == 0))
+        raise DatasetError("an outline is not a list of x, y, x, y ...", where=where) from error
 
 
 def outline_of(shape: Mapping[str, Any], where: Source) -> Points:
