@@ -82,7 +82,7 @@ class Encoder:
         return Prefix(tuple(ids), images, tokens)
 
     def segment(self, rendered: Rendered, dialogue: str) -> Segment:
-        """The tail as tokens with labels. The first token never bears loss: packing relies on it."""
+        """The tail as tokens with labels; the first never bears loss, as packing needs."""
         ids, labels = [], []
         for spans in _runs(rendered.tail, self._reserved):
             part_ids, part_labels = self._tokenise(spans, anchored=bool(rendered.head or ids))

@@ -146,7 +146,10 @@ def _messages(dialogue: Dialogue, words: list[str]) -> list[dict[str, Any]]:
     context = "".join(f"{name.capitalize()}: {told}\n" for name, told in dialogue.context.items())
     messages: list[dict[str, Any]] = []
     for index, turn in enumerate(dialogue.turns):
-        asked = (context if index == 0 else "") + turn.question.text
+        # Blanks carry no meaning but can carry the answer: in VQA-Med 2019 a stray tab in a
+        # question tells yes from no.
+        question = " ".join(turn.question.text.split())
+        asked = (context if index == 0 else "") + question
         pictures = [{"type": "image"} for _ in turn.pictures]
         messages.append({"role": "user", "content": [*pictures, mark(asked)]})
         if turn.reply is not None:

@@ -1,0 +1,94 @@
+"""Recipes: validated, overridden, hashed; every fault is one line that names the key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vesalius import Recipe, load_recipe
+from vesalius.errors import RecipeError
+from vesalius.models import models
+from vesalius.models.build import build
+
+RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
+PLAIN = "name: r\ndata: {dataset: phantom}\nmodel: {name: majority}\n"
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "r.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
+def test_ours_are_valid_and_build(path: Path) -> None:
+    recipe = load_recipe(path)
+    assert recipe.name == path.stem
+    build(recipe.model)
+
+
+def test_the_resolved_recipe_reads_back_the_same(tmp_path: Path) -> None:
+    recipe = load_recipe(written(tmp_path, PLAIN), ["decoding.beams=4", "data.options={cases: 5}"])
+    assert recipe.decoding.beams == 4
+    assert recipe.data.options == {"cases": 5}
+    again = load_recipe(written(tmp_path, recipe.to_yaml()))
+    assert again == recipe
+    assert again.digest() == recipe.digest()
+
+
+def test_the_digest_is_of_what_is_done_not_of_its_name(tmp_path: Path) -> None:
+    one = load_recipe(written(tmp_path, PLAIN))
+    assert load_recipe(written(tmp_path, PLAIN), ["name=other"]).digest() == one.digest()
+    assert load_recipe(written(tmp_path, PLAIN), ["seed=1"]).digest() != one.digest()
+
+
+@pytest.mark.parametrize(
+    ("text", "overrides", "words"),
+    [
+        (PLAIN + "sead: 1\n", [], "'sead'.*did you mean seed"),
+        (PLAIN, ["decoding.beems=2"], r"'decoding.beems'.*did you mean decoding.beams"),
+        (PLAIN, ["decoding.beams=0"], "decoding.beams"),
+        (PLAIN, ["name"], "key=value"),
+        (PLAIN, ["name.x=1"], "is a value, not a block"),
+        ("- a\n", [], "mapping"),
+        ("a: [\n", [], "not valid YAML at line"),
+    ],
+)
+def test_faults_name_their_key(tmp_path: Path, text: str, overrides: list[str], words: str) -> None:
+    with pytest.raises(RecipeError, match=words) as caught:
+        load_recipe(written(tmp_path, text), overrides)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_recipe_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="cannot be read"):
+        load_recipe(tmp_path / "no.yaml")
+
+
+@pytest.mark.parametrize(
+    ("block", "words"),
+    [
+        ({}, "needs a name"),
+        ({"name": "majorty"}, "did you mean majority"),
+        ({"name": "majority", "colour": 1}, "colour"),
+        ({"name": "composed", "preset": "nan0"}, "did you mean nano"),
+        ({"name": "generative"}, "weights or tiny"),
+    ],
+)
+def test_a_wrong_model_block_says_so(block: dict[str, object], words: str) -> None:
+    with pytest.raises(Exception, match=words):
+        build(block)
+
+
+def test_the_registry_is_whole() -> None:
+    for name in models:
+        entry = models[name]
+        assert hasattr(entry, "Settings"), name
+        assert isinstance(entry.needs_image, bool), name
+
+
+def test_recipes_are_frozen(tmp_path: Path) -> None:
+    recipe: Recipe = load_recipe(written(tmp_path, PLAIN))
+    with pytest.raises(Exception, match="frozen"):
+        recipe.seed = 3  # type: ignore[misc]

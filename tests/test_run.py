@@ -1,0 +1,126 @@
+"""Runs and their files: whole or absent, resumable, self-contained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vesalius import (
+    Answer,
+    Box,
+    Confidence,
+    Dialogue,
+    Neighbour,
+    Picture,
+    Prediction,
+    Question,
+    Recipe,
+    Run,
+    Turn,
+    Usage,
+)
+from vesalius.errors import RunError
+from vesalius.files import read_json, write_atomic, write_json
+
+RECIPE = Recipe.model_validate(
+    {"name": "r", "data": {"dataset": "phantom"}, "model": {"name": "majority"}}
+)
+
+
+def prediction(name: str = "a/1") -> Prediction:
+    question = Question(
+        "where?",
+        answers=(Answer("left"), Answer(boxes=())),
+        category="side",
+        options=("left", "right"),
+    )
+    turn = Turn(question, (Picture("k", lambda: b""),))
+    return Prediction.of(
+        Dialogue(name, (turn,), "patient", case="a", modality="ct"),
+        Answer("left", boxes=(Box(1, 2, 3, 4, "mass", polygon=((0, 0), (1, 1), (2, 0))),)),
+        confidence=Confidence(0.5, "made up"),
+        scores={"left": 0.5},
+        evidence=(Neighbour("b", 0.25, "k2", "right"),),
+        usage=Usage(3, 2, 1, 0.5),
+        finish="stop",
+    )
+
+
+def test_a_prediction_survives_its_row() -> None:
+    one = prediction()
+    row = one.to_row()
+    assert Prediction.from_row(row) == one
+    assert row["references"][1] == {"boxes": []}  # none present is not "not annotated"
+
+
+def test_a_row_of_somebody_else_is_read_too() -> None:
+    one = Prediction.from_row({"id": "1", "answer": "yes", "references": ["no"]})
+    assert (one.text, one.references) == ("yes", (Answer("no"),))
+    with pytest.raises(RunError, match="not a prediction row"):
+        Prediction.from_row({"id": "1", "answer": "yes", "colour": 2})
+
+
+def test_predictions_stream_and_a_torn_line_is_mended(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run", RECIPE)
+    run.append([prediction("1"), prediction("2")])
+    with run.predictions_file().open("a") as file:
+        file.write('{"id": "3", "ans')
+    assert run.predicted() == {"1", "2"}
+    run.append([prediction("3")])
+    assert [p.id for p in run.predictions()] == ["1", "2", "3"]
+
+
+def test_a_run_is_reopened_by_its_own_recipe_only(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run", RECIPE)
+    assert not run.fitted
+    assert Run.create(tmp_path / "run", RECIPE).recipe() == RECIPE
+    with pytest.raises(RunError, match="another recipe"):
+        Run.create(tmp_path / "run", RECIPE.model_copy(update={"seed": 5}))
+    with pytest.raises(RunError, match="not fitted to the end"):
+        run.require_fitted()
+    run.finish(steps=1)
+    assert run.status()["steps"] == 1
+    assert Run.open(tmp_path / "run").fitted
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(RunError, match="not a run"):
+        Run.open(tmp_path)
+    with pytest.raises(RunError, match="not empty"):
+        Run.create(tmp_path, RECIPE)
+    assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_environment_names_versions_but_no_machine(tmp_path: Path) -> None:
+    import socket
+
+    run = Run.create(tmp_path / "run", RECIPE)
+    assert "vesalius" in run.environment()["packages"]
+    text = (tmp_path / "run" / "environment.json").read_text()
+    assert socket.gethostname() not in text
+    assert str(Path.home()) not in text
+
+
+def test_writing_is_all_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.json"
+    write_json(path, {"x": float("nan"), "y": (1, 2)})
+    assert read_json(path) == {"x": None, "y": [1, 2]}
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("vesalius.files.os.fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write_atomic(path, "broken")
+    assert read_json(path)["y"] == [1, 2]
+    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+@pytest.mark.parametrize("line", ["{", "[1]"])
+def test_a_broken_line_is_named(tmp_path: Path, line: str) -> None:
+    run = Run.create(tmp_path / "run", RECIPE)
+    run.predictions_file().write_text(line + "\n")
+    with pytest.raises(RunError, match="line 1"):
+        list(run.predictions())
