@@ -1,0 +1,71 @@
+"""What a reader of scores must be told that the scores do not say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from vesalius.evaluation.score import Evaluation
+from vesalius.recipe import Recipe
+
+_FEW = 30  # groups below which a percentile interval covers less than it says
+
+
+def limits(evaluation: Evaluation, recipe: Recipe, status: Mapping[str, Any]) -> list[str]:
+    """Sentences on what these scores cannot carry, the gravest first."""
+    facts, groups = evaluation.facts, evaluation.facts.get("groups", 0)
+    said = [
+        *_of_weights(recipe, status),
+        *_of_counts(facts),
+        _of_intervals(evaluation, groups),
+    ]
+    small = sorted({s.slice for s in evaluation.scores if s.groups < _FEW and s.slice != "all"})
+    if groups < _FEW:
+        said.append(f"{groups} groups are few: the intervals are narrower than they should be.")
+    elif small:
+        said.append(f"Fewer than {_FEW} groups, so read with care: {', '.join(small)}.")
+    if any("bertscore" in score.metric or "rouge" in score.metric for score in evaluation.scores):
+        said.append(
+            "Overlap and embedding scores barely notice a flipped negation, a wrong side or a "
+            "wrong number: read them beside the content scores."
+        )
+    said.append(
+        "The baseline of always giving the most frequent answer knows the test references; a "
+        "system that does not clearly beat it has learnt little from the picture."
+    )
+    return said
+
+
+def _of_intervals(evaluation: Evaluation, groups: int) -> str:
+    return (
+        f"Intervals come from {evaluation.resamples:,} resamples of {groups} whole groups "
+        "(patient, else image). They cover the choice of test cases: not that of the training "
+        "seed, and no change of scanner, hospital or question style."
+    )
+
+
+def _of_weights(recipe: Recipe, status: Mapping[str, Any]) -> list[str]:
+    said = []
+    if status.get("weights") == "random":
+        said.append(
+            "The weights were random before training: this run shows that the machinery works, "
+            "and says nothing about what the architecture can do with its real weights."
+        )
+    if recipe.data.dataset == "phantom":
+        said.append("The pictures are drawn phantoms, not patients: no score here is medical.")
+    return said
+
+
+def _of_counts(facts: Mapping[str, int]) -> list[str]:
+    notes = {
+        "without_reference": "have no reference answer and are scored nowhere",
+        "empty": "are empty and count as wrong",
+        "abstained": "are abstentions, scored like any other answer",
+        "cut_at_limit": "were cut at the token limit",
+    }
+    total = facts.get("predictions", 0)
+    return [
+        f"{facts[name]} of {total} answers {note}."
+        for name, note in notes.items()
+        if facts.get(name)
+    ]

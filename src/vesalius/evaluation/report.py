@@ -1,0 +1,215 @@
+"""One self-contained HTML page on a run and its baselines: no script, no external resource."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import isnan
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+import vesalius
+from vesalius.cases.prediction import Prediction
+from vesalius.errors import RunError
+from vesalius.evaluation import calibration, plots
+from vesalius.evaluation.evaluate import SLICES, Spec, prediction_sets
+from vesalius.evaluation.gallery import Pictures, Shown, choose, row_scores, thumbnail
+from vesalius.evaluation.limits import limits
+from vesalius.evaluation.metrics.confidence import certainty
+from vesalius.evaluation.score import ALL, Evaluation, Score
+from vesalius.evaluation.told import Told, against, changed
+from vesalius.files import read_lines, write_atomic
+from vesalius.run import Run
+
+_EACH = 6  # cases shown of each kind
+_CURVES = frozenset({"step", "epoch", "loss", "grad_norm", "learning_rate"})
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A small plot with its title and what it rests on."""
+
+    title: str
+    note: str
+    plot: str
+
+
+def report(runs: Sequence[Run], out: Path, pictures: Pictures) -> Path:
+    """Write the page on ``runs`` to ``out``: the first run is the main one, others its baselines.
+
+    ``pictures`` gives the encoded bytes for a prediction's picture key, or None. RunError where a
+    run has no predictions or nothing could be measured.
+    """
+    if not runs:
+        raise RunError("a report needs at least one run")
+    main, *others = [Told.of(run) for run in runs]
+    spec, primary = main.primary
+    page = _template().render(
+        version=vesalius.__version__,
+        main=main,
+        others=others,
+        primary=primary,
+        weights=_weights(main),
+        headline=_headline(main),
+        baselines=against(main, others, spec, primary),
+        changed=changed(main, spec, primary),
+        blocks=_blocks([main, *others]),
+        table=_table([main, *others]),
+        slices=_slices([main, *others], primary),
+        curves=_curves(main.run),
+        calibrated=_calibrated(main.predictions),
+        cases=_cases(main, spec, primary, pictures),
+        facts=list(_flat(main.status)),
+        environment=main.run.environment(),
+        hashes=_hashes(main.run),
+        limits=limits(main.evaluation, main.recipe, main.status),
+    )
+    write_atomic(out, page)
+    return out
+
+
+def _template() -> Any:
+    loader = PackageLoader("vesalius.evaluation", "templates")
+    made = Environment(
+        loader=loader,
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters["p"] = lambda p: "n/a" if isnan(p) else ("< 0.001" if p < 0.001 else f"{p:.3f}")
+    made.filters["bounds"] = lambda s: "" if isnan(s.low) else f"{s.low:.3f} to {s.high:.3f}"
+    return made.get_template("report.html")
+
+
+def _weights(told: Told) -> str | None:
+    said = told.status.get("weights")
+    return said if isinstance(said, str) else None
+
+
+def _headline(main: Told) -> list[Score]:
+    """The first few scores for which more is better."""
+    good = [s for s in main.evaluation.overall() if main.evaluation.better(s) == "higher"]
+    return [s for s in good if s.measured and "calibration" not in s.metric][:4]
+
+
+def _blocks(told: Sequence[Told]) -> list[Block]:
+    main = told[0]
+    return [
+        _block(score, told, ALL, score.metric)
+        for score in main.evaluation.overall()
+        if score.measured
+        and not score.metric.startswith("calibration")
+        and "majority" not in score.metric
+    ]
+
+
+def _slices(told: Sequence[Told], primary: Score) -> dict[str, list[Block]]:
+    found: dict[str, list[Block]] = {}
+    for by in SLICES:
+        parts = [s for s in told[0].evaluation.by(by) if s.metric == primary.metric]
+        if parts:
+            named = [(s, s.slice.partition("=")[2]) for s in parts]
+            found[by] = [_block(s, told, s.slice, name) for s, name in named]
+    return found
+
+
+def _block(score: Score, told: Sequence[Told], part: str, title: str) -> Block:
+    dots = []
+    for i, one in enumerate(told):
+        s = _find(one.evaluation, score, part)
+        if s is not None:
+            dots.append(_dot(one.run.name, s, strong=i == 0))
+    found = [_find(one.evaluation, _baseline_of(score), part) for one in told[:1]]
+    dots += [_dot("commonest answer", s) for s in found if s]
+    ends = [v for d in dots for v in (d.value, d.low, d.high) if not isnan(v)]
+    plot = plots.whiskers(dots, min(0.0, *ends), max(1.0, *ends))
+    return Block(title, f"n = {score.n}, {score.groups} groups", plot)
+
+
+def _dot(label: str, score: Score, *, strong: bool = False) -> plots.Dot:
+    note = "" if isnan(score.low) else f"{score.low:.2f}–{score.high:.2f}"
+    return plots.Dot(label, score.value, score.low, score.high, note, strong)
+
+
+def _baseline_of(score: Score) -> Score:
+    """The majority baseline that belongs beside an accuracy."""
+    beside = {"squad.em": "squad.majority_em", "closed.accuracy": "closed.majority_baseline"}
+    return replace(score, metric=beside.get(score.metric, ""))
+
+
+def _find(evaluation: Evaluation, score: Score, part: str) -> Score | None:
+    same = (s for s in evaluation.scores if s.metric == score.metric and s.slice == part)
+    return next((s for s in same if s.protocol == score.protocol), None)
+
+
+def _table(told: Sequence[Told]) -> list[tuple[Score, list[Score | None]]]:
+    return [
+        (score, [_find(one.evaluation, score, ALL) for one in told])
+        for score in told[0].evaluation.overall()
+    ]
+
+
+def _curves(run: Run) -> Sequence[tuple[str, str]]:
+    """The loss, and the scores on the validation split, over the steps of training."""
+    if not run.log.exists():
+        return []
+    rows = [row for _, row in read_lines(run.log) if "step" in row]
+    scored = sorted({k for row in rows for k, v in row.items() if isinstance(v, float)} - _CURVES)
+    made: list[tuple[str, str]] = []
+    for title, keys in (("Training loss", ["loss"]), ("On the validation split", scored)):
+        series = [
+            (k, [(float(r["step"]), float(r[k])) for r in rows if r.get(k) is not None])
+            for k in keys
+        ]
+        plot = plots.lines(series, across="step", up=", ".join(keys))
+        if plot:
+            made.append((title, plot))
+    return made
+
+
+def _calibrated(predictions: Sequence[Prediction]) -> dict[str, Any] | None:
+    pairs = [pair for p in predictions if (pair := certainty(p)) is not None]
+    if not pairs:
+        return None
+    said, right = np.array(pairs, dtype=np.float64).T
+    methods = {p.confidence.method for p in predictions if p.confidence is not None}
+    return {
+        "n": len(pairs),
+        "methods": sorted(methods),
+        "reliability": plots.reliability(calibration.reliability(said, right)),
+        "risk": plots.risk_coverage(*calibration.risk_coverage(said, right)),
+    }
+
+
+def _cases(main: Told, spec: Spec, primary: Score, pictures: Pictures) -> dict[str, Any]:
+    name, scores = row_scores(main.predictions, spec, primary.metric)
+    places = choose(main.predictions, scores, each=_EACH, seed=main.recipe.seed)
+    shown = {
+        kind: [
+            Shown(p := main.predictions[i], float(scores[i]), thumbnail(p.picture, pictures))
+            for i in chosen
+        ]
+        for kind, chosen in places.items()
+    }
+    return {"score": name, "kinds": {kind: cards for kind, cards in shown.items() if cards}}
+
+
+def _hashes(run: Run) -> dict[str, str]:
+    files = [run.predictions_file(name) for name in prediction_sets(run)]
+    return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+
+
+def _flat(facts: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, str]]:
+    for key, value in facts.items():
+        name = f"{prefix}{key.replace('_', ' ')}"
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{name} · ")
+        elif isinstance(value, float):
+            yield name, f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
+        elif value is not None:
+            yield name, f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,0 +1,98 @@
+"""What a report tells of a run: its predictions, scores, and differences to others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from vesalius.cases.prediction import Prediction
+from vesalius.errors import RunError
+from vesalius.evaluation.compare import Difference, compare
+from vesalius.evaluation.evaluate import Spec, evaluate_run, prediction_sets
+from vesalius.evaluation.score import Evaluation, Score
+from vesalius.files import read_json
+from vesalius.recipe import Recipe
+from vesalius.run import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a report tells of one run."""
+
+    run: Run
+    recipe: Recipe
+    status: Mapping[str, Any]
+    predictions: Sequence[Prediction]
+    evaluation: Evaluation
+
+    @classmethod
+    def of(cls, run: Run) -> Told:
+        """Read a run; stored scores are used where they are of these predictions."""
+        predictions = list(run.predictions())
+        return cls(run, run.recipe(), run.status(), predictions, _scores(run, len(predictions)))
+
+    @property
+    def split(self) -> str:
+        """The split that was answered."""
+        made = self.status.get("predictions", {}).get("test", {})
+        return str(made.get("split") or self.recipe.data.splits.test)
+
+    @property
+    def primary(self) -> tuple[Spec, Score]:
+        """The recipe's first score for which more is better, and the metric it is of."""
+        for spec in self.recipe.evaluation.metrics:
+            name = spec if isinstance(spec, str) else next(iter(spec))
+            for score in self.evaluation.overall():
+                mine = score.protocol == name or score.protocol.startswith(f"{name}(")
+                if mine and score.measured and self.evaluation.better(score) == "higher":
+                    return spec, score
+        raise RunError(
+            "none of the recipe's metrics could be measured",
+            where=self.run.path,
+            hint="do the predictions have references?",
+        )
+
+
+def against(
+    main: Told, others: Iterable[Told], spec: Spec, primary: Score
+) -> list[tuple[str, Difference | None]]:
+    """The primary score's difference to each baseline; None where no prediction is shared."""
+    return [(told.run.name, _difference(told.predictions, main, spec, primary)) for told in others]
+
+
+def changed(main: Told, spec: Spec, primary: Score) -> list[tuple[str, Difference | None]]:
+    """The same for the run's own answers to changed pictures (``blank`` ...)."""
+    return [
+        (name, _difference(list(main.run.predictions(name)), main, spec, primary))
+        for name in prediction_sets(main.run)
+        if name
+    ]
+
+
+def _difference(
+    baseline: Sequence[Prediction], main: Told, spec: Spec, primary: Score
+) -> Difference | None:
+    asked = main.recipe.evaluation
+    try:
+        found = compare(
+            baseline,
+            main.predictions,
+            [spec],
+            resamples=asked.resamples,
+            level=asked.level,
+            seed=asked.seed,
+            by=(),
+        )
+    except RunError:
+        return None  # other questions: the page says that they cannot be compared
+    return next(d for d in found.overall() if d.metric == primary.metric)
+
+
+def _scores(run: Run, count: int) -> Evaluation:
+    file = run.scores_file()
+    if file.exists():
+        stored = Evaluation.from_json(read_json(file), where=file)
+        if stored.facts.get("predictions") == count:
+            return stored
+    return evaluate_run(run)
