@@ -169,14 +169,27 @@ def _print_scores(console: Any, found: Evaluation, title: str) -> None:
         how = f"{protocol['implementation']} {protocol['version']}".strip()
         table.add_row(score.metric, str(score), str(score.n), how)
     console.print(table)
-    parts = [score for score in found.scores if score.slice != "all"]
-    if parts:
-        table = _table("", "slice", "score", "value", "n", "groups")
-        for part in parts:
-            table.add_row(part.slice, part.metric, str(part), str(part.n), str(part.groups))
-        console.print(table)
+    _print_slices(console, found)
     share = f"{found.level:.0%} intervals: {found.resamples} resamples of whole groups"
     console.print(f"{share}, seed {found.seed}", style="dim")
+
+
+def _print_slices(console: Any, found: Evaluation) -> None:
+    """Slices down, the first few scores for which more is better across; the file has them all."""
+    good = [
+        s for s in found.overall() if found.better(s) == "higher" and s.protocol != "calibration"
+    ]
+    names = [score.metric for score in good][:4]
+    values = {(s.slice, s.metric): s for s in found.scores if s.slice != "all"}
+    slices = list(dict.fromkeys(part for part, _ in values))
+    if not slices or not names:
+        return
+    table = _table("", "slice", *names, f"n of {names[0]}")
+    for part in slices:
+        row = [values.get((part, name)) for name in names]
+        count = "" if row[0] is None else str(row[0].n)
+        table.add_row(part, *("" if s is None else str(s) for s in row), count)
+    console.print(table)
 
 
 def _said(facts: Any) -> str:

@@ -175,7 +175,7 @@ class _Pair:
             p = randomisation(partial(aggregate, both), self.groups, resamples, seed)
         for name, value in a.items():
             n, units = counted(self.first, name, self.groups)
-            if label != ALL and n == 0:
+            if name in self.entry.metric.protocol.baselines or (label != ALL and n == 0):
                 continue
             low, high = interval(drawn[name], level) if name in drawn else (nan, nan)
             yield Difference(

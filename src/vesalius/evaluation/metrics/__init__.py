@@ -45,7 +45,8 @@ class ScoringProtocol:
     """What stands behind a score: without it, two numbers of one name are not comparable.
 
     ``normalisation`` says what is done to both texts before they meet, ``averaging`` what is
-    averaged over what. ``better`` lists the scores for which higher is not better.
+    averaged over what. ``better`` lists the scores for which higher is not better, ``baselines``
+    those that depend on the references alone, whatever was answered.
     """
 
     name: str
@@ -55,10 +56,11 @@ class ScoringProtocol:
     version: str = ""
     parameters: Mapping[str, Any] = field(default_factory=dict)
     better: Mapping[str, Better] = field(default_factory=dict)
+    baselines: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The protocol as JSON-ready data."""
-        return asdict(self)
+        return asdict(self) | {"baselines": list(self.baselines)}
 
     def __str__(self) -> str:
         chosen = ", ".join(f"{k}={v}" for k, v in self.parameters.items())

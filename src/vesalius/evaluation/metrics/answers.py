@@ -29,6 +29,7 @@ class Squad(Frozen):
             normalisation="lower; punctuation deleted; a, an, the dropped; spaces collapsed",
             averaging="maximum over golds; mean over questions",
             better={"squad.majority_em": "neither"},
+            baselines=("squad.majority_em",),
         )
 
     def measure(self, predictions: Sequence[Prediction]) -> Table:

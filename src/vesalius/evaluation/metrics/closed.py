@@ -40,6 +40,7 @@ class Closed(Frozen):
                 "closed.unparsed_rate": "lower",
                 "closed.majority_baseline": "neither",
             },
+            baselines=("closed.majority_baseline",),
         )
 
     def measure(self, predictions: Sequence[Prediction]) -> Table:

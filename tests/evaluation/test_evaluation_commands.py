@@ -1,0 +1,89 @@
+"""evaluate and compare on the command line."""
+
+import json
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from vesalius.cases.case import Answer
+from vesalius.cases.prediction import Prediction
+from vesalius.cli import evaluation
+from vesalius.errors import RecipeError, UnknownName
+from vesalius.files import append_lines
+from vesalius.recipe import Recipe
+from vesalius.run import Run
+
+
+@pytest.fixture
+def call():
+    app = typer.Typer()
+    evaluation.register(app)
+    # wide enough that no table is cut
+    return lambda *args: CliRunner(env={"COLUMNS": "200"}).invoke(app, [str(a) for a in args])
+
+
+def rows(right):
+    return [
+        Prediction(
+            f"q{i}",
+            Answer("yes" if i < right else "no"),
+            references=(Answer("yes"),),
+            group=f"g{i}",
+        )
+        for i in range(8)
+    ]
+
+
+@pytest.fixture
+def run(tmp_path):
+    recipe = {
+        "name": "r",
+        "data": {"dataset": "phantom"},
+        "model": {"name": "majority"},
+        "evaluation": {"metrics": ["squad"], "resamples": 20},
+    }
+    made = Run.create(tmp_path / "r", Recipe.model_validate(recipe))
+    made.append(rows(6))
+    made.append(rows(3), "blank")
+    return made
+
+
+def test_evaluate_a_run_writes_every_set(call, run):
+    done = call("evaluate", run.path)
+    assert done.exit_code == 0, done.output
+    assert "squad.em" in done.output
+    assert "0.750 [" in done.output
+    scores = json.loads(run.scores_file("blank").read_text())
+    assert scores["scores"][0]["value"] == 0.375
+    assert run.scores_file().exists()
+
+
+def test_evaluate_a_file(call, tmp_path):
+    file = tmp_path / "anyone.jsonl"
+    append_lines(file, [{"id": "1", "answer": "left", "references": ["Left."]}])
+    out = tmp_path / "scores.json"
+    done = call("evaluate", file, "-m", "squad", "-m", "rouge:stemmed=true", "--save", out)
+    assert done.exit_code == 0, done.output
+    assert "rouge.1.stemmed" in done.output
+    assert {s["metric"] for s in json.loads(out.read_text())["scores"]} >= {"squad.em", "squad.f1"}
+
+
+def test_compare(call, run):
+    done = call("compare", run.predictions_file("blank"), run.path, "--by", "")
+    assert done.exit_code == 0, done.output
+    assert "+0.375" in done.output
+    assert "8 shared predictions, 3 answers differ" in done.output
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        (["-m", "sqad"], UnknownName),
+        (["-m", "rouge:stemmed"], RecipeError),
+        (["--by", "colour"], UnknownName),
+    ],
+)
+def test_mistakes_are_named(call, run, options, error):
+    done = call("evaluate", run.path, *options)
+    assert isinstance(done.exception, error)
