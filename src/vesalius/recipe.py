@@ -36,7 +36,7 @@ class Data(Frozen):
     dataset: str
     """The data set's name in the registry (``vesalius data list``)."""
     root: str | None = None
-    """Its folder; by default ``$VESALIUS_DATA/<dataset>``."""
+    """Its folder, from here or under ``$VESALIUS_DATA``; default ``$VESALIUS_DATA/<dataset>``."""
     hub: bool | str = False
     """Read it from the Hugging Face hub: true for the card's id, or another id."""
     options: dict[str, Any] = Field(default_factory=dict)

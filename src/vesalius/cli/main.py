@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -63,6 +64,7 @@ def main() -> None:
     """The entry point: a VesaliusError is one line on standard error and exit code 2."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"transformers\.")
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it looks for kernels nobody needs
     try:
         app()
@@ -72,3 +74,7 @@ def main() -> None:
     except KeyboardInterrupt:
         print("vesalius: stopped; the same command goes on", file=sys.stderr)  # noqa: T201
         raise SystemExit(130) from None
+
+
+if __name__ == "__main__":
+    main()

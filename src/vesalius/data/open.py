@@ -46,15 +46,21 @@ def open_dataset(
 
 
 def dataset_root(name: str, root: Path | str | None = None) -> Path | None:
-    """The folder of data set ``name``; DatasetError says what to set where there is none."""
+    """The folder of data set ``name``; DatasetError says what to set where there is none.
+
+    A relative ``root`` is looked for from here, then under ``$VESALIUS_DATA``.
+    """
+    home = os.environ.get(HOME)
     if root is not None:
         path = Path(root).expanduser()
-        if not path.exists():
-            raise DatasetError("there is no such folder", where=path, hint="check --root")
-        return path
+        candidates = [path, *([Path(home).expanduser() / path] if home else [])]
+        found = next((p for p in candidates if p.exists()), None)
+        if found is None:
+            hint = f"check --root, or set {HOME} to the folder it lies in"
+            raise DatasetError("there is no such folder", where=path, hint=hint)
+        return found
     if name in ROOTLESS:
         return None
-    home = os.environ.get(HOME)
     if not home:
         hint = f"give --root, or set {HOME} to the folder that holds {name}/"
         raise DatasetError(f"where {name} lies is not known", hint=hint)

@@ -43,7 +43,7 @@ class StemViT(PreTrainedModel):
     config_class = StemViTConfig
     main_input_name = "pixel_values"
     base_model_prefix = "stem_vit"
-    supports_gradient_checkpointing = False
+    _supports_sdpa = True
 
     def __init__(self, config: StemViTConfig) -> None:
         super().__init__(config)
@@ -113,6 +113,7 @@ class GridTower(PreTrainedModel):
     config_class = GridTowerConfig
     main_input_name = "pixel_values"
     base_model_prefix = "grid"
+    _supports_sdpa = True  # it has no attention; the flag lets the model around it choose freely
 
     def __init__(self, config: GridTowerConfig) -> None:
         super().__init__(config)
@@ -128,7 +129,8 @@ class GridTower(PreTrainedModel):
 
     def train(self, mode: bool = True) -> GridTower:
         """Batch statistics stay those of ImageNet whatever the model around is doing."""
-        return super().train(False)
+        super().train(False)
+        return self
 
     def forward(self, pixel_values: torch.Tensor, **_: Any) -> BaseModelOutputWithPooling:
         """Features scaled to unit root mean square a token, (B, 49, 1280)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,7 +11,14 @@ from typing import Any
 import torch
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import nn
-from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import (
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 
 from vesalius.errors import ModelError
 from vesalius.files import append_lines, mend_lines, read_lines, write_atomic, write_json
@@ -51,6 +59,7 @@ def train(
         data_collator=collate,
         callbacks=[Log(run), Marker(), Bar(), *([Validation(run, validate)] if validate else [])],
     )
+    trainer.remove_callback(PrinterCallback)  # our bar and log.jsonl say it already
     started = time.perf_counter()
     result = trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     return {
@@ -83,12 +92,11 @@ def _arguments(
         gradient_accumulation_steps=settings.accumulate,
         max_grad_norm=settings.clip,
         optim=settings.optimizer,
-        gradient_checkpointing=settings.gradient_checkpointing,
+        activation_checkpointing=settings.gradient_checkpointing,
         save_strategy="steps",
         save_steps=settings.checkpoint_steps,
         save_total_limit=2,
-        logging_steps=5,
-        logging_first_step=True,
+        logging_steps=1,  # a window's mean would change where a resumed run begins
         bf16=dtype == torch.bfloat16,
         fp16=dtype == torch.float16,
         use_cpu=not torch.cuda.is_available(),
@@ -129,12 +137,14 @@ class Log(TrainerCallback):
         **_: Any,
     ) -> None:
         """Append what matters of a log entry."""
-        said = {k: logs[k] for k in ("loss", "grad_norm", "learning_rate") if k in (logs or {})}
+        found = logs or {}
+        said = {k: float(found[k]) for k in ("loss", "grad_norm", "learning_rate") if k in found}
         if not said:
             return
-        if said.get("loss", 0.0) != said.get("loss", 0.0):
+        if math.isnan(said.get("loss", 0.0)):
             raise ModelError(f"the loss is not a number at step {state.global_step}")
-        append_lines(self._run.log, [{"step": state.global_step, "epoch": state.epoch, **said}])
+        row: dict[str, Any] = {"step": state.global_step, "epoch": state.epoch}
+        append_lines(self._run.log, [row | said])
 
 
 class Marker(TrainerCallback):

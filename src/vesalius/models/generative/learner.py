@@ -33,7 +33,7 @@ class Settings(Frozen):
     """Settings that all generative learners share."""
 
     roles: dict[str, Role] = Field(
-        default_factory=lambda: {"vision": "frozen", "projector": "frozen", "language": "adapter"}
+        default={"vision": "frozen", "projector": "frozen", "language": "adapter"}
     )
     """What trains: each of vision, projector and language is frozen, adapter or full."""
     adapter: Adapter = Adapter()

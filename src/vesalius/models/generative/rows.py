@@ -83,7 +83,8 @@ class Encoder:
 
     def segment(self, rendered: Rendered, dialogue: str) -> Segment:
         """The tail as tokens with labels; the first never bears loss, as packing needs."""
-        ids, labels = [], []
+        ids: list[int] = []
+        labels: list[int] = []
         for spans in _runs(rendered.tail, self._reserved):
             part_ids, part_labels = self._tokenise(spans, anchored=bool(rendered.head or ids))
             ids += part_ids

@@ -1,0 +1,124 @@
+"""What every model of the registry keeps: fit, load, predict, refuse; on phantoms."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vesalius import Dialogue, Recipe, Run
+from vesalius.errors import ModelError, RunError
+from vesalius.fit import fit, load, plan
+from vesalius.gather import dialogues
+from vesalius.models import models
+
+SMALL = {
+    "vision_sizes": {"image_size": 32, "hidden_size": 32, "num_attention_heads": 2},
+    "language_sizes": {
+        "hidden_size": 48,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+    },
+    "training": {"max_steps": 2, "batch": 2},
+}
+BLOCKS: dict[str, dict[str, Any]] = {
+    "composed": {"preset": "nano", **SMALL},
+    "generative": {"tiny": True, "family": "llava", "training": {"max_steps": 2, "batch": 2}},
+    "linear_probe": {"epochs": 2},
+    "majority": {},
+    "nearest": {},
+}
+
+
+def recipe(name: str) -> Recipe:
+    return Recipe.model_validate(
+        {
+            "name": name,
+            "data": {
+                "dataset": "phantom",
+                "options": {"cases": {"train": 6, "validation": 2, "test": 3}, "size": 48},
+            },
+            "model": {"name": name, **BLOCKS[name]},
+            "decoding": {"max_new_tokens": 4},
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
+    folder = tmp_path_factory.mktemp("runs")
+    return {name: fit(recipe(name), folder / name) for name in BLOCKS}
+
+
+def asked(name: str) -> list[Dialogue]:
+    return list(dialogues(recipe(name).data, "test"))
+
+
+def test_every_entry_has_a_block_here() -> None:
+    assert set(models) == set(BLOCKS)
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_a_fitted_model_answers_every_dialogue_in_order(name: str, runs: dict[str, Run]) -> None:
+    model, some = load(runs[name]), asked(name)
+    said = model.predict(some, recipe(name).decoding)
+    assert [p.id for p in said] == [d.id for d in some]
+    for prediction, dialogue in zip(said, some, strict=True):
+        assert prediction.references == dialogue.question.answers
+        assert prediction.group == dialogue.group
+        assert prediction.picture == dialogue.pictures[0].key
+        assert prediction.confidence is not None
+        assert 0 <= prediction.confidence.value <= 1
+        assert prediction.confidence.method
+    backwards = model.predict(some[::-1], recipe(name).decoding)
+    assert [p.text for p in backwards] == [p.text for p in said][::-1]
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_a_missing_picture_is_refused_where_one_is_needed(name: str, runs: dict[str, Run]) -> None:
+    model = load(runs[name])
+    assert model.needs_image == models[name].needs_image
+    whole = asked(name)[0]
+    turn = whole.turns[0]
+    bare = Dialogue("bare", (type(turn)(turn.question),), "g")
+    if not model.needs_image:
+        assert model.predict([bare], recipe(name).decoding)[0].text
+        return
+    with pytest.raises(ModelError, match="bare.*no picture"):
+        model.predict([whole, bare], recipe(name).decoding)
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_fitting_without_pictures_is_refused(name: str, tmp_path: Path) -> None:
+    # The worst failure there is: a run that silently trained without images.
+    from vesalius.models.build import build
+
+    bare = [Dialogue(d.id, (type(d.turns[0])(d.question),), d.group) for d in asked(name)]
+    run = Run.create(tmp_path / "run", recipe(name))
+    if models[name].needs_image:
+        with pytest.raises(ModelError, match="picture"):
+            build(recipe(name).model).fit(bare, bare, run)
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_an_unfinished_run_is_not_loaded(name: str, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="not fitted"):
+        load(Run.create(tmp_path / "run", recipe(name)))
+
+
+def test_a_finished_run_is_returned_as_it_is(runs: dict[str, Run]) -> None:
+    before = runs["majority"].status()
+    assert fit(recipe("majority"), runs["majority"].path).status() == before
+
+
+@pytest.mark.parametrize("name", ["composed", "generative"])
+def test_the_plan_counts_what_the_fit_does(name: str, runs: dict[str, Run]) -> None:
+    planned, status = plan(recipe(name)), runs[name].status()
+    assert planned["parts"] == status["parts"]
+    assert planned["steps"] == status["steps"] == 2
+    assert planned["rows"] == planned["pictures"] == 6
+    assert planned["estimated_memory_mb"] > 0
+    assert status["peak_memory_mb"] > 0
