@@ -29,6 +29,7 @@ metrics = Registry(
         "closed": f"{_HERE}.closed:Closed",
         "concepts_f1": f"{_HERE}.concepts:ConceptsF1",
         "content": f"{_HERE}.content:Content",
+        "detection": f"{_HERE}.detection:Detection",
         "image_clef_caption": f"{_HERE}.image_clef:ImageClefCaption",
         "llava_med_v1": f"{_HERE}.llava_med:LlavaMedV1",
         "meteor_exact_stem": f"{_HERE}.meteor:MeteorExactStem",
