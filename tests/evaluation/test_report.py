@@ -10,8 +10,9 @@ from PIL import Image
 from vesalius.cases.case import Answer, Box
 from vesalius.cases.prediction import Confidence, Prediction
 from vesalius.errors import RunError
+from vesalius.evaluation.evaluate import evaluate_run
 from vesalius.evaluation.report import report
-from vesalius.files import append_lines
+from vesalius.files import append_lines, write_json
 from vesalius.recipe import Recipe
 from vesalius.run import Run
 
@@ -151,3 +152,10 @@ def test_refusals(tmp_path):
     unscored = make_run(tmp_path, rows=[Prediction("a", Answer("x"))])
     with pytest.raises(RunError, match="could be measured"):
         report([unscored], tmp_path / "out.html", picture)
+
+
+def test_scores_of_other_metrics_are_made_anew(tmp_path):
+    run = make_run(tmp_path)
+    write_json(run.scores_file(), evaluate_run(run, metrics=["bleu"]).to_json())
+    report([run], tmp_path / "out.html", picture)
+    assert "squad.em" in (tmp_path / "out.html").read_text(encoding="utf-8")

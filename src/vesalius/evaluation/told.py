@@ -93,6 +93,10 @@ def _scores(run: Run, count: int) -> Evaluation:
     file = run.scores_file()
     if file.exists():
         stored = Evaluation.from_json(read_json(file), where=file)
-        if stored.facts.get("predictions") == count:
+        asked = {
+            s if isinstance(s, str) else next(iter(s)) for s in run.recipe().evaluation.metrics
+        }
+        scored = {name.partition("(")[0] for name in stored.protocols}
+        if stored.facts.get("predictions") == count and asked <= scored:
             return stored
     return evaluate_run(run)
