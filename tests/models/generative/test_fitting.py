@@ -95,7 +95,15 @@ def test_a_stopped_run_goes_on_to_the_same_end(
 def test_a_killed_process_goes_on_to_the_same_end(whole: Run, tmp_path: Path) -> None:
     file = tmp_path / "recipe.yaml"
     file.write_text(recipe().to_yaml())
-    command = [sys.executable, "-m", "vesalius.cli.main", "fit", str(file), "--run", str(tmp_path / "run")]
+    command = [
+        sys.executable,
+        "-m",
+        "vesalius.cli.main",
+        "fit",
+        str(file),
+        "--run",
+        str(tmp_path / "run"),
+    ]
     process = subprocess.Popen(command)
     deadline = time.time() + 240
     while not list((tmp_path / "run").glob(f"checkpoints/*/{MARKER}")) and time.time() < deadline:

@@ -1,0 +1,74 @@
+"""The command line: one line and exit code 2 for every fault, and a fast start."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+RECIPE = "name: r\ndata: {dataset: phantom, options: {cases: {train: 4, validation: 2, test: 2}}}\nmodel: {name: majority}\n"
+
+
+def vesalius(*words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "vesalius.cli.main", *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    path = tmp_path / "r.yaml"
+    path.write_text(RECIPE)
+    return path
+
+
+def test_fit_predict_evaluate(recipe: Path, tmp_path: Path) -> None:
+    run = str(tmp_path / "run")
+    assert "next:" in vesalius("fit", str(recipe), "--run", run).stdout
+    assert "answers in" in vesalius("predict", "--run", run).stdout
+    scored = vesalius("evaluate", run)
+    assert scored.returncode == 0, scored.stderr
+    assert "squad.em" in scored.stdout
+    assert (tmp_path / "run" / "scores.json").exists()
+    assert "dialogues" in vesalius("fit", str(recipe), "--dry-run").stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["fit", "no.yaml"], "no.yaml: cannot be read"),
+        (["fit", "RECIPE", "--set", "model.name=majorty"], "did you mean majority"),
+        (["fit", "RECIPE", "--set", "data.dataset=phantoms"], "did you mean phantom"),
+        (
+            ["fit", "RECIPE", "--set", "data.options.cases.tain=3", "--set", "sede=1"],
+            "did you mean seed",
+        ),
+        (["fit", "RECIPE", "--set", "data.splits.train=tran"], "did you mean train"),
+        (
+            ["fit", "RECIPE", "--set", "data.dataset=slake", "--set", "data.root=/no/where"],
+            "no such folder",
+        ),
+        (["fit", "RECIPE", "--show-mask"], "learns no tokens"),
+        (["predict", "--run", "nowhere"], "is not a run"),
+        (["evaluate", "nowhere"], "nowhere"),
+        (["ask", "none.png", "what?", "--run", "nowhere"], "is not a run"),
+        (["report", "nowhere"], "is not a run"),
+    ],
+)
+def test_a_fault_is_one_line_and_exit_code_2(recipe: Path, words: list[str], line: str) -> None:
+    done = vesalius(*[str(recipe) if w == "RECIPE" else w for w in words])
+    assert done.returncode == 2
+    assert done.stderr.startswith("vesalius: ")
+    assert line in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_nothing_is_left_of_a_refused_fit(recipe: Path, tmp_path: Path) -> None:
+    vesalius("fit", str(recipe), "--run", str(tmp_path / "run"), "--set", "data.splits.train=x")
+    assert [p.name for p in tmp_path.iterdir()] == ["r.yaml"]
+
+
+def test_the_version() -> None:
+    assert vesalius("--version").stdout.strip()[0].isdigit()

@@ -1,0 +1,250 @@
+"""The documentation says what the code does: commands, entries, links and examples."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import os
+import re
+import runpy
+import shlex
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+WRITTEN = sorted(
+    path
+    for path in (*ROOT.glob("*.md"), *DOCS.glob("*.md"), *DOCS.glob("guide/*.md"))
+    if path.is_file()
+)
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)#\s]+)")
+
+
+@pytest.fixture(scope="session")
+def reference() -> ModuleType:
+    """The docs extension that writes the reference."""
+    sys.path.insert(0, str(DOCS / "_ext"))
+    try:
+        import vesalius_docs
+
+        yield vesalius_docs
+    finally:
+        sys.path.remove(str(DOCS / "_ext"))
+
+
+@pytest.fixture(scope="session")
+def pages(reference: ModuleType) -> dict[str, str]:
+    """The generated pages."""
+    return reference.pages()
+
+
+def blocks(path: Path, language: str) -> list[str]:
+    return [code for kind, code in BLOCK.findall(path.read_text()) if kind == language]
+
+
+def shell_lines(path: Path) -> list[list[str]]:
+    text = "\n".join(blocks(path, "bash")).replace("\\\n", " ")
+    return [shlex.split(line, comments=True) for line in text.splitlines() if line.strip()]
+
+
+def identity(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("path", WRITTEN, ids=identity)
+def test_shell_commands_exist_with_their_options(path: Path, reference: ModuleType) -> None:
+    commands = reference.cli.commands()
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for words in shell_lines(path):
+        if words[0] == "make":
+            assert set(words[1:]) <= targets, words
+        if words[0] != "vesalius":
+            continue
+        name = " ".join(words[1:3]) if words[1] == "data" else words[1]
+        assert name in commands, words
+        flags = {word.split("=")[0] for word in words if re.match(r"--?[a-z]", word)}
+        assert flags <= reference.cli.options(commands[name]), words
+        least = sum(p.required for p in commands[name].params if p.param_type_name == "argument")
+        assert len(words) - 1 - len(name.split()) >= least, words
+        required = {p.opts[0] for p in commands[name].params if p.required and "--" in p.opts[0]}
+        assert required <= flags, words
+
+
+@pytest.mark.parametrize("path", WRITTEN, ids=identity)
+def test_recipes_in_shell_commands_exist(path: Path) -> None:
+    for words in shell_lines(path):
+        for word in words:
+            if word.startswith(("recipes/", "examples/")):
+                assert (ROOT / word).exists(), word
+
+
+@pytest.mark.parametrize("path", WRITTEN, ids=identity)
+def test_yaml_of_whole_recipes_is_valid(path: Path) -> None:
+    import yaml
+
+    from vesalius.recipe import Recipe
+
+    for code in blocks(path, "yaml"):
+        content = yaml.safe_load(code)
+        if {"name", "data", "model"} <= set(content):
+            Recipe.model_validate(content)
+
+
+@pytest.mark.parametrize("path", WRITTEN, ids=identity)
+def test_local_links_resolve(path: Path, pages: dict[str, str]) -> None:
+    generated = {DOCS / "reference" / name for name in pages}
+    text = path.read_text()
+    included = re.findall(r"^```\{(?:include|literalinclude)\} (\S+)", text, re.MULTILINE)
+    for target in [*LINK.findall(text), *included]:
+        place = (path.parent / target).resolve()
+        waiting = target == "docs/images/report.png"  # made by a run, not by hand
+        assert place.exists() or place in generated or waiting, target
+
+
+def test_every_command_has_a_guide_page_in_the_table_of_contents(reference: ModuleType) -> None:
+    listed = (DOCS / "guide" / "index.md").read_text().split()
+    for name in reference.cli.commands():
+        slug = reference.cli.slug(name)
+        page = DOCS / "guide" / f"{slug}.md"
+        assert page.exists(), f"vesalius {name} has no page docs/guide/{slug}.md"
+        assert slug in listed, f"{slug} is not in docs/guide/index.md"
+        assert f"../reference/_cli/{slug}.md" in page.read_text(), f"{slug} shows no options"
+
+
+def test_every_option_has_help(reference: ModuleType) -> None:
+    for name, command in reference.cli.commands().items():
+        assert command.help, name
+        assert not [p.name for p in command.params if not p.hidden and not p.help], name
+
+
+def test_every_registry_entry_is_documented(pages: dict[str, str]) -> None:
+    from vesalius.data.datasets import datasets
+    from vesalius.evaluation.metrics import metrics
+    from vesalius.models import models
+
+    cards = (DOCS / "model-cards.md").read_text()
+    for name in models:
+        assert f"\n## {name}\n" in pages["models.md"]
+        assert f"\n## {name}\n" in cards, f"{name} has no section in docs/model-cards.md"
+    for name in datasets:
+        assert f"\n## {name}\n" in pages["datasets.md"]
+    for name in metrics:
+        section = pages["metrics.md"].split(f"\n## {name}\n")[1].split("\n## ")[0]
+        assert "| implementation |" in section
+        assert "Scores: `" in section
+
+
+def test_every_public_name_is_documented(pages: dict[str, str]) -> None:
+    import vesalius
+
+    for name in vesalius.__all__:
+        assert re.search(rf":: vesalius\.{name}\n", pages["api.md"])
+
+
+def test_every_setting_of_a_recipe_is_documented(pages: dict[str, str]) -> None:
+    from vesalius.recipe import Data, Decoding, Evaluation, Recipe, Splits
+
+    for block in (Recipe, Data, Splits, Decoding, Evaluation):
+        for key in block.model_fields:
+            assert f"| `{key}` |" in pages["recipe.md"]
+
+
+def test_what_the_pages_say_can_be_extended_can(tmp_path: Path) -> None:
+    """The package of docs/guide/extend.md, installed beside ours, used as the page uses it."""
+    page = DOCS / "guide" / "extend.md"
+    site = tmp_path / "site"
+    for code in blocks(page, "python"):
+        path = site / code.splitlines()[0].removeprefix("# ")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(code)
+    (site / "knees" / "__init__.py").touch()
+    groups = tomllib.loads(blocks(page, "toml")[0])["project"]["entry-points"]
+    info = site / "knees-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: knees\nVersion: 1\n")
+    lines = [
+        line
+        for group, entries in groups.items()
+        for line in (f"[{group}]", *(f"{name} = {value}" for name, value in entries.items()))
+    ]
+    (info / "entry_points.txt").write_text("\n".join(lines))
+    films(tmp_path / "films")
+    done = subprocess.run(
+        [
+            sys.executable,
+            str(site / "try_knees.py"),
+            str(tmp_path / "films"),
+            str(tmp_path / "run"),
+        ],
+        env={**os.environ, "PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    # Brightness tells these drawn films apart; "0" and "4" are as long as their references.
+    assert "exact match 1.000 [1.000, 1.000]" in done.stdout
+    assert "brevity 1.000" in done.stdout
+
+
+def films(folder: Path) -> None:
+    folder.mkdir()
+    with (folder / "grades.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["file", "patient", "grade", "split"])
+        for number in range(12):
+            grade = "0" if number % 2 else "4"
+            level = (60 if grade == "0" else 180) + number
+            Image.fromarray(np.full((40, 40), level, np.uint8)).save(folder / f"{number}.png")
+            split = ("train", "validation", "test")[number // 4]
+            rows.writerow([f"{number}.png", f"P{number}", grade, split])
+
+
+def test_the_example_on_own_data_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runpy.run_path(str(ROOT / "examples" / "own_data.py"))["main"](tmp_path)
+    said = capsys.readouterr().out
+    assert "60 pictures checked, 0 errors" in said
+    assert "leaks: none" in said
+    assert (tmp_path / "my-data" / "train.jsonl").exists()
+
+
+def test_the_recipe_for_own_data_loads() -> None:
+    from vesalius.recipe import load_recipe
+
+    recipe = load_recipe(ROOT / "examples" / "own-data.yaml", ["data.root=elsewhere"])
+    assert recipe.data.dataset == "folder"
+    assert recipe.data.root == "elsewhere"
+
+
+@pytest.mark.slow
+def test_the_quickstart_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    if importlib.util.find_spec("vesalius.data.datasets.phantom") is None:
+        pytest.skip("phantom is not written yet")
+    runpy.run_path(str(ROOT / "examples" / "quickstart.py"))["main"](tmp_path)
+    said = capsys.readouterr().out
+    assert "majority: exact match" in said
+    assert "linear_probe minus majority" in said
+
+
+@pytest.mark.slow
+def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "sphinx", "-q", "-W", "-b", "html", "-d", tmp_path / "trees"]
+    done = subprocess.run(
+        [*map(str, command), str(DOCS), str(tmp_path / "html")],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "html" / "reference" / "cli.html").exists()

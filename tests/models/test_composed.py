@@ -1,0 +1,125 @@
+"""The composed model: presets, any encoder and language model by folder, packaged weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModel
+from transformers import LlamaConfig, LlamaForCausalLM, SiglipVisionConfig, SiglipVisionModel
+
+from vesalius import Recipe
+from vesalius.errors import ModelError, RecipeError
+from vesalius.fit import fit, load
+from vesalius.gather import dialogues
+from vesalius.models import composing, towers
+from vesalius.models.build import build
+from vesalius.models.generative.tokenizer import train_tokenizer
+
+SIZES = {
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+}
+
+
+def recipe(**model: object) -> Recipe:
+    return Recipe.model_validate(
+        {
+            "name": "composed",
+            "data": {
+                "dataset": "phantom",
+                "options": {"cases": {"train": 4, "validation": 2, "test": 2}, "size": 48},
+            },
+            "model": {"name": "composed", "training": {"max_steps": 1, "batch": 2}, **model},
+            "decoding": {"max_new_tokens": 4},
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A CLIP tower, a SigLIP tower and a Llama, saved as anyone's checkpoints are."""
+    folder = tmp_path_factory.mktemp("local")
+    sizes = {**SIZES, "image_size": 32, "patch_size": 8}
+    for name, model in (
+        ("clip", CLIPVisionModel(CLIPVisionConfig(**sizes))),
+        ("siglip", SiglipVisionModel(SiglipVisionConfig(**sizes))),
+    ):
+        model.save_pretrained(folder / name)
+        edge = {"height": 32, "width": 32}
+        CLIPImageProcessor(size={"shortest_edge": 32}, crop_size=edge).save_pretrained(
+            folder / name
+        )
+    words = ["what is this?", "an axial ct of the abdomen"]
+    special = {"eos_token": "</s>", "unk_token": "<unk>"}
+    tokenizer = train_tokenizer(words, vocabulary=400, special=special, extra=(), chat_template="")
+    tokenizer.save_pretrained(folder / "llama")
+    config = LlamaConfig(**SIZES, num_key_value_heads=1, vocab_size=len(tokenizer))
+    LlamaForCausalLM(config).save_pretrained(folder / "llama")
+    return folder
+
+
+@pytest.mark.parametrize(("tower", "tokens"), [("clip", 16), ("siglip", 16)])
+def test_any_local_encoder_and_language_model(
+    tower: str, tokens: int, local: Path, tmp_path: Path
+) -> None:
+    roles = {"vision": "frozen", "projector": "full", "language": "adapter"}
+    parts = {"vision": str(local / tower), "language": str(local / "llama"), "roles": roles}
+    run = fit(recipe(**parts), tmp_path / "run")
+    assert run.status()["parts"]["vision"]["trainable"] == 0
+    said = load(run).predict(list(dialogues(recipe().data, "test")), recipe().decoding)
+    # 32 / 8 = 4 patches a side, 4 x 4 = 16 tokens; CLIP's class token is dropped, SigLIP has none
+    assert {p.usage.image_tokens for p in said} == {tokens}
+
+
+def test_the_joined_model_holds_the_weights_it_was_joined_from(local: Path) -> None:
+    vision = composing.vision(str(local / "clip"), {})
+    language = composing.language(str(local / "llama"), {}, words=(), vocabulary=400)
+    before = language.model.model.layers[0].mlp.up_proj.weight.clone()
+    model, processor = composing.compose(vision, language)
+    torch.testing.assert_close(model.model.language_model.layers[0].mlp.up_proj.weight, before)
+    ids = processor.tokenizer("<|im_start|><image><|im_end|>", add_special_tokens=False)[
+        "input_ids"
+    ]
+    assert len(ids) == 3
+    assert model.get_input_embeddings().num_embeddings >= len(processor.tokenizer)
+
+
+def test_names_that_lead_nowhere(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="cannot be loaded as a vision encoder"):
+        composing.vision(str(tmp_path), {})
+    with pytest.raises(ModelError, match="cannot be loaded as a language model"):
+        composing.language(str(tmp_path), {}, words=(), vocabulary=400)
+    with pytest.raises(RecipeError, match="vision"):
+        build({"name": "composed", "language": "llama"})
+
+
+def test_the_grid_tower_is_frozen_in_its_statistics() -> None:
+    tower = composing.vision("efficientnet_lite0", {}).tower
+    tower.train()
+    assert not tower.training
+    pixels = torch.randn(2, 3, 224, 224)
+    with torch.no_grad():
+        tokens = tower(pixels).last_hidden_state
+        again = tower(pixels[:1]).last_hidden_state
+    assert tokens.shape == (2, 49, 1280)
+    torch.testing.assert_close(tokens[:1], again, atol=1e-4, rtol=1e-4)  # no batch statistics
+    torch.testing.assert_close(tokens.pow(2).mean(-1), torch.ones(2, 49), atol=1e-3, rtol=0)
+
+
+def test_the_small_vit_counts_its_tokens() -> None:
+    config = towers.StemViTConfig(image_size=48, hidden_size=32, num_attention_heads=2)
+    # three strided convolutions: 48 / 2**3 = 6, 6 x 6 = 36 tokens
+    assert towers.StemViT(config)(torch.zeros(1, 3, 48, 48)).last_hidden_state.shape == (1, 36, 32)
+
+
+@pytest.mark.slow
+def test_the_packaged_weights_make_a_whole_system(tmp_path: Path) -> None:
+    run = fit(recipe(preset="smol"), tmp_path / "run")
+    status = run.status()
+    assert status["weights"] == "pretrained"
+    assert status["parts"]["language"]["parameters"] > 130e6
+    assert len(load(run).predict(list(dialogues(recipe().data, "test")), recipe().decoding)) > 10
