@@ -196,7 +196,9 @@ def _cases(main: Told, spec: Spec, primary: Score, pictures: Pictures) -> dict[s
         ]
         for kind, chosen in places.items()
     }
-    return {"score": name, "kinds": {kind: cards for kind, cards in shown.items() if cards}}
+    boxes = any(card.picture and card.boxes() for cards in shown.values() for card in cards)
+    kinds = {kind: cards for kind, cards in shown.items() if cards}
+    return {"score": name, "kinds": kinds, "boxes": boxes}
 
 
 def _hashes(run: Run) -> dict[str, str]:
