@@ -1,0 +1,72 @@
+"""The Python reference: the public names, then the modules that hold the verbs."""
+
+from __future__ import annotations
+
+MODULES = {
+    "The steps": ("vesalius.fit", "vesalius.predict", "vesalius.gather", "vesalius.demo"),
+    "Data": (
+        "vesalius.data.open",
+        "vesalius.data.check",
+        "vesalius.data.split",
+        "vesalius.data.imports",
+        "vesalius.data.dialogues",
+        "vesalius.data.perturb",
+        "vesalius.data.sheet",
+        "vesalius.data.cards",
+        "vesalius.data.likeness",
+    ),
+    "Evaluation": (
+        "vesalius.evaluation.evaluate",
+        "vesalius.evaluation.compare",
+        "vesalius.evaluation.score",
+        "vesalius.evaluation.stats",
+        "vesalius.evaluation.calibration",
+        "vesalius.evaluation.report",
+    ),
+    "Contracts to extend": (
+        "vesalius.data.datasets",
+        "vesalius.data.reading.streams",
+        "vesalius.models",
+        "vesalius.models.build",
+        "vesalius.evaluation.metrics",
+        "vesalius.evaluation.metrics.table",
+        "vesalius.registry",
+    ),
+    "Pictures, files and errors": (
+        "vesalius.cases.image",
+        "vesalius.recipe",
+        "vesalius.run",
+        "vesalius.files",
+        "vesalius.errors",
+    ),
+}
+HEAD = """# Python
+
+`import vesalius` gives the nouns below and loads no torch. The verbs live in modules of the same
+name, for example `from vesalius.fit import fit`.
+
+## Public names
+"""
+
+
+def page() -> str:
+    """Directives for autodoc: public names first, each documented once."""
+    import vesalius
+
+    public = {name: getattr(vesalius, name) for name in vesalius.__all__}
+    parts = [HEAD, "```{eval-rst}"]
+    for name, thing in public.items():
+        directive = "autoclass" if isinstance(thing, type) else "autofunction"
+        parts += [f".. {directive}:: vesalius.{name}"]
+        parts += ["   :members:"] if isinstance(thing, type) else []
+        parts += [""]
+    parts += ["```\n"]
+    for title, modules in MODULES.items():
+        parts += [f"## {title}\n"]
+        for module in modules:
+            elsewhere = [n for n, thing in public.items() if thing.__module__ == module]
+            parts += [f"### {module}\n", "```{eval-rst}", f".. automodule:: {module}"]
+            parts += ["   :members:"]
+            parts += [f"   :exclude-members: {', '.join(elsewhere)}"] if elsewhere else []
+            parts += ["```\n"]
+    return "\n".join(parts)
