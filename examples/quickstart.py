@@ -1,0 +1,43 @@
+"""Quickstart: draw phantoms, fit two small systems, score them on pictures they have not seen.
+
+Run it with ``python examples/quickstart.py [folder]``. No download, no GPU.
+"""
+
+import sys
+from pathlib import Path
+
+from vesalius import Recipe
+from vesalius.evaluation.compare import compare
+from vesalius.evaluation.evaluate import evaluate_run
+from vesalius.fit import fit
+from vesalius.predict import predict
+
+
+def recipe(model: str) -> Recipe:
+    """The same data for every model: some drawn phantoms, a dialogue a question."""
+    cases = {"train": 80, "validation": 20, "test": 20}
+    return Recipe.model_validate(
+        {
+            "name": model,
+            "data": {"dataset": "phantom", "options": {"cases": cases}, "task": "vqa"},
+            "model": {"name": model},
+            "evaluation": {"metrics": ["squad"], "resamples": 1000},
+        }
+    )
+
+
+def main(folder: Path) -> None:
+    runs = {}
+    for name in ("majority", "linear_probe"):
+        runs[name] = fit(recipe(name), folder / name)
+        predict(runs[name])
+        found = evaluate_run(runs[name])
+        print(f"{name}: exact match {found.score('squad.em')}, token F1 {found.score('squad.f1')}")
+
+    answers = [list(run.predictions()) for run in runs.values()]
+    first = compare(*answers, ["squad"], resamples=1000).overall()[0]
+    print(f"{first.metric}, linear_probe minus majority: {first} (p = {first.p:.3f})")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "runs/quickstart"))
