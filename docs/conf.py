@@ -1,5 +1,6 @@
 """Sphinx: Markdown by MyST, the furo theme, and a reference written from the code."""
 
+import logging
 import os
 import sys
 from pathlib import Path
@@ -8,6 +9,8 @@ os.environ.update(TRANSFORMERS_VERBOSITY="error", TQDM_DISABLE="1", HF_HUB_OFFLI
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
 import vesalius
+
+logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it looks for kernels nobody needs
 
 project = "Vesalius"
 author = "The Vesalius authors"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
+from functools import cache
 from importlib import import_module
 from typing import Any, Protocol, cast
 
@@ -170,9 +171,11 @@ class SentenceEncoder:
         return _array(nn.functional.normalize(mean, dim=1))
 
 
+@cache
 def image_encoder(name: str = "efficientnet_lite0") -> ImageEncoder:
     """The frozen encoder of that name: the packaged EfficientNet-lite0, or a transformers one.
 
+    One a process: what one model has had encoded, the next need not encode again.
     EfficientNet-lite0 gives 1280 numbers, the mean over its grid. Any other ``name`` is a folder
     or hub name of a transformers vision model in safetensors, whose own processor prepares the
     picture; its image or pooler output is taken, else the mean of its states.
