@@ -74,6 +74,7 @@ def test_a_missing_recipe_is_one_line(tmp_path: Path) -> None:
         ({"name": "majority", "colour": 1}, "colour"),
         ({"name": "composed", "preset": "nan0"}, "did you mean nano"),
         ({"name": "generative"}, "weights or tiny"),
+        ({"name": "majority", "model": {"name": "majority"}}, "majority wraps no model"),
     ],
 )
 def test_a_wrong_model_block_says_so(block: dict[str, object], words: str) -> None:

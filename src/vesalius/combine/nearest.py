@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -16,7 +16,7 @@ from vesalius.cases.prediction import Confidence, Neighbour, Prediction
 from vesalius.combine.index import Found, Index, Item
 from vesalius.errors import ModelError, RunError
 from vesalius.files import read_json, write_json
-from vesalius.models import Learner, Validate
+from vesalius.models import Validate
 from vesalius.models.encoders import ImageEncoder, SentenceEncoder, image_encoder
 from vesalius.models.guard import require_pictures
 from vesalius.models.wording import Example, examples, pictured
@@ -115,12 +115,6 @@ class Nearest:
     needs_image: ClassVar[bool] = True
 
     settings: NearestSettings
-
-    @classmethod
-    def build(cls, settings: NearestSettings, inner: Mapping[str, Learner]) -> Self:
-        """The learner; it wraps no other."""
-        del inner
-        return cls(settings)
 
     def fit(
         self,

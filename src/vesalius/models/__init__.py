@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Protocol, Self
+from collections.abc import Callable, Sequence
+from typing import ClassVar, Protocol
 
 from pydantic import BaseModel
 
@@ -40,14 +40,13 @@ Validate = Callable[[Model], float]
 
 
 class Learner(Protocol):
-    """A registry entry: built from its block of the recipe, it fits, and loads what it fitted."""
+    """A registry entry: built from its block of the recipe, it fits, and loads what it fitted.
+
+    It is called with its validated ``Settings`` and, by keyword, the models it wraps, built.
+    """
 
     Settings: ClassVar[type[BaseModel]]
     needs_image: bool
-
-    @classmethod
-    def build(cls, settings: Any, inner: Mapping[str, Learner]) -> Self:
-        """The entry from its validated settings and the models it wraps, already built."""
 
     def fit(
         self,

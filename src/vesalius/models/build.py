@@ -13,7 +13,8 @@ from vesalius.recipe import validated
 def build(block: Mapping[str, Any], *, where: object = "model") -> Learner:
     """The learner a block names, with its settings validated and the models it wraps built.
 
-    A nested block is a mapping under a key that is ``model`` or ends with ``_model``.
+    A nested block is a mapping under a key that is ``model`` or ends with ``_model``; an entry
+    names the ones it takes in ``wraps``.
     UnknownName or RecipeError say what is wrong, and in which block.
     """
     said = dict(block)
@@ -23,6 +24,8 @@ def build(block: Mapping[str, Any], *, where: object = "model") -> Learner:
     entry = models[name]
     nested = [key for key in said if key == "model" or key.endswith("_model")]
     inner = {key: build(said.pop(key), where=f"{where}.{key}") for key in nested}
-    settings = validated(entry.Settings, said, where=f"{where} {name}")
-    learner: Learner = entry.build(settings, inner)
+    unwanted = set(inner) - set(getattr(entry, "wraps", ()))
+    if unwanted:
+        raise RecipeError(f"{name} wraps no {', '.join(sorted(unwanted))}", where=where)
+    learner: Learner = entry(validated(entry.Settings, said, where=f"{where} {name}"), **inner)
     return learner

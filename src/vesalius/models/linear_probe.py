@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import torch
 from pydantic import Field
@@ -16,7 +16,7 @@ from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.prediction import Confidence, Prediction
 from vesalius.errors import RunError
 from vesalius.files import read_json, write_atomic, write_json
-from vesalius.models import Learner, Validate
+from vesalius.models import Validate
 from vesalius.models.encoders import ImageEncoder, SentenceEncoder, image_encoder
 from vesalius.models.guard import require_pictures
 from vesalius.models.linear_head import Features, Head, Schedule, train_head
@@ -111,12 +111,6 @@ class LinearProbe:
     needs_image: ClassVar[bool] = True
 
     settings: LinearProbeSettings
-
-    @classmethod
-    def build(cls, settings: LinearProbeSettings, inner: Mapping[str, Learner]) -> Self:
-        """The learner; it wraps no other."""
-        del inner
-        return cls(settings)
 
     def fit(
         self,

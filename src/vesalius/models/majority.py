@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 from vesalius.cases.case import Answer, Question
 from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.prediction import Confidence, Prediction
 from vesalius.errors import RunError
 from vesalius.files import read_json, write_json
-from vesalius.models import Learner, Validate
+from vesalius.models import Validate
 from vesalius.models.wording import examples, most_frequent, plain, spellings
 from vesalius.recipe import Decoding, Frozen
 from vesalius.run import Run
@@ -62,11 +62,7 @@ class Majority:
     Settings: ClassVar[type[MajoritySettings]] = MajoritySettings
     needs_image: ClassVar[bool] = False
 
-    @classmethod
-    def build(cls, settings: MajoritySettings, inner: Mapping[str, Learner]) -> Self:
-        """The learner; it wraps no other."""
-        del settings, inner
-        return cls()
+    settings: MajoritySettings
 
     def fit(
         self,

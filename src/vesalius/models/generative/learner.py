@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -13,9 +13,9 @@ from pydantic import Field, model_validator
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor, PreTrainedModel
 
 from vesalius.cases.dialogue import Dialogue
-from vesalius.errors import ModelError, RecipeError, RunError
+from vesalius.errors import ModelError, RunError
 from vesalius.files import write_json
-from vesalius.models import Learner, Validate
+from vesalius.models import Validate
 from vesalius.models.generative.families import Family, family, family_of
 from vesalius.models.generative.fitting import Groups, check_prompts, collator, masked_tokens, plan
 from vesalius.models.generative.network import Answerer, Network, assemble
@@ -74,13 +74,6 @@ class Generative:
 
     def __init__(self, settings: Any) -> None:
         self.settings = settings
-
-    @classmethod
-    def build(cls, settings: Any, inner: Mapping[str, Learner]) -> Self:
-        """The learner; it wraps no other model."""
-        if inner:
-            raise RecipeError("wraps no model", where=", ".join(inner))
-        return cls(settings)
 
     def fit(
         self,
