@@ -81,7 +81,7 @@ def case(options: PhantomOptions, split: str, index: int) -> Case:
         boxes=tuple(finding.box(scene.pixels) for finding in scene.findings),
         concepts=words.concepts(scene),
         modality=table()["families"][scene.family]["modality"],
-        context=words.context(rng),
+        context=words.context(_generator(options.seed, split, 2, index)),
         source=Source("phantom", index + 1),
         split=split,
     )

@@ -26,7 +26,7 @@ def grid(size: int) -> tuple[Plane, Plane]:
 def smooth(t: Plane) -> Plane:
     """The smoothstep of ``t`` clipped to [0, 1]: 3t² − 2t³."""
     t = t.clip(0, 1)
-    curve: Plane = t * t * (3 - 2 * t)
+    curve: Plane = t * t * (np.float32(3) - np.float32(2) * t)
     return curve
 
 
@@ -34,13 +34,14 @@ def smooth(t: Plane) -> Plane:
 def _weights(size: int, cells: int) -> tuple[NDArray[np.intp], Plane]:
     at = (np.arange(size) + 0.5) * (cells / size)
     below = at.astype(np.intp)
-    return below, smooth((at - below).astype(np.float32))
+    past: Plane = (at - below).astype(np.float32)
+    return below, smooth(past)
 
 
 def clouds(rng: np.random.Generator, size: int, cells: int) -> Plane:
     """Smooth noise in [-1, 1], shape (size, size): a random lattice of ``cells``, interpolated."""
-    raw = rng.integers(0, 256, (cells + 1, cells + 1), dtype=np.uint8)
-    lattice = raw.astype(np.float32) * np.float32(2 / 255) - 1
+    raw: Plane = rng.integers(0, 256, (cells + 1, cells + 1), dtype=np.uint8).astype(np.float32)
+    lattice: Plane = raw * np.float32(2 / 255) - np.float32(1)
     at, t = _weights(size, cells)
     rows = lattice[at] + (lattice[at + 1] - lattice[at]) * t[:, None]
     left = rows[:, at]
@@ -52,7 +53,8 @@ def grain(rng: np.random.Generator, size: int) -> Plane:
     """White noise of mean 0 and deviation 1, shape (size, size): four bytes added up."""
     four = rng.integers(0, 256, (4, size, size), dtype=np.uint8)
     total = four[0].astype(np.int16) + four[1] + four[2] + four[3]
-    return (total.astype(np.float32) - 510) * np.float32(1 / 147.8)
+    white: Plane = (total.astype(np.float32) - np.float32(510)) * np.float32(1 / 147.8)
+    return white
 
 
 class Canvas:

@@ -56,7 +56,7 @@ def _about_findings(rng: np.random.Generator, scene: Scene, about: Any) -> Itera
 def caption(rng: np.random.Generator, scene: Scene) -> str:
     """One true sentence: modality, plane, region, and what is found where."""
     about = table()["families"][scene.family]
-    name = about["views"][scene.view]["name"].format(weighting=about.get("weighting", ""))
+    name = about["views"][scene.view]["name"].format(weighting=about.get("weighting", "").upper())
     filled = {"name": name, "Name": name[0].upper() + name[1:]}
     patterns = table()["captions"]
     if not scene.findings:
@@ -64,10 +64,8 @@ def caption(rng: np.random.Generator, scene: Scene) -> str:
     first, number = scene.findings[0], len(scene.findings)
     kind = about["kinds"][first.kind]
     if number == 1:
-        article, _, noun = kind["a"].partition(" ")
-        what = f"{article} {first.size} {noun}" if noun else f"{first.size} {kind['a']}"
-        what = what.replace("an small", "a small").replace("an large", "a large")
-        where = f"in {first.place}"
+        what = f"a {first.size} {kind.get('one') or kind['a'].partition(' ')[2]}"
+        where = kind.get("where", "in {place}").format(place=first.place, side=first.side)
     else:
         what = f"{NUMBERS[number]} {first.size} {kind['plural']}"
         sides = patterns["halves" if scene.view == "patch" else "sides"]
@@ -83,7 +81,7 @@ def concepts(scene: Scene) -> tuple[str, ...]:
 
 
 def context(rng: np.random.Generator) -> dict[str, str]:
-    """Indication and history, drawn independently of the picture: they hint at nothing."""
+    """Indication and history; with a generator of their own they hint at nothing in the picture."""
     return {name: choose(rng, told) for name, told in table()["context"].items()}
 
 
@@ -112,5 +110,5 @@ def _other_modality(rng: np.random.Generator, modality: str) -> str:
     return str(choose(rng, [m for m in table()["modalities"] if m != modality]))
 
 
-def _yes(true: bool) -> str:  # noqa: FBT001
+def _yes(true: bool) -> str:
     return "yes" if true else "no"
