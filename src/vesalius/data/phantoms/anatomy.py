@@ -29,8 +29,9 @@ def chest(c: Canvas, rng: np.random.Generator, build: float) -> None:
     )
     whole = (slice(None), slice(None))
     c.paint((whole, lungs), 0.17 + 0.03 * haze)
-    near = smooth(1.15 - 1.5 * np.abs(c.u)) * smooth(1.3 - 1.4 * np.abs(c.v))
-    c.pixels += lungs * near * (0.10 + 0.09 * vessels)
+    across = smooth(np.float32(1.15) - np.float32(1.5) * np.abs(c.u))
+    near = across * smooth(np.float32(1.3) - np.float32(1.4) * np.abs(c.v))
+    c.pixels += lungs * near * (np.float32(0.10) + np.float32(0.09) * vessels)
     _ribs(c, wide)
     c.paint(c.ellipse((0.0, -0.05), (0.13, 1.2), soft=0.08), 0.66)
     c.paint(c.ellipse((0.0, -0.72), (0.045, 0.34), soft=0.05), 0.40, alpha=0.8)
@@ -46,12 +47,13 @@ def chest(c: Canvas, rng: np.random.Generator, build: float) -> None:
 
 def _ribs(c: Canvas, wide: float) -> None:
     # Bands that fall off to the sides, faint over the lungs, as seen from behind.
-    u = np.abs(c.u) / np.float32(wide)
+    u = np.abs(c.u / np.float32(wide))
     fall = c.v * np.float32(4.2) - u * np.float32(1.1) + u * u * np.float32(2.4)
     saw = fall - np.floor(fall)
-    band = smooth(1.9 - 6 * np.abs(saw - np.float32(0.5)))
+    band = smooth(np.float32(1.9) - np.float32(6) * np.abs(saw - np.float32(0.5)))
     cage = c.mask(c.ellipse((0, -0.05), (0.78 * wide, 0.86), soft=0.10))
-    c.pixels += np.float32(0.085) * band * cage * smooth(3.2 * (u - np.float32(0.10)))
+    beside = np.float32(3.2) * (u - np.float32(0.10))
+    c.pixels += np.float32(0.085) * band * cage * smooth(beside)
 
 
 def head_t1(c: Canvas, rng: np.random.Generator, build: float) -> None:
@@ -100,11 +102,15 @@ def abdomen_axial(c: Canvas, rng: np.random.Generator, build: float) -> None:
     c.paint(c.ellipse((0, 0.0), (wide - 0.11, tall - 0.11), soft=0.03), 0.24 + 0.03 * drift)
     cavity = c.mask(c.ellipse((0, 0.0), (wide - 0.12, tall - 0.12), soft=0.03))
     liver = 0.55 + 0.03 * speckle + 0.02 * drift
+    loops = smooth((clouds(rng, c.size, 11) + np.float32(0.2)) * 5)
+    gut = c.ellipse((0.12, -0.06), (0.46, 0.26), soft=0.15)
+    c.paint(gut, 0.27 + 0.18 * loops, within=cavity)
     c.paint(c.ellipse((-0.50, -0.10), (0.34, 0.44), soft=0.03, rough=0.06), liver, within=cavity)
     c.paint(c.ellipse((-0.16, -0.34), (0.34, 0.17), lean=-0.4, rough=0.06), liver, within=cavity)
     c.paint(c.ellipse((0.34, -0.30), (0.25, 0.20), lean=0.3, rough=0.08), 0.45 + 0.04 * drift)
     c.paint(c.ellipse((0.26, -0.46), (0.12, 0.05)), 0.02, within=cavity)
-    c.paint(c.ellipse((0.64, -0.02), (0.16, 0.27), lean=-0.2, rough=0.06), liver + 0.04, within=cavity)
+    spleen = c.ellipse((0.64, -0.02), (0.16, 0.27), lean=-0.2, rough=0.06)
+    c.paint(spleen, liver + np.float32(0.04), within=cavity)
     for side in (-1, 1):
         c.paint(c.ellipse((side * 0.13, 0.46), (0.12, 0.11), rough=0.1), 0.46)
         c.paint(c.ellipse((side * 0.33, 0.31), (0.14, 0.17), lean=side * -0.2, rough=0.05), 0.66)
@@ -136,7 +142,8 @@ def abdomen_coronal(c: Canvas, rng: np.random.Generator, build: float) -> None:
     c.paint(c.ellipse((-0.36, -0.38), (0.36, 0.36), lean=-0.2, rough=0.05), liver, within=cavity)
     c.paint(c.ellipse((0.06, -0.50), (0.26, 0.14), rough=0.05), liver, within=cavity)
     c.paint(c.ellipse((0.30, -0.40), (0.15, 0.18), rough=0.06), 0.45)
-    c.paint(c.ellipse((0.52, -0.40), (0.13, 0.24), lean=0.1, rough=0.05), liver + 0.04, within=cavity)
+    spleen = c.ellipse((0.52, -0.40), (0.13, 0.24), lean=0.1, rough=0.05)
+    c.paint(spleen, liver + np.float32(0.04), within=cavity)
     for side in (-1, 1):  # lung bases, kidneys, psoas, iliac bones
         c.paint(c.ellipse((side * 0.36, -1.02), (0.32, 0.34), soft=0.05), 0.05, within=cavity)
         c.paint(c.ellipse((side * 0.20, 0.40), (0.08, 0.34), lean=side * 0.25), 0.46)
@@ -153,10 +160,11 @@ def _trunk(c: Canvas, wide: float) -> tuple[tuple[slice, slice], Plane]:
 
 
 def _vertebrae(c: Canvas) -> None:
-    step = c.v * np.float32(4.5) + np.float32(0.3)
-    disc = smooth(3.2 - 8 * np.abs(step - np.floor(step) - np.float32(0.5)))
-    column = smooth((np.float32(0.105) - np.abs(c.u)) * 28 + np.float32(0.5))
-    c.pixels += column * (np.float32(0.5) + np.float32(0.38) * disc - c.pixels)
+    step = c.v * np.float32(5) + np.float32(0.3)
+    body = smooth(3.4 - 7.5 * np.abs(step - np.floor(step) - np.float32(0.5)))
+    waist = np.float32(0.085) + np.float32(0.012) * (1 - body)
+    column = smooth((waist - np.abs(c.u)) * 26 + np.float32(0.5))
+    c.pixels += column * (np.float32(0.52) + np.float32(0.26) * body - c.pixels)
 
 
 PAINTERS: dict[tuple[str, str], Painter] = {

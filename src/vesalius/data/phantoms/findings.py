@@ -33,10 +33,12 @@ def draw(canvas: Canvas, family: str, finding: Finding, difficulty: float) -> No
         return
     centre = (finding.x, finding.y)
     # The soft edge is centred on the ellipse: half of it is drawn inside, half outside.
-    canvas.paint(canvas.ellipse(centre, (finding.rx, finding.ry), soft=0.04), shade, alpha=alpha)
+    soft = 0.04 if finding.kind == "cyst" else 0.06
+    shape = canvas.ellipse(centre, (finding.rx, finding.ry), soft=soft, rough=0.05)
+    canvas.paint(shape, shade, alpha=alpha)
     if finding.kind == "mass":  # an enhancing rim round a poorer core
         core = (finding.rx * 0.5, finding.ry * 0.5)
-        canvas.paint(canvas.ellipse(centre, core, soft=0.10), 0.62, alpha=alpha * 0.8)
+        canvas.paint(canvas.ellipse(centre, core, soft=0.12), 0.66, alpha=alpha * 0.7)
 
 
 def _fluid(canvas: Canvas, finding: Finding, shade: float, alpha: float) -> None:
@@ -45,7 +47,7 @@ def _fluid(canvas: Canvas, finding: Finding, shade: float, alpha: float) -> None
     from_wall = (canvas.u - np.float32(finding.x)) * np.float32(-outward / finding.rx)
     from_wall = (from_wall + 1) / 2
     sunk = 1 - (1 - from_wall.clip(0, 1)) ** 2
-    top = np.float32(finding.y - finding.ry) + np.float32(finding.ry * 0.9) * sunk
+    top = np.float32(finding.y - finding.ry) + np.float32(finding.ry * 0.8) * sunk
     across = smooth((1 - np.abs(2 * from_wall - 1)) * 6)
     down = smooth((canvas.v - top) * 16) * smooth(
         (np.float32(finding.y + finding.ry) - canvas.v) * 16

@@ -24,7 +24,7 @@ HIT = 5, 6
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A drawn finding; centre and half-axes are fractions of half the picture, (0, 0) its centre."""
+    """A drawn finding; centre and half-axes are fractions of half the picture from its centre."""
 
     kind: str
     side: str
@@ -43,8 +43,8 @@ class Finding:
         )
         right = min(float(pixels), half * (1 + self.x + self.rx))
         bottom = min(float(pixels), half * (1 + self.y + self.ry))
-        sides = (round(value, 2) for value in (left, top, right - left, bottom - top))
-        return Box(*sides, label=self.kind)
+        x, y, width, height = (round(v, 2) for v in (left, top, right - left, bottom - top))
+        return Box(x, y, width, height, label=self.kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ def _findings(
     if kind == "pleural effusion":
         return (_fluid(kind, first, size, radii[0]),)
     return tuple(
-        _lump(rng, kind, side, size, r, places[side][order[i]])
+        _lump(rng, kind, side, places[side][order[i]], size=size, r=r)
         for i, (side, r) in enumerate(zip(sides, radii, strict=True))
     )
 
@@ -133,7 +133,7 @@ def radius(size: str, difficulty: float) -> float:
 
 
 def _lump(
-    rng: np.random.Generator, kind: str, side: str, size: str, r: float, place: Any
+    rng: np.random.Generator, kind: str, side: str, place: Any, *, size: str, r: float
 ) -> Finding:
     name, x, y = place
     stretch = 1 + 0.08 * jitter(rng)
@@ -143,6 +143,6 @@ def _lump(
 
 def _fluid(kind: str, side: str, size: str, r: float) -> Finding:
     # Fluid gathers over the diaphragm, in the outer corner of the lung.
-    x, height = -0.46 if side == "right" else 0.48, 1.15 * r
+    x, height = -0.47 if side == "right" else 0.52, 1.25 * r
     place = f"the {side} pleural space"
-    return Finding(kind, side, place, size, x, 0.60 - height, 0.23, height)
+    return Finding(kind, side, place, size, x, 0.62 - height, 0.25, height)

@@ -86,9 +86,9 @@ def _draw(c: Canvas, nuclei: Plane, finding: Finding, points: Points, alpha: flo
     centre, radii = (finding.x, finding.y), (finding.rx, finding.ry)
     window, cover = c.ellipse(centre, radii, soft=0.06)
     veil = cover * np.float32(alpha)
-    if finding.kind == "necrosis":  # nuclei gone, the ground pale and smudged
-        nuclei[window] += (np.float32(0.04) - nuclei[window]) * veil
-        c.pixels[window] += (np.float32(0.98) - c.pixels[window]) * veil
+    if finding.kind == "necrosis":  # nuclei gone, the ground evenly pink
+        nuclei[window] += (np.float32(0.05) - nuclei[window]) * veil
+        c.pixels[window] += (np.float32(1.25) - c.pixels[window]) * veil
         return
     nuclei[window] += (np.float32(0.50) - nuclei[window]) * veil
     inside = points[(points**2).sum(1) < 0.72]
