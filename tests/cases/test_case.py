@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import pytest
+
+from vesalius.cases.case import NOTHING, Answer, Box, Case, Question, Source
+from vesalius.cases.dialogue import Dialogue, Turn
+from vesalius.cases.picture import Picture
+from vesalius.errors import DatasetError
+
+
+@pytest.mark.parametrize("size", [(0, 3), (3, 0), (-1, 3), (float("nan"), 3)])
+def test_a_box_has_a_size(size):
+    with pytest.raises(DatasetError, match="positive size"):
+        Box(0, 0, *size, label="nodule")
+
+
+def test_an_answer_says_something():
+    with pytest.raises(DatasetError, match="text, boxes or concepts"):
+        Answer()
+    assert Answer(boxes=()).boxes == ()  # "none present" is an answer, and not "not annotated"
+    assert Answer(text="").text == ""
+
+
+@pytest.mark.parametrize(("name", "group"), [("", "p"), ("a", "")])
+def test_a_case_has_an_id_and_a_group(name, group):
+    with pytest.raises(DatasetError, match=r"rows\.csv row 3: .*an id and a group"):
+        Case(name, group, (), source=Source("rows.csv", 3))
+
+
+def test_what_was_not_annotated_is_none():
+    case = Case("a", "p", ())
+    assert (case.caption, case.boxes, case.concepts, case.modality) == (None,) * 4
+    assert (case.questions, case.context) == ((), {})
+
+
+def test_nouns_never_change():
+    case = Case("a", "p", ())
+    with pytest.raises(AttributeError):
+        case.id = "b"
+    with pytest.raises(TypeError):
+        NOTHING["indication"] = "cough"
+
+
+def test_a_source_reads_as_a_place():
+    assert str(Source("rows.csv")) == "rows.csv"
+    assert str(Source("rows.csv", 3)) == "rows.csv row 3"
+
+
+def asked(text: str, answer: str | None = None, picture: str | None = None) -> Turn:
+    answers = () if answer is None else (Answer(answer),)
+    pictures = () if picture is None else (Picture(picture, lambda: b""),)
+    return Turn(Question(text, answers=answers), pictures)
+
+
+def test_a_dialogue_has_turns_and_only_the_last_is_open():
+    with pytest.raises(DatasetError, match="at least one turn"):
+        Dialogue("d", (), "p")
+    with pytest.raises(DatasetError, match="only the last turn"):
+        Dialogue("d", (asked("one"), asked("two")), "p")
+
+
+def test_the_last_question_is_the_one_to_answer():
+    first = Turn(Question("plane?"), (Picture("a", lambda: b""),), Answer("axial"))
+    dialogue = Dialogue("d", (first, asked("organ?", "brain", "b")), "p")
+    assert dialogue.question.text == "organ?"
+    assert [picture.key for picture in dialogue.pictures] == ["a", "b"]
+
+
+def test_closing_takes_the_first_reference_and_opening_takes_it_away():
+    dialogue = Dialogue("d", (asked("organ?", "brain"),), "p")
+    closed = dialogue.closed()
+    assert closed.turns[-1].reply == Answer("brain")
+    assert closed.closed() is closed
+    assert closed.replying(None) == dialogue
+    with pytest.raises(DatasetError, match="no reference answer"):
+        Dialogue("d", (asked("organ?"),), "p").closed()

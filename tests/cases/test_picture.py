@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import hashlib
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+from scans import scan, written
+
+from vesalius.cases.picture import Picture
+from vesalius.errors import ImageError
+
+
+def encoded(shade: int = 7) -> bytes:
+    file = io.BytesIO()
+    Image.new("L", (3, 2), shade).save(file, "PNG")
+    return file.getvalue()
+
+
+def test_nothing_is_read_before_somebody_looks():
+    reads = []
+
+    def read() -> bytes:
+        reads.append(1)
+        return encoded()
+
+    picture = Picture("a.png", read)
+    assert repr(picture) == "Picture(key='a.png', frame=None, window=None)"
+    assert picture == Picture("a.png", encoded)
+    assert not reads
+    assert (picture.pixels().size, picture.pixels().mode) == ((3, 2), "RGB")
+    assert len(reads) == 2  # nothing is kept either
+
+
+def test_the_hash_is_of_the_encoded_bytes():
+    assert Picture("a", encoded).sha256() == hashlib.sha256(encoded()).hexdigest()
+
+
+def test_from_a_file(tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(encoded())
+    assert Picture.from_file(path, "shown/a.png").key == "shown/a.png"
+    assert Picture.from_file(path).key == path.as_posix()
+    assert Picture.from_file(path).read() == encoded()
+
+
+def test_a_missing_file_fails_only_when_read(tmp_path):
+    picture = Picture.from_file(tmp_path / "nothing.png")
+    with pytest.raises(ImageError, match="no such file") as caught:
+        picture.pixels()
+    assert caught.value.code == "image_missing"
+
+
+def test_errors_name_the_key_and_keep_the_code():
+    with pytest.raises(ImageError, match=r"^lung/3: ") as caught:
+        Picture("lung/3", lambda: b"<html>").pixels()
+    assert caught.value.code == "unsupported_media_type"
+
+
+def test_another_frame_has_another_key():
+    frames = np.stack([np.full((4, 4), 50 * n, np.uint8) for n in range(3)])
+    data = written(scan(frames))
+    picture = Picture("scan", lambda: data)
+    first, last = picture.at(0), picture.at(2)
+    assert (first.key, last.key, last.frame) == ("scan#frame=0", "scan#frame=2", 2)
+    assert last.at(1).key == "scan#frame=1"
+    assert last.at(None) == picture
+    assert [p.pixels().getpixel((0, 0))[0] for p in (first, picture, last)] == [0, 50, 100]
+    with pytest.raises(ImageError, match=r"^scan#frame=3: there is no frame 3"):
+        picture.at(3).pixels()
+
+
+def test_a_window_is_applied():
+    data = written(scan(np.array([[0, 1000], [2000, 3000]], np.uint16)))
+    shown = Picture("scan", lambda: data).at(None, (1000, 2)).pixels()
+    assert np.asarray(shown)[..., 0].tolist() == [[0, 255], [255, 255]]
+
+
+def test_a_picture_never_changes():
+    with pytest.raises(AttributeError):
+        Picture("a", encoded).key = "b"
