@@ -14,7 +14,7 @@ NUMBERS = ("no", "one", "two", "three")
 
 
 def questions(rng: np.random.Generator, scene: Scene) -> Iterator[Question]:
-    """Six to nine questions in the order modality, plane, organ, presence, side, count, size.
+    """Five to ten questions in the order modality, plane, organ, presence, side, count, size.
 
     A question is asked only where it has one answer: side, count and size where something is
     found, a size only where all findings have the same. Wordings are drawn with ``rng``.
