@@ -72,7 +72,7 @@ def test_one_picture_one_question(run: Run, tmp_path: Path) -> None:
     assert answer.question == "what plane is this?"
     assert answer.confidence is not None
     image.write_text("not a picture")
-    with pytest.raises(ImageError, match="case.png"):
+    with pytest.raises(ImageError, match=r"case\.png"):
         ask(run, image, "what plane is this?")
     with pytest.raises(ImageError, match="no such file"):
         ask(run, tmp_path / "none.png", "what plane is this?")

@@ -58,13 +58,17 @@ class Decoding(Frozen):
     """How text is generated. The default is greedy, as evaluation needs."""
 
     max_new_tokens: int = Field(default=64, ge=1, le=4096)
+    """An answer is cut after so many tokens, and says so."""
     beams: int = Field(default=1, ge=1, le=16)
+    """Beam search over so many beams; 1 is greedy."""
     temperature: float = Field(default=0.0, ge=0.0, le=5.0)
     """0 is greedy; above it, seeded sampling."""
     min_p: float | None = Field(default=None, gt=0.0, lt=1.0)
+    """When sampling: leave out tokens below this share of the likeliest one's probability."""
     batch: int = Field(default=16, ge=1, le=1024)
     """How many dialogues are answered together; the answers do not depend on it."""
     seed: int = 0
+    """Of the sampling."""
 
 
 class Evaluation(Frozen):
@@ -83,13 +87,16 @@ class Recipe(Frozen):
     """One system: data, model, decoding, evaluation, seed."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    """The run's name by default: letters, digits, ``.``, ``_`` and ``-``."""
     description: str = ""
+    """One sentence for reports and cards."""
     data: Data
     model: dict[str, Any]
     """The registry entry's name and its settings; ``model:`` blocks nest."""
     decoding: Decoding = Decoding()
     evaluation: Evaluation = Evaluation()
     seed: int = 0
+    """Decides initial weights, data order and dropout: the same seed gives the same run."""
 
     def digest(self) -> str:
         """A hash of what the recipe says (names and descriptions aside)."""

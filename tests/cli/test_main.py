@@ -8,7 +8,11 @@ from pathlib import Path
 
 import pytest
 
-RECIPE = "name: r\ndata: {dataset: phantom, options: {cases: {train: 4, validation: 2, test: 2}}}\nmodel: {name: majority}\n"
+RECIPE = """
+name: r
+data: {dataset: phantom, options: {cases: {train: 4, validation: 2, test: 2}}}
+model: {name: majority}
+"""
 
 
 def vesalius(*words: str) -> subprocess.CompletedProcess[str]:

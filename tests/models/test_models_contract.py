@@ -87,7 +87,7 @@ def test_a_missing_picture_is_refused_where_one_is_needed(name: str, runs: dict[
     if not model.needs_image:
         assert model.predict([bare], recipe(name).decoding)[0].text
         return
-    with pytest.raises(ModelError, match="bare.*no picture"):
+    with pytest.raises(ModelError, match=r"bare.*no picture"):
         model.predict([whole, bare], recipe(name).decoding)
 
 

@@ -37,9 +37,11 @@ class ComposedSettings(Settings):
     vision: str
     """``stem_vit`` (from scratch), ``efficientnet_lite0`` (packaged), or a hub id or folder."""
     vision_sizes: dict[str, Any] = Field(default_factory=dict)
+    """Sizes of a vision encoder from scratch, e.g. ``{image_size: 96, hidden_size: 192}``."""
     language: str
     """``llama`` (from scratch), ``smollm2`` (packaged), or a hub id or folder."""
     language_sizes: dict[str, Any] = Field(default_factory=dict)
+    """Sizes of a language model from scratch, as LlamaConfig names them."""
     vocabulary: int = Field(default=640, ge=300)
     """Tokens of the tokenizer trained for a language model from scratch."""
 

@@ -25,16 +25,37 @@ class StemViTConfig(PreTrainedConfig):
     model_type = "vesalius_stem_vit"
     image_size: int = 96
     stem_layers: int = 3
+    stem_blocks: int = 2
     hidden_size: int = 192
     num_hidden_layers: int = 3
     num_attention_heads: int = 6
     intermediate_size: int = 576
-    initializer_range: float = 0.02
+    initializer_range: float = 0.06
 
     @property
     def patch_size(self) -> int:
         """Pixels a token covers along each axis."""
         return int(2**self.stem_layers)
+
+
+class Residual(nn.Module):
+    """Two 3 x 3 convolutions around a shortcut: they find what differs from its surroundings."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.inner = nn.Sequential(
+            nn.GroupNorm(8, width),
+            nn.GELU(),
+            nn.Conv2d(width, width, 3, padding=1, bias=False),
+            nn.GroupNorm(8, width),
+            nn.GELU(),
+            nn.Conv2d(width, width, 3, padding=1, bias=False),
+        )
+
+    def forward(self, grid: torch.Tensor) -> torch.Tensor:
+        """(B, width, rows, columns) to the same."""
+        changed: torch.Tensor = self.inner(grid)
+        return grid + changed
 
 
 class StemViT(PreTrainedModel):
@@ -55,12 +76,16 @@ class StemViT(PreTrainedModel):
                 nn.Conv2d(channels, out, 3, stride=2, padding=1, bias=False),
                 nn.GroupNorm(8, out),
                 nn.GELU(),
+                nn.Conv2d(out, out, 3, padding=1, bias=False),
+                nn.GroupNorm(8, out),
+                nn.GELU(),
             ]
             channels = out
         layers.append(nn.Conv2d(channels, width, 1))
+        layers += [Residual(width) for _ in range(config.stem_blocks)]
         self.stem = nn.Sequential(*layers)
-        tokens = (config.image_size // config.patch_size) ** 2
-        self.positions = nn.Parameter(torch.zeros(1, tokens, width))
+        side = config.image_size // config.patch_size
+        self.positions = nn.Parameter(torch.zeros(1, side * side, width))
         self.layers = nn.ModuleList(
             nn.TransformerEncoderLayer(
                 width,
@@ -86,7 +111,10 @@ class StemViT(PreTrainedModel):
             nn.init.normal_(module.in_proj_weight, std=std)
             nn.init.zeros_(module.in_proj_bias)
         elif isinstance(module, StemViT):
-            nn.init.normal_(module.positions, std=std)
+            # Places known from the start: learned from nothing, left and right come much later.
+            side = self.config.image_size // self.config.patch_size
+            with torch.no_grad():
+                module.positions.copy_(sine_positions(side, self.config.hidden_size))
 
     def forward(self, pixel_values: torch.Tensor, **_: Any) -> BaseModelOutputWithPooling:
         """The last (and only) hidden state offered, (B, tokens, hidden)."""
@@ -96,6 +124,21 @@ class StemViT(PreTrainedModel):
             states = layer(states)
         states = self.norm(states)
         return BaseModelOutputWithPooling(last_hidden_state=states, hidden_states=(states,))
+
+
+def sine_positions(side: int, width: int) -> torch.Tensor:
+    """Sines and cosines of row and column at many frequencies, (1, side * side, width).
+
+    Source: Vaswani et al. 2017, in two dimensions as in MoCo v3 (Chen et al. 2021).
+    """
+    bands = width // 4
+    frequencies = 10000 ** (-torch.arange(bands) / bands) * torch.pi
+    steps = torch.linspace(-1, 1, side)[:, None] * frequencies * side / 2
+    waves = torch.cat([steps.sin(), steps.cos()], dim=1)
+    rows = waves[:, None].expand(side, side, -1)
+    columns = waves[None].expand(side, side, -1)
+    places = torch.cat([rows, columns], dim=-1).reshape(1, side * side, -1)
+    return nn.functional.pad(places, (0, width - places.shape[-1]))
 
 
 class GridTowerConfig(PreTrainedConfig):

@@ -15,12 +15,17 @@ class Training(Frozen):
     """How weights are trained: steps, rate, batch, checkpoints."""
 
     epochs: float = Field(default=3.0, gt=0)
+    """Passes over the training split."""
     max_steps: int | None = Field(default=None, ge=1)
     """Stop after so many optimizer steps, whatever ``epochs`` says."""
     learning_rate: float = Field(default=1e-4, gt=0)
+    """The highest rate, reached after the warm-up."""
     schedule: Literal["linear", "cosine", "constant"] = "linear"
+    """How the rate falls after the warm-up; linear and cosine end at 0."""
     warmup_steps: int = Field(default=0, ge=0)
+    """Optimizer steps in which the rate rises from 0."""
     weight_decay: float = Field(default=0.0, ge=0)
+    """AdamW's decoupled weight decay."""
     batch: int = Field(default=4, ge=1)
     """Rows in a forward pass; a row is one image with its questions."""
     accumulate: int = Field(default=1, ge=1)
@@ -30,6 +35,7 @@ class Training(Frozen):
     optimizer: str = "adamw_torch"
     """A transformers optimizer name, e.g. ``adamw_torch`` or ``adamw_8bit``."""
     gradient_checkpointing: bool = False
+    """Recompute activations in the backward pass: less memory, about a third more time."""
     checkpoint_steps: int = Field(default=100, ge=1)
     """A resumable checkpoint every so many steps (the last two are kept)."""
     workers: int = Field(default=0, ge=0)
@@ -40,11 +46,14 @@ class Adapter(Frozen):
     """Low-rank adapters (LoRA, Hu et al. 2021)."""
 
     r: int = Field(default=16, ge=1)
+    """The rank."""
     alpha: int = Field(default=32, ge=1)
+    """The scale: updates are multiplied by alpha / r."""
     dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Dropout before the adapter; with any, packed and separate rows draw different masks."""
     targets: str | None = None
     """A regular expression over full module names; by default the family's language layers."""
-    quantize: Literal["nf4"] | None = None
-    """``nf4``: QLoRA, the frozen base in 4-bit NormalFloat (bitsandbytes)."""
     use_dora: bool = False
+    """Weight-decomposed adapters (Liu et al. 2024)."""
     use_rslora: bool = False
+    """Rank-stabilised scaling, alpha / sqrt(r) (Kalajdzievski 2023)."""

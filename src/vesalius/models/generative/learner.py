@@ -39,11 +39,13 @@ class Settings(Frozen):
     adapter: Adapter = Adapter()
     training: Training = Training()
     precision: Precision = "auto"
+    """What training computes in; ``auto``: bf16 where the machine is fast at it, else fp32."""
     max_length: int = Field(default=2048, ge=16)
     """Tokens a row may hold, image tokens included; longer dialogues are refused."""
     share_image: bool = True
     """Pack dialogues about one picture behind one image prefix."""
     questions_per_row: int = Field(default=16, ge=1)
+    """At most so many dialogues behind one image prefix; more make another row."""
 
 
 class GenerativeSettings(Settings):
@@ -52,6 +54,7 @@ class GenerativeSettings(Settings):
     weights: str | None = None
     """Hub id or local folder; only safetensors are read."""
     revision: str | None = None
+    """A branch, tag or commit of the hub repository."""
     family: str | None = None
     """The row of the families table; read off the weights unless ``tiny``."""
     tiny: bool = False
