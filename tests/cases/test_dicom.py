@@ -185,3 +185,13 @@ def test_nothing_of_the_header_is_said_again():
     assert not any(secret in repr(found) for secret in SECRETS)
     assert isinstance(found.image, Image.Image)
     assert not found.image.info
+
+
+def test_no_log_repeats_the_header(caplog: pytest.LogCaptureFixture):
+    # pydicom logs an unknown character set by its name, whatever somebody wrote there.
+    made = scan(FRAMES)
+    made.SpecificCharacterSet = "ISO_IR 100"
+    data = written(made).replace(b"ISO_IR 100", b"DOE^JANE  ")
+    with caplog.at_level("DEBUG"):
+        decode(data)
+    assert not any(secret in caplog.text for secret in SECRETS)

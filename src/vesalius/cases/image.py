@@ -8,6 +8,7 @@ dicom_no_pixels, dicom_transfer_syntax. No message repeats anything a file says 
 
 from __future__ import annotations
 
+import logging
 import threading
 import warnings
 from collections.abc import Iterator
@@ -108,7 +109,7 @@ def decode(
         if is_bare_dicom(data):
             raise ImageError("dicom_invalid", "a DICOM data set without its preamble (PS3.10)")
         raise ImageError("unsupported_media_type", f"the content is not {_ALLOWED}")
-    with _quiet():
+    with quietly():
         if kind == "dicom":
             from vesalius.cases.dicom import decode_dicom
 
@@ -130,16 +131,22 @@ def decode(
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    # Decoders warn of what limits and errors say better, and some warnings quote the header.
-    # Filters and Pillow's switch are process-wide: hence the lock, and both are put back.
+def quietly() -> Iterator[None]:
+    """Read hostile bytes without a word: warnings and pydicom's log quote headers, so patients.
+
+    Limits and errors say better what is wrong. Filters, the logger's switch and Pillow's are
+    process-wide: hence the lock, and all are put back.
+    """
+    log = logging.getLogger("pydicom")
     with _DECODING, warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        heard, log.disabled = log.disabled, True
         fill, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
         try:
             yield
         finally:
             ImageFile.LOAD_TRUNCATED_IMAGES = fill
+            log.disabled = heard
 
 
 def _decode_file(data: bytes, kind: Kind, frame: int | None, limits: Limits) -> Decoded:

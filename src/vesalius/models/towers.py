@@ -20,12 +20,13 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 
 class StemViTConfig(PreTrainedConfig):
-    """Sizes of the small ViT; ``image_size / 2**stem_layers`` squared is its number of tokens."""
+    """Sizes of the small ViT; it has ``(image_size / patch_size)**2`` tokens."""
 
     model_type = "vesalius_stem_vit"
     image_size: int = 96
     stem_layers: int = 3
     stem_blocks: int = 2
+    pool: int = 3
     hidden_size: int = 192
     num_hidden_layers: int = 3
     num_attention_heads: int = 6
@@ -35,7 +36,7 @@ class StemViTConfig(PreTrainedConfig):
     @property
     def patch_size(self) -> int:
         """Pixels a token covers along each axis."""
-        return int(2**self.stem_layers)
+        return int(2**self.stem_layers * self.pool)
 
 
 class Residual(nn.Module):
@@ -83,6 +84,8 @@ class StemViT(PreTrainedModel):
             channels = out
         layers.append(nn.Conv2d(channels, width, 1))
         layers += [Residual(width) for _ in range(config.stem_blocks)]
+        # The maximum keeps a small bright finding that an average would drown.
+        layers.append(nn.MaxPool2d(config.pool))
         self.stem = nn.Sequential(*layers)
         side = config.image_size // config.patch_size
         self.positions = nn.Parameter(torch.zeros(1, side * side, width))

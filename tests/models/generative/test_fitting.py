@@ -105,7 +105,8 @@ def test_a_killed_process_goes_on_to_the_same_end(whole: Run, tmp_path: Path) ->
         "--run",
         str(tmp_path / "run"),
     ]
-    process = subprocess.Popen(command)
+    # As many threads as this process has: sums in another order are other sums.
+    process = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"})
     deadline = time.time() + 240
     while not list((tmp_path / "run").glob(f"checkpoints/*/{MARKER}")) and time.time() < deadline:
         time.sleep(0.05)

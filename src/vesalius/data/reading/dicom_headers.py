@@ -19,7 +19,7 @@ from pydicom.filereader import read_dataset, read_partial
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import DeflatedExplicitVRLittleEndian, MediaStorageDirectoryStorage
 
-from vesalius.cases.image import _quiet as parsing_quietly
+from vesalius.cases.image import quietly
 from vesalius.errors import DatasetError
 
 MAGIC = b"DICM"
@@ -68,7 +68,7 @@ def read_header(file: BinaryIO, key: bytes) -> Header | None:
     """
     whole = _Bounded(file)
     try:
-        with parsing_quietly():
+        with quietly():
             if _syntax(whole) == DeflatedExplicitVRLittleEndian:
                 # Inflating is unbounded, so a small file may ask for any amount of memory.
                 raise DatasetError("deflated DICOM is not read", hint=_RESAVE)
@@ -86,7 +86,7 @@ def read_header(file: BinaryIO, key: bytes) -> Header | None:
 def is_directory(file: BinaryIO) -> bool:
     """Whether an open DICOM file is a DICOMDIR: a list of files, with the patients' names."""
     try:
-        with parsing_quietly():
+        with quietly():
             return bool(
                 _meta(_Bounded(file), "MediaStorageSOPClassUID") == MediaStorageDirectoryStorage
             )
@@ -98,7 +98,7 @@ def is_directory(file: BinaryIO) -> bool:
 def listed_files(file: BinaryIO) -> list[tuple[str, ...]]:
     """The file IDs of a DICOMDIR in its order, each a path in parts (PS3.3 F.3)."""
     try:
-        with parsing_quietly():
+        with quietly():
             file.seek(0)
             content = read_partial(
                 cast("BinaryIO", _Bounded(file)), specific_tags=[Tag("DirectoryRecordSequence")]
