@@ -47,7 +47,7 @@ def train(
     """
     checkpoints = run.path / "checkpoints"
     resume = last_complete(checkpoints)
-    arguments = _arguments(settings, checkpoints, dtype=dtype, seed=seed)
+    arguments = _arguments(settings, checkpoints, len(items), dtype=dtype, seed=seed)
     _rewind_log(run, resume)
     # Some families declare that they take no token counts; ours always do (packed rows weigh by
     # their labels, not by their number).
@@ -78,14 +78,16 @@ def last_complete(folder: Path) -> Path | None:
 
 
 def _arguments(
-    settings: Training, folder: Path, *, dtype: torch.dtype, seed: int
+    settings: Training, folder: Path, rows: int, *, dtype: torch.dtype, seed: int
 ) -> TrainingArguments:
+    stable = settings.schedule == "stable"
     return TrainingArguments(
         output_dir=str(folder),
         num_train_epochs=settings.epochs,
         max_steps=settings.max_steps or -1,
         learning_rate=settings.learning_rate,
-        lr_scheduler_type=settings.schedule,
+        lr_scheduler_type="warmup_stable_decay" if stable else settings.schedule,
+        lr_scheduler_kwargs={"num_decay_steps": settings.steps(rows) // 5} if stable else {},
         warmup_steps=settings.warmup_steps,
         weight_decay=settings.weight_decay,
         per_device_train_batch_size=settings.batch,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 from pydantic import Field
@@ -20,8 +21,8 @@ class Training(Frozen):
     """Stop after so many optimizer steps, whatever ``epochs`` says."""
     learning_rate: float = Field(default=1e-4, gt=0)
     """The highest rate, reached after the warm-up."""
-    schedule: Literal["linear", "cosine", "constant"] = "linear"
-    """How the rate falls after the warm-up; linear and cosine end at 0."""
+    schedule: Literal["linear", "cosine", "constant", "stable"] = "linear"
+    """How the rate falls after the warm-up; ``stable`` holds it and falls in the last fifth."""
     warmup_steps: int = Field(default=0, ge=0)
     """Optimizer steps in which the rate rises from 0."""
     weight_decay: float = Field(default=0.0, ge=0)
@@ -40,6 +41,11 @@ class Training(Frozen):
     """A resumable checkpoint every so many steps (the last two are kept)."""
     workers: int = Field(default=0, ge=0)
     """Processes that read and tokenise beside the training one."""
+
+    def steps(self, rows: int) -> int:
+        """Optimizer steps in all, for a training split of ``rows``."""
+        per_epoch = math.ceil(math.ceil(rows / self.batch) / self.accumulate)
+        return self.max_steps or math.ceil(self.epochs * per_epoch)
 
 
 class Adapter(Frozen):

@@ -84,7 +84,6 @@ def plan(items: Groups, training: Training, *, sample: int = 32) -> dict[str, An
     rows = [row for i in range(0, len(items), step) for row in items[i]]
     lengths = sorted(row.length for row in rows)
     per_step = training.batch * training.accumulate
-    steps = training.max_steps or round(training.epochs * -(-len(items) // per_step))
     labels = sum(t != IGNORED for row in rows for s in row.segments for t in s.labels)
     return {
         "rows": len(items),
@@ -93,7 +92,7 @@ def plan(items: Groups, training: Training, *, sample: int = 32) -> dict[str, An
         "longest_row": lengths[-1],
         "image_tokens": rows[0].prefix.image_tokens,
         "labels_per_row": round(labels / len(rows), 1),
-        "steps": steps,
+        "steps": training.steps(len(items)),
         "tokens_per_step": round(per_step * sum(lengths) / len(rows)),
     }
 
