@@ -119,8 +119,8 @@ def test_the_grid_tower_is_frozen_in_its_statistics() -> None:
 
 def test_the_small_vit_counts_its_tokens() -> None:
     config = towers.StemViTConfig(image_size=48, hidden_size=32, num_attention_heads=2)
-    # three strided convolutions: 48 / 2**3 = 6, 6 x 6 = 36 tokens
-    assert towers.StemViT(config)(torch.zeros(1, 3, 48, 48)).last_hidden_state.shape == (1, 36, 32)
+    # three strided convolutions, 48 / 2**3 = 6; the maximum over 3 x 3, 6 / 3 = 2; 2 x 2 tokens
+    assert towers.StemViT(config)(torch.zeros(1, 3, 48, 48)).last_hidden_state.shape == (1, 4, 32)
 
 
 @pytest.mark.slow
