@@ -13,6 +13,7 @@ from vesalius.cases.dialogue import Dialogue
 from vesalius.data.dialogues import to_dialogues
 from vesalius.data.open import open_dataset
 from vesalius.data.perturb import perturb
+from vesalius.data.split import audit
 from vesalius.errors import RecipeError
 from vesalius.recipe import Data
 
@@ -28,6 +29,33 @@ def dialogues(data: Data, split: str, *, change: str | None = None) -> Iterator[
     for case in cases(data, split):
         shown = perturb(case, change) if change else case
         yield from to_dialogues(shown, data.task, data.instruction, data.context, data.categories)
+
+
+class Used:
+    """A data set as a recipe uses it: the splits it names, cut to its limits."""
+
+    def __init__(self, data: Data) -> None:
+        self._data = data
+
+    def splits(self) -> tuple[str, ...]:
+        """The recipe's train, validation and test splits that the data set has."""
+        named = self._data.splits.model_dump().values()
+        there = open_dataset(
+            self._data.dataset, self._data.root, self._data.hub, self._data.options
+        ).splits()
+        return tuple(split for split in there if split in named)
+
+    def cases(self, split: str) -> Iterator[Case]:
+        """The split's cases, as fitting and predicting see them."""
+        return cases(self._data, split)
+
+
+def refuse_leaks(data: Data) -> dict[str, int]:
+    """Count what the recipe's splits share; Leakage names the pairs unless the recipe allows them.
+
+    Every picture is read once, for its hashes.
+    """
+    return dict(audit(Used(data), allow_leaks=data.allow_leaks).counts)
 
 
 def to_fit_on(data: Data, split: str) -> list[Dialogue]:

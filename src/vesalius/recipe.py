@@ -50,6 +50,8 @@ class Data(Frozen):
     categories: tuple[str, ...] | None = None
     """Keep only questions of these categories."""
     splits: Splits = Splits()
+    allow_leaks: bool = False
+    """Fit although splits share patients, pictures or near-duplicates; the run records it."""
     limit: dict[str, int] = Field(default_factory=dict)
     """At most so many cases per split, e.g. ``{train: 100}``."""
 
