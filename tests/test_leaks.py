@@ -1,0 +1,42 @@
+"""Fitting on splits that leak is refused, before any run folder is made."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vesalius import Recipe
+from vesalius.errors import Leakage
+from vesalius.fit import fit
+
+
+def recipe(folder: Path, *, shared: bool, allow: bool = False) -> Recipe:
+    rows = []
+    for index, split in enumerate(("train", "train", "validation", "test")):
+        pixels = np.random.default_rng(index).integers(0, 255, (48, 48), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{index}.png")
+        patient = "p0" if shared and split == "test" else f"p{index}"
+        rows.append((f"{index}.png", "what is this?", "noise", patient, split))
+    with (folder / "rows.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("image", "question", "answer", "patient", "split"))
+        writer.writerows(rows)
+    data = {"dataset": "folder", "root": str(folder / "rows.csv"), "allow_leaks": allow}
+    return Recipe.model_validate({"name": "r", "data": data, "model": {"name": "majority"}})
+
+
+def test_a_shared_patient_stops_the_fit(tmp_path: Path) -> None:
+    with pytest.raises(Leakage, match=r"train/.*test/"):
+        fit(recipe(tmp_path, shared=True), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_leaks_that_are_allowed_are_recorded(tmp_path: Path) -> None:
+    run = fit(recipe(tmp_path, shared=True, allow=True), tmp_path / "run")
+    assert sum(run.status()["data"]["leaks"].values()) == 1
+    clean = fit(recipe(tmp_path, shared=False), tmp_path / "clean")
+    assert clean.status()["data"]["leaks"] == {}
