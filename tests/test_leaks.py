@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 
 from vesalius import Recipe
-from vesalius.errors import Leakage
+from vesalius.errors import Leakage, RecipeError
 from vesalius.fit import fit
 
 
-def recipe(folder: Path, *, shared: bool, allow: bool = False) -> Recipe:
+def recipe(folder: Path, *, shared: bool, leaks: str = "refuse") -> Recipe:
     rows = []
     for index, split in enumerate(("train", "train", "validation", "test")):
         pixels = np.random.default_rng(index).integers(0, 255, (48, 48), dtype=np.uint8)
@@ -25,7 +25,7 @@ def recipe(folder: Path, *, shared: bool, allow: bool = False) -> Recipe:
         writer = csv.writer(file)
         writer.writerow(("image", "question", "answer", "patient", "split"))
         writer.writerows(rows)
-    data = {"dataset": "folder", "root": str(folder / "rows.csv"), "allow_leaks": allow}
+    data = {"dataset": "folder", "root": str(folder / "rows.csv"), "leaks": leaks}
     return Recipe.model_validate({"name": "r", "data": data, "model": {"name": "majority"}})
 
 
@@ -36,7 +36,22 @@ def test_a_shared_patient_stops_the_fit(tmp_path: Path) -> None:
 
 
 def test_leaks_that_are_allowed_are_recorded(tmp_path: Path) -> None:
-    run = fit(recipe(tmp_path, shared=True, allow=True), tmp_path / "run")
+    run = fit(recipe(tmp_path, shared=True, leaks="allow"), tmp_path / "run")
     assert sum(run.status()["data"]["leaks"].values()) == 1
     clean = fit(recipe(tmp_path, shared=False), tmp_path / "clean")
     assert clean.status()["data"]["leaks"] == {}
+
+
+def test_leaking_training_cases_can_be_dropped(tmp_path: Path) -> None:
+    """Two training cases; the first shares its patient with the test split, so one is left."""
+    run = fit(recipe(tmp_path, shared=True, leaks="drop"), tmp_path / "run")
+    data = run.status()["data"]
+    assert (data["train"]["dialogues"], data["dropped"]) == (1, {"train": 1})
+
+
+def test_a_training_split_that_leaks_whole_is_an_error(tmp_path: Path) -> None:
+    leaking = recipe(tmp_path, shared=True, leaks="drop")
+    data = leaking.data.model_copy(update={"limit": {"train": 1}})
+    with pytest.raises(RecipeError, match="every case of 'train' leaks"):
+        fit(leaking.model_copy(update={"data": data}), tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 from vesalius.cases.dialogue import Dialogue
 from vesalius.errors import ModelError
 from vesalius.evaluation.evaluate import evaluate
-from vesalius.gather import fingerprint, refuse_leaks, to_fit_on
+from vesalius.gather import fingerprint, leaks, to_fit_on, without
 from vesalius.models import Model, Validate
 from vesalius.models.build import build
 from vesalius.recipe import Recipe
@@ -36,12 +36,15 @@ def fit(recipe: Recipe, path: Path) -> Run:
     learner = build(recipe.model)
     train = to_fit_on(recipe.data, recipe.data.splits.train)
     validation = _validation(recipe)
-    leaks = refuse_leaks(recipe.data)
+    shared, outside = leaks(recipe.data)
+    train = without(train, outside, recipe.data.splits.train)
+    validation = without(validation, outside, recipe.data.splits.validation)
     run = Run.create(path, recipe)
     if run.fitted:
         return run
-    facts = {"train": fingerprint(train), "validation": fingerprint(validation), "leaks": leaks}
-    run.note(data=facts)
+    facts = {"train": fingerprint(train), "validation": fingerprint(validation)}
+    dropped = {split: len(ids) for split, ids in outside.items() if ids}
+    run.note(data=facts | {"leaks": shared, "dropped": dropped})
     learner.fit(train, validation, run, _validate(recipe, validation))
     run.finish()
     return run

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -13,7 +13,7 @@ from vesalius.cases.dialogue import Dialogue
 from vesalius.data.dialogues import to_dialogues
 from vesalius.data.open import open_dataset
 from vesalius.data.perturb import perturb
-from vesalius.data.split import audit
+from vesalius.data.split import audited, members, shared_with_later
 from vesalius.errors import RecipeError
 from vesalius.recipe import Data
 
@@ -50,12 +50,19 @@ class Used:
         return cases(self._data, split)
 
 
-def refuse_leaks(data: Data) -> dict[str, int]:
-    """Count what the recipe's splits share; Leakage names the pairs unless the recipe allows them.
+def leaks(data: Data) -> tuple[dict[str, int], dict[str, set[str]]]:
+    """What the recipe's splits share, counted by kind, and the ids to leave out of each split.
 
-    Every picture is read once, for its hashes.
+    Leakage names the first pairs if the recipe refuses leaks. Every picture is read once, for its
+    hashes.
     """
-    return dict(audit(Used(data), allow_leaks=data.allow_leaks).counts)
+    used = Used(data)
+    found = members(used)
+    counts = dict(audited(found, allow_leaks=data.leaks != "refuse").counts)
+    if data.leaks != "drop":
+        return counts, {}
+    order = [name for name in data.splits.model_dump().values() if name is not None]
+    return counts, shared_with_later(found, order)
 
 
 def to_fit_on(data: Data, split: str) -> list[Dialogue]:
@@ -72,6 +79,19 @@ def to_fit_on(data: Data, split: str) -> list[Dialogue]:
     if not found:
         raise RecipeError(f"split {split!r} holds nothing with a reference answer", where="data")
     return found
+
+
+def without(
+    found: list[Dialogue], outside: Mapping[str, set[str]], split: str | None
+) -> list[Dialogue]:
+    """The dialogues of a split whose cases are not left out; RecipeError if none remains."""
+    if split is None or not outside.get(split):
+        return found
+    kept = [d for d in found if d.case not in outside[split]]
+    if not kept:
+        hint = "make whole-group splits with `vesalius data split`"
+        raise RecipeError(f"every case of {split!r} leaks into a later split", hint=hint)
+    return kept
 
 
 def fingerprint(found: Sequence[Dialogue]) -> dict[str, Any]:

@@ -50,8 +50,10 @@ class Data(Frozen):
     categories: tuple[str, ...] | None = None
     """Keep only questions of these categories."""
     splits: Splits = Splits()
-    allow_leaks: bool = False
-    """Fit although splits share patients, pictures or near-duplicates; the run records it."""
+    leaks: Literal["refuse", "drop", "allow"] = "refuse"
+    """Splits that share patients, pictures or near-duplicates: ``refuse`` to fit, ``drop`` such
+    cases from training (and from validation where the test split has them), or ``allow`` them.
+    The run records what was found and dropped."""
     limit: dict[str, int] = Field(default_factory=dict)
     """At most so many cases per split, e.g. ``{train: 100}``."""
 

@@ -119,6 +119,11 @@ def audit(
     groups only and reads no picture.
     """
     found = members(dataset, splits, pictures=pictures)
+    return audited(found, allow_leaks=allow_leaks, distance=distance)
+
+
+def audited(found: Sequence[Member], *, allow_leaks: bool = False, distance: int = NEAR) -> Audit:
+    """:func:`audit` of members already read."""
     counts: dict[str, int] = defaultdict(int)
     pairs: list[Link] = []
     for link in links(found, distance):
@@ -136,11 +141,26 @@ def audit(
     return result
 
 
+def shared_with_later(found: Sequence[Member], order: Sequence[str]) -> dict[str, set[str]]:
+    """For each split the ids of its cases that belong together with one of a later split.
+
+    ``order`` runs from training to test. Belonging is transitive: a case whose look-alike looks
+    like a test case counts too.
+    """
+    outside: dict[str, set[str]] = {split: set() for split in order}
+    for together in _components([m for m in found if m.split in outside], NEAR):
+        last = max(order.index(member.split) for member in together)
+        for member in together:
+            if order.index(member.split) < last:
+                outside[member.split].add(member.id)
+    return outside
+
+
 def leakage(found: Audit) -> Leakage:
     """The error that names an audit's counts and first pairs."""
     counted = ", ".join(f"{number} {kind}" for kind, number in found.counts.items())
     named = "; ".join(map(str, found.pairs[:NAMED]))
-    hint = "make whole-group splits with `vesalius data split`, or allow leaks knowingly"
+    hint = "make whole-group splits with `vesalius data split`, or see data.leaks in the recipe reference"
     return Leakage(f"splits share cases ({counted}): {named}", hint=hint)
 
 
