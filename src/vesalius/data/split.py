@@ -160,7 +160,7 @@ def leakage(found: Audit) -> Leakage:
     """The error that names an audit's counts and first pairs."""
     counted = ", ".join(f"{number} {kind}" for kind, number in found.counts.items())
     named = "; ".join(map(str, found.pairs[:NAMED]))
-    hint = "make whole-group splits with `vesalius data split`, or see data.leaks in the recipe reference"
+    hint = "make whole-group splits with `vesalius data split`, or set data.leaks in the recipe"
     return Leakage(f"splits share cases ({counted}): {named}", hint=hint)
 
 
