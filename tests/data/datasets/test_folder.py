@@ -81,6 +81,17 @@ def test_rich_cells_in_csv(tmp_path):
     assert (second.boxes, second.concepts, dict(second.context)) == (None, None, {})
 
 
+def test_full_paths_are_read_in_the_folder_that_the_user_names(tmp_path):
+    pictures = tmp_path / "elsewhere"
+    put(pictures / "a.png", drawing(1))
+    put_lines(tmp_path / "set" / "train.jsonl", [{"image": str(pictures / "a.png"), "caption": "x"}])
+    with pytest.raises(DatasetError, match="leads out of the data set.*--images"):
+        list(open_dataset("folder", tmp_path / "set").cases("train"))
+    named = open_dataset("folder", tmp_path / "set", options={"images": str(pictures)})
+    (case,) = named.cases("train")
+    assert case.pictures[0].pixels().size[0] > 0
+
+
 @pytest.mark.parametrize(
     ("row", "fault"),
     [

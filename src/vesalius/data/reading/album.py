@@ -33,13 +33,20 @@ class Album:
 
     def picture(self, name: str, where: Source) -> Picture:
         """The picture called ``name`` in the row ``where``."""
-        name = inside(name, where)
+        name = inside(self._relative(name), where)
         for place in self.places:
             found = self._archived(place, name) if place.is_file() else self._lying(place, name)
             if found is not None:
                 return found
         path = self.places[0] / name
         return Picture.from_file(path, self._key(path))
+
+    def _relative(self, name: str) -> str:
+        """A full path that lies in one of the places, relative to it; other names as they are."""
+        path = Path(name)
+        within = (p.absolute() for p in self.places if path.is_absolute())
+        place = next((place for place in within if path.is_relative_to(place)), None)
+        return name if place is None else path.relative_to(place).as_posix()
 
     def names(self) -> list[str]:
         """The file names of all pictures directly in the places, sorted."""
@@ -91,7 +98,8 @@ def inside(name: str, where: object) -> str:
     path = PurePosixPath(name.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or (path.parts[:1] and ":" in path.parts[0]):
         fault = f"the path {name!r} leads out of the data set"
-        raise DatasetError(fault, where=where, hint="paths are relative to the data set's folder")
+        hint = "paths are relative to the data set, or lie in the folder that --images names"
+        raise DatasetError(fault, where=where, hint=hint)
     return path.as_posix()
 
 
