@@ -83,12 +83,6 @@ class Composed(Generative):
         return self._base((), seed)[0]
 
     def _network(self, model: PreTrainedModel, processor: Any) -> Network:
-        row = family("llava")
         return assemble(
-            model,
-            processor,
-            image=row.image,
-            parts=row.parts,
-            max_length=self.settings.max_length,
-            square=True,
+            model, processor, family("llava"), max_length=self.settings.max_length, square=True
         )

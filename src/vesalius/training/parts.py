@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -14,29 +15,32 @@ from vesalius.training.settings import Adapter
 Role = Literal["frozen", "adapter", "full"]
 
 
+Parts = Mapping[str, tuple[str, ...]]
+"""Part name (vision, projector, language ...) -> the module paths that make it up."""
+
+
 def prepare(
-    model: nn.Module, prefixes: Mapping[str, str], roles: Mapping[str, Role], adapter: Adapter
+    model: nn.Module, parts: Parts, roles: Mapping[str, Role], adapter: Adapter
 ) -> nn.Module:
     """The model with each part frozen, adapted or trained in full.
 
-    ``prefixes`` maps part names (vision, projector, language) to module paths. Parts trained in
-    full beside an adapter are saved with it. Trainable weights are fp32, whatever the base is.
+    Parts trained in full beside an adapter are saved with it. Trainable weights are fp32, whatever the base is.
     """
     adapted = [part for part, role in roles.items() if role == "adapter"]
     full = [part for part, role in roles.items() if role == "full"]
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_(any(name.startswith(prefixes[part]) for part in full))
+        parameter.requires_grad_(any(name.startswith(parts[part]) for part in full))
     if adapted:
         from peft import LoraConfig, get_peft_model
 
-        paths = "|".join(prefixes[part].replace(".", r"\.") for part in adapted)
+        paths = "|".join(re.escape(path) for part in adapted for path in parts[part])
         targets = adapter.targets or rf"({paths})\..*\.(q|k|v|o|gate|up|down)_proj"
         config = LoraConfig(
             r=adapter.r,
             lora_alpha=adapter.alpha,
             lora_dropout=adapter.dropout,
             target_modules=targets,
-            modules_to_save=[prefixes[part].rsplit(".", 1)[-1] for part in full] or None,
+            modules_to_save=[p.rsplit(".", 1)[-1] for part in full for p in parts[part]] or None,
             use_dora=adapter.use_dora,
             use_rslora=adapter.use_rslora,
         )
@@ -49,25 +53,25 @@ def prepare(
     for parameter in model.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
-    _verify(model, prefixes, roles)
+    _verify(model, parts, roles)
     return model
 
 
-def census(model: nn.Module, prefixes: Mapping[str, str]) -> dict[str, dict[str, int]]:
+def census(model: nn.Module, parts: Parts) -> dict[str, dict[str, int]]:
     """Per part, how many parameters there are and how many train ("other": outside all parts)."""
-    counts = {part: {"parameters": 0, "trainable": 0} for part in (*prefixes, "other")}
+    counts = {part: {"parameters": 0, "trainable": 0} for part in (*parts, "other")}
     for name, parameter in model.named_parameters():
         if ".original_module." in name:
             continue  # PEFT's untouched copy of a part that trains in full
         bare = name.removeprefix("base_model.model.")
-        part = next((p for p, prefix in prefixes.items() if bare.startswith(prefix)), "other")
+        part = next((p for p, paths in parts.items() if bare.startswith(paths)), "other")
         counts[part]["parameters"] += parameter.numel()
         counts[part]["trainable"] += parameter.numel() if parameter.requires_grad else 0
     return {part: count for part, count in counts.items() if count["parameters"]}
 
 
-def _verify(model: nn.Module, prefixes: Mapping[str, str], roles: Mapping[str, Role]) -> None:
-    for part, count in census(model, prefixes).items():
+def _verify(model: nn.Module, parts: Parts, roles: Mapping[str, Role]) -> None:
+    for part, count in census(model, parts).items():
         role = roles.get(part, "frozen")
         if role == "frozen" and count["trainable"]:
             raise ModelError(f"{part} should be frozen, but {count['trainable']:,} weights train")

@@ -7,6 +7,7 @@ from importlib.resources import files
 from typing import Any
 
 import yaml
+from pydantic import Field
 
 from vesalius.errors import ModelError, UnknownName
 from vesalius.recipe import Frozen
@@ -20,10 +21,12 @@ class Family(Frozen):
     model_types: tuple[str, ...]
     image: str
     """The placeholder of a picture in the chat template; one token of the tokenizer."""
-    parts: dict[str, str]
-    """Module paths of vision, projector and language."""
-    shared: bool
-    """Whether dialogues can share an image prefix in one row exactly."""
+    parts: dict[str, tuple[str, ...]]
+    """Part name (vision, projector, language ...) -> the module paths that make it up."""
+    targets: dict[str, str] = Field(default_factory=dict)
+    """Part name -> what adapters land on there: a regular expression behind the part's paths."""
+    layout: str
+    """How its rows become tensors: a name of ``layouts``."""
     tiny: dict[str, Any]
     """Sizes and chat template of the offline form."""
 

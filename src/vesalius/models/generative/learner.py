@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -89,7 +90,7 @@ class Generative:
         seed = run.recipe().seed
         dtype = self._dtype()
         network = self._prepared(train, seed, dtype, run.weights)
-        run.note(weights=self._origin(), parts=census(network.model, network.parts))
+        run.note(weights=self._origin(), parts=census(network.model, network.family.parts))
         answerer = Answerer(network, autocast=None if dtype == torch.float32 else dtype)
         facts = run_training(
             network.model,
@@ -132,7 +133,7 @@ class Generative:
         items = self._groups(train, network)
         facts = plan(items, self.settings.training)
         seconds, memory = _one_step(network, items, self.settings.training, dtype)
-        parts = census(network.model, network.parts)
+        parts = census(network.model, network.family.parts)
         trainable = sum(part["trainable"] for part in parts.values())
         return {
             "parameters": count(network.model),
@@ -166,12 +167,12 @@ class Generative:
         network = self._network(model, processor)
         check_prompts(train, network)
         torch.manual_seed(seed)
-        wrapped = prepare(model, network.parts, self.settings.roles, self.settings.adapter)
+        wrapped = prepare(
+            model, network.family.parts, self.settings.roles, self.settings.adapter
+        )
         if torch.cuda.is_available():
             wrapped = wrapped.to("cuda")
-        return Network(
-            wrapped, processor, network.encoder, network.stops, network.parts, network.max_length
-        )
+        return replace(network, model=wrapped)
 
     def _groups(self, train: Sequence[Dialogue], network: Network) -> Groups:
         return Groups(
@@ -227,10 +228,7 @@ class Generative:
         return _read(self.settings.weights, self.settings.revision)[0]
 
     def _network(self, model: PreTrainedModel, processor: Any) -> Network:
-        row = self._family()
-        return assemble(
-            model, processor, image=row.image, parts=row.parts, max_length=self.settings.max_length
-        )
+        return assemble(model, processor, self._family(), max_length=self.settings.max_length)
 
 
 def load_processor(folder: Path) -> Any:

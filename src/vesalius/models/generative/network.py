@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.prediction import Prediction
 from vesalius.errors import ModelError
+from vesalius.models.generative.families import Family
 from vesalius.models.generative.prefix import answer
 from vesalius.models.generative.rows import Encoder, shared_key
 from vesalius.models.generative.template import Template
@@ -24,23 +25,22 @@ from vesalius.recipe import Decoding
 class Network:
     """What the generative learners build, train and ask.
 
-    ``parts`` maps vision, projector and language to module paths of the model.
+    ``stops`` are the ids of the tokens that end a reply.
     """
 
     model: PreTrainedModel
     processor: Any
     encoder: Encoder
     stops: tuple[int, ...]
-    parts: Mapping[str, str]
+    family: Family
     max_length: int
 
 
 def assemble(
     model: PreTrainedModel,
     processor: Any,
+    family: Family,
     *,
-    image: str,
-    parts: Mapping[str, str],
     max_length: int,
     square: bool = False,
 ) -> Network:
@@ -49,6 +49,7 @@ def assemble(
     ``square``: pictures are padded to a square before the processor resizes them.
     """
     tokenizer = processor.tokenizer
+    image = family.image
     image_id = tokenizer.convert_tokens_to_ids(image)
     if image_id is None or image_id == tokenizer.unk_token_id:
         raise ModelError(f"the tokenizer has no image token {image!r}")
@@ -59,7 +60,7 @@ def assemble(
     configured = getattr(model.generation_config, "eos_token_id", None)
     more = configured if isinstance(configured, list) else [configured]
     stops = [tokenizer.convert_tokens_to_ids(end), *(t for t in more if t is not None)]
-    return Network(model, processor, encoder, tuple(dict.fromkeys(stops)), parts, max_length)
+    return Network(model, processor, encoder, tuple(dict.fromkeys(stops)), family, max_length)
 
 
 def end_token(renderer: Any, tokenizer: Any) -> str:
