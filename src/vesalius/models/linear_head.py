@@ -57,7 +57,8 @@ class Head(nn.Module):
             deviation = vectors.std(0, correction=0)
             self.get_buffer(f"{name}_mean").copy_(vectors.mean(0))
             # What never varied in training says nothing, and must not explode when it does.
-            self.get_buffer(f"{name}_deviation").copy_(deviation.clamp(min=1e-4))
+            scale = deviation.masked_fill(deviation < 1e-4, torch.inf)
+            self.get_buffer(f"{name}_deviation").copy_(scale)
 
     def forward(self, images: Tensor, questions: Tensor) -> Tensor:
         """Vectors (B, image) and (B, question) -> logits (B, labels)."""

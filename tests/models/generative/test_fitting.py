@@ -16,7 +16,7 @@ from vesalius import Recipe, Run
 from vesalius.errors import ModelError, RecipeError
 from vesalius.files import read_lines
 from vesalius.fit import fit, mask, plan
-from vesalius.training.loop import MARKER, last_complete
+from vesalius.training.checkpoints import MARKER, last_complete
 
 STEPS = 8
 

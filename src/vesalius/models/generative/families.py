@@ -19,16 +19,23 @@ class Family(Frozen):
     name: str
     title: str
     model_types: tuple[str, ...]
+    text_types: tuple[str, ...] = ()
+    """Where families share a model type, the types of their language models."""
     image: str
     """The placeholder of a picture in the chat template; one token of the tokenizer."""
+    soft: str | None = None
+    """The token that becomes image features, where it is not the placeholder."""
+    repeats: str | None = None
+    """The processor's attribute that says how many image tokens a picture has, where the processor
+    itself puts them in front of all text instead of in the placeholder's place."""
+    chat_template: str | None = None
+    """The template of a family whose models ship none."""
     parts: dict[str, tuple[str, ...]]
     """Part name (vision, projector, language ...) -> the module paths that make it up."""
     targets: dict[str, str] = Field(default_factory=dict)
     """Part name -> what adapters land on there: a regular expression behind the part's paths."""
     layout: str
     """How its rows become tensors: a name of ``layouts``."""
-    tiny: dict[str, Any]
-    """Sizes and chat template of the offline form."""
 
 
 @cache
@@ -46,10 +53,11 @@ def family(name: str) -> Family:
         raise UnknownName("model family", name, families()) from None
 
 
-def family_of(model_type: str) -> Family:
-    """The family of a transformers ``model_type``; ModelError if no row has it."""
+def family_of(config: Any) -> Family:
+    """The family of a transformers config; ModelError if no row has its model type."""
+    kind, text = config.model_type, getattr(config.get_text_config(), "model_type", "")
     for row in families().values():
-        if model_type in row.model_types:
+        if kind in row.model_types and (not row.text_types or text in row.text_types):
             return row
-    known = ", ".join(sorted(t for row in families().values() for t in row.model_types))
-    raise ModelError(f"no family for model type {model_type!r}", hint=f"known types: {known}")
+    known = ", ".join(sorted({t for row in families().values() for t in row.model_types}))
+    raise ModelError(f"no family for model type {kind!r}", hint=f"known types: {known}")

@@ -11,8 +11,8 @@ from torch.utils.data import Dataset
 
 from vesalius.cases.dialogue import Dialogue
 from vesalius.errors import ModelError
+from vesalius.models.generative.layouts import Layout
 from vesalius.models.generative.network import Network, by_picture
-from vesalius.models.generative.pack import collate
 from vesalius.models.generative.rows import IGNORED, Encoder, Row, rows_of, shared_key
 from vesalius.training.settings import Training
 
@@ -41,13 +41,15 @@ class Groups(Dataset[list[Row]]):
         return list(rows_of(group, self._encoder, share=self._share, max_length=self._max_length))
 
 
-def collator(pad: int) -> Callable[[Sequence[list[Row]]], dict[str, Any]]:
+def collator(network: Network) -> Callable[[Sequence[list[Row]]], dict[str, Any]]:
     """The batch function of a Trainer over :class:`Groups`."""
-    return partial(_collate, pad=pad)
+    return partial(_collate, layout=network.layout, pad=network.stops[0])
 
 
-def _collate(items: Sequence[list[Row]], *, pad: int) -> dict[str, Any]:
-    return collate([row for rows in items for row in rows], pad=pad)
+def _collate(items: Sequence[list[Row]], *, layout: Layout, pad: int) -> dict[str, Any]:
+    rows = [row for rows in items for row in rows]
+    ids = [segment.dialogue for row in rows for segment in row.segments]
+    return {**layout.collate(rows, pad=pad), "ids": ids}
 
 
 def _grouped(dialogues: Sequence[Dialogue], per_row: int) -> Iterator[list[Dialogue]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import wraps
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.prediction import Prediction
 from vesalius.errors import ModelError
 from vesalius.models.generative.families import Family
+from vesalius.models.generative.layouts import Layout, layouts
 from vesalius.models.generative.prefix import answer
 from vesalius.models.generative.rows import Encoder, shared_key
 from vesalius.models.generative.template import Template
@@ -35,6 +37,11 @@ class Network:
     family: Family
     max_length: int
 
+    @property
+    def layout(self) -> Layout:
+        """How the family's rows become tensors."""
+        return layouts[self.family.layout]
+
 
 def assemble(
     model: PreTrainedModel,
@@ -49,14 +56,13 @@ def assemble(
     ``square``: pictures are padded to a square before the processor resizes them.
     """
     tokenizer = processor.tokenizer
-    image = family.image
-    image_id = tokenizer.convert_tokens_to_ids(image)
-    if image_id is None or image_id == tokenizer.unk_token_id:
-        raise ModelError(f"the tokenizer has no image token {image!r}")
+    if family.chat_template and tokenizer.chat_template is None:
+        tokenizer.chat_template = family.chat_template
     renderer = processor if getattr(processor, "chat_template", None) else tokenizer
     end = end_token(renderer, tokenizer)
-    template = Template(renderer, image=image, end=end)
-    encoder = Encoder(template, processor, image=image, image_id=image_id, square=square)
+    template = Template(renderer, image=family.image, end=end)
+    encoder = Encoder(template, processor, family, square=square)
+    speak(model, layouts[family.layout])
     configured = getattr(model.generation_config, "eos_token_id", None)
     more = configured if isinstance(configured, list) else [configured]
     stops = [tokenizer.convert_tokens_to_ids(end), *(t for t in more if t is not None)]
@@ -82,6 +88,25 @@ def end_token(renderer: Any, tokenizer: Any) -> str:
     return str(tokenizer.eos_token)
 
 
+def speak(model: PreTrainedModel, layout: Layout) -> None:
+    """Let the model's forward pass take our batches as well as its own arguments.
+
+    On the instance, as accelerate does for mixed precision: adapters, Trainer and parallel wrappers
+    all end up there, whatever they wrap.
+    """
+    forward = model.forward
+    if hasattr(forward, "speaks"):
+        return
+
+    @wraps(forward)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        ours = not args and ("prefix_lengths" in kwargs or "image_rows" in kwargs)
+        return layout.run(model, forward, kwargs) if ours else forward(*args, **kwargs)
+
+    run.speaks = layout  # type: ignore[attr-defined]
+    model.forward = run
+
+
 class Answerer:
     """The Model: answers dialogues with a network, each image prefix encoded once."""
 
@@ -103,14 +128,7 @@ class Answerer:
         network = self.network
         order = by_picture(dialogues)
         with _evaluating(network.model, self._autocast):
-            for place, prediction in answer(
-                network.model,
-                network.encoder,
-                [dialogues[i] for i in order],
-                decoding,
-                max_length=network.max_length,
-                stops=network.stops,
-            ):
+            for place, prediction in answer(network, [dialogues[i] for i in order], decoding):
                 yield order[place], prediction
 
 

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import LogitsProcessor, LogitsProcessorList, PreTrainedModel
+from transformers import LogitsProcessor, LogitsProcessorList
 
 from vesalius.cases.case import Answer
 from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.prediction import Confidence, Prediction, Usage
-from vesalius.models.generative.pack import images_of
 from vesalius.models.generative.rows import Encoder, Row, rows_of
 from vesalius.recipe import Decoding
+
+if TYPE_CHECKING:
+    from vesalius.models.generative.network import Network
 
 METHOD = "length-normalised token probability"
 
@@ -30,35 +34,30 @@ class Asked:
 
 
 def answer(
-    model: PreTrainedModel,
-    encoder: Encoder,
-    dialogues: Sequence[Dialogue],
-    decoding: Decoding,
-    *,
-    max_length: int,
-    stops: Sequence[int],
+    network: Network, dialogues: Sequence[Dialogue], decoding: Decoding
 ) -> Iterator[tuple[int, Prediction]]:
     """(place, prediction) as batches finish; the answers are those of asking one by one.
 
     A batch holds prefixes of equal length, each encoded once however many questions it carries.
+    Sampled answers are drawn one at a time, each from its own seed.
     """
-    for batch in _batches(_asked(encoder, dialogues, max_length), decoding.batch):
+    encoder, stops = network.encoder, network.stops
+    asked = _asked(encoder, dialogues, network.max_length)
+    for batch in _batches(asked, network, decoding):
         started = time.perf_counter()
-        replies = _generate(model, batch, decoding, stops)
+        replies = _generate(network, batch, decoding)
         share = (time.perf_counter() - started) / len(batch)
-        for asked, (tokens, sure) in zip(batch, replies, strict=True):
+        for one, (tokens, sure) in zip(batch, replies, strict=True):
             finish = "stop" if tokens and tokens[-1] in stops else "length"
             text = encoder.tokenizer.decode(tokens, skip_special_tokens=True).strip()
-            yield (
-                asked.place,
-                Prediction.of(
-                    asked.dialogue,
-                    Answer(text=text),
-                    confidence=Confidence(round(min(sure, 1.0), 6), METHOD),
-                    finish=finish,
-                    usage=_usage(asked.row, len(tokens), share),
-                ),
+            prediction = Prediction.of(
+                one.dialogue,
+                Answer(text=text),
+                confidence=Confidence(round(min(sure, 1.0), 6), METHOD),
+                finish=finish,
+                usage=_usage(one.row, len(tokens), share),
             )
+            yield one.place, prediction
 
 
 def _asked(encoder: Encoder, dialogues: Sequence[Dialogue], max_length: int) -> Iterator[Asked]:
@@ -70,48 +69,44 @@ def _asked(encoder: Encoder, dialogues: Sequence[Dialogue], max_length: int) -> 
             place += 1
 
 
-def _batches(asked: Iterable[Asked], size: int) -> Iterator[list[Asked]]:
+def _batches(asked: Iterable[Asked], network: Network, decoding: Decoding) -> Iterator[list[Asked]]:
+    size = 1 if decoding.temperature > 0 else decoding.batch
     batch: list[Asked] = []
+    kind: tuple[int, ...] = ()
     for one in asked:
-        alike = not batch or len(batch[0].row.prefix.ids) == len(one.row.prefix.ids)
-        if batch and (len(batch) == size or not alike):
+        own = network.layout.alike(network.model, one.row, decoding.max_new_tokens)
+        if batch and (len(batch) == size or own != kind):
             yield batch
             batch = []
         batch.append(one)
+        kind = own
     if batch:
         yield batch
 
 
 @torch.inference_mode()
 def _generate(
-    model: PreTrainedModel, batch: Sequence[Asked], decoding: Decoding, stops: Sequence[int]
+    network: Network, batch: Sequence[Asked], decoding: Decoding
 ) -> list[tuple[list[int], float]]:
     """New tokens and confidence for each asked dialogue."""
-    prefixes, owner = _distinct(batch)
-    pad = stops[0]
-    ids, mask = _left_padded(batch, pad)
-    extra: dict[str, Any] = {}
-    if prefixes and prefixes[0].prefix.ids:
-        cache = _prefill(model, prefixes)
-        index = torch.tensor(owner, device=model.device).repeat_interleave(decoding.beams)
-        cache.batch_select_indices(index)
-        extra["past_key_values"] = cache
+    stops, beams = network.stops, decoding.beams
+    rows = [asked.row for asked in batch]
+    prompt = network.layout.prompt(network.model, rows, pad=stops[0], beams=beams)
     recorder = Recorder()
-    made = model.generate(
-        input_ids=ids.to(model.device),
-        attention_mask=mask.to(model.device),
-        max_new_tokens=decoding.max_new_tokens,
-        num_beams=decoding.beams,
-        eos_token_id=list(stops),
-        pad_token_id=pad,
-        logits_processor=LogitsProcessorList([recorder] if decoding.beams == 1 else []),
-        return_dict_in_generate=True,
-        output_scores=decoding.beams > 1,
-        **_sampling(decoding),
-        **extra,
-    )
-    new = [_until(tokens, stops) for tokens in made.sequences[:, ids.shape[1] :].tolist()]
-    if decoding.beams > 1:
+    with _drawing(decoding, batch[0].dialogue.id):
+        made = prompt.model.generate(
+            **prompt.arguments,
+            max_new_tokens=decoding.max_new_tokens,
+            num_beams=beams,
+            eos_token_id=list(stops),
+            pad_token_id=stops[0],
+            logits_processor=LogitsProcessorList([recorder] if beams == 1 else []),
+            return_dict_in_generate=True,
+            output_scores=beams > 1,
+            **_sampling(decoding),
+        )
+    new = [_until(tokens, stops) for tokens in made.sequences[:, prompt.start :].tolist()]
+    if beams > 1:
         return list(zip(new, made.sequences_scores.exp().tolist(), strict=True))
     recorder.close(made.sequences[:, -1])
     return [(tokens, recorder.confidence(i, len(tokens))) for i, tokens in enumerate(new)]
@@ -142,49 +137,26 @@ class Recorder(LogitsProcessor):
         return float(chosen.mean().exp())
 
 
-def _prefill(model: PreTrainedModel, prefixes: Sequence[Row]) -> Any:
-    ids = torch.tensor([row.prefix.ids for row in prefixes], device=model.device)
-    images = {
-        name: value.to(model.device, model.dtype if value.is_floating_point() else None)
-        for name, value in images_of(prefixes).items()
-    }
-    made = model(input_ids=ids, use_cache=True, logits_to_keep=1, **images)
-    return made.past_key_values
-
-
-def _distinct(batch: Sequence[Asked]) -> tuple[list[Row], list[int]]:
-    """The batch's different prefixes, and for each asked dialogue which one is its own."""
-    prefixes: list[Row] = []
-    owner: list[int] = []
-    for asked in batch:
-        if not prefixes or prefixes[-1].prefix is not asked.row.prefix:
-            prefixes.append(asked.row)
-        owner.append(len(prefixes) - 1)
-    return prefixes, owner
-
-
-def _left_padded(batch: Sequence[Asked], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Ids and mask (B, T): the prefix, then pads, then the question, so that all end together."""
-    longest = max(len(asked.row.segments[0].ids) for asked in batch)
-    ids, mask = [], []
-    for asked in batch:
-        prefix, tail = list(asked.row.prefix.ids), list(asked.row.segments[0].ids)
-        gap = longest - len(tail)
-        ids.append(prefix + [pad] * gap + tail)
-        mask.append([1] * len(prefix) + [0] * gap + [1] * len(tail))
-    return torch.tensor(ids), torch.tensor(mask)
-
-
 def _sampling(decoding: Decoding) -> dict[str, Any]:
     if decoding.temperature == 0.0:
         return {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
-    torch.manual_seed(decoding.seed)
     return {
         "do_sample": True,
         "temperature": decoding.temperature,
         "min_p": decoding.min_p,
         "top_k": 0,
     }
+
+
+@contextmanager
+def _drawing(decoding: Decoding, dialogue: str) -> Iterator[None]:
+    """Sampling from a seed of its own; training's random numbers stay where they were."""
+    sampled = decoding.temperature > 0
+    with torch.random.fork_rng(enabled=sampled):
+        if sampled:
+            name = f"{decoding.seed}:{dialogue}".encode()
+            torch.manual_seed(int.from_bytes(sha256(name).digest()[:7], "big"))
+        yield
 
 
 def _until(tokens: list[int], stops: Sequence[int]) -> list[int]:

@@ -8,15 +8,21 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from PIL import ImageOps
+from PIL.Image import Image
 
 from vesalius.cases.dialogue import Dialogue
 from vesalius.errors import ModelError
+from vesalius.models.generative.families import Family
 from vesalius.models.generative.template import Rendered, Span, Template
 
 if TYPE_CHECKING:
     import torch
 
 IGNORED = -100
+TOKENS = {"input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids"}
+"""What a processor returns of the text; everything else is the pictures'."""
+
+Images = Mapping[str, "torch.Tensor"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +30,7 @@ class Prefix:
     """The shared head as tokens, with what the vision tower needs (``pixel_values`` ...)."""
 
     ids: tuple[int, ...]
-    images: Mapping[str, torch.Tensor]
+    images: Images
     image_tokens: int
 
 
@@ -54,11 +60,15 @@ class Encoder:
     """Turns rendered dialogues into tokens, with the family's own processor and tokenizer."""
 
     def __init__(
-        self, template: Template, processor: Any, *, image: str, image_id: int, square: bool
+        self, template: Template, processor: Any, family: Family, *, square: bool = False
     ) -> None:
         self.template, self.processor, self._square = template, processor, square
         self.tokenizer = processor.tokenizer
-        self._image, self.image_id = image, image_id
+        self._image, self._repeats = family.image, family.repeats
+        soft = family.soft or family.image
+        self.image_id = self.tokenizer.convert_tokens_to_ids(soft)
+        if self.image_id is None or self.image_id == self.tokenizer.unk_token_id:
+            raise ModelError(f"the tokenizer has no image token {soft!r}")
         self._reserved = tuple(str(t) for t in self.tokenizer.get_added_vocab())
 
     def prefix(self, head: str, dialogue: Dialogue) -> Prefix:
@@ -66,20 +76,40 @@ class Encoder:
         pictures = [picture.pixels() for picture in dialogue.pictures]
         if self._square:
             pictures = [ImageOps.pad(p, (max(p.size),) * 2) for p in pictures]
+        ids, images = (
+            self._repeated(head, pictures) if self._repeats else self._made(head, pictures)
+        )
+        tokens = ids.count(self.image_id)
+        if pictures and (tokens == 0 or not images):
+            raise ModelError("the processor made no image tokens of the picture", where=dialogue.id)
+        return Prefix(tuple(ids), images, tokens)
+
+    def _made(self, head: str, pictures: Sequence[Image]) -> tuple[list[int], Images]:
+        """The processor puts a picture's tokens in the placeholder's place."""
         bos = self.tokenizer.bos_token
         doubled = bool(bos) and head.startswith(bos)
         made = self.processor(
             text=[head],
-            images=pictures or None,
+            images=list(pictures) or None,
             return_tensors="pt",
             add_special_tokens=not doubled,
         )
-        ids = made["input_ids"][0].tolist()
-        tokens = ids.count(self.image_id)
-        images = {k: v for k, v in made.items() if k not in {"input_ids", "attention_mask"}}
-        if pictures and (tokens == 0 or not images):
-            raise ModelError("the processor made no image tokens of the picture", where=dialogue.id)
-        return Prefix(tuple(ids), images, tokens)
+        return made["input_ids"][0].tolist(), {k: v for k, v in made.items() if k not in TOKENS}
+
+    def _repeated(self, head: str, pictures: Sequence[Image]) -> tuple[list[int], Images]:
+        """We do: such processors would put them in front of everything."""
+        each = [self.image_id] * getattr(self.processor, str(self._repeats))
+        first, *others = head.split(self._image)
+        ids = self._plain(first)
+        for other in others:
+            ids += each + self._plain(other)
+        if not pictures:
+            return ids, {}
+        return ids, dict(self.processor.image_processor(list(pictures), return_tensors="pt"))
+
+    def _plain(self, text: str) -> list[int]:
+        found: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return found
 
     def segment(self, rendered: Rendered, dialogue: str) -> Segment:
         """The tail as tokens with labels; the first never bears loss, as packing needs."""

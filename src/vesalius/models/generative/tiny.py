@@ -1,20 +1,16 @@
-"""The tiny offline form of a family: its own architecture classes, toy sizes, random weights."""
+"""The tiny offline form of a family: its own classes, toy sizes, random weights (``tiny.yaml``)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.resources import files
 from typing import Any
 
 import torch
-from transformers import (
-    CLIPImageProcessor,
-    CLIPVisionConfig,
-    LlamaConfig,
-    LlavaConfig,
-    LlavaForConditionalGeneration,
-    LlavaProcessor,
-    PreTrainedModel,
-)
+import transformers
+import yaml
+from transformers import AutoConfig, AutoModelForImageTextToText, PreTrainedModel
 
 from vesalius.cases.dialogue import Dialogue
 from vesalius.models.generative.families import Family
@@ -24,65 +20,71 @@ from vesalius.models.generative.tokenizer import train_tokenizer
 VOCABULARY = 512
 
 
+@cache
+def sizes() -> dict[str, dict[str, Any]]:
+    """The rows of ``tiny.yaml`` by family."""
+    table: dict[str, dict[str, Any]] = yaml.safe_load(
+        (files(__package__) / "tiny.yaml").read_text(encoding="utf-8")
+    )
+    return table
+
+
 def tiny_model(
     row: Family, dialogues: Sequence[Dialogue], seed: int
 ) -> tuple[PreTrainedModel, Any]:
     """The family's model and processor at toy size, the tokenizer trained on the dialogues."""
+    about = sizes()[row.name]
+    processor = _processor(about, dialogues)
     torch.manual_seed(seed)
-    return _MAKERS[row.name](row, dialogues)
+    model = AutoModelForImageTextToText.from_config(_config(about, processor.tokenizer))
+    return model, processor
 
 
-def _llava(row: Family, dialogues: Sequence[Dialogue]) -> tuple[PreTrainedModel, Any]:
-    size, patch = row.tiny["image_size"], row.tiny["patch_size"]
+def _processor(about: Mapping[str, Any], dialogues: Sequence[Dialogue]) -> Any:
+    template = about.get("chat_template")
     tokenizer = train_tokenizer(
         words_of(dialogues),
         vocabulary=VOCABULARY,
-        special={
-            "bos_token": "<s>",
-            "eos_token": "</s>",
-            "pad_token": "<pad>",
-            "unk_token": "<unk>",
-        },
-        extra=(row.image,),
-        chat_template=row.tiny["chat_template"],
+        special=about["special"],
+        extra=tuple(about.get("extra", ())),
+        named=about.get("named", {}),
+        chat_template=template,
     )
-    images = CLIPImageProcessor(
-        size={"shortest_edge": size}, crop_size={"height": size, "width": size}
-    )
-    processor = LlavaProcessor(
-        images,
-        tokenizer,
-        patch_size=patch,
-        vision_feature_select_strategy="default",
-        num_additional_image_tokens=1,
-        chat_template=row.tiny["chat_template"],
-    )
-    config = LlavaConfig(
-        vision_config=CLIPVisionConfig(
-            hidden_size=32,
-            intermediate_size=64,
-            num_hidden_layers=3,
-            num_attention_heads=4,
-            image_size=size,
-            patch_size=patch,
-        ),
-        text_config=LlamaConfig(
-            hidden_size=64,
-            intermediate_size=128,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            num_key_value_heads=2,
-            vocab_size=len(tokenizer),
-            eos_token_id=tokenizer.eos_token_id,
-            bos_token_id=tokenizer.bos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-        ),
-        image_token_index=tokenizer.convert_tokens_to_ids(row.image),
-        image_seq_length=(size // patch) ** 2,
-    )
-    return LlavaForConditionalGeneration(config), processor
+    kind, options = _class(about["processor"])
+    others = {"image_processor": _made(about["images"]), "tokenizer": tokenizer}
+    if "video" in about:
+        others["video_processor"] = getattr(transformers, about["video"])()
+    if "audio" in about:
+        others["feature_extractor"] = getattr(transformers, about["audio"])()
+    if template:
+        options["chat_template"] = template
+    return kind(**others, **options)
 
 
-_MAKERS: dict[str, Callable[[Family, Sequence[Dialogue]], tuple[PreTrainedModel, Any]]] = {
-    "llava": _llava
-}
+def _config(about: Mapping[str, Any], tokenizer: Any) -> Any:
+    """The family's config, its vocabulary and token ids the tokenizer's."""
+    ids = {
+        f"{role}_id": tokenizer.convert_tokens_to_ids(token)
+        for role, token in about["special"].items()
+        if role != "unk_token"
+    }
+    text = {**about["text"], "vocab_size": len(tokenizer), **ids}
+    if text.get("model_type") == "t5":
+        text["decoder_start_token_id"] = ids["pad_token_id"]
+    if "hidden_size_per_layer_input" in text:
+        text["vocab_size_per_layer_input"] = len(tokenizer)
+    parts = {"text_config": text, "vision_config": about["vision"]}
+    if "qformer" in about:
+        parts["qformer_config"] = about["qformer"]
+    named = {key: tokenizer.convert_tokens_to_ids(token) for key, token in about["tokens"].items()}
+    return AutoConfig.for_model(about["model_type"], **parts, **named, **about.get("config", {}))
+
+
+def _made(named: Mapping[str, Any]) -> Any:
+    kind, options = _class(named)
+    return kind(**options)
+
+
+def _class(named: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+    options = dict(named)
+    return getattr(transformers, options.pop("class")), options

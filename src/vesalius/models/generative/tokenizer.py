@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 from tokenizers import Tokenizer, decoders, pre_tokenizers
 from tokenizers.models import BPE
@@ -16,17 +17,19 @@ def train_tokenizer(
     vocabulary: int,
     special: dict[str, str],
     extra: tuple[str, ...],
-    chat_template: str,
+    chat_template: str | None,
+    named: Mapping[str, str] = MappingProxyType({}),
 ) -> PreTrainedTokenizerFast:
     """A byte-level BPE of at most ``vocabulary`` tokens; any text can be written with it.
 
-    ``special`` names roles (``eos_token`` ...), ``extra`` further reserved tokens. The order of
-    ``texts`` does not matter, so the same words give the same tokenizer.
+    ``special`` names roles (``eos_token`` ...), ``extra`` further reserved tokens, ``named`` those
+    that a processor asks the tokenizer for (``image_token`` ...). The order of ``texts`` does not
+    matter, so the same words give the same tokenizer.
     """
     model = Tokenizer(BPE())
     model.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     model.decoder = decoders.ByteLevel()
-    reserved = list(dict.fromkeys([*special.values(), *extra]))
+    reserved = list(dict.fromkeys([*special.values(), *extra, *named.values()]))
     trainer = BpeTrainer(
         vocab_size=vocabulary,
         special_tokens=reserved,
@@ -35,7 +38,10 @@ def train_tokenizer(
     )
     model.train_from_iterator(sorted(set(texts)), trainer)
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=model, **special, extra_special_tokens=list(extra)
+        tokenizer_object=model, **special, extra_special_tokens=dict(named) or list(extra)
     )
-    tokenizer.chat_template = chat_template
+    if named:
+        tokenizer.add_special_tokens({"additional_special_tokens": list(extra)})
+    if chat_template:
+        tokenizer.chat_template = chat_template
     return tokenizer

@@ -1,0 +1,46 @@
+"""Pictures beside the text (Llama-3.2-Vision): cross-attention layers look at their tiles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from transformers import PreTrainedModel
+
+from vesalius.models.generative.layouts.causal import Batch, Causal, Prompt, suited
+from vesalius.models.generative.pack import images_of
+from vesalius.models.generative.rows import Row
+
+SEEN = "cross_attention_mask"
+
+
+class Crossed(Causal):
+    """Every token behind the picture's may look at its tiles; one picture token serves them all."""
+
+    def terms(self, model: PreTrainedModel, batch: Batch) -> Batch:
+        """The cross-attention mask (B, T, 1, tiles), carried on over the segments.
+
+        It is always given: without one, sdpa takes cross-attention for causal.
+        """
+        return {
+            "attention_mask": suited(model, batch["attention_mask"]),
+            SEEN: carried(batch[SEEN], batch["prefix_lengths"], batch["input_ids"].shape[1]),
+        }
+
+    def prompt(
+        self, model: PreTrainedModel, rows: Sequence[Row], *, pad: int, beams: int
+    ) -> Prompt:
+        """The cache holds the tiles' keys; the mask covers prefix, pads and question."""
+        made = super().prompt(model, rows, pad=pad, beams=beams)
+        ends = torch.tensor([len(row.prefix.ids) for row in rows])
+        seen = carried(images_of(rows)[SEEN], ends, made.start).to(model.device)
+        return Prompt(made.model, {**made.arguments, SEEN: seen}, made.start)
+
+
+def carried(seen: torch.Tensor, ends: torch.Tensor, length: int) -> torch.Tensor:
+    """Masks (B, N, pictures, tiles) of prefixes, continued to ``length`` as they end."""
+    rows = [
+        torch.cat([own[:end], own[end - 1 : end].expand(length - end, -1, -1)])
+        for own, end in zip(seen, ends.tolist(), strict=True)
+    ]
+    return torch.stack(rows)
