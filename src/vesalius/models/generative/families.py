@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import Field
@@ -34,6 +34,8 @@ class Family(Frozen):
     """Part name (vision, projector, language ...) -> the module paths that make it up."""
     targets: dict[str, str] = Field(default_factory=dict)
     """Part name -> what adapters land on there: a regular expression behind the part's paths."""
+    keeps: Literal["list", "tensor"] | None = None
+    """How the projector's output is handed on, where a frozen tower's features can be kept."""
     layout: str
     """How its rows become tensors: a name of ``layouts``."""
 

@@ -15,6 +15,7 @@ from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.prediction import Prediction
 from vesalius.errors import ModelError
 from vesalius.models.generative.families import Family
+from vesalius.models.generative.features import KEPT, projected
 from vesalius.models.generative.layouts import Layout, layouts
 from vesalius.models.generative.prefix import answer
 from vesalius.models.generative.rows import Encoder, shared_key
@@ -62,7 +63,7 @@ def assemble(
     end = end_token(renderer, tokenizer)
     template = Template(renderer, image=family.image, end=end)
     encoder = Encoder(template, processor, family, square=square)
-    speak(model, layouts[family.layout])
+    speak(model, family)
     configured = getattr(model.generation_config, "eos_token_id", None)
     more = configured if isinstance(configured, list) else [configured]
     stops = [tokenizer.convert_tokens_to_ids(end), *(t for t in more if t is not None)]
@@ -88,19 +89,21 @@ def end_token(renderer: Any, tokenizer: Any) -> str:
     return str(tokenizer.eos_token)
 
 
-def speak(model: PreTrainedModel, layout: Layout) -> None:
+def speak(model: PreTrainedModel, family: Family) -> None:
     """Let the model's forward pass take our batches as well as its own arguments.
 
     On the instance, as accelerate does for mixed precision: adapters, Trainer and parallel wrappers
     all end up there, whatever they wrap.
     """
-    forward = model.forward
+    forward, layout = model.forward, layouts[family.layout]
     if hasattr(forward, "speaks"):
         return
 
     @wraps(forward)
     def run(*args: Any, **kwargs: Any) -> Any:
         ours = not args and ("prefix_lengths" in kwargs or "image_rows" in kwargs)
+        if KEPT in kwargs:
+            kwargs["mm_encoder_outputs"] = projected(model, family, kwargs.pop(KEPT))
         return layout.run(model, forward, kwargs) if ours else forward(*args, **kwargs)
 
     run.speaks = layout  # type: ignore[attr-defined]

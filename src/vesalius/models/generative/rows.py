@@ -18,6 +18,8 @@ from vesalius.models.generative.template import Rendered, Span, Template
 if TYPE_CHECKING:
     import torch
 
+    from vesalius.models.generative.features import FeatureStore
+
 IGNORED = -100
 TOKENS = {"input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids"}
 """What a processor returns of the text; everything else is the pictures'."""
@@ -70,8 +72,15 @@ class Encoder:
         if self.image_id is None or self.image_id == self.tokenizer.unk_token_id:
             raise ModelError(f"the tokenizer has no image token {soft!r}")
         self._reserved = tuple(str(t) for t in self.tokenizer.get_added_vocab())
+        self.store: FeatureStore | None = None
 
     def prefix(self, head: str, dialogue: Dialogue) -> Prefix:
+        """The head with its pictures, or with their kept features."""
+        if self.store is not None and dialogue.pictures:
+            return self.store.prefix(self, head, dialogue)
+        return self.made(head, dialogue)
+
+    def made(self, head: str, dialogue: Dialogue) -> Prefix:
         """The head with its pictures; ModelError if they did not become image tokens."""
         pictures = [picture.pixels() for picture in dialogue.pictures]
         if self._square:

@@ -1,0 +1,101 @@
+"""Features of a frozen vision tower, kept on disk: a picture goes through the tower once.
+
+Kept is what the projector is given, so the projector may train. A picture's tokens are kept too:
+later epochs and later runs neither decode nor resize it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from transformers import PreTrainedModel
+
+from vesalius.cases.dialogue import Dialogue
+from vesalius.errors import ModelError
+from vesalius.files import write_atomic
+from vesalius.models.generative.families import Family
+from vesalius.models.generative.rows import Encoder, Prefix
+
+if TYPE_CHECKING:
+    from vesalius.models.generative.network import Network
+
+KEPT = "projector_input"
+
+
+class FeatureStore:
+    """A folder of ``<hash>.safetensors``, one for each head with its pictures.
+
+    The hash is of the head, the pictures' bytes, the tower's weights and the image processor's
+    settings, so nothing stale is ever read. ModelError for families whose row does not say that
+    their language model is given what the projector makes of it (``keeps``).
+    """
+
+    def __init__(self, network: Network, folder: Path) -> None:
+        if network.family.keeps is None:
+            raise ModelError(
+                f"features of {network.family.title} cannot be kept", where="model.keep_features"
+            )
+        self._network, self._folder = network, folder
+        self._path = network.family.parts["projector"][0]
+        self._mark = _mark(network)
+
+    def prefix(self, encoder: Encoder, head: str, dialogue: Dialogue) -> Prefix:
+        """The head as tokens, with the pictures' kept features."""
+        pictures = b"".join(hashlib.sha256(p.read()).digest() for p in dialogue.pictures)
+        key = hashlib.sha256(self._mark + head.encode() + pictures).hexdigest()
+        path = self._folder / key[:2] / f"{key}.safetensors"
+        if not path.exists():
+            made = encoder.made(head, dialogue)
+            tensors = {KEPT: self._through_tower(made), "ids": torch.tensor(made.ids)}
+            write_atomic(path, save(tensors))
+        try:
+            with safe_open(path, framework="pt") as file:
+                ids, kept = file.get_tensor("ids"), file.get_tensor(KEPT)
+        except SafetensorError as error:
+            raise ModelError("is no whole feature file", where=path, hint="delete it") from error
+        ids_list = tuple(ids.tolist())
+        return Prefix(ids_list, {KEPT: kept}, ids_list.count(encoder.image_id))
+
+    @torch.no_grad()
+    def _through_tower(self, made: Prefix) -> torch.Tensor:
+        """What the projector is given for the head's pictures."""
+        model = self._network.model
+        seen: list[torch.Tensor] = []
+        projector = model.get_submodule(self._path)
+        hook = projector.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+        training = model.training
+        try:
+            model.eval()
+            images = {k: v.to(model.device) for k, v in made.images.items()}
+            with torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=_half(model)):
+                model.get_image_features(**images)
+        finally:
+            hook.remove()
+            model.train(training)
+        return seen[0].cpu().contiguous()
+
+
+def projected(model: PreTrainedModel, family: Family, kept: torch.Tensor) -> dict[str, Any]:
+    """Kept features through the projector, in the form of the model's own image features."""
+    made = model.get_submodule(family.parts["projector"][0])(kept)
+    return {"image": SimpleNamespace(pooler_output=list(made) if family.keeps == "list" else made)}
+
+
+def _half(model: PreTrainedModel) -> bool:
+    return bool(model.dtype == torch.bfloat16)
+
+
+def _mark(network: Network) -> bytes:
+    """A hash of the tower's weights and the image processor's settings."""
+    digest = hashlib.sha256(network.processor.image_processor.to_json_string().encode())
+    for path in network.family.parts["vision"]:
+        for name, value in network.model.get_submodule(path).state_dict().items():
+            digest.update(name.encode())
+            digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.digest()
