@@ -110,13 +110,17 @@ class Clock(TrainerCallback):
 
 def shared(network: Network, dialogues: list[Dialogue], steps: int, folder: str) -> float:
     roles = {"vision": "frozen", "projector": "frozen", "language": "adapter"}
-    model = prepare(network.model, network.parts, roles, Adapter(r=16))
+    model = prepare(network.model, network.family.parts, roles, Adapter(r=16), network.family.targets)
     items = Groups(dialogues, network.encoder, share=True, per_row=64, max_length=4096)
     arguments = TrainingArguments(output_dir=folder, per_device_train_batch_size=1, **common(steps))
     clock = Clock()
-    trainer = Trainer(model, arguments, collator(network.stops[0]), items, callbacks=[clock])
+    trainer = Trainer(model, arguments, _without_ids(collator(network)), items, callbacks=[clock])
     trainer.train()
     return statistics.median(clock.seconds[1:])
+
+
+def _without_ids(collate: Callable[[Any], dict[str, Any]]) -> Callable[[Any], dict[str, Any]]:
+    return lambda items: {k: v for k, v in collate(items).items() if k != "ids"}
 
 
 def ordinary(
@@ -220,11 +224,9 @@ def timed(work: Callable[[], list[str]]) -> tuple[float, list[str]]:
 def cell(questions: int, tokens: int, steps: int, new: int) -> dict[str, Any]:
     side = int(tokens**0.5) * PATCH
     dialogues = talk(steps, questions, side)
-    parts = family("llava").parts
-
     def fresh(dtype: torch.dtype) -> Network:
         model, processor = build(tokens)
-        return assemble(model.to(dtype), processor, image="<image>", parts=parts, max_length=4096)
+        return assemble(model.to(dtype), processor, family("llava"), max_length=4096)
 
     network = fresh(torch.bfloat16)
     row = Groups(dialogues[:questions], network.encoder, share=True, per_row=64, max_length=4096)[

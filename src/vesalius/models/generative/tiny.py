@@ -33,7 +33,13 @@ def tiny_model(
     row: Family, dialogues: Sequence[Dialogue], seed: int
 ) -> tuple[PreTrainedModel, Any]:
     """The family's model and processor at toy size, the tokenizer trained on the dialogues."""
-    about = sizes()[row.name]
+    return made(sizes()[row.name], dialogues, seed)
+
+
+def made(
+    about: Mapping[str, Any], dialogues: Sequence[Dialogue], seed: int
+) -> tuple[PreTrainedModel, Any]:
+    """A model and its processor from sizes as ``tiny.yaml`` writes them."""
     processor = _processor(about, dialogues)
     torch.manual_seed(seed)
     model = AutoModelForImageTextToText.from_config(_config(about, processor.tokenizer))

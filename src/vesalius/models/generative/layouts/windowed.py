@@ -62,5 +62,7 @@ def same_picture(model: PreTrainedModel, ids: torch.Tensor) -> torch.Tensor:
     image = ids == model.config.image_token_id
     starts = image & ~torch.nn.functional.pad(image[:, :-1], (1, 0))
     run = starts.cumsum(1)
-    pairs: torch.Tensor = (run[:, :, None] == run[:, None, :]) & image[:, :, None] & image[:, None, :]
+    pairs: torch.Tensor = (
+        (run[:, :, None] == run[:, None, :]) & image[:, :, None] & image[:, None, :]
+    )
     return pairs[:, None]
