@@ -108,10 +108,18 @@ def _presets() -> str:
 
 def _families() -> str:
     from vesalius.models.generative.families import families
+    from vesalius.models.generative.layouts import layouts
 
+    shared = {name: layouts[f.layout].shared for name, f in families().items()}
     rows = [
-        (code(f.name), f.title, ", ".join(map(code, f.model_types)), "yes" if f.shared else "no")
+        (
+            code(f.name),
+            f.title,
+            ", ".join(map(code, f.model_types)),
+            ", ".join(map(code, f.parts)),
+            "prefix" if shared[f.name] else "image features",
+        )
         for f in families().values()
     ]
-    header = ("family", "models", "transformers `model_type`", "rows may share an image")
+    header = ("family", "models", "`model_type`", "parts (for `roles`)", "questions share")
     return "## Families of generative models\n\n" + table(header, rows)
