@@ -106,7 +106,7 @@ def cell(name: str, questions: int, repeats: int) -> dict[str, Any]:
     def step(given: dict[str, Any]) -> None:
         net.model.train()
         net.model.zero_grad()
-        net.model(**{k: v for k, v in given.items() if k != "ids"}).loss.backward()
+        net.model(**{k: v for k, v in given.items() if k not in {"ids", "tokens"}}).loss.backward()
 
     ours, theirs = (median(partial(step, given), repeats) for given in (shared, alone))
     model, decoding = Answerer(net), Decoding(max_new_tokens=8, batch=questions)

@@ -110,7 +110,9 @@ class Clock(TrainerCallback):
 
 def shared(network: Network, dialogues: list[Dialogue], steps: int, folder: str) -> float:
     roles = {"vision": "frozen", "projector": "frozen", "language": "adapter"}
-    model = prepare(network.model, network.family.parts, roles, Adapter(r=16), network.family.targets)
+    model = prepare(
+        network.model, network.family.parts, roles, Adapter(r=16), network.family.targets
+    )
     items = Groups(dialogues, network.encoder, share=True, per_row=64, max_length=4096)
     arguments = TrainingArguments(output_dir=folder, per_device_train_batch_size=1, **common(steps))
     clock = Clock()
@@ -120,7 +122,7 @@ def shared(network: Network, dialogues: list[Dialogue], steps: int, folder: str)
 
 
 def _without_ids(collate: Callable[[Any], dict[str, Any]]) -> Callable[[Any], dict[str, Any]]:
-    return lambda items: {k: v for k, v in collate(items).items() if k != "ids"}
+    return lambda items: {k: v for k, v in collate(items).items() if k not in {"ids", "tokens"}}
 
 
 def ordinary(
@@ -224,6 +226,7 @@ def timed(work: Callable[[], list[str]]) -> tuple[float, list[str]]:
 def cell(questions: int, tokens: int, steps: int, new: int) -> dict[str, Any]:
     side = int(tokens**0.5) * PATCH
     dialogues = talk(steps, questions, side)
+
     def fresh(dtype: torch.dtype) -> Network:
         model, processor = build(tokens)
         return assemble(model.to(dtype), processor, family("llava"), max_length=4096)

@@ -21,7 +21,8 @@ from vesalius import (
     Usage,
 )
 from vesalius.errors import RunError
-from vesalius.files import read_json, write_atomic, write_json
+from vesalius.files import append_lines, read_json, write_atomic, write_json
+from vesalius.run import read_predictions
 
 RECIPE = Recipe.model_validate(
     {"name": "r", "data": {"dataset": "phantom"}, "model": {"name": "majority"}}
@@ -59,6 +60,54 @@ def test_a_row_of_somebody_else_is_read_too() -> None:
     assert (one.text, one.references) == ("yes", (Answer("no"),))
     with pytest.raises(RunError, match="not a prediction row"):
         Prediction.from_row({"id": "1", "answer": "yes", "colour": 2})
+
+
+BOX = {"x": 1, "y": 2, "width": 3, "height": 4, "label": "mass"}
+
+
+@pytest.mark.parametrize(
+    ("said", "fault"),
+    [
+        ({"references": "yes"}, "references: it should be a list"),
+        ({"references": [{"text": "a"}, 3]}, r"references\.1: it should be a dictionary"),
+        ({"options": "yes"}, "options: it should be a list"),
+        ({"options": ["a", 3]}, r"options\.1: it should be a valid string"),
+        ({"evidence": "b"}, "evidence: it should be a list"),
+        ({"evidence": [{"case": "b"}]}, r"evidence\.0\.similarity: Field required"),
+        ({"answer": None}, "there is no answer"),
+        ({"answer": 3}, "answer: it should be a dictionary"),
+        ({"answer": {}}, "answer: an answer needs text"),
+        ({"answer": {"text": 3}}, r"answer\.text: it should be a valid string"),
+        ({"answer": {"boxes": [BOX | {"width": 0}]}}, "answer: a box needs a positive size"),
+        ({"answer": {"boxes": [BOX | {"scroe": 1}]}}, r"answer\.boxes\.0\.scroe: Unexpected"),
+        ({"references": [{"boxes": [BOX | {"x": "left"}]}]}, r"references\.0\.boxes\.0\.x: "),
+        ({"confidence": {"value": 1.5, "method": "x"}}, "confidence: a confidence lies in"),
+        ({"confidence": 0.5}, "confidence: it should be a dictionary"),
+        ({"kind": "opened"}, "kind: it should be 'open' or 'closed'"),
+        ({"id": None}, "there is no id"),
+        ({"scores": {"a": "much"}}, r"scores\.a: "),
+    ],
+)
+def test_a_false_row_is_named_by_file_line_and_field(
+    tmp_path: Path, said: dict[str, object], fault: str
+) -> None:
+    file = tmp_path / "theirs.jsonl"
+    append_lines(file, [{"id": "1", "answer": "x"}, {"id": "2", "answer": "x"} | said])
+    with pytest.raises(RunError, match=rf"theirs\.jsonl line 2: not a prediction row: {fault}"):
+        list(read_predictions(file))
+
+
+def test_a_field_that_is_null_is_left_out() -> None:
+    row = {"id": "1", "answer": "x", "group": None, "references": None, "options": None}
+    assert Prediction.from_row(row) == Prediction("1", Answer("x"))
+
+
+def test_bytes_that_are_no_text_are_named(tmp_path: Path) -> None:
+    file = tmp_path / "theirs.jsonl"
+    rows = ['{"id": "1", "answer": "größer"}\n'.encode(how) for how in ("utf-8", "latin-1")]
+    file.write_bytes(b"".join(rows))
+    with pytest.raises(RunError, match=r"theirs\.jsonl: line 2 is not UTF-8 text"):
+        list(read_predictions(file))
 
 
 def test_predictions_stream_and_a_torn_line_is_mended(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ VesaliusError                 the root: the CLI prints it as one line and exits 
 ├── ImageError                bytes that are no acceptable picture; carries a stable code
 ├── RecipeError               a recipe's key or value
 ├── RunError                  a run folder: foreign, torn, or not finished
+│   └── NotComparable         predictions of two runs that answer different questions
 ├── MissingExtra              an optional package that is not installed
 ├── ModelError                weights, shapes, context length, a missing image
 └── IdentityRisk              patient data where it must not be
@@ -82,6 +83,12 @@ class RunError(VesaliusError):
     """A run folder is missing, belongs to another recipe, or is not finished."""
 
     code = "run"
+
+
+class NotComparable(RunError):
+    """Two runs share no question, or mean different questions by one id."""
+
+    code = "not_comparable"
 
 
 class MissingExtra(VesaliusError):

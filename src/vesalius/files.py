@@ -49,7 +49,7 @@ def append_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 def read_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """(line number, row) of a JSON-lines file; RunError names the file and the line."""
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.open("rb") as file:
             for number, line in enumerate(file, start=1):
                 if line.strip():
                     yield number, _row(path, number, line)
@@ -68,10 +68,12 @@ def mend_lines(path: Path) -> None:
             file.truncate(whole)
 
 
-def _row(path: Path, number: int, line: str) -> dict[str, Any]:
+def _row(path: Path, number: int, line: bytes) -> dict[str, Any]:
     try:
-        row = json.loads(line)
-    except ValueError as error:
+        row = json.loads(line.decode())
+    except UnicodeDecodeError as error:
+        raise RunError(f"line {number} is not UTF-8 text", where=path) from error
+    except (ValueError, RecursionError) as error:
         raise RunError(f"line {number} is not JSON", where=path) from error
     if not isinstance(row, dict):
         raise RunError(f"line {number} is not a JSON object", where=path)

@@ -1,19 +1,25 @@
-"""Fit: from a recipe to a run."""
+"""Fit: from a recipe to a run, stage by stage where it has stages."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from vesalius.cases.dialogue import Dialogue
-from vesalius.errors import ModelError
-from vesalius.evaluation.evaluate import evaluate
+from vesalius.errors import ModelError, RecipeError, UnknownName
+from vesalius.evaluation.evaluate import Spec, evaluate
+from vesalius.evaluation.metrics import metrics
 from vesalius.gather import fingerprint, leaks, to_fit_on, without
-from vesalius.models import Model, Validate
+from vesalius.models import Learner, Model, Validate
 from vesalius.models.build import build
-from vesalius.recipe import Recipe
+from vesalius.recipe import Data, Evaluation, Recipe
 from vesalius.run import Run
+from vesalius.stages import Seen, seen_before, stage_path, stage_run
+from vesalius.training.processes import main_first, wait_for_everyone
+
+QUANTIZATIONS = ("nf4", "none")
 
 
 @runtime_checkable
@@ -27,38 +33,102 @@ class Plannable(Protocol):
         """(token, bears loss) along the first training row."""
 
 
+@runtime_checkable
+class Careful(Protocol):
+    """A learner that can be refused before any data are read."""
+
+    def check(self, *, validated: bool) -> None:
+        """Raise what a fit would raise: a device, weights, roles, settings that cannot be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A recipe of which everything was checked, with its learner and its data."""
+
+    recipe: Recipe
+    learner: Learner
+    train: list[Dialogue]
+    validation: list[Dialogue]
+    facts: dict[str, Any]
+    """Of the data: counts, hashes, leaks, what was dropped."""
+
+    def run(self, path: Path) -> Run:
+        """The run at ``path``, new or begun."""
+        with main_first():
+            return Run.create(path, self.recipe)
+
+    def fit(self, run: Run) -> Run:
+        """Fit into a run, unless that was done."""
+        if not run.fitted:
+            run.note(data=self.facts)
+            validate = _validate(self.recipe, self.validation)
+            self.learner.fit(self.train, self.validation, run, validate)
+            run.finish()
+            wait_for_everyone()
+        return run
+
+
 def fit(recipe: Recipe, path: Path) -> Run:
     """Fit the recipe's model; the run is in ``path``. A killed fit goes on where it stopped.
 
-    Everything that can be wrong with recipe and data is found before the folder is made. A run
-    that is already fitted is returned as it is.
+    Everything that can be wrong with recipe and data, those of all stages, is found before the
+    folder is made. The stages before the last have runs of their own in ``stages`` below ``path``.
+    A run that is already fitted is returned as it is.
     """
-    learner = build(recipe.model)
-    train = to_fit_on(recipe.data, recipe.data.splits.train)
-    validation = _validation(recipe)
-    shared, outside = leaks(recipe.data)
-    train = without(train, outside, recipe.data.splits.train)
-    validation = without(validation, outside, recipe.data.splits.validation)
-    run = Run.create(path, recipe)
+    recipes = recipe.unrolled()
+    learners = [_built(stage) for stage in recipes]
+    read = [_read(stage.data) for stage in recipes]
+    checked = zip(recipes, learners, read, seen_before(recipe), strict=True)
+    *earlier, last = (_ready(*one) for one in checked)
+    run = last.run(path)
     if run.fitted:
         return run
-    facts = {"train": fingerprint(train), "validation": fingerprint(validation)}
-    dropped = {split: len(ids) for split, ids in outside.items() if ids}
-    run.note(data=facts | {"leaks": shared, "dropped": dropped})
-    learner.fit(train, validation, run, _validate(recipe, validation))
-    run.finish()
-    return run
+    for number, (ready, stage) in enumerate(zip(earlier, recipe.stages, strict=False), start=1):
+        ready.fit(ready.run(stage_path(path, number, stage.name)))
+    return last.fit(run)
 
 
-def load(run: Run) -> Model:
-    """The fitted model of a run; RunError if the fit was not finished."""
+def load(run: Run, *, stage: str | None = None, quantization: str | None = None) -> Model:
+    """The fitted model of a run, or that which one of its stages left.
+
+    ``quantization``: ``nf4`` or ``none``, in the place of what the recipe says, for models that
+    can. RunError if the fit was not finished; UnknownName for a stage that there is not.
+    """
+    if stage is not None:
+        run = stage_run(run, stage)
     run.require_fitted()
-    return build(run.recipe().model).load(run)
+    learner: Any = build(run.recipe().model)
+    if quantization is None:
+        model: Model = learner.load(run)
+        return model
+    if quantization not in QUANTIZATIONS:
+        raise UnknownName("quantization", quantization, QUANTIZATIONS)
+    if "quantization" not in learner.Settings.model_fields:
+        raise ModelError(f"{run.recipe().model['name']} cannot be quantised", where=run.path)
+    quantized: Model = learner.load(run, quantization=quantization)
+    return quantized
 
 
 def plan(recipe: Recipe) -> dict[str, Any]:
-    """What fitting the recipe would do and cost, nothing written."""
-    learner = build(recipe.model)
+    """What fitting the recipe would do and cost, nothing written; by stage where it has stages."""
+    recipes = recipe.unrolled()
+    if len(recipes) > 1:
+        return {s.name: _planned(r) for s, r in zip(recipe.stages, recipes, strict=True)}
+    return _planned(recipes[0])
+
+
+def mask(recipe: Recipe) -> Iterator[tuple[str, bool]]:
+    """(token, bears loss) along the first training row; ModelError if nothing is masked there."""
+    last = recipe.unrolled()[-1]
+    learner = build(last.model)
+    if not isinstance(learner, Plannable):
+        raise ModelError(f"{last.model['name']} learns no tokens, so it masks none")
+    data = last.data.model_copy(update={"limit": {last.data.splits.train: 1}})
+    return learner.mask(to_fit_on(data, data.splits.train), last.seed)
+
+
+def _planned(recipe: Recipe) -> dict[str, Any]:
+    learner = _built(recipe)
     train = to_fit_on(recipe.data, recipe.data.splits.train)
     facts = fingerprint(train)
     if isinstance(learner, Plannable):
@@ -66,28 +136,77 @@ def plan(recipe: Recipe) -> dict[str, Any]:
     return facts
 
 
-def mask(recipe: Recipe) -> Iterator[tuple[str, bool]]:
-    """(token, bears loss) along the first training row; ModelError if nothing is masked there."""
+def _built(recipe: Recipe) -> Learner:
+    """The recipe's learner, checked as far as that goes without data."""
     learner = build(recipe.model)
-    if not isinstance(learner, Plannable):
-        raise ModelError(f"{recipe.model['name']} learns no tokens, so it masks none")
-    data = recipe.data.model_copy(update={"limit": {recipe.data.splits.train: 1}})
-    return learner.mask(to_fit_on(data, data.splits.train), recipe.seed)
+    _watched(recipe.evaluation)
+    if isinstance(learner, Careful):
+        validates = recipe.evaluation.validate_on > 0 and recipe.data.splits.validation is not None
+        learner.check(validated=validates)
+    return learner
 
 
-def _validation(recipe: Recipe) -> list[Dialogue]:
-    split = recipe.data.splits.validation
-    return [] if split is None else to_fit_on(recipe.data, split)
+def _read(data: Data) -> tuple[list[Dialogue], list[Dialogue]]:
+    """What a recipe trains on and what it validates on; RecipeError where that cannot be."""
+    train = to_fit_on(data, data.splits.train)
+    for dialogue in train:
+        replies = (turn.reply for turn in dialogue.closed().turns)
+        if any(r is not None and r.text is not None and not r.text.strip() for r in replies):
+            hint = "vesalius data check lists them all"
+            raise RecipeError("an answer to learn is empty", where=dialogue.id, hint=hint)
+    return train, [] if data.splits.validation is None else to_fit_on(data, data.splits.validation)
+
+
+def _ready(
+    recipe: Recipe, learner: Learner, read: tuple[list[Dialogue], list[Dialogue]], seen: Seen
+) -> Ready:
+    """The recipe with its data, without what leaks."""
+    splits = recipe.data.splits
+    shared, outside = leaks(recipe.data)
+    for split, ids in seen.outside.items():
+        outside[split] = outside.get(split, set()) | ids
+    train = without(read[0], outside, splits.train)
+    validation = without(read[1], outside, splits.validation)
+    facts = {
+        "train": fingerprint(train),
+        "validation": fingerprint(validation),
+        "leaks": shared,
+        "shared_with_final_test": seen.counts,
+        "dropped": {split: len(ids) for split, ids in outside.items() if ids},
+    }
+    return Ready(recipe, learner, train, validation, facts)
 
 
 def _validate(recipe: Recipe, validation: list[Dialogue]) -> Validate | None:
-    """The score that fitting may look at: exact match on the first validation dialogues."""
+    """The score that fitting may look at, on the first validation dialogues."""
     some = validation[: recipe.evaluation.validate_on]
     if not some:
         return None
+    watched, spec = recipe.evaluation.watch, _watched(recipe.evaluation)
 
     def score(model: Model) -> float:
-        found = evaluate(model.predict(some, recipe.decoding), ["squad"], resamples=0, by=())
-        return found.score("squad.em").value
+        found = evaluate(model.predict(some, recipe.decoding), [spec], resamples=0, by=())
+        return found.score(watched).value
 
     return score
+
+
+def _watched(evaluation: Evaluation) -> Spec:
+    """The metric that gives the watched score, with the parameters that the recipe gives it.
+
+    UnknownName if none does; RecipeError if a higher one is not better.
+    """
+    watch, where = evaluation.watch, "evaluation.watch"
+    prefix = watch.partition(".")[0]
+    chosen: list[Spec] = list(evaluation.metrics)
+    known: list[str] = []
+    for spec in [*chosen, *([prefix] if prefix in metrics else [])]:
+        empty = evaluate([], [spec], resamples=0, by=())
+        known += [score.metric for score in empty.scores]
+        if watch not in known:
+            continue
+        if empty.better(empty.score(watch)) != "higher":
+            hint = f"one of {', '.join(s.metric for s in empty.scores)}?"
+            raise RecipeError(f"a higher {watch} is not better", where=where, hint=hint)
+        return spec
+    raise UnknownName("score", watch, known, where=where)

@@ -14,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from vesalius.errors import RecipeError, UnknownName
 
 Settings = TypeVar("Settings", bound=BaseModel)
+RUN = "{run}"
+"""Stands for a run's own folder in a path that must survive the run being moved."""
 
 
 class Frozen(BaseModel):
@@ -41,8 +43,9 @@ class Data(Frozen):
     """Read it from the Hugging Face hub: true for the card's id, or another id."""
     options: dict[str, Any] = Field(default_factory=dict)
     """The reader's own options (``vesalius data list <dataset>`` shows them)."""
-    task: Literal["vqa", "caption", "dialogue", "detect"] = "vqa"
-    """``vqa``: a dialogue a question; ``caption``: the caption; ``dialogue``: all turns."""
+    task: Literal["vqa", "caption", "dialogue", "visual_dialogue", "detect"] = "vqa"
+    """``vqa``: a dialogue a question; ``caption``: the caption; ``dialogue``: all questions as
+    turns; ``visual_dialogue``: these ordered, free of contradictions, closed by a summary."""
     instruction: str = "Describe this image."
     """What is asked for a caption."""
     context: tuple[str, ...] = ()
@@ -84,7 +87,26 @@ class Evaluation(Frozen):
     level: float = Field(default=0.95, gt=0.5, lt=1.0)
     validate_on: int = Field(default=0, ge=0)
     """So many validation dialogues are answered after each epoch of training; 0: none."""
+    watch: str = "squad.em"
+    """The score that validation looks at; one of which higher is better."""
     seed: int = 0
+
+
+class Stage(Frozen):
+    """One of several fits, each of which starts from the model that the last one left.
+
+    Its blocks go over the recipe's own: keys that are not said stay as they are, but a ``data``
+    block that names another data set stands alone.
+    """
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_-]*$")
+    """What the stage is for: ``align``, ``instruct``, ``task``."""
+    description: str = ""
+    """One sentence on what trains, and on what."""
+    data: dict[str, Any] = Field(default_factory=dict)
+    model: dict[str, Any] = Field(default_factory=dict)
+    decoding: dict[str, Any] = Field(default_factory=dict)
+    evaluation: dict[str, Any] = Field(default_factory=dict)
 
 
 class Recipe(Frozen):
@@ -101,6 +123,39 @@ class Recipe(Frozen):
     evaluation: Evaluation = Evaluation()
     seed: int = 0
     """Decides initial weights, data order and dropout: the same seed gives the same run."""
+    stages: tuple[Stage, ...] = ()
+    """Fits one after the other: ``name``, ``description``, and what each changes in ``data``,
+    ``model``, ``decoding`` and ``evaluation``. The last one's model is the run's."""
+
+    def unrolled(self) -> tuple[Recipe, ...]:
+        """A recipe per stage, the last being the run's own; without stages this recipe itself.
+
+        Each but the first starts from the run of the one before (``model.start``), its folder told
+        relative to its own run's. RecipeError names the stage that makes no valid recipe.
+        """
+        if not self.stages:
+            return (self,)
+        names = [stage.name for stage in self.stages]
+        if len(set(names)) < len(names):
+            raise RecipeError("two stages have the same name", where="stages")
+        return tuple(self._at(number) for number in range(len(self.stages)))
+
+    def _at(self, number: int) -> Recipe:
+        stage, last = self.stages[number], number == len(self.stages) - 1
+        where = f"stages.{stage.name}"
+        own = self.model_dump(exclude={"stages"})
+        said = stage.model_dump(include={"data", "model", "decoding", "evaluation"})
+        made = {key: _over(own[key], block) for key, block in said.items()}
+        if stage.data.get("dataset", self.data.dataset) != self.data.dataset:
+            made["data"] = stage.data
+        if number:
+            if "start" in stage.model:
+                raise RecipeError("starts from the stage before it", where=f"{where}.model.start")
+            folder = stage_folder(number, self.stages[number - 1].name)
+            made["model"]["start"] = f"{RUN}/stages/{folder}" if last else f"{RUN}/../{folder}"
+        name = self.name if last else f"{self.name}-{stage.name}"
+        described = {"name": name, "description": stage.description or self.description}
+        return validated(Recipe, {**own, **made, **described}, where=where)
 
     def digest(self) -> str:
         """A hash of what the recipe says (names and descriptions aside)."""
@@ -110,6 +165,11 @@ class Recipe(Frozen):
     def to_yaml(self) -> str:
         """The resolved recipe as YAML, every default written out."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def stage_folder(number: int, name: str) -> str:
+    """Where below ``stages`` the run of a stage is; ``number`` counts from 1."""
+    return f"{number}-{name}"
 
 
 def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
@@ -139,7 +199,8 @@ def validated(settings: type[Settings], content: Mapping[str, Any], *, where: ob
         if first["type"] == "extra_forbidden":
             known = _keys_beside(settings, first["loc"])
             raise RecipeError(UnknownName("key", key, known).args[0], where=where) from error
-        raise RecipeError(f"{key}: {first['msg']}", where=where) from error
+        said = first["msg"].removeprefix("Value error, ")
+        raise RecipeError(f"{key}: {said}" if key else said, where=where) from error
 
 
 def _keys_beside(settings: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
@@ -154,16 +215,44 @@ def _keys_beside(settings: type[BaseModel], location: tuple[int | str, ...]) -> 
     return [prefix + name for name in at.model_fields]
 
 
-def _set(content: dict[str, Any], override: str) -> None:
-    key, equals, value = override.partition("=")
-    if not equals or not key:
-        raise RecipeError(f"not of the form key=value: {override!r}", where="--set")
-    *parents, last = key.split(".")
-    for parent in parents:
-        content = content.setdefault(parent, {})
-        if not isinstance(content, dict):
-            raise RecipeError(f"{parent!r} in {key!r} is a value, not a block", where="--set")
+def _over(own: Mapping[str, Any], block: Mapping[str, Any]) -> dict[str, Any]:
+    """``own`` with what ``block`` says instead, blocks within blocks likewise."""
+    made = dict(own)
+    for key, value in block.items():
+        both = isinstance(value, dict) and isinstance(own.get(key), dict)
+        made[key] = _over(own[key], value) if both else value
+    return made
+
+
+def pair(text: str, where: str) -> tuple[str, Any]:
+    """``key=value`` in two, the value read as YAML; RecipeError names ``where`` it was said."""
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise RecipeError(f"not of the form key=value: {text!r}", where=where)
     try:
-        content[last] = yaml.safe_load(value)
+        return key.strip(), yaml.safe_load(value)
     except yaml.YAMLError as error:
-        raise RecipeError(f"the value of {key} is not valid YAML", where="--set") from error
+        raise RecipeError(f"the value of {key} is not valid YAML", where=where) from error
+
+
+def _set(content: dict[str, Any], override: str) -> None:
+    key, value = pair(override, "--set")
+    *parents, last = key.split(".")
+    block: Any = content
+    for parent in parents:
+        block = _block(block, parent)
+        if not isinstance(block, dict | list):
+            raise RecipeError(f"{parent!r} in {key!r} is a value, not a block", where="--set")
+    if isinstance(block, list):
+        raise RecipeError(f"{key!r} is a block of a list, not a value", where="--set")
+    block[last] = value
+
+
+def _block(content: dict[str, Any] | list[Any], name: str) -> Any:
+    """What is under a key, made if it is not there; of a list (``stages``) the block so named."""
+    if isinstance(content, dict):
+        return content.setdefault(name, {})
+    named = {str(item.get("name")): item for item in content if isinstance(item, dict)}
+    if name not in named:
+        raise RecipeError(UnknownName("block", name, named).args[0], where="--set")
+    return named[name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
 import time
@@ -23,6 +24,14 @@ PACKAGES = """
     vesalius numpy pillow pydicom torch torchvision transformers trl peft accelerate datasets
     bitsandbytes faiss-cpu sacrebleu rouge-score bert-score scipy scikit-learn
 """
+
+
+RANKS = ("RANK", "PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK")
+
+
+def is_main() -> bool:
+    """Whether this process writes: the only one, or the first of those a launcher started."""
+    return all(os.environ.get(name, "0") == "0" for name in RANKS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +111,9 @@ class Run:
         return found
 
     def note(self, **facts: Any) -> None:
-        """Add facts to ``status.json``."""
-        write_json(self._file("status.json"), self.status() | facts)
+        """Add facts to ``status.json`` (of several processes, the main one does)."""
+        if is_main():
+            write_json(self._file("status.json"), self.status() | facts)
 
     def finish(self, **facts: Any) -> None:
         """Mark the run as fitted."""

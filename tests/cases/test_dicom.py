@@ -93,6 +93,44 @@ def test_a_modality_table_comes_before_the_window():
     np.testing.assert_array_equal(shades(made), shades(linear))
 
 
+def test_a_voi_table_looks_up_modality_values():
+    table = Dataset()
+    # 512 entries of 16 bits from value -56 on: black below 200, white from there on.
+    table.LUTDescriptor = [512, -56, 16]
+    table.LUTData = (60000 * (np.arange(512) - 56 >= 200)).astype("<u2").tobytes()
+    table["LUTDescriptor"].VR, table["LUTData"].VR = "SS", "OW"
+    steps = np.arange(256, dtype=np.int16).reshape(16, 16)
+    made = scan(steps, RescaleSlope=2, RescaleIntercept=-56, VOILUTSequence=[table])
+    # 2 s - 56 >= 200 from the stored value 128 on; no stored value reaches 200 + 128
+    np.testing.assert_array_equal(shades(made), np.where(steps >= 128, 255, 0))
+
+
+def test_values_beyond_a_voi_table_take_its_ends():
+    table = Dataset()
+    table.LUTDescriptor, table.LUTData = [4, 100, 16], np.array([0, 1, 2, 3], "<u2").tobytes()
+    table["LUTDescriptor"].VR, table["LUTData"].VR = "US", "OW"
+    # 40 s: 0, 40, 80, ... 80000, beyond what 16 bits hold
+    steps = np.array([[0, 1], [3, 2000]], np.uint16)
+    made = scan(steps, RescaleSlope=40, RescaleIntercept=0, VOILUTSequence=[table])
+    assert shades(made).tolist() == [[0, 0], [255, 255]]
+
+
+@pytest.mark.parametrize("bits", [1, 4])
+def test_fewer_than_eight_bits_use_the_whole_range(bits):
+    # Four bits: 0..15 become 0, 17, ... 255.
+    top = 2**bits - 1
+    steps = (np.arange(256) % (top + 1)).astype(np.uint8).reshape(16, 16)
+    made = scan(steps, BitsStored=bits, HighBit=bits - 1)
+    np.testing.assert_array_equal(shades(made), steps * (255 // top))
+
+
+def test_a_segmentation_of_one_bit_is_black_and_white():
+    mask = np.random.default_rng(0).integers(0, 2, (2, 16, 16), dtype=np.uint8)
+    packed = np.packbits(mask.reshape(-1), bitorder="little").tobytes()
+    made = scan(mask, BitsAllocated=1, BitsStored=1, HighBit=0, PixelData=packed)
+    np.testing.assert_array_equal(shades(made, frame=1), 255 * mask[1])
+
+
 def test_monochrome1_is_inverted_last():
     window = {"WindowCenter": 2048, "WindowWidth": 4096}
     inverse = scan(RAMP, PhotometricInterpretation="MONOCHROME1", **window)

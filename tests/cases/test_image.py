@@ -18,6 +18,8 @@ from PIL import Image, ImageFile
 from vesalius.cases.image import Decoded, Limits, decode
 from vesalius.errors import ImageError
 
+STRANGERS = Limits(max_bytes=20 * 2**20)
+"""What a service lets in."""
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 
 
@@ -131,6 +133,15 @@ def test_limits_can_be_set():
     assert refused(data, limits=Limits(max_pixels=4799)).code == "image_too_many_pixels"
     assert refused(data, limits=Limits(max_aspect=1.3)).code == "image_aspect_ratio"
     assert decode(data, limits=Limits(max_pixels=4800, max_aspect=1.4)).width == 60
+
+
+def test_ones_own_mammogram_is_not_too_large():
+    # 3,328 x 4,096 pixels of 16 bits, uncompressed: 27 MB
+    shades = np.linspace(0, 4095, 4096).astype(np.uint16)
+    data = encoded(Image.fromarray(np.tile(shades[:, None], (1, 3328))), "tiff")
+    assert len(data) > 27e6
+    assert decode(data).height == 4096
+    assert refused(data, limits=STRANGERS).code == "image_too_large"
 
 
 def test_the_limit_of_another_package_stays_as_it_was():
@@ -258,7 +269,8 @@ def test_every_hostile_input_has_the_outcome_its_manifest_asks_for(shared: Path)
         statuses, code = entry["expect"]["status"], entry["expect"]["code"]
         allowed = statuses if isinstance(statuses, list) else [statuses]
         try:
-            found: Decoded | ImageError = decode((folder / "files" / name).read_bytes())
+            data = (folder / "files" / name).read_bytes()
+            found: Decoded | ImageError = decode(data, limits=STRANGERS)
         except ImageError as error:
             found = error
         taken = isinstance(found, Decoded)

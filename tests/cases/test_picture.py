@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from scans import scan, written
 
-from vesalius.cases.picture import Picture
+from vesalius.cases.picture import Picture, choice
 from vesalius.errors import ImageError
 
 
@@ -75,6 +75,22 @@ def test_a_window_is_applied():
     data = written(scan(np.array([[0, 1000], [2000, 3000]], np.uint16)))
     shown = Picture("scan", lambda: data).at(None, (1000, 2)).pixels()
     assert np.asarray(shown)[..., 0].tolist() == [[0, 255], [255, 255]]
+
+
+def test_another_window_has_another_key():
+    picture = Picture("scan", lambda: b"")
+    lung, bone = picture.at(2, (-600, 1500)), picture.at(2, (400.5, 1800))
+    assert lung.key == "scan#frame=2#window=-600,1500"
+    assert bone.key == "scan#frame=2#window=400.5,1800"
+    assert bone.at(None, (40, 400)).key == "scan#window=40,400"
+    assert bone.at(None).key == "scan"
+
+
+@pytest.mark.parametrize(
+    "asked", [(None, None), (0, None), (12, (40.0, 400.0)), (None, (-0.5, 1e-9))]
+)
+def test_a_key_names_frame_and_window(asked):
+    assert choice(Picture("a#b.dcm", lambda: b"").at(*asked).key) == asked
 
 
 def test_a_picture_never_changes():

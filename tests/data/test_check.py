@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import io
 
-from layouts import drawing, put, put_lines
+from layouts import drawing, put, put_lines, put_parquet
 from PIL import Image
 
 from vesalius.data.cards import Card, Release
@@ -78,6 +78,14 @@ def test_a_parse_fault_ends_its_split_only(tmp_path):
     (finding,) = findings(tmp_path, [{"caption": "x"}, {"image": "../x", "caption": "y"}])
     assert finding[:2] == ("parse", "train.jsonl row 2")
     assert "stopped here" in finding[2]
+
+
+def test_a_cell_without_bytes_is_a_finding(tmp_path):
+    rows = [{"image": {"bytes": None, "path": "a.png"}, "caption": "x"}]
+    put_parquet(tmp_path / "train.parquet", rows)
+    (finding,) = check(open_dataset("folder", tmp_path))
+    assert (finding.code, finding.where) == ("parse", f"{tmp_path}/train.parquet row 1")
+    assert "no picture bytes" in finding.what
 
 
 def test_counts_are_compared_with_the_card(tmp_path):

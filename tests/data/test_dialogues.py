@@ -4,7 +4,7 @@ import pytest
 
 from vesalius.cases.case import Answer, Box, Case, Question
 from vesalius.cases.picture import Picture
-from vesalius.data.dialogues import question_ids, to_dialogues
+from vesalius.data.dialogues import asked_at, question_ids, to_dialogues, turn_id
 from vesalius.errors import UnknownName
 
 PICTURE = Picture("a.png", bytes)
@@ -67,3 +67,31 @@ def test_ids_are_unique(ids):
 def test_an_unknown_task_is_corrected():
     with pytest.raises(UnknownName, match="caption"):
         list(to_dialogues(case(), "captions"))
+
+
+def test_a_visual_dialogue_is_ordered_and_summed_up():
+    told = (("is there a cyst?", "yes", "presence"), ("what modality is this?", "ct", "modality"),
+            ("is there a cyst?", "yes", "presence"))  # fmt: skip
+    questions = tuple(Question(q, answers=(Answer(text=a),), category=c) for q, a, c in told)
+    (talk,) = to_dialogues(case(questions=questions), "visual_dialogue")
+    assert [turn.question.category for turn in talk.turns] == ["modality", "presence", "summary"]
+    assert talk.question.answers == (Answer(text="CT. It shows a cyst."),)
+    (part,) = to_dialogues(case(questions=questions), "visual_dialogue", categories=("modality",))
+    assert part.question.answers == (Answer(text="CT."),)
+    assert not list(to_dialogues(case(), "visual_dialogue"))
+
+
+def test_a_turn_is_asked_after_nothing_or_after_replies():
+    (talk,) = to_dialogues(case(questions=asked("a", "b", "c"), caption="x"), "dialogue")
+    alone = asked_at(talk, 2)
+    assert [t.question.text for t in alone.turns] == ["q2"]
+    assert (alone.pictures, alone.turns[0].reply) == ((PICTURE,), None)
+    own = asked_at(talk, 2, [Answer(text="x"), Answer(text="y")])
+    assert [t.reply and t.reply.text for t in own.turns] == ["x", "y", None]
+    assert [len(t.pictures) for t in own.turns] == [1, 0, 0]
+    assert asked_at(talk, 0, []) == asked_at(talk, 0)
+    # one id whatever the history, the one of the question asked by itself
+    apart = [d.id for d in to_dialogues(case(questions=asked("a", "b", "c")), "vqa")]
+    assert [turn_id(talk, at) for at in range(3)] == apart == ["c/0", "c/1", "c/2"]
+    assert {alone.id, own.id} == {"c/2"}
+    assert own.context == talk.context

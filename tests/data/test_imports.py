@@ -64,6 +64,16 @@ def test_errors_stop_the_import_unless_allowed(drawn, tmp_path):
         import_dataset(dataset, tmp_path / "out")
 
 
+def test_new_splits_need_an_id_for_each_case(tmp_path):
+    for split in ("train", "test"):
+        put(tmp_path / "in" / f"{split}.jsonl", f'{{"id": "a", "caption": "{split}"}}\n')
+    dataset = open_dataset("folder", tmp_path / "in")
+    with pytest.raises(DatasetError, match=r"'a' is also at .*row 1"):
+        import_dataset(dataset, tmp_path / "out", fractions={"train": 0.5, "test": 0.5})
+    kept = import_dataset(dataset, tmp_path / "kept", allow_leaks=True)
+    assert kept.cases == {"train": 1, "test": 1}
+
+
 def test_own_splits_are_kept_and_must_not_leak(drawn, tmp_path):
     def leaking(root):
         for split in ("train", "test"):

@@ -52,6 +52,27 @@ def test_a_bad_split_file_is_named(drawn, tmp_path, content, fault):
         drawn("folder", folder, split_file=str(splits))
 
 
+def test_a_listed_case_that_is_not_there_is_named(drawn, tmp_path):
+    rows = [{"id": name, "split": "train"} for name in ("images/b", *"uvwxyz")]
+    splits = put_lines(tmp_path / "mine" / "splits.jsonl", rows)
+    cases = drawn("folder", folder, split_file=str(splits)).cases("train")
+    assert next(cases).id == "images/b"
+    fault = r"splits\.jsonl: 6 cases listed for train are not in .*: u, v, w, x, y \.\.\. "
+    with pytest.raises(DatasetError, match=fault):
+        list(cases)
+
+
+def test_one_id_of_two_cases_cannot_be_dealt(tmp_path):
+    for split in ("train", "test"):
+        put_lines(tmp_path / "set" / f"{split}.jsonl", [{"id": "a", "caption": split}])
+    splits = put_lines(tmp_path / "splits.jsonl", [{"id": "a", "split": "train"}])
+    dataset = open_dataset("folder", tmp_path / "set", split_file=splits)
+    with pytest.raises(
+        DatasetError, match=r"test\.jsonl row 1: .*'a' is also at .*train\.jsonl row 1"
+    ):
+        list(dataset.cases("train"))
+
+
 def test_a_split_file_of_another_set_is_noticed(drawn, tmp_path):
     splits = put_lines(tmp_path / "mine" / "splits.jsonl", [{"id": "other", "split": "train"}])
     with pytest.raises(DatasetError, match="made for another data set"):

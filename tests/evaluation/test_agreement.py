@@ -1,5 +1,6 @@
 """Agreement against published examples."""
 
+from functools import partial
 from math import isnan, nan
 
 import numpy as np
@@ -114,6 +115,29 @@ def test_interval_over_units():
     found = with_interval(JUDGES, icc, resamples=200)
     assert found.low < found.value < found.high
     assert (found.units, found.raters) == (6, 4)
+
+
+def test_categories_stay_those_of_all_units():
+    # Nine units agree on 1, one is split. A resample without the split unit (0.9^10 = 35 % of
+    # them) knows the category 0 no more, and yet it agrees fully: 1, not undefined.
+    found = with_interval(PARADOX, gwet, resamples=400)
+    assert found.low < found.value < found.high == 1
+    # Weights 1 - gap / widest: [1, 5] apart makes 1 and 2 near. Without the unit of [1, 5] their
+    # gap would be the widest and count as no agreement at all.
+    far = np.array([[1.0, 5.0], [1.0, 2.0], [2.0, 2.0], [1.0, 1.0]])
+    near = far[1:]
+    # observed (.75 + 1 + 1) / 3; expected from shares 1/2 and 1/2: (1 + .75) / 2
+    weighted = cohen(near, "linear", categories=np.array([1.0, 2.0, 5.0]))
+    observed = (0.75 + 1 + 1) / 3
+    first, second = (2 / 3, 1 / 3), (1 / 3, 2 / 3)
+    expected = sum(
+        a * b * (1 if i == j else 0.75) for i, a in enumerate(first) for j, b in enumerate(second)
+    )
+    assert weighted == pytest.approx((observed - expected) / (1 - expected))
+    drawn = with_interval(far, partial(cohen, weighting="linear"), resamples=100)
+    assert drawn.value == pytest.approx(cohen(far, "linear"))
+    wider = partial(gwet, categories=np.array([0.0, 1.0, 2.0]))
+    assert with_interval(PARADOX, wider, resamples=0).value == wider(PARADOX) != gwet(PARADOX)
 
 
 def test_one_rater_is_refused():

@@ -7,7 +7,8 @@ from math import isnan
 import pytest
 
 from vesalius.cases.case import Answer
-from vesalius.errors import RunError
+from vesalius.cases.prediction import Confidence
+from vesalius.errors import NotComparable, RunError
 from vesalius.evaluation.compare import compare
 from vesalius.evaluation.evaluate import evaluate
 
@@ -65,6 +66,49 @@ def test_partial_overlap_is_said(first, second):
 def test_nothing_shared(first, second):
     with pytest.raises(RunError, match="no id is shared"):
         compare(first[:3], second[3:], ["squad"])
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_kind_and_options_hold_for_both_sides(prediction, side):
+    # Three questions; one run says that they are closed and offers left and right.
+    # Read with options "the left one" is right and "it is right" wrong; read without, both wrong.
+    asked = {"kind": "closed", "options": ("left", "right")}
+    rows = [
+        [prediction(said, "left", name=str(i), group=str(i)) for i in range(3)]
+        for said in ("the left one", "it is right")
+    ]
+    rows[side] = [replace(p, **asked) for p in rows[side]]
+    found = compare(*rows, ["closed"], resamples=0)
+    accuracy = next(d for d in found.overall() if d.metric == "closed.accuracy")
+    assert (accuracy.first, accuracy.second, accuracy.n) == (1, 0, 3)
+
+
+@pytest.mark.parametrize(
+    "other", [{"kind": "open"}, {"kind": "closed", "options": ("left", "right", "both")}]
+)
+def test_another_kind_or_other_options_are_other_questions(prediction, other):
+    row = prediction("left", "left", kind="closed", options=("left", "right"))
+    with pytest.raises(NotComparable, match=f"differ in its {list(other)[-1]}"):
+        compare([row], [replace(row, **other)], ["closed"])
+
+
+def test_only_what_both_runs_measured_counts(prediction):
+    # The first run is sure of .9 four times; the second of .5 twice and says nothing twice.
+    # Brier, all right: .01 for the first, .25 for the second, over the same two questions.
+    sure = [[0.9] * 4, [0.5, 0.5, None, None]]
+    runs = [
+        [
+            prediction("x", "x", name=str(i), confidence=c and Confidence(c, "stated"))
+            for i, c in enumerate(said)
+        ]
+        for said in sure
+    ]
+    runs[0][3] = replace(runs[0][3], answer=Answer("wrong"))  # not among the two
+    for pair in (runs, runs[::-1]):
+        found = compare(*pair, ["calibration"], resamples=0)
+        brier = next(d for d in found.overall() if d.metric == "calibration.brier")
+        assert brier.n == 2
+        assert sorted((brier.first, brier.second)) == pytest.approx([0.01, 0.25])
 
 
 def test_other_references_are_other_questions(first):

@@ -56,6 +56,29 @@ def test_one_group_has_no_interval(prediction):
     assert str(score) == "1.000"
 
 
+@pytest.mark.parametrize(("said", "value"), [("yes", 1.0), ("no", 0.0)])
+def test_a_perfect_slice_is_not_certain(prediction, said, value):
+    # Every resample scores the same. Six right answers of three patients are three trials:
+    # Wilson for 3 of 3 at z = 1.96: 3 / (3 + z^2) = .4385 to 1; for none of 3 the mirror image.
+    rows = [prediction(said, "yes", name=str(i), group=f"g{i // 2}") for i in range(6)]
+    found = evaluate(rows, ["closed", "squad"], resamples=50)
+    score = found.score("closed.accuracy")
+    low, high = (0.4385, 1) if value else (0, 0.5615)
+    assert (score.value, score.interval) == (value, "wilson")
+    assert (score.low, score.high) == pytest.approx((low, high), abs=5e-5)
+    again = Evaluation.from_json(json.loads(json.dumps(found.to_json())))
+    assert again.score("closed.accuracy").interval == "wilson"
+    baseline = found.score("squad.majority_em")  # no column of its own
+    assert (baseline.low, baseline.high, baseline.interval) == (1, 1, "bootstrap")
+
+
+def test_what_is_no_proportion_keeps_the_bootstrap(prediction):
+    # token F1 of each: one shared word of two and of one: 2 * 1 / 3
+    rows = [prediction("left lung", "lung", name=str(i), group=str(i)) for i in range(4)]
+    score = evaluate(rows, ["squad"], resamples=50).score("squad.f1")
+    assert (score.low, score.high, score.interval) == (score.value, score.value, "bootstrap")
+
+
 def test_json_journey(rows):
     found = evaluate([*rows, Prediction("z", rows[0].answer)], ["squad", "bleu"], resamples=20)
     text = json.dumps(found.to_json(), allow_nan=False)

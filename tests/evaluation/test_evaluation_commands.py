@@ -59,6 +59,13 @@ def test_evaluate_a_run_writes_every_set(call, run):
     assert run.scores_file().exists()
 
 
+def test_scores_are_saved_also_where_all_sets_have_names(call, run, tmp_path):
+    run.predictions_file().unlink()
+    out = tmp_path / "scores.json"
+    assert call("evaluate", run.path, "--save", out).exit_code == 0
+    assert json.loads(out.read_text())["scores"][0]["value"] == 0.375  # 3 of 8: the blank set
+
+
 def test_evaluate_a_file(call, tmp_path):
     file = tmp_path / "anyone.jsonl"
     append_lines(file, [{"id": "1", "answer": "left", "references": ["Left."]}])
@@ -81,6 +88,7 @@ def test_compare(call, run):
     [
         (["-m", "sqad"], UnknownName),
         (["-m", "rouge:stemmed"], RecipeError),
+        (["-m", "bleu:tokenize=["], RecipeError),
         (["--by", "colour"], UnknownName),
     ],
 )

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from vesalius.cases.case import Answer
+from vesalius.cases.image import Decoded
 from vesalius.cases.prediction import Confidence
 from vesalius.evaluation.gallery import choose, in_words, thumbnail
 
@@ -47,6 +49,21 @@ def test_a_picture_is_shown_once(prediction):
 def test_words():
     assert in_words(Answer(concepts=())) == "no concepts"
     assert in_words(Answer(boxes=())) == "no boxes"
+
+
+def test_a_thumbnail_shows_the_frame_and_the_window_of_its_key(monkeypatch):
+    asked = []
+
+    def decode(data, **how):
+        asked.append(how)
+        return Decoded(Image.new("RGB", (4, 4)), "dicom", 4, 4)
+
+    monkeypatch.setattr("vesalius.evaluation.gallery.decode", decode)
+    for key in ("a", "a#frame=3", "a#frame=3#window=-600,1500"):
+        thumbnail(key, lambda key: b"x")
+    assert [(how["frame"], how["window"]) for how in asked] == [
+        (None, None), (3, None), (3, (-600.0, 1500.0)),
+    ]  # fmt: skip
 
 
 def test_no_picture():

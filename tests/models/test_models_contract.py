@@ -30,6 +30,7 @@ BLOCKS: dict[str, dict[str, Any]] = {
     "linear_probe": {"epochs": 2},
     "majority": {},
     "nearest": {},
+    "vilt": {"tiny": True, "training": {"max_steps": 2, "batch": 2}},
 }
 
 

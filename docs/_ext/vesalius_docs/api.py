@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 MODULES = {
-    "The steps": ("vesalius.fit", "vesalius.predict", "vesalius.gather", "vesalius.demo"),
+    "The steps": (
+        "vesalius.fit",
+        "vesalius.predict",
+        "vesalius.export",
+        "vesalius.estimate",
+        "vesalius.tiny",
+        "vesalius.gather",
+        "vesalius.demo",
+    ),
     "Data": (
         "vesalius.data.open",
         "vesalius.data.check",
         "vesalius.data.split",
         "vesalius.data.imports",
         "vesalius.data.dialogues",
+        "vesalius.data.upgrade.upgrade",
+        "vesalius.data.upgrade.files",
         "vesalius.data.perturb",
         "vesalius.data.sheet",
         "vesalius.data.cards",
         "vesalius.data.likeness",
     ),
     "Evaluation": (
+        "vesalius.evaluation.histories",
         "vesalius.evaluation.evaluate",
         "vesalius.evaluation.compare",
         "vesalius.evaluation.score",

@@ -161,11 +161,13 @@ def _grey(
     values, said = _modality_values(file, stored, frame), []
     voi = _macro(file, frame, "FrameVOILUTSequence")
     own = _window(voi)
-    if window is None and own is None and "VOILUTSequence" in voi:
-        shades = _linear(apply_voi(stored, voi))
+    if window is None and own is None and voi.get("VOILUTSequence"):
+        shades = _linear(_looked_up(values, voi))
     elif window is None and (own is None or not own[1] > 0):
         if int(file.BitsAllocated) <= 8 and own is None:
-            shades = values.clip(0, 255)
+            # A mask of one bit would be black on black.
+            scale = 255 / (2 ** min(int(file.BitsStored), 8) - 1)
+            shades = (values * np.float32(scale)).clip(0, 255)
         else:
             why = "no window" if own is None else "a window of width 0"
             said.append(f"{why} in the header: the 0.5th to 99.5th percentiles are shown")
@@ -201,6 +203,14 @@ def _modality_values(file: pydicom.Dataset, stored: np.ndarray, frame: int) -> n
     values *= np.float32(1 if slope is None else slope)
     values += np.float32(intercept or 0)
     return values
+
+
+def _looked_up(values: np.ndarray, voi: pydicom.Dataset) -> np.ndarray:
+    """Modality values in the VOI table; those beyond it take its ends (PS3.3 C.11.2.1.1)."""
+    entries, first = voi.VOILUTSequence[0].LUTDescriptor[:2]
+    inside = np.rint(values).clip(first, first + (entries or 2**16) - 1)
+    found: np.ndarray = apply_voi(inside.astype(np.int32), voi)
+    return found
 
 
 def _window(voi: pydicom.Dataset) -> tuple[float, float] | None:

@@ -28,9 +28,13 @@ _ALLOWED = "PNG, JPEG, WebP, TIFF, BMP, GIF or DICOM"
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The largest picture that is accepted; all but the bytes are checked before decoding."""
+    """The largest picture that is accepted; all but the bytes are checked before decoding.
 
-    max_bytes: int = 20 * 2**20
+    The defaults are for files of one's own: an uncompressed mammogram has 27 MB. Whoever decodes
+    a stranger's bytes passes narrower ones.
+    """
+
+    max_bytes: int = 256 * 2**20
     max_pixels: int = 40_000_000
     max_aspect: float = 200.0
     max_frames: int = 512

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -13,6 +14,8 @@ from vesalius.errors import ImageError
 
 if TYPE_CHECKING:
     from PIL import Image
+
+_CHOICE = re.compile(r"(?:#frame=(\d+))?(?:#window=([-+.\de]+),([-+.\de]+))?\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +50,16 @@ class Picture:
         return hashlib.sha256(self.read()).hexdigest()
 
     def at(self, frame: int | None, window: tuple[float, float] | None = None) -> Picture:
-        """The same picture, another frame or window; the key says which."""
+        """The same picture, another frame or window; the key says which (see :func:`choice`)."""
         mark = "" if frame is None else f"#frame={frame}"
-        return replace(self, key=self.key.split("#")[0] + mark, frame=frame, window=window)
+        mark += "" if window is None else f"#window={window[0]:.10g},{window[1]:.10g}"
+        return replace(self, key=_CHOICE.sub("", self.key) + mark, frame=frame, window=window)
+
+
+def choice(key: str) -> tuple[int | None, tuple[float, float] | None]:
+    """The frame and the window (centre, width) that a picture's key names."""
+    frame, centre, width = _CHOICE.findall(key)[0]
+    return int(frame) if frame else None, (float(centre), float(width)) if centre else None
 
 
 def _read_file(path: Path) -> bytes:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from functools import lru_cache
+from typing import Any, get_type_hints
 
-from vesalius.cases.case import Answer, Box, Kind
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from vesalius.cases.case import Answer, Kind
 from vesalius.cases.dialogue import Dialogue
-from vesalius.errors import RunError
+from vesalius.errors import DatasetError, RunError
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +20,10 @@ class Confidence:
 
     value: float
     method: str
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.value <= 1:
+            raise DatasetError(f"a confidence lies in [0, 1], not at {self.value}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,20 +106,15 @@ class Prediction:
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any], *, where: object = None) -> Prediction:
-        """A prediction from :meth:`to_row`'s data, ours or anyone's; RunError names the field."""
-        try:
-            said = dict(row)
-            said["answer"] = _answer(row["answer"])
-            said["references"] = tuple(_answer(a) for a in row.get("references", ()))
-            said["evidence"] = tuple(Neighbour(**n) for n in row.get("evidence", ()))
-            for name, noun in (("confidence", Confidence), ("usage", Usage)):
-                if row.get(name) is not None:
-                    said[name] = noun(**row[name])
-            if row.get("options") is not None:
-                said["options"] = tuple(row["options"])
-            return cls(**said)
-        except (KeyError, TypeError, ValueError) as error:
-            raise RunError(f"not a prediction row: {error}", where=where) from error
+        """A prediction from :meth:`to_row`'s data, ours or anyone's; RunError names the field.
+
+        An answer may be its bare text; a field that is null counts as left out.
+        """
+        said = {name: _read(name, v, where) for name, v in row.items() if v is not None}
+        for name in ("id", "answer"):
+            if name not in said:
+                raise RunError(f"not a prediction row: there is no {name}", where=where)
+        return cls(**said)
 
 
 def _without_none(value: Any) -> Any:
@@ -124,19 +126,33 @@ def _without_none(value: Any) -> Any:
     return value
 
 
-def _answer(data: Mapping[str, Any] | str) -> Answer:
-    if isinstance(data, str):
-        return Answer(text=data)
-    boxes = data.get("boxes")
-    concepts = data.get("concepts")
-    return Answer(
-        text=data.get("text"),
-        boxes=None if boxes is None else tuple(_box(b) for b in boxes),
-        concepts=None if concepts is None else tuple(concepts),
-    )
+def _read(name: str, value: Any, where: object) -> Any:
+    """A row's field as its type; RunError names the part of it that is something else."""
+    known = _fields()
+    if name not in known:
+        raise RunError(f"not a prediction row: there is no field {name!r}", where=where)
+    if name == "answer":
+        value = _worded(value)
+    elif name == "references" and isinstance(value, list | tuple):
+        value = [_worded(one) for one in value]
+    try:
+        return known[name].validate_python(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in (name, *first["loc"]))
+        what = first["msg"].replace("Input", "it").replace("a valid tuple", "a list")
+        raise RunError(f"not a prediction row: {place}: {what}", where=where) from error
+    except DatasetError as error:
+        raise RunError(f"not a prediction row: {name}: {error.what}", where=where) from error
 
 
-def _box(data: Mapping[str, Any]) -> Box:
-    polygon = data.get("polygon")
-    points = None if polygon is None else tuple((x, y) for x, y in polygon)
-    return Box(**{**data, "polygon": points})
+@lru_cache(maxsize=1)
+def _fields() -> dict[str, TypeAdapter[Any]]:
+    # "or None" lets the configuration reach the nouns inside: they refuse unknown keys, too.
+    strict = ConfigDict(extra="forbid")
+    hints = get_type_hints(Prediction)
+    return {name: TypeAdapter(hint | None, config=strict) for name, hint in hints.items()}
+
+
+def _worded(answer: Any) -> Any:
+    return {"text": answer} if isinstance(answer, str) else answer

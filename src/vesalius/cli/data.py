@@ -22,6 +22,7 @@ Options = Annotated[
 SplitFile = Annotated[Path | None, typer.Option(help="Use these splits (JSON lines: id, split).")]
 Fractions = Annotated[str, typer.Option(help="Shares of the cases.")]
 Seed = Annotated[int, typer.Option(help="Another seed, another split.")]
+SUMMARIES = ("template", "local-lm")
 DEFAULT = "train=0.8,validation=0.1,test=0.1"
 
 
@@ -129,7 +130,7 @@ def import_(
     from vesalius.data.imports import import_dataset
     from vesalius.data.open import open_dataset
 
-    chosen = {"columns": _pairs(columns or []), "images": images}
+    chosen = {"columns": _pairs(columns or [], "--column"), "images": images}
     dataset = open_dataset("folder", source, options=chosen)
     shares = None if fractions is None else _shares(fractions)
     done = import_dataset(
@@ -203,6 +204,43 @@ def audit(
     console.print("no leaks found" if not found.pairs else f"leaks: {dict(found.counts)}")
 
 
+@app.command()
+def dialogues(
+    name: Name,
+    out: Annotated[Path, typer.Option(help="The new set's folder.")],
+    root: Root = None,
+    hub: Hub = None,
+    options: Options = None,
+    split_file: SplitFile = None,
+    form: Annotated[str, typer.Option(help="own (rows for folder), or llava (its JSON).")] = "own",
+    summaries: Annotated[
+        str, typer.Option(help="template, or local-lm: reworded, each sentence checked.")
+    ] = "template",
+    copy: Annotated[bool, typer.Option(help="Copy pictures that are files, too.")] = False,
+    limit: Annotated[int | None, typer.Option(help="At most so many cases a split.")] = None,
+) -> None:
+    """Make one dialogue of all questions about a picture, closed by a summary of the answers."""
+    from rich.console import Console
+
+    from vesalius.cli.plain import dialogues_text
+    from vesalius.data.open import dataset_root
+    from vesalius.data.upgrade.files import FORMS, write_dialogues
+    from vesalius.errors import UnknownName
+
+    for kind, word, known in (("form", form, FORMS), ("kind of summary", summaries, SUMMARIES)):
+        if word not in known:
+            raise UnknownName(kind, word, known)
+    dataset = _opened(name, root, hub, options, split_file)
+    source = None if hub or copy else dataset_root(name, root)
+    writer = None
+    if summaries == "local-lm":
+        from vesalius.models.writer import local_writer
+
+        writer = local_writer()
+    done = write_dialogues(dataset, out, form=form, source=source, writer=writer, limit=limit)
+    Console(soft_wrap=True).print(dialogues_text(done), highlight=False)
+
+
 def _opened(
     name: str,
     root: Path | None,
@@ -216,27 +254,16 @@ def _opened(
     return open_dataset(name, root, place, _pairs(options or []), split_file=split_file)
 
 
-def _pairs(texts: list[str]) -> dict[str, Any]:
-    import yaml
+def _pairs(texts: list[str], where: str = "--set") -> dict[str, Any]:
+    from vesalius.recipe import pair
 
-    from vesalius.errors import RecipeError
-
-    found = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        if not equals or not key:
-            raise RecipeError(f"not of the form key=value: {text!r}")
-        try:
-            found[key.strip()] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise RecipeError(f"the value of {key} is not valid YAML") from error
-    return found
+    return dict(pair(text, where) for text in texts)
 
 
 def _shares(text: str) -> dict[str, float]:
     from vesalius.errors import RecipeError
 
-    shares = _pairs(text.split(","))
+    shares = _pairs(text.split(","), "--fractions")
     if not all(isinstance(share, int | float) for share in shares.values()):
         raise RecipeError(f"fractions are numbers: {text!r}")
     return {name: float(share) for name, share in shares.items()}

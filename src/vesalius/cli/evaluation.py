@@ -9,11 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from vesalius.cases.prediction import Prediction
-    from vesalius.evaluation.compare import Comparison
-    from vesalius.evaluation.score import Evaluation
 
 Metrics = Annotated[
     list[str] | None,
@@ -41,10 +37,14 @@ def evaluate(
     resamples: Resamples = None,
     by: By = FIELDS,
     save: Annotated[Path | None, typer.Option(help="Also write the scores here (JSON).")] = None,
+    histories: Annotated[
+        bool, typer.Option(help="Dialogues: compare no, own and gold history instead.")
+    ] = False,
 ) -> None:
     """Evaluate: score a run's predictions, with protocols and intervals; writes its scores.json."""
     from rich.console import Console
 
+    from vesalius.cli.scores import print_scores
     from vesalius.evaluation.evaluate import evaluate as step
     from vesalius.evaluation.evaluate import evaluate_run, prediction_sets
     from vesalius.files import write_json
@@ -55,19 +55,25 @@ def evaluate(
     chosen: dict[str, Any] = {"by": _fields(by)}
     if resamples is not None:
         chosen["resamples"] = resamples
+    if histories:
+        from vesalius.cli.histories import show
+
+        show(console, Run.open(target), metrics, resamples, save)
+        return
     if target.is_dir():
         run = Run.open(target)
-        for name in prediction_sets(run):
+        sets = prediction_sets(run)
+        for name in sets:
             found = evaluate_run(run, name, metrics=metrics, **chosen)
             write_json(run.scores_file(name), found.to_json())
-            _print_scores(console, found, f"{run.name} {name}".strip())
-            if save is not None and not name:
+            print_scores(console, found, f"{run.name} {name}".strip())
+            if save is not None and name == sets[0]:
                 write_json(save, found.to_json())
         return
     found = step(list(read_predictions(target)), metrics or ("squad", "closed"), **chosen)
     if save is not None:
         write_json(save, found.to_json())
-    _print_scores(console, found, target.name)
+    print_scores(console, found, target.name)
 
 
 def compare(
@@ -81,6 +87,7 @@ def compare(
     """Compare two runs on the same questions: paired differences, intervals and p-values."""
     from rich.console import Console
 
+    from vesalius.cli.scores import print_differences
     from vesalius.evaluation.compare import compare as step
     from vesalius.files import write_json
 
@@ -96,7 +103,7 @@ def compare(
     )
     if save is not None:
         write_json(save, found.to_json())
-    _print_differences(Console(), found, f"{second.name} against {first.name}")
+    print_differences(Console(), found, f"{second.name} against {first.name}")
 
 
 def report(
@@ -136,17 +143,10 @@ def _specs(texts: Sequence[str] | None) -> list[Any]:
 
 def _spec(text: str) -> str | dict[str, dict[str, Any]]:
     """``rouge:stemmed=true,x=1`` as a name with parameters; values are YAML."""
-    import yaml
-
-    from vesalius.errors import RecipeError
+    from vesalius.recipe import pair
 
     name, _, said = text.partition(":")
-    if not said:
-        return name
-    pairs = [pair.partition("=") for pair in said.split(",")]
-    if not all(key and equals for key, equals, _ in pairs):
-        raise RecipeError(f"not of the form name:key=value: {text!r}", where="--metric")
-    return {name: {key.strip(): yaml.safe_load(value) for key, _, value in pairs}}
+    return {name: dict(pair(one, "--metric") for one in said.split(","))} if said else name
 
 
 def _predictions(path: Path) -> list[Prediction]:
@@ -160,66 +160,3 @@ def _recipe_evaluation(path: Path) -> Any:
     from vesalius.run import Run
 
     return Run.open(path).recipe().evaluation if path.is_dir() else Evaluation()
-
-
-def _print_scores(console: Any, found: Evaluation, title: str) -> None:
-    table = _table(f"{title}: {_said(found.facts)}", "score", "value", "n", "protocol")
-    for score in found.overall():
-        protocol = found.protocols[score.protocol]
-        how = f"{protocol['implementation']} {protocol['version']}".strip()
-        table.add_row(score.metric, str(score), str(score.n), how)
-    console.print(table)
-    _print_slices(console, found)
-    share = f"{found.level:.0%} intervals: {found.resamples} resamples of whole groups"
-    console.print(f"{share}, seed {found.seed}", style="dim")
-
-
-def _print_slices(console: Any, found: Evaluation) -> None:
-    """Slices down, the first few scores for which more is better across; the file has them all."""
-    good = [
-        s for s in found.overall() if found.better(s) == "higher" and s.protocol != "calibration"
-    ]
-    names = [score.metric for score in good][:4]
-    values = {(s.slice, s.metric): s for s in found.scores if s.slice != "all"}
-    slices = list(dict.fromkeys(part for part, _ in values))
-    if not slices or not names:
-        return
-    table = _table("", "slice", *names, f"n of {names[0]}")
-    for part in slices:
-        row = [values.get((part, name)) for name in names]
-        count = "" if row[0] is None else str(row[0].n)
-        table.add_row(part, *("" if s is None else str(s) for s in row), count)
-    console.print(table)
-
-
-def _said(facts: Any) -> str:
-    return ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in facts.items() if count)
-
-
-def _print_differences(console: Any, found: Comparison, title: str) -> None:
-    said = f"{found.shared} shared predictions, {found.answers_differ} answers differ"
-    apart = found.only_first + found.only_second
-    said += f", {apart} in one run only" if apart else ""
-    columns = ("slice", "score", "first", "second", "difference", "p", "p (Holm)", "n")
-    table = _table(f"{title}: {said}", *columns)
-    for d in found.differences:
-        numbers = [f"{value:.3f}" for value in (d.first, d.second)]
-        p_values = ["" if p != p else f"{p:.4f}" for p in (d.p, d.p_holm)]  # noqa: PLR0124  # NaN
-        table.add_row(d.slice, d.metric, *numbers, str(d), *p_values, str(d.n))
-    console.print(table)
-    console.print(
-        "difference: second minus first; p: paired approximate randomisation of whole groups",
-        style="dim",
-    )
-
-
-def _table(title: str, *columns: str) -> Table:
-    from rich.table import Table
-
-    table = Table(title=title or None, title_justify="left", box=None, padding=(0, 2, 0, 0))
-    for i, column in enumerate(columns):
-        number = column in {"n", "groups", "first", "second", "p", "p (Holm)"}
-        table.add_column(
-            column, justify="right" if number else "left", style="bold" if i == 0 else ""
-        )
-    return table

@@ -18,6 +18,7 @@ from vesalius.errors import VesaliusError
 # Other libraries' bars and notices would bury ours; whoever wants them sets these variables.
 QUIET = {
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "TQDM_DISABLE": "1",
     "TOKENIZERS_PARALLELISM": "false",
     "TRANSFORMERS_VERBOSITY": "error",
 }
@@ -61,7 +62,10 @@ def demo(
 
 
 def main() -> None:
-    """The entry point: a VesaliusError is one line on standard error and exit code 2."""
+    """The entry point: a VesaliusError is one line on standard error and exit code 2.
+
+    A fit that a signal stopped exits as the signal would have: 130 or 143.
+    """
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"transformers\.")
@@ -70,10 +74,7 @@ def main() -> None:
         app()
     except VesaliusError as error:
         print(f"vesalius: {error}", file=sys.stderr)  # noqa: T201
-        raise SystemExit(2) from error
-    except KeyboardInterrupt:
-        print("vesalius: stopped; the same command goes on", file=sys.stderr)  # noqa: T201
-        raise SystemExit(130) from None
+        raise SystemExit(getattr(error, "exit_code", 2)) from error
 
 
 if __name__ == "__main__":

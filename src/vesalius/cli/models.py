@@ -18,6 +18,7 @@ def register(app: typer.Typer) -> None:
     app.command()(fit)
     app.command()(predict)
     app.command()(ask)
+    app.command()(export)
 
 
 def fit(
@@ -30,6 +31,10 @@ def fit(
     show_mask: Annotated[
         bool, typer.Option(help="Show which tokens of the first row bear loss.")
     ] = False,
+    small: Annotated[
+        bool,
+        typer.Option("--tiny", help="Random weights at toy size and drawn data: offline, quick."),
+    ] = False,
 ) -> None:
     """Adapt: fit the model of a recipe. A killed fit goes on with the same command."""
     from rich.console import Console
@@ -40,6 +45,10 @@ def fit(
 
     console = Console()
     loaded = load_recipe(recipe, overrides or ())
+    if small:
+        from vesalius.tiny import tiny
+
+        loaded = tiny(loaded)
     if show_mask:
         console.print(mask_text(step.mask(loaded)))
         return
@@ -57,17 +66,23 @@ def predict(
     name: Annotated[str, typer.Option(help="Name of this set of predictions.")] = "",
     change: Annotated[str | None, typer.Option(help="A perturbation of the cases: blank.")] = None,
     limit: Annotated[int | None, typer.Option(help="At most so many dialogues.")] = None,
+    history: Annotated[
+        str | None,
+        typer.Option(help="Ask every turn of a dialogue after: none, own (answers) or gold."),
+    ] = None,
 ) -> None:
     """Answer a split with a fitted run. A killed prediction goes on with the same command."""
     from rich.console import Console
 
     from vesalius.predict import predict as step
+    from vesalius.predict import set_name
     from vesalius.run import Run
 
     found = Run.open(run)
-    count = step(found, split=split, name=name, change=change, limit=limit)
-    file = found.predictions_file(name or change or "")
-    Console().print(f"{count} answers in {file}\nnext: [bold]vesalius evaluate {run}[/]")
+    count = step(found, split=split, name=name, change=change, limit=limit, history=history)
+    file = found.predictions_file(name or set_name(history, change))
+    after = "vesalius evaluate" + (" --histories" if history else "")
+    Console().print(f"{count} answers in {file}\nnext: [bold]{after} {run}[/]")
 
 
 def ask(
@@ -89,3 +104,37 @@ def ask(
             f"confidence {answer.confidence.value:.2f} ({answer.confidence.method})", style="dim"
         )
     console.print("Research use only; not a medical device.", style="dim")
+
+
+def export(
+    run: Annotated[Path, typer.Argument(help="A fitted run's folder.")],
+    out: Annotated[Path | None, typer.Option(help="A new folder; default RUN/export.")] = None,
+    merge: Annotated[
+        bool, typer.Option("--merge/--adapter", help="Merged weights, or the adapter alone.")
+    ] = True,
+    check: Annotated[int, typer.Option(min=1, help="Held-out items to compare answers on.")] = 16,
+    four_bit: Annotated[
+        bool, typer.Option("--4bit", help="Also load them in NF4 and count equal answers.")
+    ] = False,
+    licence: Annotated[str | None, typer.Option(help="The hub's licence id for the card.")] = None,
+    push: Annotated[str | None, typer.Option(help="Upload to this hub repository.")] = None,
+    public: Annotated[bool, typer.Option(help="Make a new repository public.")] = False,
+) -> None:
+    """Write the weights for others to load: merged, verified, with a model card."""
+    from rich.console import Console
+
+    from vesalius import export as step
+    from vesalius.run import Run
+
+    console = Console()
+    done = step.export(
+        Run.open(run),
+        out or run / "export",
+        merge=merge,
+        check=check,
+        four_bit=four_bit,
+        licence=licence,
+    )
+    console.print(f"{done.said}\nwrote {done.folder}", highlight=False)
+    if push:
+        console.print(f"uploaded to {step.push(done.folder, push, private=not public)}")

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
+
+from vesalius.evaluation.facts import flat
+
+if TYPE_CHECKING:
+    from vesalius.data.upgrade.files import Written
 
 
 def facts_table(title: str, facts: Mapping[str, Any]) -> Table:
@@ -14,8 +20,8 @@ def facts_table(title: str, facts: Mapping[str, Any]) -> Table:
     table = Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 2))
     table.add_column(style="dim")
     table.add_column()
-    for name, value in _flat(facts):
-        table.add_row(name, f"{value:,}" if isinstance(value, int | float) else str(value))
+    for name, said in flat(facts):
+        table.add_row(name, escape(said))
     return table
 
 
@@ -28,9 +34,15 @@ def mask_text(tokens: Iterable[tuple[str, bool]]) -> Text:
     return text
 
 
-def _flat(facts: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
-    for name, value in facts.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
+def dialogues_text(done: Written) -> str:
+    """What ``vesalius data dialogues`` wrote, and the recipe's block that reads it."""
+    lines = [f"{part}: {n} dialogues, {done.turns[part]} turns" for part, n in done.cases.items()]
+    dropped = ", ".join(f"{n} {kind}" for kind, n in sorted(done.dropped.items()))
+    lines += [f"dropped: {dropped or 'nothing'}; {done.root}/report/dropped.jsonl lists it"]
+    without = f"{done.without_summary} cases have none"
+    lines += [f"summaries word {done.worded} of {done.pairs} pairs; {without}"]
+    if done.unsupported:
+        lines += [f"{done.unsupported} sentences did not follow (report/unsupported.jsonl)"]
+    images = f", options: {{images: {done.images}}}" if done.images else ""
+    said = f"{{dataset: folder, root: {done.root}{images}, task: dialogue}}"
+    return "\n".join([*lines, f"read it in a recipe with data: {said}"])

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from importlib.resources import files
+from typing import Any
 
 import yaml
 from pydantic import Field
 
-from vesalius.errors import UnknownName
+from vesalius.errors import DatasetError, UnknownName
 from vesalius.recipe import Frozen, validated
 
 
@@ -18,6 +20,10 @@ class Release(Frozen):
     name: str
     images: dict[str, int] = Field(default_factory=dict)
     questions: dict[str, int] = Field(default_factory=dict)
+    options: dict[str, Any] = Field(default_factory=dict)
+    """The reader's options under which this release is read."""
+    source: str = ""
+    """Who counted."""
 
 
 class Card(Frozen):
@@ -35,6 +41,21 @@ class Card(Frozen):
     fields: tuple[str, ...] = ()
     quirks: tuple[str, ...] = ()
     intended_use: str
+
+    def release(self, options: Mapping[str, Any]) -> Release:
+        """The first release that a reader with these options would read, as far as they say.
+
+        DatasetError where the card counts nothing of the kind.
+        """
+        said = [r for r in self.releases if not _differ(r.options, options)]
+        if not said:
+            hint = "give the folder of the data itself"
+            raise DatasetError("the card has no counts", where=self.name, hint=hint)
+        return max(said, key=lambda release: len(release.options.keys() & options.keys()))
+
+
+def _differ(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    return any(one[name] != other[name] for name in one.keys() & other.keys())
 
 
 @lru_cache(maxsize=32)

@@ -97,7 +97,7 @@ class _Seen:
                 yield from _words(case, where)
                 for picture in case.pictures:
                     yield from self.picture(picture, case, where)
-        except DatasetError as error:
+        except (DatasetError, ImageError) as error:
             what = f"{error.what}; reading of {split} stopped here"
             yield _error("parse", str(error.where or split), what)
 

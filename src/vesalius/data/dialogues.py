@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Literal
 
 from vesalius.cases.case import Answer, Case, Question
 from vesalius.cases.dialogue import Dialogue, Turn
 from vesalius.errors import UnknownName
 
-Task = Literal["vqa", "caption", "dialogue", "detect"]
+Task = Literal["vqa", "caption", "dialogue", "visual_dialogue", "detect"]
 
 
 def to_dialogues(
@@ -24,6 +25,7 @@ def to_dialogues(
 
     ``vqa``: one a question. ``caption``: the instruction, the caption as reference. ``dialogue``:
     all questions as turns, earlier ones replied with their gold answers, pictures in the first.
+    ``visual_dialogue``: these ordered, free of contradictions, and closed by a summary.
     ``detect``: the instruction, the boxes as reference. ``context`` chooses fields of the case's
     context; ``categories`` keeps questions of these. A case without what the task needs gives
     nothing. Raises UnknownName for another task.
@@ -31,7 +33,10 @@ def to_dialogues(
     make = _TASKS.get(task)
     if make is None:
         raise UnknownName("task", task, _TASKS)
-    if task in ("vqa", "dialogue"):
+    if task == "visual_dialogue":
+        case = _upgraded(case, categories)
+        kept = list(zip(question_ids(case), case.questions, strict=True))
+    elif task in ("vqa", "dialogue"):
         kept = [
             (name, question)
             for name, question in zip(question_ids(case), case.questions, strict=True)
@@ -41,6 +46,27 @@ def to_dialogues(
         kept = [(task, Question(text=instruction, answers=_references(case, task)))]
     shown = {name: case.context[name] for name in context if name in case.context}
     yield from make(case, kept, shown)
+
+
+def asked_at(dialogue: Dialogue, at: int, replies: Sequence[Answer] | None = None) -> Dialogue:
+    """The dialogue that asks turn ``at`` (from 0) again, open, under the id ``case/question``.
+
+    ``replies`` to the turns before it make the history; None leaves them out, and the turn is
+    asked alone about the pictures shown so far. The id does not depend on the history.
+    """
+    turn = dialogue.turns[at]
+    if replies is None:
+        shown = tuple(p for earlier in dialogue.turns[: at + 1] for p in earlier.pictures)
+        turns: tuple[Turn, ...] = (Turn(turn.question, shown),)
+    else:
+        earlier = zip(dialogue.turns[:at], replies, strict=True)
+        turns = (*(replace(t, reply=reply) for t, reply in earlier), replace(turn, reply=None))
+    return replace(dialogue, id=turn_id(dialogue, at), turns=turns)
+
+
+def turn_id(dialogue: Dialogue, at: int) -> str:
+    """The id of turn ``at``'s answer under any history; that of the same question asked alone."""
+    return f"{dialogue.case}/{dialogue.turns[at].question.id or at + 1}"
 
 
 def question_ids(case: Case) -> list[str]:
@@ -57,6 +83,13 @@ def question_ids(case: Case) -> list[str]:
 
 Named = list[tuple[str, Question]]
 Shown = Mapping[str, str]
+
+
+def _upgraded(case: Case, categories: Collection[str] | None) -> Case:
+    from vesalius.data.upgrade.upgrade import upgrade
+
+    wanted = [q for q in case.questions if categories is None or q.category in categories]
+    return upgrade(replace(case, questions=tuple(wanted))).case
 
 
 def _references(case: Case, task: Task) -> tuple[Answer, ...]:
@@ -76,12 +109,12 @@ def _given(case: Case, questions: Named, context: Shown) -> Iterator[Dialogue]:
 
 
 def _together(case: Case, questions: Named, context: Shown) -> Iterator[Dialogue]:
-    answered = [(name, question) for name, question in questions if question.answers]
+    answered = [replace(question, id=name) for name, question in questions if question.answers]
     if not answered:
         return
-    turns = [Turn(question, reply=question.answers[0]) for _, question in answered]
-    turns[0] = Turn(answered[0][1], case.pictures, turns[0].reply)
-    turns[-1] = Turn(answered[-1][1], turns[-1].pictures, None)
+    turns = [Turn(question, reply=question.answers[0]) for question in answered]
+    turns[0] = replace(turns[0], pictures=case.pictures)
+    turns[-1] = replace(turns[-1], reply=None)
     yield _dialogue(case, "dialogue", tuple(turns), context)
 
 
@@ -100,5 +133,6 @@ _TASKS: dict[str, Callable[[Case, Named, Shown], Iterator[Dialogue]]] = {
     "vqa": _apart,
     "caption": _given,
     "dialogue": _together,
+    "visual_dialogue": _together,
     "detect": _given,
 }

@@ -10,10 +10,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from vesalius.cases.case import Case, Question
+from vesalius.cases.case import Case, Question, Source
 from vesalius.cases.picture import Picture
 from vesalius.data.check import Finding, check
 from vesalius.data.datasets import Dataset
+from vesalius.data.open import refuse_twin
 from vesalius.data.reading.streams import in_order
 from vesalius.data.split import audit, members, split_members
 from vesalius.errors import DatasetError, ImageError
@@ -67,10 +68,13 @@ def _written(
 ) -> dict[str, int]:
     rows: dict[str, list[str]] = {}
     names: Counter[str] = Counter()
+    met: dict[str, Source | None] = {}
     for split in dataset.splits():
         for case in dataset.cases(split):
             if str(case.source) in refused:
                 continue
+            if assigned is not None:
+                refuse_twin(case, met)
             row = case_row(case, [_copied(p, target, names) for p in case.pictures])
             part = split if assigned is None else assigned[case.id]
             rows.setdefault(part, []).append(json.dumps(row, ensure_ascii=False))

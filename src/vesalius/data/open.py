@@ -18,6 +18,8 @@ from vesalius.data.reading.tables import read_rows
 from vesalius.errors import DatasetError
 
 HOME = "VESALIUS_DATA"
+NAMED = 5
+"""How many absent ids an error names."""
 ROOTLESS = ("phantom",)
 """Sets that are drawn, not read."""
 
@@ -113,15 +115,26 @@ def read_splits(path: Path) -> dict[str, str]:
 
 
 def _dealt(dataset: Dataset, assigned: Mapping[str, str], split: str, file: Path) -> Iterator[Case]:
-    found = False
+    """A split's cases; DatasetError for an id that two cases have, at the end for absent ones."""
+    met: dict[str, Source | None] = {}
     for original in dataset.splits():
         for case in dataset.cases(original):
             if assigned.get(case.id) == split:
-                found = True
+                refuse_twin(case, met)
                 yield replace(case, split=split)
-    if not found:
-        fault = f"no case of the data set is one of those listed for {split}"
+    absent = [name for name, part in assigned.items() if part == split and name not in met]
+    if absent:
+        named = ", ".join(absent[:NAMED]) + (" ..." if len(absent) > NAMED else "")
+        fault = f"{len(absent)} cases listed for {split} are not in the data set: {named}"
         raise DatasetError(fault, where=file, hint="was it made for another data set?")
+
+
+def refuse_twin(case: Case, met: dict[str, Source | None]) -> None:
+    """DatasetError if the case's id was met before: ids decide the split, so they name one case."""
+    if case.id in met:
+        fault = f"the case id {case.id!r} is also at {met[case.id]}"
+        raise DatasetError(fault, where=case.source, hint="give each case an id of its own")
+    met[case.id] = case.source
 
 
 def _hub_id(name: str, hub: bool | str) -> str:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from inspect import signature
 from itertools import combinations
 from math import nan
 from typing import Literal
@@ -23,7 +25,8 @@ Array = NDArray[np.float64]
 Weighting = Literal["none", "linear", "quadratic"]
 Scale = Literal["nominal", "ordinal", "interval"]
 Form = Literal["1,1", "A,1", "C,1", "1,k", "A,k", "C,k"]
-Coefficient = Callable[[Array], float]
+Coefficient = Callable[..., float]
+"""Of ratings [units, raters] alone, whatever else it may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +48,17 @@ def with_interval(
     seed: int = 0,
     level: float = 0.95,
 ) -> Agreement:
-    """A coefficient of ``ratings`` and its interval, whole units drawn with replacement."""
+    """A coefficient of ``ratings`` and its interval, whole units drawn with replacement.
+
+    In every resample the categories of a coefficient that takes them are those of all units,
+    unless it was given others.
+    """
     checked = _checked(ratings)
     rng = np.random.default_rng(seed)
     n = len(checked)
+    said = signature(coefficient).parameters.get("categories")
+    if said is not None and said.default is None:
+        coefficient = partial(coefficient, categories=_categories(checked))
     drawn = [coefficient(checked[rng.integers(0, n, n)]) for _ in range(resamples if n > 1 else 0)]
     low, high = interval(np.array(drawn, dtype=np.float64), level)
     return Agreement(coefficient(checked), low, high, n, checked.shape[1])
@@ -65,10 +75,13 @@ def raw(ratings: Array) -> float:
     return float(((kept * (kept - 1)).sum(axis=1) / (n * (n - 1))).mean())
 
 
-def cohen(ratings: Array, weighting: Weighting = "none") -> float:
-    """Cohen's kappa of two raters (Cohen, 1960; 1968 for weights); more raters: mean over pairs."""
+def cohen(ratings: Array, weighting: Weighting = "none", categories: Array | None = None) -> float:
+    """Cohen's kappa of two raters (Cohen, 1960; 1968 for weights); more raters: mean over pairs.
+
+    ``categories`` are the values that could be given, by default those that were.
+    """
     checked = _checked(ratings)
-    values = _categories(checked)
+    values = _categories(checked) if categories is None else categories
     pairs = [
         _cohen_pair(checked[:, [a, b]], values, weighting)
         for a, b in combinations(range(checked.shape[1]), 2)
@@ -107,9 +120,12 @@ def krippendorff(ratings: Array, scale: Scale = "nominal") -> float:
     return float(1 - (together * distance).sum() / expected)
 
 
-def gwet(ratings: Array, weighting: Weighting = "none") -> float:
-    """Gwet's AC1, or AC2 with weights (2008; 2014): steady where one category is rare."""
-    counts, values = _counts(ratings)
+def gwet(ratings: Array, weighting: Weighting = "none", categories: Array | None = None) -> float:
+    """Gwet's AC1, or AC2 with weights (2008; 2014): steady where one category is rare.
+
+    ``categories`` are the values that could be given, by default those that were.
+    """
+    counts, values = _counts(ratings, categories)
     counts = counts[counts.sum(axis=1) >= 1]
     rated = counts.sum(axis=1)
     if len(values) < 2 or not (rated >= 2).any():
@@ -164,10 +180,10 @@ def _categories(ratings: Array) -> Array:
     return values
 
 
-def _counts(ratings: Array) -> tuple[Array, Array]:
+def _counts(ratings: Array, categories: Array | None = None) -> tuple[Array, Array]:
     """How many raters gave each value to each unit, and the values."""
     checked = _checked(ratings)
-    values = _categories(checked)
+    values = _categories(checked) if categories is None else categories
     return (checked[:, :, None] == values).sum(axis=1).astype(np.float64), values
 
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from vesalius.evaluation.metrics.table import ratio
+
 Array = NDArray[np.float64]
 
 
@@ -29,7 +31,7 @@ def ece(confidence: Array, right: Array, weights: Array, bins: int = 15) -> Arra
     """Expected calibration error over equal-width bins (Guo et al., 2017)."""
     member = (_bin(confidence, bins)[:, None] == np.arange(bins)).astype(np.float64)
     gaps = np.abs(weights @ (member * (confidence - right)[:, None]))
-    return _ratio(gaps.sum(axis=1), weights.sum(axis=1))
+    return ratio(gaps.sum(axis=1), weights.sum(axis=1))
 
 
 def adaptive_ece(confidence: Array, right: Array, weights: Array, bins: int = 15) -> Array:
@@ -48,12 +50,12 @@ def adaptive_ece(confidence: Array, right: Array, weights: Array, bins: int = 15
     rows = np.arange(len(weights))[:, None] * bins
     sums = np.bincount((rows + place).ravel(), gap.ravel(), minlength=len(weights) * bins)
     gaps = np.abs(sums.reshape(-1, bins)).sum(axis=1)
-    return _ratio(gaps, everything[:, 0])
+    return ratio(gaps, everything[:, 0])
 
 
 def brier(confidence: Array, right: Array, weights: Array) -> Array:
     """The mean squared difference of confidence and outcome (Brier, 1950)."""
-    return _ratio(weights @ (confidence - right) ** 2, weights.sum(axis=1))
+    return ratio(weights @ (confidence - right) ** 2, weights.sum(axis=1))
 
 
 def auroc(confidence: Array, right: Array, weights: Array) -> Array:
@@ -68,7 +70,7 @@ def auroc(confidence: Array, right: Array, weights: Array) -> Array:
     yes = np.add.reduceat(drawn * outcome, starts, axis=1)
     no = np.add.reduceat(drawn * (1 - outcome), starts, axis=1)
     won = (yes * (np.cumsum(no, axis=1) - no / 2)).sum(axis=1)
-    return _ratio(won, yes.sum(axis=1) * no.sum(axis=1))
+    return ratio(won, yes.sum(axis=1) * no.sum(axis=1))
 
 
 def aurc(confidence: Array, right: Array, weights: Array) -> Array:
@@ -76,7 +78,7 @@ def aurc(confidence: Array, right: Array, weights: Array) -> Array:
     if not confidence.size:
         return np.full(len(weights), np.nan)
     mass, risk = _risks(confidence, right, weights)
-    return _ratio((mass * np.nan_to_num(risk)).sum(axis=1), mass.sum(axis=1))
+    return ratio((mass * np.nan_to_num(risk)).sum(axis=1), mass.sum(axis=1))
 
 
 def risk_coverage(confidence: Array, right: Array) -> tuple[Array, Array]:
@@ -120,10 +122,4 @@ def _risks(confidence: Array, right: Array, weights: Array) -> tuple[Array, Arra
     order, starts = _by_confidence(-confidence)
     mass = np.add.reduceat(weights[:, order], starts, axis=1)
     wrong = np.add.reduceat(weights[:, order] * (1 - right)[order], starts, axis=1)
-    return mass, _ratio(np.cumsum(wrong, axis=1), np.cumsum(mass, axis=1))
-
-
-def _ratio(above: Array, below: Array) -> Array:
-    empty = np.full(np.shape(above), np.nan)
-    quotient: Array = np.divide(above, below, out=empty, where=below > 0)
-    return quotient
+    return mass, ratio(np.cumsum(wrong, axis=1), np.cumsum(mass, axis=1))

@@ -9,9 +9,9 @@ from math import isnan, nan
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vesalius.cases.prediction import Prediction
-from vesalius.errors import RunError
 from vesalius.evaluation.evaluate import (
     SLICES,
     Measured,
@@ -19,10 +19,10 @@ from vesalius.evaluation.evaluate import (
     counted,
     group_of,
     measure,
-    refuse_duplicates,
     slices,
 )
 from vesalius.evaluation.metrics import Array, Table
+from vesalius.evaluation.pairing import paired
 from vesalius.evaluation.score import ALL, without_nan
 from vesalius.evaluation.stats import (
     Codes,
@@ -107,8 +107,9 @@ def compare(
 ) -> Comparison:
     """Pair two runs' predictions by id and compare every score, overall and by slice.
 
-    RunError if no id is shared, an id appears twice, or a shared id has other references: those
-    would be answers to different questions. The difference is second minus first.
+    NotComparable if no id is shared, or a shared id stands for another question (see
+    :func:`~vesalius.evaluation.pairing.paired`); RunError if an id appears twice. Only what was
+    measured in both runs counts. The difference is second minus first.
     """
     here, there = paired(first, second)
     tables = list(zip(measure(here, metrics), measure(there, metrics), strict=True))
@@ -117,7 +118,7 @@ def compare(
     for label, keep in slices(here, by):
         groups = clusters([name for name, kept in zip(units, keep, strict=True) if kept])
         for a, b in tables:
-            pair = _Pair(a, a.rows(keep), b.rows(keep), groups)
+            pair = _Pair(a, *_shared(a.rows(keep), b.rows(keep)), groups)
             found += pair.differences(label, resamples, level, seed)
     return Comparison(
         differences=tuple(_adjusted(found)),
@@ -132,24 +133,23 @@ def compare(
     )
 
 
-def paired(
-    first: Sequence[Prediction], second: Sequence[Prediction]
-) -> tuple[list[Prediction], list[Prediction]]:
-    """The predictions of both with the same ids, in the first one's order."""
-    refuse_duplicates(first)
-    refuse_duplicates(second)
-    theirs = {p.id: p for p in second}
-    here = [p for p in first if p.id in theirs]
-    if not here:
-        raise RunError(
-            f"no id is shared by the two runs ({len(first)} and {len(second)} predictions)",
-            hint="compare runs on the same split of the same data",
-        )
-    there = [theirs[p.id] for p in here]
-    for a, b in zip(here, there, strict=True):
-        if a.references != b.references:
-            raise RunError("the two runs have other references for it", where=f"id {a.id!r}")
-    return here, there
+def _shared(first: Table, second: Table) -> tuple[Table, Table]:
+    """Both tables with NaN wherever either has it: what one run alone measured counts in none."""
+    absent = {name: _absent(column) | _absent(second[name]) for name, column in first.items()}
+    return _without(first, absent), _without(second, absent)
+
+
+def _absent(column: Array) -> NDArray[np.bool_]:
+    cells = np.isnan(column)
+    rows: NDArray[np.bool_] = cells if column.ndim == 1 else np.all(cells, axis=1)
+    return rows
+
+
+def _without(table: Table, absent: Mapping[str, NDArray[np.bool_]]) -> Table:
+    left = {name: column.copy() for name, column in table.items()}
+    for name, column in left.items():
+        column[absent[name]] = np.nan
+    return left
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from vesalius.cases.prediction import Prediction
 from vesalius.errors import RunError
 from vesalius.evaluation.metrics import Array, Metric, Table, metrics
 from vesalius.evaluation.score import ALL, Evaluation, Score
-from vesalius.evaluation.stats import bootstrap, clusters, interval
+from vesalius.evaluation.stats import bootstrap, clusters, interval, wilson
 from vesalius.recipe import validated
 from vesalius.run import Run
 
@@ -63,12 +63,26 @@ def evaluate(
         for (name, metric), value in statistic(np.ones((1, len(groups)))).items():
             table = next(part.table for part in parts if part.name == name)
             n, units = counted(table, metric, groups)
-            samples = drawn.get((name, metric), np.zeros(0))
+            low, high = interval(drawn.get((name, metric), np.zeros(0)), level)
+            score = Score(metric, name, float(value[0]), low, high, n, units, label)
             if n or label == ALL:
-                bounds = interval(samples, level)
-                scores.append(Score(metric, name, float(value[0]), *bounds, n, units, label))
+                scores.append(_widened(score, table.get(metric), level))
     protocols = {entry.name: entry.metric.protocol.to_dict() for entry in measured}
     return Evaluation(tuple(scores), protocols, resamples, level, seed, facts(predictions))
+
+
+def _widened(score: Score, column: Array | None, level: float) -> Score:
+    """The score with Wilson's interval where it is a proportion and no resample differs.
+
+    Then the bootstrap's bounds coincide, as if three right answers of three proved anything.
+    Groups are the trials: what is the same in every group was seen once a group.
+    """
+    if column is None or column.ndim > 1 or score.low != score.high:
+        return score
+    if not np.isin(column[~np.isnan(column)], (0.0, 1.0)).all():
+        return score
+    low, high = wilson(round(score.value * score.groups), score.groups, level)
+    return replace(score, low=low, high=high, interval="wilson")
 
 
 def _all(parts: Sequence[Measured], weights: Array) -> dict[tuple[str, str], Array]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from vesalius.cases.case import Answer, Box
 from vesalius.cases.image import decode
+from vesalius.cases.picture import choice
 from vesalius.cases.prediction import Prediction
 from vesalius.errors import ImageError
 from vesalius.evaluation.evaluate import Spec, measure
@@ -95,9 +96,9 @@ def thumbnail(key: str | None, pictures: Pictures) -> Thumbnail | None:
     data = None if key is None else pictures(key)
     if data is None:
         return None
-    frame = key.partition("#frame=")[2] if key else ""
+    frame, window = choice(key or "")
     try:
-        image = decode(data, frame=int(frame) if frame.isdigit() else None).image
+        image = decode(data, frame=frame, window=window).image
     except ImageError as error:
         log.warning("no picture for %s: %s", key, error)
         return None

@@ -37,10 +37,12 @@ def limits(evaluation: Evaluation, recipe: Recipe, status: Mapping[str, Any]) ->
 
 
 def _of_intervals(evaluation: Evaluation, groups: int) -> str:
+    sure = any(score.interval == "wilson" for score in evaluation.scores)
+    wilson = " (Wilson's interval where every resample scores the same)" if sure else ""
     return (
         f"Intervals come from {evaluation.resamples:,} resamples of {groups} whole groups "
-        "(patient, else image). They cover the choice of test cases: not that of the training "
-        "seed, and no change of scanner, hospital or question style."
+        f"(patient, else image){wilson}. They cover the choice of test cases: not that of the "
+        "training seed, and no change of scanner, hospital or question style."
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import isnan
 from pathlib import Path
@@ -17,6 +17,7 @@ from vesalius.cases.prediction import Prediction
 from vesalius.errors import RunError
 from vesalius.evaluation import calibration, plots
 from vesalius.evaluation.evaluate import SLICES, Spec, prediction_sets
+from vesalius.evaluation.facts import flat
 from vesalius.evaluation.gallery import Pictures, Shown, choose, row_scores, thumbnail
 from vesalius.evaluation.limits import limits
 from vesalius.evaluation.metrics.confidence import certainty
@@ -63,7 +64,7 @@ def report(runs: Sequence[Run], out: Path, pictures: Pictures) -> Path:
         curves=_curves(main.run),
         calibrated=_calibrated(main.predictions),
         cases=_cases(main, spec, primary, pictures),
-        facts=list(_flat(main.status)),
+        facts=[(name.replace("_", " "), said) for name, said in flat(main.status, " · ")],
         environment=main.run.environment(),
         hashes=_hashes(main.run),
         limits=limits(main.evaluation, main.recipe, main.status),
@@ -204,14 +205,3 @@ def _cases(main: Told, spec: Spec, primary: Score, pictures: Pictures) -> dict[s
 def _hashes(run: Run) -> dict[str, str]:
     files = [run.predictions_file(name) for name in prediction_sets(run)]
     return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
-
-
-def _flat(facts: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, str]]:
-    for key, value in facts.items():
-        name = f"{prefix}{key.replace('_', ' ')}"
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{name} · ")
-        elif isinstance(value, float):
-            yield name, f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
-        elif value is not None:
-            yield name, f"{value:,}" if isinstance(value, int) else str(value)

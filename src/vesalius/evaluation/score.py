@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from math import isnan, nan
-from typing import Any
+from typing import Any, Literal
 
 from vesalius.errors import RunError
 
 ALL = "all"
+Interval = Literal["bootstrap", "wilson"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,9 @@ class Score:
 
     ``value``, ``low`` and ``high`` are NaN where there was nothing to measure; ``protocol`` names
     an entry of the evaluation's ``protocols``; ``n`` counts measured predictions and ``groups``
-    the patients or images they come from; ``slice`` is ``all`` or ``field=value``.
+    the patients or images they come from; ``slice`` is ``all`` or ``field=value``. ``interval``
+    says how the bounds were made: ``bootstrap`` over groups, or ``wilson`` with the groups as
+    trials, for a proportion that is the same in every resample.
     """
 
     metric: str
@@ -29,6 +32,7 @@ class Score:
     n: int
     groups: int
     slice: str = ALL
+    interval: Interval = "bootstrap"
 
     @property
     def measured(self) -> bool:

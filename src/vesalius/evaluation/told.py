@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from vesalius.cases.prediction import Prediction
-from vesalius.errors import RunError
+from vesalius.errors import NotComparable, RunError
 from vesalius.evaluation.compare import Difference, compare
 from vesalius.evaluation.evaluate import Spec, evaluate_run, prediction_sets
 from vesalius.evaluation.score import Evaluation, Score
-from vesalius.files import read_json
 from vesalius.recipe import Recipe
 from vesalius.run import Run
 
@@ -28,9 +27,9 @@ class Told:
 
     @classmethod
     def of(cls, run: Run) -> Told:
-        """Read a run; stored scores are used where they are of these predictions."""
+        """Read a run and score it anew: stored scores may be of other answers or settings."""
         predictions = list(run.predictions())
-        return cls(run, run.recipe(), run.status(), predictions, _scores(run, len(predictions)))
+        return cls(run, run.recipe(), run.status(), predictions, evaluate_run(run))
 
     @property
     def split(self) -> str:
@@ -66,7 +65,7 @@ def changed(main: Told, spec: Spec, primary: Score) -> list[tuple[str, Differenc
     return [
         (name, _difference(list(main.run.predictions(name)), main, spec, primary))
         for name in prediction_sets(main.run)
-        if name
+        if name and not name.startswith("history-")
     ]
 
 
@@ -84,19 +83,6 @@ def _difference(
             seed=asked.seed,
             by=(),
         )
-    except RunError:
+    except NotComparable:
         return None  # other questions: the page says that they cannot be compared
     return next(d for d in found.overall() if d.metric == primary.metric)
-
-
-def _scores(run: Run, count: int) -> Evaluation:
-    file = run.scores_file()
-    if file.exists():
-        stored = Evaluation.from_json(read_json(file), where=file)
-        asked = {
-            s if isinstance(s, str) else next(iter(s)) for s in run.recipe().evaluation.metrics
-        }
-        scored = {name.partition("(")[0] for name in stored.protocols}
-        if stored.facts.get("predictions") == count and asked <= scored:
-            return stored
-    return evaluate_run(run)

@@ -15,9 +15,11 @@ from transformers import PreTrainedModel
 from vesalius.cases.dialogue import Dialogue
 from vesalius.errors import UnknownName
 from vesalius.models import composing
-from vesalius.models.generative.families import family
-from vesalius.models.generative.learner import Generative, Settings
-from vesalius.models.generative.network import Network, assemble, words_of
+from vesalius.models.generative.families import Family, family
+from vesalius.models.generative.learner import Generative
+from vesalius.models.generative.network import words_of
+from vesalius.models.generative.settings import Settings
+from vesalius.training.quantize import NF4
 
 
 @cache
@@ -31,6 +33,14 @@ def presets() -> dict[str, dict[str, Any]]:
 
 class ComposedSettings(Settings):
     """Which encoder and which language model are joined, from a preset or by name."""
+
+    ORIGIN: ClassVar[tuple[str, ...]] = (
+        "vision",
+        "vision_sizes",
+        "language",
+        "language_sizes",
+        "vocabulary",
+    )
 
     preset: str | None = None
     """``nano`` or ``smol``; other keys replace the preset's values."""
@@ -60,29 +70,33 @@ class Composed(Generative):
     """Vision encoder + projector + causal LM, as transformers' Llava composes them."""
 
     Settings: ClassVar[type[Settings]] = ComposedSettings
+    square = True
 
-    def _origin(self) -> str:
-        scratch = self.settings.vision in composing.SCRATCH
-        return "random" if scratch and self.settings.language in composing.SCRATCH else "pretrained"
+    def _kind(self) -> str:
+        parts = {self.settings.vision, self.settings.language}
+        return "random" if parts <= set(composing.SCRATCH) else "pretrained"
 
-    def _base(self, train: Sequence[Dialogue], seed: int) -> tuple[PreTrainedModel, Any]:
+    def _look(self) -> None:
+        composing.look_at(self.settings.vision, self._access(), "a vision encoder")
+        composing.look_at(self.settings.language, self._access(), "a language model")
+
+    def family(self) -> Family:
+        """LLaVA's row, whatever is joined."""
+        return family("llava")
+
+    def base(
+        self, train: Sequence[Dialogue], seed: int, four_bit: NF4 | None
+    ) -> tuple[PreTrainedModel, Any]:
+        """The joined model, untrained, and its processor; it is quantised afterwards."""
         torch.manual_seed(seed)
+        settings, access = self.settings, self._access()
         return composing.compose(
-            composing.vision(self.settings.vision, self.settings.vision_sizes),
+            composing.vision(settings.vision, settings.vision_sizes, access),
             composing.language(
-                self.settings.language,
-                self.settings.language_sizes,
+                settings.language,
+                settings.language_sizes,
+                access,
                 words=words_of(train),
-                vocabulary=self.settings.vocabulary,
+                vocabulary=settings.vocabulary,
             ),
-        )
-
-    def _base_again(self, folder: Any, processor: Any, seed: int) -> PreTrainedModel:
-        if (folder / "base").exists():
-            return super()._base_again(folder, processor, seed)
-        return self._base((), seed)[0]
-
-    def _network(self, model: PreTrainedModel, processor: Any) -> Network:
-        return assemble(
-            model, processor, family("llava"), max_length=self.settings.max_length, square=True
         )

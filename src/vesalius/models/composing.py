@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from transformers import (
-    AutoConfig,
     AutoImageProcessor,
     AutoModel,
     AutoModelForCausalLM,
@@ -23,14 +22,17 @@ from transformers import (
 )
 
 from vesalius import packaged
-from vesalius.errors import ModelError
 from vesalius.models import towers
 from vesalius.models.encoders import MEAN, STD, efficientnet_lite0_features
+from vesalius.models.generative.loading import Access, look, reading
 from vesalius.models.generative.template import CHATML
 from vesalius.models.generative.tokenizer import train_tokenizer
 
 SCRATCH = ("stem_vit", "llama")
+PACKAGED = {"efficientnet_lite0": packaged.efficientnet_lite0, "smollm2": packaged.smollm2}
 IMAGE = "<image>"
+LANGUAGE = "a language model"
+PLAIN = Access()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,15 @@ def compose(vision: Vision, language: Language) -> tuple[PreTrainedModel, Any]:
     return model, processor
 
 
-def vision(name: str, sizes: Mapping[str, Any]) -> Vision:
+def look_at(name: str, access: Access, what: str) -> None:
+    """Refuse a part that could not be read, or not safely, before any of it is."""
+    if name in PACKAGED:
+        PACKAGED[name]()
+    elif name not in SCRATCH:
+        look(name, access, what)
+
+
+def vision(name: str, sizes: Mapping[str, Any], access: Access = PLAIN) -> Vision:
     """The tower a recipe names: from scratch, packaged, or a transformers one by id or folder."""
     if name == "stem_vit":
         tower = towers.StemViT(towers.StemViTConfig(**sizes))
@@ -92,33 +102,27 @@ def vision(name: str, sizes: Mapping[str, Any]) -> Vision:
         weights = efficientnet_lite0_features().state_dict()
         grid.network.load_state_dict({k: v for k, v in weights.items() if not k.startswith("_fc.")})
         return Vision(grid, _square_images(grid.config.image_size, MEAN, STD), False)
-    try:
-        config = AutoConfig.from_pretrained(name)
-        whole = AutoModel.from_pretrained(name, use_safetensors=True)
-        images = AutoImageProcessor.from_pretrained(name)
-    except (OSError, ValueError) as error:
-        raise ModelError("cannot be loaded as a vision encoder", where=name) from error
+    what = "a vision encoder"
+    config = look(name, access, what)
+    with reading(name, what):
+        whole = AutoModel.from_pretrained(name, **access.weights)
+        images = AutoImageProcessor.from_pretrained(name, **access.code)
     tower = whole.vision_model if hasattr(config, "vision_config") else whole
     return Vision(tower, images, "siglip" not in tower.config.model_type)
 
 
 def language(
-    name: str, sizes: Mapping[str, Any], *, words: Iterable[str], vocabulary: int
+    name: str,
+    sizes: Mapping[str, Any],
+    access: Access = PLAIN,
+    *,
+    words: Iterable[str],
+    vocabulary: int,
 ) -> Language:
     """The language model a recipe names: from scratch, packaged, or a transformers one."""
     if name == "llama":
         return _small_llama(sizes, words, vocabulary)
-    if name == "smollm2":
-        file = packaged.smollm2()
-        source: dict[str, Any] = {"gguf_file": file.name}
-        place = str(file.parent)
-    else:
-        place, source = name, {"use_safetensors": True}
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(place, **_only(source, "gguf_file"))
-        model = AutoModelForCausalLM.from_pretrained(place, dtype=torch.float32, **source)
-    except (OSError, ValueError) as error:
-        raise ModelError("cannot be loaded as a language model", where=name) from error
+    tokenizer, model = _packaged_language() if name == "smollm2" else _read_language(name, access)
     # ChatML with picture parts; every tokenizer can write it, and its markers stay single tokens.
     markers = [t for t in ("<|im_start|>", "<|im_end|>") if t not in tokenizer.get_vocab()]
     tokenizer.add_special_tokens({"additional_special_tokens": [*markers, IMAGE]})
@@ -126,6 +130,25 @@ def language(
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return Language(model, tokenizer)
+
+
+def _packaged_language() -> tuple[Any, PreTrainedModel]:
+    file = packaged.smollm2()
+    place, source = str(file.parent), {"gguf_file": file.name}
+    with reading(file, LANGUAGE):
+        return (
+            AutoTokenizer.from_pretrained(place, **source),
+            AutoModelForCausalLM.from_pretrained(place, dtype=torch.float32, **source),
+        )
+
+
+def _read_language(name: str, access: Access) -> tuple[Any, PreTrainedModel]:
+    look(name, access, LANGUAGE)
+    with reading(name, LANGUAGE):
+        return (
+            AutoTokenizer.from_pretrained(name, **access.code),
+            AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32, **access.weights),
+        )
 
 
 def _small_llama(sizes: Mapping[str, Any], words: Iterable[str], vocabulary: int) -> Language:
@@ -156,7 +179,3 @@ def _square_images(size: int, mean: tuple[float, ...], std: tuple[float, ...]) -
         image_mean=list(mean),
         image_std=list(std),
     )
-
-
-def _only(values: Mapping[str, Any], name: str) -> dict[str, Any]:
-    return {name: values[name]} if name in values else {}

@@ -28,7 +28,7 @@ class Training(Frozen):
     weight_decay: float = Field(default=0.0, ge=0)
     """AdamW's decoupled weight decay."""
     batch: int = Field(default=4, ge=1)
-    """Rows in a forward pass; a row is one image with its questions."""
+    """Rows in a forward pass of one process; a row is one image with its questions."""
     accumulate: int = Field(default=1, ge=1)
     """Forward passes in an optimizer step."""
     clip: float = Field(default=1.0, gt=0)
@@ -39,12 +39,18 @@ class Training(Frozen):
     """Recompute activations in the backward pass: less memory, about a third more time."""
     checkpoint_steps: int = Field(default=100, ge=1)
     """A resumable checkpoint every so many steps (the last two are kept)."""
+    validate_every: int | None = Field(default=None, ge=1)
+    """Validate every so many optimizer steps, and at the end; by default after each epoch."""
+    patience: int | None = Field(default=None, ge=1)
+    """Stop after so many validations in a row that did not improve on the best score."""
+    keep_best: int = Field(default=0, ge=0)
+    """Keep the weights of the best so many validations; the best ones become the fitted model."""
     workers: int = Field(default=0, ge=0)
-    """Processes that read and tokenise beside the training one."""
+    """Subprocesses that read and tokenise beside the training one."""
 
-    def steps(self, rows: int) -> int:
-        """Optimizer steps in all, for a training split of ``rows``."""
-        per_epoch = math.ceil(math.ceil(rows / self.batch) / self.accumulate)
+    def steps(self, rows: int, processes: int = 1) -> int:
+        """Optimizer steps in all, for ``rows`` shared by so many processes that train together."""
+        per_epoch = math.ceil(math.ceil(rows / (self.batch * processes)) / self.accumulate)
         return self.max_steps or math.ceil(self.epochs * per_epoch)
 
 

@@ -71,6 +71,13 @@ def test_parquet_with_stored_pictures(tmp_path):
     assert case.pictures[0].read() == drawing(1)
 
 
+def test_a_row_without_its_picture_is_a_case_without_one(tmp_path):
+    rows = [{"image": drawing(1), "caption": "x"}, {"image": None, "caption": "y"}]
+    put_parquet(tmp_path / "train.parquet", rows)
+    first, second = open_dataset("folder", tmp_path).cases("train")
+    assert (len(first.pictures), second.pictures, second.caption) == (1, (), "y")
+
+
 def test_rich_cells_in_csv(tmp_path):
     boxes = json.dumps([{"bbox": [1, 2, 3, 4], "label": "cyst"}]).replace('"', '""')
     head = "image,caption,boxes,concepts,history\n"
@@ -84,12 +91,52 @@ def test_rich_cells_in_csv(tmp_path):
 def test_full_paths_are_read_in_the_folder_that_the_user_names(tmp_path):
     pictures = tmp_path / "elsewhere"
     put(pictures / "a.png", drawing(1))
-    put_lines(tmp_path / "set" / "train.jsonl", [{"image": str(pictures / "a.png"), "caption": "x"}])
-    with pytest.raises(DatasetError, match="leads out of the data set.*--images"):
+    put_lines(
+        tmp_path / "set" / "train.jsonl", [{"image": str(pictures / "a.png"), "caption": "x"}]
+    )
+    with pytest.raises(DatasetError, match=r"leads out of the data set.*--images"):
         list(open_dataset("folder", tmp_path / "set").cases("train"))
     named = open_dataset("folder", tmp_path / "set", options={"images": str(pictures)})
     (case,) = named.cases("train")
     assert case.pictures[0].pixels().size[0] > 0
+
+
+SAID = {
+    "patient": "p1",
+    "boxes": [{"bbox": [1, 2, 3, 4], "label": "cyst"}],
+    "concepts": ["C1"],
+    "modality": "CT",
+    "context": {"history": "cough"},
+}
+
+
+@pytest.mark.parametrize("silent", [0, 1])
+def test_what_any_row_says_of_the_image_counts(tmp_path, silent):
+    rows = [{"image": "a.png", "question": f"q{n}", "answer": "x"} for n in range(3)]
+    told = [row if n == silent else row | SAID for n, row in enumerate(rows)]
+    put_lines(tmp_path / "train.jsonl", told)
+    (case,) = open_dataset("folder", tmp_path).cases("train")
+    assert (case.group, case.modality, case.concepts) == ("p1", "CT", ("C1",))
+    assert case.boxes == (Box(1, 2, 3, 4, "cyst"),)
+    assert dict(case.context) == {"history": "cough"}
+    assert len(case.questions) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        ("patient", "p2"),
+        ("boxes", []),
+        ("concepts", ["C1", "C2"]),
+        ("modality", "MR"),
+        ("context", {"history": "fever"}),
+    ],
+)
+def test_rows_that_differ_on_their_image_are_named(tmp_path, name, other):
+    row = {"image": "a.png", "question": "q", "answer": "x"} | SAID
+    put_lines(tmp_path / "train.jsonl", [row, row, row | {name: other}])
+    with pytest.raises(DatasetError, match=rf"row 3: another {name} of the picture than at row 1"):
+        list(open_dataset("folder", tmp_path).cases("train"))
 
 
 @pytest.mark.parametrize(

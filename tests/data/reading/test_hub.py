@@ -43,6 +43,16 @@ def test_vqa_rows_are_read_by_index_undecoded(monkeypatch):
     assert str(cases[0].source).startswith("hub:flaviagiammarino/path-vqa/train row ")
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_null_picture_is_none_and_nan_too(monkeypatch, streamed):
+    rows = [{"image": stored(1), "caption": "x", "age": 3.5}]
+    rows += [{"image": None, "caption": "y", "age": float("nan")}]
+    hosted(monkeypatch, rows, streamed=streamed)
+    found = [row for _, row in hub.hub_splits("x/y", streaming=streamed)["train"]()]
+    assert [row["image"] and row["image"].read() for row in found] == [drawing(1), None]
+    assert [row["age"] for row in found] == [3.5, None]
+
+
 def test_the_large_set_is_streamed(monkeypatch):
     rows = [{"image": stored(1), "image_id": "R_1", "caption": "x", "cui": ["C0040405"]}]
     calls = hosted(monkeypatch, rows, streamed=True, split="valid")

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import pyarrow as pa
 import pytest
 from layouts import drawing, put, put_parquet
+from pyarrow import parquet
 
-from vesalius.data.reading.rows import Cell, gathered
+from vesalius.data.reading.rows import Cell, gathered, said
 from vesalius.data.reading.tables import named_rows, read_rows, sniff_delimiter
 from vesalius.errors import DatasetError, ImageError
 
@@ -40,6 +42,54 @@ def test_tab_files_keep_quotation_marks_that_are_not_csv_quoting(tmp_path):
         '"Crazy" paving',
         'say "ah"',
     ]
+
+
+@pytest.mark.parametrize("name", ["x.csv", "x.tsv"])
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+def test_an_unquoted_delimiter_shifts_no_column(tmp_path, name, mark):
+    rows = ["image caption patient", "a.png knee p1", "b.png mass left p2"]
+    path = put(tmp_path / name, "\n".join(row.replace(" ", mark) for row in rows) + "\n")
+    with pytest.raises(DatasetError, match=r"row 2: 4 fields where 3 .*quote the field"):
+        list(read_rows(path))
+    # quoted it is one field ("b.png", "mass left", "p2"); a tab file has no such quoting
+    if mark != "\t":
+        put(path, path.read_text().replace(f"mass{mark}left", f'"mass{mark}left"'))
+        assert [row["patient"] for _, row in read_rows(path)] == ["p1", "p2"]
+
+
+def test_only_a_text_in_the_last_column_is_glued(tmp_path):
+    path = put(tmp_path / "x.csv", "ID,Caption\na,left, upper\n")
+    assert [row["caption"] for _, row in named_rows(path, COLUMNS)] == ["left, upper"]
+    put(path, "Caption,ID\nleft, upper,a\n")
+    with pytest.raises(DatasetError, match="row 1: 3 fields where 2"):
+        list(named_rows(path, COLUMNS))
+
+
+def test_nan_is_an_empty_cell(tmp_path):
+    lines = put(tmp_path / "x.jsonl", '{"caption": NaN, "n": [1, Infinity]}\n')
+    assert [row for _, row in read_rows(lines)] == [{"caption": None, "n": [1, None]}]
+    table = put_parquet(tmp_path / "x.parquet", [{"age": 3.5}, {"age": float("nan")}])
+    assert [row["age"] for _, row in read_rows(table)] == [3.5, None]
+    assert said({"age": float("nan"), "other": 2}, "age", "other") == "2"
+
+
+@pytest.mark.parametrize("statistics", [True, False])
+def test_a_null_picture_is_none(tmp_path, statistics):
+    stored = [{"bytes": drawing(n), "path": None} for n in range(3)]
+    columns = {"image": [stored[0], None, stored[2]], "bare": [None, drawing(1), None]}
+    path = tmp_path / "x.parquet"
+    parquet.write_table(pa.table(columns), path, row_group_size=2, write_statistics=statistics)
+    rows = [row for _, row in read_rows(path)]
+    assert [row["image"] and row["image"].read() for row in rows] == [drawing(0), None, drawing(2)]
+    assert [row["bare"] and row["bare"].read() for row in rows] == [None, drawing(1), None]
+
+
+def test_a_picture_cell_without_bytes_names_its_row(tmp_path):
+    path = tmp_path / "x.parquet"
+    parquet.write_table(pa.table({"image": [{"bytes": None, "path": "secret"}]}), path)
+    (row,) = [row for _, row in read_rows(path)]
+    with pytest.raises(ImageError, match=r"x\.parquet row 1: the row holds no picture bytes"):
+        row["image"].digest()
 
 
 def test_parquet_pictures_are_cells_read_by_row(tmp_path):

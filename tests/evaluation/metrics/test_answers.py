@@ -40,6 +40,13 @@ def test_squad_majority_is_the_commonest_reference(prediction, scored):
     assert scored("squad", *rows)["squad.majority_em"] == pytest.approx(2 / 3)
 
 
+def test_squad_majority_is_right_by_any_reference(prediction, scored):
+    # references: {x, scan} {scan} {scan, CT} {MRI, ct}: always "scan" is right three times of four
+    references = [("x", "scan"), ("scan",), ("Scan.", "CT"), ("MRI", "ct")]
+    rows = [prediction("y", *golds, name=str(i)) for i, golds in enumerate(references)]
+    assert scored("squad", *rows)["squad.majority_em"] == 3 / 4
+
+
 def test_order_of_squad_normalisation():
     assert squad("T2-weighted") == "t2weighted"
     assert squad("2.5 cm") == "25 cm"

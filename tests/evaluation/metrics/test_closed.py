@@ -46,6 +46,19 @@ def test_options(prediction, scored):
     assert found["closed.unparsed_rate"] == 0.5  # both options named: unparsed
 
 
+@pytest.mark.parametrize(
+    ("said", "right"), [("A", 1), ("a)", 1), ("(A).", 1), ("Answer: A", 1), ("B", 0), ("A or B", 0)]
+)
+def test_the_option_a_is_no_article(said, right, prediction, scored):
+    row = prediction(said, "A", kind="closed", options=("A", "B", "C", "D"))
+    assert scored("closed", row)["closed.accuracy"] == right
+
+
+def test_an_empty_reply_is_not_the_option_a(prediction, scored):
+    found = scored("closed", prediction("", "A", kind="closed", options=("A", "B")))
+    assert (found["closed.accuracy"], found["closed.unparsed_rate"]) == (0, 1)
+
+
 def test_an_option_inside_a_longer_one_is_not_meant(prediction, scored):
     row = prediction("the left lung", "left lung", kind="closed", options=("left lung", "lung"))
     assert scored("closed", row)["closed.accuracy"] == 1
@@ -80,6 +93,15 @@ def test_one_class_of_gold_has_no_mcc(prediction, scored):
     found = scored("closed", prediction("no", "yes"))
     assert np.isnan(found["closed.mcc"])
     assert found["closed.balanced_accuracy"] == 0
+
+
+def test_the_majority_is_right_by_any_gold(prediction, scored):
+    # golds: {left, both} {both} {both, right}: always "both" is right three times of three
+    references = [("left", "both"), ("both",), ("both", "right")]
+    rows = [
+        prediction("up", *golds, name=str(i), kind="closed") for i, golds in enumerate(references)
+    ]
+    assert scored("closed", *rows)["closed.majority_baseline"] == 1
 
 
 def test_open_questions_are_not_measured(prediction, scored):

@@ -121,3 +121,36 @@ def test_equal_to_coco(scored, seed):
     assert [found[f"detection.{k}"] for k in names] == pytest.approx(theirs[:3].tolist())
     recalls = [found[f"detection.ar{k}"] for k in (1, 10, 100)]
     assert recalls == pytest.approx(theirs[6:9].tolist())
+
+
+def crowd(seed=0, images=4, each=57):
+    """Two classes and 114 boxes an image: more than COCO's hundred, but not of one class."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for i in range(images):
+        corners = [(str(label), rng.uniform(0, 80, 2)) for label in "ab" for _ in range(each)]
+        gold = [Box(*corner, 12, 12, label) for label, corner in corners]
+        said = [
+            Box(
+                *(np.array([b.x, b.y]) + rng.uniform(0, 4, 2)),
+                12,
+                12,
+                b.label,
+                # every box of class a is surer than any of class b
+                score=float(rng.random() / 2 + (0.5 if b.label == "a" else 0)),
+            )
+            for b in gold
+        ]
+        rows.append(image(tuple(said), tuple(gold), str(i)))
+    return rows
+
+
+@pytest.mark.parametrize("each", [57, 130])  # 114 boxes an image; and 130 of each class
+def test_a_hundred_boxes_count_of_each_class(scored, each):
+    rows = crowd(each=each)
+    theirs = coco(rows)
+    found = scored("detection", *rows)
+    names = ("map", "ap50", "ap75", "ar1", "ar10", "ar100")
+    assert [found[f"detection.{k}"] for k in names] == pytest.approx(
+        theirs[[0, 1, 2, 6, 7, 8]].tolist()
+    )

@@ -29,9 +29,11 @@ def rows(texts=TEXTS):
         Prediction(
             f"q{i}",
             Answer(said, boxes=(Box(11, 10, 20, 20, "tumour", score=0.9),), concepts=("C1", "C2")),
+            question="is there a mass?",
             references=tuple(Answer(g, boxes=(box,), concepts=("C2",)) for g in golds),
             group=f"g{i // 2}",
             confidence=Confidence(0.1 + 0.1 * i, "mean token probability"),
+            scores=dict.fromkeys(golds, 0.1 * i),
         )
         for i, (said, golds) in enumerate(texts)
     ]

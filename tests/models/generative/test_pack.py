@@ -75,7 +75,7 @@ def gradients(net, batches) -> tuple[float, dict[str, torch.Tensor]]:
     items = sum(int(b["shift_labels"].numel()) for b in batches)
     total = 0.0
     for batch in batches:
-        given = {k: v for k, v in batch.items() if k != "ids"}
+        given = {k: v for k, v in batch.items() if k not in {"ids", "tokens"}}
         loss = net.model(**given, num_items_in_batch=items).loss
         loss.backward()
         total += loss.item()

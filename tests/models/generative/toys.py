@@ -66,7 +66,7 @@ def gradients(net: Network, batches) -> tuple[float, dict[str, torch.Tensor]]:
         given = {
             k: v.to(net.model.dtype) if v.is_floating_point() else v
             for k, v in batch.items()
-            if k != "ids"
+            if k not in {"ids", "tokens"}
         }
         loss = net.model(**given, num_items_in_batch=items).loss
         loss.backward()

@@ -31,7 +31,7 @@ class FolderOptions(Frozen):
     """What your columns are called, and where the pictures lie."""
 
     columns: dict[Field, str] = PydanticField(default_factory=dict)
-    """Our field -> your column, e.g. ``{image: path, question: q, answer: a, patient: mrn}``."""
+    """Our field -> your column, e.g. ``{image: path, question: q, patient: pseudonym}``."""
     images: str | None = None
     """The folder that picture paths are relative to; by default the table's own."""
 

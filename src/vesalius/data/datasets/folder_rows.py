@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 from vesalius.cases.case import Answer, Box, Case, Question, Source
 from vesalius.cases.picture import Picture
@@ -19,6 +19,7 @@ Field = Literal[
     "conversations", "category", "kind", "options", "language", "group", "patient", "split",
     "boxes", "concepts", "modality", "context", "history", "indication",
 ]  # fmt: skip
+Value = TypeVar("Value")
 FIELDS: tuple[str, ...] = get_args(Field)
 PLACEHOLDER = "<image>"
 SPEAKERS = {"human": "ask", "user": "ask", "gpt": "reply", "assistant": "reply", "system": "skip"}
@@ -34,7 +35,11 @@ def key_of(where: Source, row: Row) -> str:
 
 
 def case_of(located: Sequence[Located], album: Album, split: str) -> Case:
-    """The case that one image's rows make; DatasetError names the file, the row and the field."""
+    """The case that one image's rows make; DatasetError names the file, the row and the field.
+
+    What is said of the image (its patient, boxes ...) may stand in any of the rows, or in several
+    if they agree.
+    """
     where, row = located[0]
     named = said(row, "id") if len(located) == 1 else None
     pictures = _pictures(row, album, where)
@@ -42,17 +47,29 @@ def case_of(located: Sequence[Located], album: Album, split: str) -> Case:
     image = pictures[0].key if pictures else name
     return Case(
         id=name,
-        group=said(row, "patient", "group") or image,
+        group=_agreed(located, "patient", lambda row, _: said(row, "patient", "group")) or image,
         pictures=pictures,
         questions=tuple(q for place, each in located for q in _questions(each, place)),
         caption=_caption(located),
-        boxes=_boxes(row, where),
-        concepts=_concepts(row, where),
-        modality=said(row, "modality"),
-        context=_context(row, where),
+        boxes=_agreed(located, "boxes", _boxes),
+        concepts=_agreed(located, "concepts", _concepts),
+        modality=_agreed(located, "modality", lambda row, _: said(row, "modality")),
+        context=_agreed(located, "context", _context) or {},
         source=where,
         split=split,
     )
+
+
+def _agreed(
+    located: Sequence[Located], name: str, read: Callable[[Row, Source], Value | None]
+) -> Value | None:
+    """What the rows that say anything say; DatasetError where two say different things."""
+    found = [(where, value) for where, row in located if (value := read(row, where)) is not None]
+    for where, value in found[1:]:
+        if value != found[0][1]:
+            fault = f"another {name} of the picture than at row {found[0][0].row}"
+            raise DatasetError(fault, where=where, hint="give each row an image of its own")
+    return found[0][1] if found else None
 
 
 def _stem(key: str) -> str:
@@ -163,13 +180,13 @@ def _concepts(row: Row, where: Source) -> tuple[str, ...] | None:
     return None if concepts is None else tuple(dict.fromkeys(str(c).strip() for c in concepts))
 
 
-def _context(row: Row, where: Source) -> dict[str, str]:
+def _context(row: Row, where: Source) -> dict[str, str] | None:
     given = row.get("context") or {}
     if isinstance(given, str):
         given = _json(given, "context", where)
     context = {str(k): str(v) for k, v in _mapping(given, where).items()}
     beside = {name: said(row, name) for name in ("indication", "history")}
-    return context | {name: text for name, text in beside.items() if text is not None}
+    return context | {k: text for k, text in beside.items() if text is not None} or None
 
 
 def _listed(value: Any, name: str, where: Source, separator: str | None = None) -> list[Any] | None:

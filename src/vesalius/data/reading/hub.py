@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vesalius.cases.case import Source
-from vesalius.data.reading.rows import Cell, Located, Rows, stored_bytes
+from vesalius.data.reading.rows import Cell, Located, Rows, given, stored_bytes
 from vesalius.data.reading.streams import ALL, SPLIT_NAMES
 from vesalius.errors import DatasetError, MissingExtra
 
@@ -73,14 +73,19 @@ def _rows(part: Any, place: str) -> Iterator[Located]:
     pictures = _pictures(part)
     if isinstance(part, IterableDataset):
         for number, row in enumerate(part, start=1):
-            yield Source(place, number), {n: _held(value) for n, value in row.items()}
+            where = Source(place, number)
+            yield where, {name: _held(value, where) for name, value in row.items()}
         return
     words = part.select_columns([n for n in part.column_names if n not in pictures])
+    stored = part.select_columns(pictures).with_format("arrow")
     for number in range(part.num_rows):
-        row = dict(words[number])
+        where = Source(place, number + 1)
+        row = {name: given(value) for name, value in words[number].items()}
+        there = stored[number] if pictures else {}
         for name in pictures:
-            row[name] = Cell(partial(_cell, part, number, name))
-        yield Source(place, number + 1), row
+            cell = Cell(partial(_cell, part, number, name, where))
+            row[name] = cell if there[name][0].is_valid else None
+        yield where, row
 
 
 def _pictures(part: Any) -> list[str]:
@@ -89,10 +94,12 @@ def _pictures(part: Any) -> list[str]:
     return [name for name, feature in (part.features or {}).items() if isinstance(feature, Image)]
 
 
-def _held(value: Any) -> Any:
+def _held(value: Any, where: Source) -> Any:
     # A streamed row cannot be asked for again, so its encoded bytes stay with it.
-    return Cell.of(value) if isinstance(value, dict) and "bytes" in value else value
+    if isinstance(value, dict) and "bytes" in value:
+        return Cell(partial(stored_bytes, value, where))
+    return given(value)
 
 
-def _cell(part: Any, number: int, name: str) -> bytes:
-    return stored_bytes(part.select_columns([name])[number][name])
+def _cell(part: Any, number: int, name: str, where: Source) -> bytes:
+    return stored_bytes(part.select_columns([name])[number][name], where)

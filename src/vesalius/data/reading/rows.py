@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from math import isnan
 from typing import Any
 
 from vesalius.cases.case import Source
@@ -34,21 +35,26 @@ class Cell:
         return hashlib.sha256(self.read()).hexdigest()
 
 
-def stored_bytes(value: Any) -> bytes:
-    """The bytes of a stored image; ImageError where there are none.
+def stored_bytes(value: Any, where: Source | None = None) -> bytes:
+    """The bytes of a stored image; ImageError names the row where there are none.
 
     A ``path`` beside the bytes is only the publisher's name for them and is never opened.
     """
     data = value.get("bytes") if isinstance(value, dict) else value
     if not isinstance(data, bytes):
-        raise ImageError("image_missing", "the row holds no picture bytes")
+        raise ImageError("image_missing", "the row holds no picture bytes", where=where)
     return data
+
+
+def given(value: Any) -> Any:
+    """The value, or None for NaN: that is how tables of numbers write an empty cell."""
+    return None if isinstance(value, float) and isnan(value) else value
 
 
 def said(row: Row, *names: str) -> str | None:
     """The first non-empty value among the columns ``names`` as stripped text, or None."""
     for name in names:
-        value = row.get(name)
+        value = given(row.get(name))
         if value is None or isinstance(value, dict | list | Cell):
             continue
         text = str(value).strip()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vesalius.cases.case import Source
-from vesalius.data.reading.rows import Cell, Located, Row, stored_bytes
+from vesalius.data.reading.rows import Cell, Located, Row, given, stored_bytes
 from vesalius.errors import DatasetError, ImageError
 
 DELIMITERS = "\t|,;"
@@ -38,15 +38,19 @@ def named_rows(path: Path, columns: Mapping[str, Sequence[str]]) -> Iterator[Loc
     header = _header(first, columns, where=_first_line(path, delimiter))
     names = header or list(columns)
     skip = 0 if header is None else 1
+    id_and_text = names == list(columns)
     for number, record in enumerate(_records(path, delimiter), start=1 - skip):
         if number > 0:
-            yield _named(Source(path.as_posix(), number), names, record, delimiter)
+            where = Source(path.as_posix(), number)
+            fields = _joined(record, names, delimiter) if id_and_text else record
+            yield _named(where, names, fields, delimiter)
 
 
 def delimited_lines(path: Path, delimiter: str, names: Sequence[str]) -> Iterator[Located]:
     """The rows of a file without a header; DatasetError names a row with too few fields."""
     for number, record in enumerate(_records(path, delimiter), start=1):
-        yield _named(Source(path.as_posix(), number), names, record, delimiter)
+        fields = _joined(record, names, delimiter)
+        yield _named(Source(path.as_posix(), number), names, fields, delimiter)
 
 
 def split_lines(path: Path, delimiter: str) -> Iterator[tuple[Source, list[str]]]:
@@ -86,13 +90,17 @@ def _header(
     return names
 
 
+def _joined(record: list[str], names: Sequence[str], delimiter: str) -> list[str]:
+    # Ids, then a text: only the text, the last, may hold the delimiter unquoted.
+    last = len(names) - 1
+    return record if len(record) <= len(names) else [*record[:last], delimiter.join(record[last:])]
+
+
 def _named(where: Source, names: Sequence[str], record: list[str], delimiter: str) -> Located:
-    if len(record) > len(names):
-        # A field that itself holds the delimiter, unquoted: it can only be the last one.
-        record = [*record[: len(names) - 1], delimiter.join(record[len(names) - 1 :])]
-    if len(record) < len(names):
+    if len(record) != len(names):
         fault = f"{len(record)} fields where {len(names)} are expected ({', '.join(names)})"
-        raise DatasetError(fault, where=where, hint=f"the delimiter is {NAMES[delimiter]}")
+        quote = "; quote the field that holds it" if len(record) > len(names) else ""
+        raise DatasetError(fault, where=where, hint=f"the delimiter is {NAMES[delimiter]}{quote}")
     return where, dict(zip(names, record, strict=True))
 
 
@@ -166,7 +174,8 @@ def _json_list(path: Path) -> Iterator[Located]:
 
 def _parsed(text: str, where: object) -> Any:
     try:
-        return json.loads(text)
+        # NaN and Infinity are not JSON, but pandas writes an empty cell as NaN.
+        return json.loads(text, parse_constant=lambda _: None)
     except ValueError as error:
         raise DatasetError(f"not valid JSON: {error}", where=where) from error
     except RecursionError as error:
@@ -187,12 +196,17 @@ def _parquet(path: Path) -> Iterator[Located]:
     number = 0
     for group in range(file.num_row_groups):
         table = _parquet_group(path, group, words)
+        empty = {
+            n: _without_picture(path, file.metadata.row_group(group), group, n) for n in pictures
+        }
         for offset in range(file.metadata.row_group(group).num_rows):
             number += 1
-            row: Row = {n: table.column(n)[offset].as_py() for n in words}
+            where = Source(path.as_posix(), number)
+            row: Row = {n: given(table.column(n)[offset].as_py()) for n in words}
             for name in pictures:
-                row[name] = Cell(partial(_parquet_cell, path, group, offset, name))
-            yield Source(path.as_posix(), number), row
+                cell = Cell(partial(_parquet_cell, where, group, offset, name))
+                row[name] = None if offset in empty[name] else cell
+            yield where, row
 
 
 def _parquet_file(path: Path) -> Any:
@@ -227,12 +241,22 @@ def _parquet_pictures(path: Path, group: int, name: str) -> Any:
     return _parquet_group(path, group, [name]).column(name)
 
 
-def _parquet_cell(path: Path, group: int, offset: int, name: str) -> bytes:
+def _parquet_cell(where: Source, group: int, offset: int, name: str) -> bytes:
     try:
-        value = _parquet_pictures(path, group, name)[offset].as_py()
+        value = _parquet_pictures(Path(where.file), group, name)[offset].as_py()
     except (DatasetError, IndexError) as error:
-        raise ImageError("image_missing", str(error), where=path) from error
-    return stored_bytes(value)
+        raise ImageError("image_missing", str(error), where=where) from error
+    return stored_bytes(value, where)
+
+
+def _without_picture(path: Path, stored: Any, group: int, name: str) -> set[int]:
+    """The rows of a group whose cell is null; its pictures are read only if there may be some."""
+    leaves = (stored.column(i) for i in range(stored.num_columns))
+    counts = [leaf.statistics for leaf in leaves if leaf.path_in_schema in (name, f"{name}.bytes")]
+    if counts and all(count is not None and count.null_count == 0 for count in counts):
+        return set()
+    valid = _parquet_pictures(path, group, name).is_valid().to_pylist()
+    return {offset for offset, there in enumerate(valid) if not there}
 
 
 READERS = {

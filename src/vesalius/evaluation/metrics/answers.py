@@ -33,15 +33,14 @@ class Squad(Frozen):
         )
 
     def measure(self, predictions: Sequence[Prediction]) -> Table:
-        """Columns ``squad.em`` and ``squad.f1``, and the code of the first gold."""
+        """Columns ``squad.em`` and ``squad.f1``, and the codes [n, k] of the golds."""
         table = tabulate(("squad.em", "squad.f1"), predictions, _best)
-        said = [golds(p) for p in predictions]
-        codes, _ = coded([squad(texts[0]) if texts else None for texts in said])
-        return {**table, "gold": codes}
+        codes, _ = coded([list(map(squad, golds(p))) for p in predictions])
+        return {**table, "golds": codes}
 
     def aggregate(self, table: Table, weights: Array) -> Mapping[str, Array]:
         """Means of both, and the majority baseline."""
-        baseline = majority(table["gold"], weights)
+        baseline = majority(table["golds"], weights)
         return {
             **means(table, weights, ("squad.em", "squad.f1")),
             "squad.majority_em": baseline,

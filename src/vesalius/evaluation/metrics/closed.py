@@ -21,7 +21,8 @@ class Closed(Frozen):
 
     A gold of yes or no needs exactly one of the words yes and no in the reply; none or both is
     *unparsed*, counted wrong, its rate reported. Another gold needs SQuAD-normalised equality, or
-    that exactly one of the question's options occurs in the reply and is the gold. All scores in
+    that exactly one of the question's options occurs in the reply and is the gold; a text that
+    SQuAD empties (the option "A" is an article to it) keeps its words. All scores in
     [0, 1] but MCC in [-1, 1] (Gorodkin, 2004, for more than two classes; unparsed replies are one
     class more). ``closed.yes_rate`` is over yes/no questions.
     """
@@ -32,8 +33,8 @@ class Closed(Frozen):
         return ScoringProtocol(
             name="closed",
             implementation="vesalius strict closed parser",
-            version="1",
-            normalisation="tokens [a-z0-9]+; exactly one of yes, no; other golds as SQuAD v2",
+            version="2",
+            normalisation="exactly one of yes, no; else SQuAD v2, or [a-z0-9]+ where that is empty",
             averaging="over closed questions; unparsed counted wrong",
             better={
                 "closed.yes_rate": "neither",
@@ -44,9 +45,11 @@ class Closed(Frozen):
         )
 
     def measure(self, predictions: Sequence[Prediction]) -> Table:
-        """Right or not, said yes, unparsed, and the codes of gold and reply."""
-        rows = [_row(p) if is_closed(p) and golds(p) else None for p in predictions]
-        gold, classes = coded([row[0] if row else None for row in rows])
+        """Right or not, said yes, unparsed, and the codes of golds and reply."""
+        asked = [list(map(_plain, golds(p))) if is_closed(p) else [] for p in predictions]
+        rows = [_row(p) if said else None for p, said in zip(predictions, asked, strict=True)]
+        every, _ = coded(asked)
+        first, classes = coded([said[:1] for said in asked])
         index = {name: float(i) for i, name in enumerate(classes)}
         other = float(len(classes))
         nan = float("nan")
@@ -56,7 +59,8 @@ class Closed(Frozen):
             "closed.unparsed_rate": [float(row[1] == UNPARSED) if row else nan for row in rows],
             "said": [index.get(row[1], other) if row else nan for row in rows],
         }
-        return {k: np.array(v, dtype=np.float64) for k, v in columns.items()} | {"gold": gold}
+        measured = {k: np.array(v, dtype=np.float64) for k, v in columns.items()}
+        return measured | {"gold": first[:, 0], "golds": every}
 
     def aggregate(self, table: Table, weights: Array) -> Mapping[str, Array]:
         """Accuracy, balanced accuracy, MCC, yes-rate, unparsed rate, majority baseline."""
@@ -64,7 +68,7 @@ class Closed(Frozen):
             **means(table, weights, _RATES),
             "closed.balanced_accuracy": _balanced(table, weights),
             "closed.mcc": _mcc(table, weights),
-            "closed.majority_baseline": majority(table["gold"], weights),
+            "closed.majority_baseline": majority(table["golds"], weights),
         }
 
 
@@ -72,21 +76,26 @@ def closed_answer(prediction: Prediction, gold: str) -> str:
     """The reply read as an answer to a closed question: yes, no, an option, or UNPARSED."""
     if squad(gold) in {"yes", "no"}:
         return polarity(prediction.text) or UNPARSED
-    said = squad(prediction.text)
-    options = [squad(option) for option in prediction.options or ()]
-    if not options or said in options or said == squad(gold):
+    said = _plain(prediction.text)
+    options = [_plain(option) for option in prediction.options or ()]
+    if not options or said in options or said == _plain(gold):
         return said or UNPARSED
     return _only_option(tokens(prediction.text), prediction.options or ()) or UNPARSED
 
 
 def closed_right(prediction: Prediction) -> bool:
     """Whether the reply, read strictly, is one of the golds."""
-    return any(closed_answer(prediction, gold) == squad(gold) for gold in golds(prediction))
+    return any(closed_answer(prediction, gold) == _plain(gold) for gold in golds(prediction))
 
 
 def _row(prediction: Prediction) -> tuple[str, str, bool]:
     gold = golds(prediction)[0]
-    return squad(gold), closed_answer(prediction, gold), closed_right(prediction)
+    return _plain(gold), closed_answer(prediction, gold), closed_right(prediction)
+
+
+def _plain(text: str) -> str:
+    # SQuAD drops articles, and with them the whole of the option "A".
+    return squad(text) or " ".join(tokens(text))
 
 
 def _said_yes(row: tuple[str, str, bool]) -> float:
@@ -100,7 +109,7 @@ def _only_option(said: list[str], options: Sequence[str]) -> str | None:
     longest = [
         o for o in found if not any(o != p and f" {o} ".lower() in f" {p} ".lower() for p in found)
     ]
-    return squad(longest[0]) if len(longest) == 1 else None
+    return _plain(longest[0]) if len(longest) == 1 else None
 
 
 def _balanced(table: Table, weights: Array) -> Array:

@@ -21,17 +21,18 @@ from vesalius.recipe import Frozen
 
 THRESHOLDS = np.arange(50, 100, 5) / 100  # IoU .50:.05:.95
 _RECALLS = np.linspace(0.0, 1.0, 101)
-_MOST = 100  # boxes of an image that count, the surest first
-_WIDTH = 3 + len(THRESHOLDS)  # score, class, rank in its class, a match per threshold
+_MOST = 100  # boxes of one class in an image that count, the surest first
+_BITS = 1 << np.arange(len(THRESHOLDS))  # the matches of a box at every threshold, as one number
 _ABSENT = -1.0
 
 
 class Detection(Frozen):
-    """COCO mAP (IoU .50:.05:.95, 101 recall points, 100 boxes an image) and AR, in [0, 1].
+    """COCO mAP (IoU .50:.05:.95, 101 recall points) and AR in [0, 1].
 
-    Beside it precision, recall and F1 of boxes at a stated confidence and IoU .5, and sensitivity
-    and specificity of "any finding" per image at that confidence. An image without findings is a
-    negative with no boxes; a box without a score counts as sure. Source: Lin et al., 2014.
+    Of each class the 100 surest boxes of an image count. Beside it precision, recall and F1 of
+    boxes at a stated confidence and IoU .5, and sensitivity and specificity of "any finding" per
+    image at that confidence. An image without findings is a negative with no boxes; a box without
+    a score counts as sure. Source: Lin et al., 2014.
     """
 
     confidence: float = Field(default=0.5, ge=0.0, le=1.0)
@@ -43,26 +44,29 @@ class Detection(Frozen):
         return ScoringProtocol(
             name="detection",
             implementation="vesalius, equal to COCO's evaluation (faster-coco-eval)",
-            version="1",
-            parameters={"confidence": self.confidence, "iou_at_confidence": 0.5, "boxes": _MOST},
+            version="2",
+            parameters={
+                "confidence": self.confidence,
+                "iou_at_confidence": 0.5,
+                "boxes_per_class": _MOST,
+            },
             normalisation="labels compared exactly; pixels of the picture as decoded",
             averaging="AP over classes with reference boxes and ten IoU thresholds",
         )
 
     def measure(self, predictions: Sequence[Prediction]) -> Table:
-        """Matches [n, 1300], reference boxes by class [n, K], and counts at the confidence."""
+        """Matches [n, K x 100 x 2], reference boxes by class [n, K], counts at the confidence."""
         wanted = [_wanted(p) for p in predictions]
         classes = sorted({box.label for boxes in wanted for box in boxes or ()})
-        index = {label: i for i, label in enumerate(classes)}
         n = len(predictions)
-        matches = np.full((n, _MOST * _WIDTH), np.nan)
+        matches = np.full((n, len(classes) * _MOST * 2), np.nan)
         truth = np.full((n, len(classes)), np.nan)
         counts = np.full((n, 5), np.nan)
         for i, (prediction, gold) in enumerate(zip(predictions, wanted, strict=True)):
             said = prediction.answer.boxes
             if gold is None or said is None:
                 continue
-            matches[i] = _matches(said, gold, index)
+            matches[i] = _matches(said, gold, classes)
             truth[i] = [sum(box.label == label for box in gold) for label in classes]
             counts[i] = self._counts(said, gold)
         present, found = counts[:, 3], counts[:, 4]
@@ -112,7 +116,7 @@ class _Found:
     """All boxes of one class in falling order of score: their rows, ranks and matches."""
 
     row: NDArray[np.int64]
-    rank: Array
+    rank: NDArray[np.int64]
     match: Array  # [boxes, thresholds]
 
 
@@ -128,16 +132,15 @@ def _ordered(boxes: Sequence[Box]) -> list[Box]:
     return sorted(boxes, key=lambda box: -_score(box))
 
 
-def _matches(said: Sequence[Box], gold: Sequence[Box], index: Mapping[str, int]) -> Array:
-    """One row: the surest boxes with score, class, rank and matches; labels unknown are absent."""
-    row = np.full((_MOST, _WIDTH), _ABSENT)
-    filled = 0
-    for label, code in index.items():
-        mine = [box for box in _ordered(said)[:_MOST] if box.label == label]
+def _matches(said: Sequence[Box], gold: Sequence[Box], classes: Sequence[str]) -> Array:
+    """One row: of each class the surest boxes' score and matches as bits; the rest is absent."""
+    row = np.full((len(classes), _MOST, 2), _ABSENT)
+    ordered = _ordered(said)
+    for code, label in enumerate(classes):
+        mine = [box for box in ordered if box.label == label][:_MOST]
         flags = _matched(mine, [box for box in gold if box.label == label], THRESHOLDS)
-        for rank, (box, match) in enumerate(zip(mine, flags, strict=True)):
-            row[filled] = [_score(box), code, rank, *match]
-            filled += 1
+        row[code, : len(mine), 0] = [_score(box) for box in mine]
+        row[code, : len(mine), 1] = flags @ _BITS
     return row.ravel()
 
 
@@ -166,11 +169,12 @@ def iou(a: Box, b: Box) -> float:
 
 
 def _curves(table: Table, weights: Array) -> dict[str, Array]:
-    matches, truth = table["matches"].reshape(-1, _MOST, _WIDTH), table["truth"]
+    truth = table["truth"]
+    matches = table["matches"].reshape(*truth.shape, _MOST, 2)
     precise: list[Array] = []  # a class each, [B, thresholds]
     recalled: dict[int, list[Array]] = {1: [], 10: [], 100: []}
     for code in range(truth.shape[1]):
-        found = _of_class(matches, code)
+        found = _of_class(matches[:, code])
         positives = total(truth[:, code], weights)
         precise.append(_average_precision(found, positives, weights))
         for most, recalls in recalled.items():
@@ -186,11 +190,12 @@ def _curves(table: Table, weights: Array) -> dict[str, Array]:
     }
 
 
-def _of_class(matches: Array, code: int) -> _Found:
-    row, place = np.nonzero(matches[:, :, 1] == code)
-    boxes = matches[row, place]
-    order = np.argsort(-boxes[:, 0], kind="mergesort")
-    return _Found(row[order], boxes[order, 2], boxes[order, 3:])
+def _of_class(matches: Array) -> _Found:
+    row, rank = np.nonzero(matches[:, :, 1] >= 0)
+    score, bits = matches[row, rank].T
+    order = np.argsort(-score, kind="mergesort")
+    flags = (bits[order].astype(np.int64)[:, None] & _BITS) > 0
+    return _Found(row[order], rank[order], flags.astype(np.float64))
 
 
 def _average_precision(found: _Found, positives: Array, weights: Array) -> Array:

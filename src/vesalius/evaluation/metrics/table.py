@@ -55,19 +55,23 @@ def means(table: Table, weights: Array, names: Iterable[str] | None = None) -> d
 
 
 def majority(codes: Array, weights: Array) -> Array:
-    """The weighted share [B] of the class most frequent in the table (ties: the lowest code).
+    """The weighted share [B] of rows that hold the commonest code [n, k] (ties: the lowest code).
 
-    The class is fixed by the table: a maximum taken anew in every resample would be biased up.
+    The code is fixed by the table: a maximum taken anew in every resample would be biased up.
     """
     measured = codes[~np.isnan(codes)].astype(np.int64)
     if not measured.size:
         return np.full(len(weights), np.nan)
-    most = np.bincount(measured).argmax()
-    return mean(np.where(np.isnan(codes), np.nan, codes == most), weights)
+    held = (codes == np.bincount(measured).argmax()).any(axis=1)
+    return mean(np.where(np.isnan(codes).all(axis=1), np.nan, held), weights)
 
 
-def coded(names: Sequence[str | None]) -> tuple[Array, list[str]]:
-    """Codes [n] of names in sorted order (None: NaN), and the names by code."""
-    known = sorted({name for name in names if name is not None})
+def coded(rows: Sequence[Sequence[str]]) -> tuple[Array, list[str]]:
+    """Codes [n, k] of each row's distinct names (NaN: no more), and all names, sorted, by code."""
+    known = sorted({name for names in rows for name in names})
     index = {name: float(i) for i, name in enumerate(known)}
-    return np.array([np.nan if n is None else index[n] for n in names], dtype=np.float64), known
+    distinct = [list(dict.fromkeys(names)) for names in rows]
+    codes = np.full((len(rows), max(map(len, distinct), default=1) or 1), np.nan)
+    for row, names in zip(codes, distinct, strict=True):
+        row[: len(names)] = [index[name] for name in names]
+    return codes, known

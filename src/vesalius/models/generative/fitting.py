@@ -49,7 +49,8 @@ def collator(network: Network) -> Callable[[Sequence[list[Row]]], dict[str, Any]
 def _collate(items: Sequence[list[Row]], *, layout: Layout, pad: int) -> dict[str, Any]:
     rows = [row for rows in items for row in rows]
     ids = [segment.dialogue for row in rows for segment in row.segments]
-    return {**layout.collate(rows, pad=pad), "ids": ids}
+    tokens = sum(row.length for row in rows)
+    return {**layout.collate(rows, pad=pad), "ids": ids, "tokens": tokens}
 
 
 def _grouped(dialogues: Sequence[Dialogue], per_row: int) -> Iterator[list[Dialogue]]:

@@ -3,81 +3,69 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal
 
 import torch
-from pydantic import Field, model_validator
-from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor, PreTrainedModel
+from rich.console import Console
+from transformers import PreTrainedModel
 
 from vesalius.cases.dialogue import Dialogue
-from vesalius.errors import ModelError, RunError
-from vesalius.files import write_json
+from vesalius.errors import ModelError
 from vesalius.models import Validate
+from vesalius.models.generative.cost import cost
 from vesalius.models.generative.families import Family, family, family_of
-from vesalius.models.generative.fitting import Groups, check_prompts, collator, masked_tokens, plan
+from vesalius.models.generative.fitting import Groups, check_prompts, collator, masked_tokens
+from vesalius.models.generative.loading import Access, look, read, read_model, read_processor
 from vesalius.models.generative.network import Answerer, Network, assemble
+from vesalius.models.generative.settings import GenerativeSettings, Settings
+from vesalius.models.generative.starting import cast, find_start, fitted
 from vesalius.models.generative.tiny import tiny_model
+from vesalius.models.generative.weights import (
+    copy_adapter,
+    keep_base,
+    note_origin,
+    seal,
+    write_whole,
+)
 from vesalius.models.guard import require_pictures
-from vesalius.recipe import Frozen
-from vesalius.run import Run
+from vesalius.run import Run, is_main
+from vesalius.training.device import resolve_device
 from vesalius.training.loop import train as run_training
-from vesalius.training.memory import peak_memory_mb
-from vesalius.training.parts import Role, census, count, prepare, resolve_dtype
-from vesalius.training.settings import Adapter, Precision, Training
-
-
-class Settings(Frozen):
-    """Settings that all generative learners share."""
-
-    roles: dict[str, Role] = Field(
-        default={"vision": "frozen", "projector": "frozen", "language": "adapter"}
-    )
-    """What trains: each of vision, projector and language is frozen, adapter or full."""
-    adapter: Adapter = Adapter()
-    training: Training = Training()
-    precision: Precision = "auto"
-    """What training computes in; ``auto``: bf16 where the machine is fast at it, else fp32."""
-    max_length: int = Field(default=2048, ge=16)
-    """Tokens a row may hold, image tokens included; longer dialogues are refused."""
-    share_image: bool = True
-    """Pack dialogues about one picture behind one image prefix."""
-    questions_per_row: int = Field(default=16, ge=1)
-    """At most so many dialogues behind one image prefix; more make another row."""
-
-
-class GenerativeSettings(Settings):
-    """A transformers model by hub id or folder, or its tiny offline form."""
-
-    weights: str | None = None
-    """Hub id or local folder; only safetensors are read."""
-    revision: str | None = None
-    """A branch, tag or commit of the hub repository."""
-    family: str | None = None
-    """The row of the families table; read off the weights unless ``tiny``."""
-    tiny: bool = False
-    """The family's architecture at toy size with random weights: offline, for trying things out."""
-
-    @model_validator(mode="after")
-    def _named(self) -> Self:
-        if self.tiny == (self.weights is not None):
-            raise ValueError("name either weights or tiny: true with a family")
-        if self.tiny and self.family is None:
-            raise ValueError("tiny needs a family")
-        return self
+from vesalius.training.parts import census, census_table, prepare, require_parts, resolve_dtype
+from vesalius.training.preflight import require
+from vesalius.training.processes import main_first, on_main
+from vesalius.training.quantize import NF4, require_adapters, require_bitsandbytes, steady
 
 
 class Generative:
-    """Any transformers image-text-to-text model; LLaVA-1.5 first."""
+    """Any transformers image-text-to-text model of a family that the families table knows."""
 
     Settings: ClassVar[type[Settings]] = GenerativeSettings
     needs_image = True
+    square = False
+    """Whether pictures are padded to a square before the processor resizes them."""
 
     def __init__(self, settings: Any) -> None:
         self.settings = settings
+
+    def check(self, *, validated: bool) -> None:
+        """Refuse, before any data or weights are read, what cannot be fitted here.
+
+        ``validated``: whether validation scores will be there.
+        """
+        settings = self.settings
+        resolve_device(settings.device)
+        require(settings.training, dtype=self._dtype(), validated=validated)
+        if settings.quantization is not None:
+            require_bitsandbytes()
+            require_adapters(settings.roles)
+        self._look()
+        require_parts(settings.roles, self.family().parts)
+        if settings.start is not None:
+            find_start(self, None)
 
     def fit(
         self,
@@ -87,92 +75,124 @@ class Generative:
         validate: Validate | None = None,
     ) -> None:
         """Train on shared-image rows; what was trained is in ``run.weights`` at the end."""
-        seed = run.recipe().seed
-        dtype = self._dtype()
-        network = self._prepared(train, seed, dtype, run.weights)
-        run.note(weights=self._origin(), parts=census(network.model, network.family.parts))
-        answerer = Answerer(network, autocast=None if dtype == torch.float32 else dtype)
-        facts = run_training(
+        seed, dtype = run.recipe().seed, self._dtype()
+        with main_first():
+            network = self._prepared(train, seed, dtype, run)
+        parts = census(network.model, network.family.parts)
+        run.note(weights=self._kind(), parts=parts, dtype=str(dtype).removeprefix("torch."))
+        if is_main():
+            Console(stderr=True).print(census_table(parts, self.settings.roles))
+        if self._kept_as() is not None:
+            run.note(**self._train(network, train, run, dtype, validate))
+        on_main(lambda: seal(run, network.processor))
+        on_main(lambda: shutil.rmtree(run.path / "checkpoints", ignore_errors=True))
+
+    def _train(
+        self,
+        network: Network,
+        train: Sequence[Dialogue],
+        run: Run,
+        dtype: torch.dtype,
+        validate: Validate | None,
+    ) -> dict[str, Any]:
+        bare = replace(network, model=_bare(network.model))
+        answerer = Answerer(bare, autocast=None if dtype == torch.float32 else dtype)
+        return run_training(
             network.model,
             self._groups(train, network),
-            collator(network.stops[0]),
+            collator(network),
             self.settings.training,
             run,
             dtype=dtype,
-            seed=seed,
+            seed=run.recipe().seed,
             validate=(lambda: {"validation": validate(answerer)}) if validate else None,
+            save_to=run.weights / str(self._kept_as()),
         )
-        self._save(network, run.weights)
-        run.note(**facts, dtype=str(dtype).removeprefix("torch."))
-        shutil.rmtree(run.path / "checkpoints", ignore_errors=True)
 
-    def load(self, run: Run) -> Answerer:
-        """The fitted model; adapters are merged into the base."""
-        folder = run.weights
-        if not (folder / "processor").exists():
-            raise RunError(
-                "holds no fitted model", where=run.path, hint="finish vesalius fit first"
-            )
-        processor = load_processor(folder / "processor")
-        dtype = resolve_dtype("auto", frozen_base=False)
-        if (folder / "model").exists():
-            model = _read_model(folder / "model", dtype)
-        else:
-            from peft import PeftModel
+    def load(
+        self, run: Run, quantization: Literal["nf4", "none"] | None = None, *, merge: bool = True
+    ) -> Answerer:
+        """The fitted model, its adapters merged into the base; on a 4-bit base they stay layers.
 
-            base = self._base_again(folder, processor, run.recipe().seed).to(dtype)
-            model = PeftModel.from_pretrained(base, str(folder / "adapter")).merge_and_unload()
-        if torch.cuda.is_available():
-            model = model.to("cuda")
-        return Answerer(self._network(model, processor))
+        ``quantization``: as the recipe says, unless it is told here; ``none`` puts adapters that
+        were trained on a 4-bit base on the plain one. ``merge=False`` leaves adapters as layers on
+        the plain base: what merged weights must answer like.
+        """
+        dtype, device = self._where_to_answer()
+        chosen = quantization or (self.settings.quantization if merge else None)
+        four_bit = NF4(dtype, device) if chosen == "nf4" else None
+        model, processor = fitted(run, dtype, four_bit, merge=merge)
+        return Answerer(self._network(model.to(device), processor))
+
+    def write(self, run: Run, folder: Path, *, merge: bool) -> None:
+        """Weights and processor as plain transformers reads them, or the adapter as PEFT does."""
+        if not merge:
+            copy_adapter(run, folder)
+            return
+        network = self._network(*fitted(run, self._where_to_answer()[0]))
+        write_whole(network.model, network.processor, network.stops, folder)
+
+    def read(self, folder: Path, quantization: Literal["nf4"] | None = None) -> Answerer:
+        """The model of a folder that :meth:`write` wrote, merged, as anybody would load it."""
+        dtype, device = self._where_to_answer()
+        model, parts = read_model(folder, dtype=dtype), self.family().parts
+        if quantization == "nf4":
+            model = NF4(dtype, device).convert(model, parts)
+        return Answerer(self._network(model.to(device), read_processor(folder)))
 
     def plan(self, train: Sequence[Dialogue], seed: int) -> dict[str, Any]:
         """What a fit would do: parameters, tokens, steps; memory and time from one real step."""
         dtype = self._dtype()
-        network = self._prepared(train, seed, dtype, None)
-        items = self._groups(train, network)
-        facts = plan(items, self.settings.training)
-        seconds, memory = _one_step(network, items, self.settings.training, dtype)
-        parts = census(network.model, network.family.parts)
-        trainable = sum(part["trainable"] for part in parts.values())
-        return {
-            "parameters": count(network.model),
-            "trainable": trainable,
-            "parts": parts,
-            "dtype": str(dtype).removeprefix("torch."),
-            **facts,
-            "estimated_minutes": round(facts["steps"] * seconds / 60, 1),
-            # AdamW keeps two fp32 moments per trainable weight.
-            "estimated_memory_mb": round(memory + trainable * 8 / 2**20),
-        }
+        network = self._prepared(train, seed, dtype)
+        return cost(network, self._groups(train, network), self.settings.training, dtype)
 
     def mask(self, train: Sequence[Dialogue], seed: int) -> Iterator[tuple[str, bool]]:
         """(token, bears loss) along the first training row."""
-        network = self._prepared(train, seed, torch.float32, None)
+        network = self._untrained(train, seed)
         yield from masked_tokens(self._groups(train, network)[0][0], network.encoder)
 
     def _prepared(
-        self, train: Sequence[Dialogue], seed: int, dtype: torch.dtype, folder: Path | None
+        self, train: Sequence[Dialogue], seed: int, dtype: torch.dtype, run: Run | None = None
     ) -> Network:
         """The network as it will be trained: parts frozen, adapted or full, on the device."""
+        settings, device = self.settings, resolve_device(self.settings.device)
+        four_bit = None if settings.quantization is None else NF4(dtype, device)
+        network = self._untrained(train, seed, run, four_bit)
+        model, row = network.model, network.family
+        if four_bit is not None:
+            model = four_bit.convert(cast(model, dtype), row.parts)
+            steady(model, row.parts)
+        else:
+            frozen_base = "full" not in {settings.roles.get(p) for p in ("vision", "language")}
+            model = model.to(dtype if frozen_base else torch.float32)
+        torch.manual_seed(seed)
+        wrapped = prepare(model, row.parts, settings.roles, settings.adapter, row.targets)
+        return replace(network, model=wrapped.to(device))
+
+    def _untrained(
+        self,
+        train: Sequence[Dialogue],
+        seed: int,
+        run: Run | None = None,
+        four_bit: NF4 | None = None,
+    ) -> Network:
+        """The network that a fit starts from; a run notes what that is."""
         if not train:
             raise ModelError("there is nothing to fit on", hint="look at vesalius data show")
         require_pictures(train)
         torch.manual_seed(seed)
-        model, processor = self._base(train, seed)
-        if folder is not None:
-            self._keep_base(model, processor, folder)
-        frozen_base = "full" not in {self.settings.roles.get(p) for p in ("vision", "language")}
-        model = model.to(dtype if frozen_base else torch.float32)
+        start = find_start(self, run)
+        if start is None:
+            model, processor = self.base(train, seed, four_bit)
+        else:
+            model, processor = fitted(start, torch.float32)
+        if run is not None and is_main():
+            note_origin(run, model, self._kind(), start)
+            if start is None and self._kind() == "random" and self._kept_as() != "model":
+                keep_base(run, model)
         network = self._network(model, processor)
         check_prompts(train, network)
-        torch.manual_seed(seed)
-        wrapped = prepare(
-            model, network.family.parts, self.settings.roles, self.settings.adapter
-        )
-        if torch.cuda.is_available():
-            wrapped = wrapped.to("cuda")
-        return replace(network, model=wrapped)
+        return network
 
     def _groups(self, train: Sequence[Dialogue], network: Network) -> Groups:
         return Groups(
@@ -183,95 +203,64 @@ class Generative:
             max_length=self.settings.max_length,
         )
 
-    def _save(self, network: Network, folder: Path) -> None:
-        """Adapters (with the parts trained in full), or the whole model if nothing is adapted."""
-        adapted = "adapter" in self.settings.roles.values()
-        target = folder / ("adapter" if adapted else "model")
-        beside = folder / f".{target.name}"
-        shutil.rmtree(beside, ignore_errors=True)
-        network.model.save_pretrained(str(beside))
-        shutil.rmtree(target, ignore_errors=True)
-        beside.replace(target)
-        network.processor.save_pretrained(str(folder / "processor"))
+    def _network(self, model: PreTrainedModel, processor: Any) -> Network:
+        return assemble(
+            model,
+            processor,
+            self.family(),
+            max_length=self.settings.max_length,
+            square=self.square,
+        )
+
+    def _where_to_answer(self) -> tuple[torch.dtype, torch.device]:
+        # A run that was fitted on a GPU may be asked where there is none.
+        device = resolve_device("cpu" if self.settings.device == "cpu" else "auto")
+        return resolve_dtype("auto", frozen_base=False), device
 
     def _dtype(self) -> torch.dtype:
-        pretrained = self._origin() == "pretrained"
-        return resolve_dtype(self.settings.precision, frozen_base=pretrained)
+        frozen_base = self._kind() == "pretrained"
+        return resolve_dtype(self.settings.precision, frozen_base=frozen_base)
 
-    # What differs between learners: where a base comes from.
+    def _kept_as(self) -> str | None:
+        """Where below ``weights`` the trained weights go; None if nothing trains."""
+        roles = self.settings.roles.values()
+        whole = "model" if "full" in roles else None
+        return "adapter" if "adapter" in roles else whole
 
-    def _origin(self) -> str:
+    # What differs between learners: where an untrained model comes from.
+
+    def _kind(self) -> str:
         return "random" if self.settings.tiny else "pretrained"
 
-    def _family(self) -> Family:
+    def _look(self) -> None:
+        """Refuse weights that could not be read, or not safely."""
+        if self.settings.weights is not None:
+            look(self.settings.weights, self._access())
+
+    def family(self) -> Family:
+        """The row of the families table."""
         if self.settings.family is not None:
             return family(self.settings.family)
-        config = AutoConfig.from_pretrained(self.settings.weights, revision=self.settings.revision)
-        return family_of(config.model_type)
+        return family_of(look(self.settings.weights, self._access()))
 
-    def _base(self, train: Sequence[Dialogue], seed: int) -> tuple[PreTrainedModel, Any]:
+    def base(
+        self, train: Sequence[Dialogue], seed: int, four_bit: NF4 | None
+    ) -> tuple[PreTrainedModel, Any]:
         """The untrained model and its processor."""
         if self.settings.tiny:
-            return tiny_model(self._family(), train, seed)
-        return _read(self.settings.weights, self.settings.revision)
+            return tiny_model(self.family(), train, seed)
+        quantized = None if four_bit is None else four_bit.arguments(self.family().parts)
+        return read(self.settings.weights, self._access(), quantized)
 
-    def _keep_base(self, model: PreTrainedModel, processor: Any, folder: Path) -> None:
-        """Random weights exist nowhere else: a run that adapts them keeps them."""
-        adapted = "adapter" in self.settings.roles.values()
-        if self._origin() == "random" and adapted and not (folder / "base").exists():
-            model.save_pretrained(str(folder / "base"))
-        write_json(folder / "origin.json", {"weights": self._origin()})
-
-    def _base_again(self, folder: Path, processor: Any, seed: int) -> PreTrainedModel:
-        if (folder / "base").exists():
-            return _read_model(folder / "base", torch.float32)
-        return _read(self.settings.weights, self.settings.revision)[0]
-
-    def _network(self, model: PreTrainedModel, processor: Any) -> Network:
-        return assemble(model, processor, self._family(), max_length=self.settings.max_length)
-
-
-def load_processor(folder: Path) -> Any:
-    """A processor that a run saved."""
-    return AutoProcessor.from_pretrained(str(folder))
-
-
-def _read(weights: str, revision: str | None) -> tuple[PreTrainedModel, Any]:
-    try:
-        processor = AutoProcessor.from_pretrained(weights, revision=revision)
-        model = AutoModelForImageTextToText.from_pretrained(
-            weights, revision=revision, use_safetensors=True, attn_implementation="sdpa"
+    def _access(self) -> Access:
+        return Access(
+            revision=getattr(self.settings, "revision", None),
+            allow_pickle=self.settings.allow_pickle,
+            trust_remote_code=self.settings.trust_remote_code,
         )
-    except (OSError, ValueError) as error:
-        line = str(error).strip().splitlines()[0]
-        raise ModelError(
-            f"cannot be loaded: {line}", where=weights, hint="a hub id or a local folder?"
-        ) from error
-    return model, processor
 
 
-def _read_model(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
-    from vesalius.models import towers  # noqa: F401  # registers our vision towers
-
-    model: PreTrainedModel = AutoModelForImageTextToText.from_pretrained(
-        str(folder), dtype=dtype, use_safetensors=True, attn_implementation="sdpa"
-    )
-    return model
-
-
-def _one_step(
-    network: Network, items: Groups, training: Training, dtype: torch.dtype
-) -> tuple[float, float]:
-    """Seconds of a real optimizer step's forward and backward, and peak memory after it (MiB)."""
-    batch = collator(network.stops[0])([items[i % len(items)] for i in range(training.batch)])
-    device = network.model.device
-    batch = {k: v.to(device) for k, v in batch.items()}
-    seconds = 0.0
-    network.model.train()
-    for _ in range(2):  # the first one warms up
-        started = time.perf_counter()
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype != torch.float32):
-            network.model(**batch).loss.backward()
-        seconds = time.perf_counter() - started
-    network.model.zero_grad()
-    return seconds * training.accumulate, peak_memory_mb()
+def _bare(model: Any) -> PreTrainedModel:
+    """The model itself, whatever adapters are in it."""
+    found: PreTrainedModel = getattr(model, "get_base_model", lambda: model)()
+    return found

@@ -1,0 +1,56 @@
+"""Questions become dialogues: upgrade a set, fit a baseline, answer under three histories, compare.
+
+Run it with ``python examples/dialogues.py [folder]``. The set is drawn and the baseline counts
+answers: put your own VQA set in the place of ``phantom`` and a model that looks in that of
+``majority``.
+"""
+
+import sys
+from pathlib import Path
+
+from vesalius import Recipe
+from vesalius.data.dialogues import to_dialogues
+from vesalius.data.open import open_dataset
+from vesalius.data.upgrade.files import write_dialogues
+from vesalius.evaluation.histories import histories_of
+from vesalius.fit import fit
+from vesalius.predict import HISTORIES, predict
+
+DRAWN = {"cases": {"train": 60, "validation": 0, "test": 20}, "size": 64}
+
+
+def main(folder: Path) -> None:
+    made = write_dialogues(open_dataset("phantom", options=DRAWN), folder / "dialogues")
+    print(f"dialogues: {dict(made.cases)}, turns: {dict(made.turns)}")
+    print(f"dropped: {dict(made.dropped) or 'nothing'}")
+
+    case = next(open_dataset("folder", made.root).cases("test"))
+    (talk,) = to_dialogues(case, "dialogue")
+    for turn in talk.turns:
+        print(f"  {turn.question.text}  {turn.question.answers[0].text}")
+
+    recipe = Recipe.model_validate(
+        {
+            "name": "dialogues",
+            "data": {
+                "dataset": "folder",
+                "root": str(made.root),
+                "task": "dialogue",
+                "splits": {"validation": None},
+                "leaks": "allow",
+            },
+            "model": {"name": "majority"},
+            "evaluation": {"metrics": ["squad", "closed"], "resamples": 500},
+        }
+    )
+    run = fit(recipe, folder / "run")
+    for history in HISTORIES:
+        predict(run, history=history)
+    found = histories_of(run)
+    for history, scores in found.turns.scores.items():
+        print(f"{history}: exact match {scores.score('squad.em')}")
+    print(f"own minus gold: {found.turns.gaps['own'].overall()[0]}")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "runs/dialogues"))

@@ -1,0 +1,1 @@
+"""Questions about one picture become one dialogue: ordered, free of contradictions, summed up."""

@@ -1,0 +1,159 @@
+"""A writer's rewording of a summary, and the check that every sentence follows from some pair."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from vesalius.cases.asking import asked, bare_noun, polarity
+from vesalius.cases.assertions import numbers, sides, stated
+from vesalius.cases.case import Question
+from vesalius.data.upgrade.consistent import answer_of
+from vesalius.data.upgrade.words import matches, number, wording
+
+Writer = Callable[[str], str]
+"""Turns a prompt into a text; a language model, or anything that writes."""
+MOST = 3
+"""Sentences that are read of what a writer wrote."""
+_CLAUSES = re.compile(r"[.;:!?,]\s|\band\b|\bbut\b")
+_WHOLE = 10_000  # in a summary a negation reaches to the end of its clause
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What one pair, or one clause, tells: words with whether they hold, sides, numbers."""
+
+    words: Mapping[str, bool]
+    sides: frozenset[str]
+    numbers: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """The rewording, or the template where it failed, and the sentences that do not follow."""
+
+    text: str
+    unsupported: tuple[str, ...]
+
+
+def rewrite(template: str, questions: Sequence[Question], writer: Writer) -> Rewritten:
+    """The writer's rewording of a template summary, if every sentence follows from the pairs.
+
+    A sentence that does not is dropped and told; what would be left could say less than the
+    template, which then stands. So it does where nothing whole was written.
+    """
+    facts = [f"- {q.text} {answer_of(q)}" for q in questions]
+    prompt = wording()["prompt"].format(template=template, facts="\n".join(facts))
+    found = sentences(writer(prompt))[:MOST]
+    support = [*map(told_by, questions), *map(_of_text, _clauses(template))]
+    dropped = tuple(sentence for sentence in found if not follows(sentence, support))
+    kept = " ".join(dict.fromkeys(found))
+    return Rewritten(template if dropped or not kept else kept, dropped)
+
+
+def sentences(text: str) -> list[str]:
+    """The sentences of a text, each with its stop; a last one without a stop is not whole."""
+    flat = " ".join(text.split())
+    return [part.strip() for part in re.findall(r"[^.!?]+(?:\.\d[^.!?]*)*[.!?]", flat)]
+
+
+def follows(sentence: str, support: Iterable[Told]) -> bool:
+    """Whether everything a sentence says is said by what supports it.
+
+    Every content word that a clause states must be stated somewhere. What it negates must all be
+    denied in one place, and nowhere be stated, unless it is exactly what is denied there. Every
+    side and number must be told together with another word of the clause.
+    """
+    pairs = list(support)
+    return all(_supported(_of_text(clause), pairs) for clause in _clauses(sentence))
+
+
+def told_by(question: Question) -> Told:
+    """What a pair of question and answer tells; "no" denies what was asked about."""
+    answer, said = answer_of(question), polarity(answer_of(question))
+    if said is None and not matches("none", answer) and number(answer) != 0:
+        return _of_text(f"{question.text} {answer}")
+    whole = _words(question.text)
+    if said == "yes":
+        return Told(whole, frozenset(sides(question.text)), frozenset(_numbers(question.text)))
+    denied = _words(_asked_about(question.text))
+    words = {word: (not whole[word] if word in denied else True) for word in whole}
+    return Told(words, frozenset(sides(question.text)), frozenset(_numbers(question.text)))
+
+
+def _asked_about(text: str) -> str:
+    """The part of a yes/no question that its answer affirms or denies; all of it if not read."""
+    read = asked(text)
+    if read is None:
+        return text
+    said = read.part("said")
+    if matches("visible", said) or said.lower() == "present":
+        return read.part("subject")
+    parts = [said, *(read.part(name) for name in ("thing", "word", "sign"))]
+    return " ".join(part for part in parts if part) or text
+
+
+def _supported(clause: Told, pairs: Sequence[Told]) -> bool:
+    stated_somewhere = set().union(*(_words_that(pair, True) for pair in pairs))
+    return (
+        _words_that(clause, True) <= stated_somewhere
+        and _denied(_words_that(clause, False), pairs)
+        and all(_together(clause, {side}, set(), pairs) for side in clause.sides)
+        and all(_together(clause, set(), {one}, pairs) for one in clause.numbers)
+    )
+
+
+def _denied(negated: set[str], pairs: Sequence[Told]) -> bool:
+    if not negated:
+        return True
+    stated_elsewhere = any(negated <= _words_that(pair, True) for pair in pairs)
+    # "No mass" does not follow from "no mass in the liver" where another pair tells of a mass.
+    return any(
+        negated == denied or (negated <= denied and not stated_elsewhere)
+        for denied in (_words_that(pair, False) for pair in pairs)
+    )
+
+
+def _words_that(told: Told, holds: bool) -> set[str]:
+    return {word for word, held in told.words.items() if held == holds}
+
+
+def _together(clause: Told, side: set[str], one: set[str], pairs: Sequence[Told]) -> bool:
+    """Whether some pair tells the side or number of a word that it holds of as the clause does."""
+    named = any(word[0].isalpha() for word in one)  # "T1" and "L4" say themselves what they are of
+    for pair in pairs:
+        if side <= pair.sides and one <= pair.numbers:
+            shared = clause.words.keys() & pair.words.keys()
+            if named or not clause.words or any(clause.words[w] == pair.words[w] for w in shared):
+                return True
+    return False
+
+
+def _of_text(text: str) -> Told:
+    return Told(_words(text), frozenset(sides(text)), frozenset(_numbers(text)))
+
+
+def _words(text: str) -> dict[str, bool]:
+    """Content words without glue, cut to a rough stem, with whether they hold."""
+    glue = wording()["glue"]
+    found: dict[str, bool] = {}
+    for word, holds in stated(text, scope=_WHOLE, shortest=2).items():
+        if word not in glue and number(word) is None:
+            stem = _stem(word)
+            found[stem] = found.get(stem, True) and holds
+    return found
+
+
+def _numbers(text: str) -> set[str]:
+    words = (number(word) for word in re.findall(r"[a-z]+", text.lower()))
+    # "one" is as often a pronoun; "no" is a negation.
+    return {*numbers(text), *(str(n) for n in words if n is not None and n > 1)}
+
+
+def _stem(word: str) -> str:
+    return bare_noun(word.removesuffix("'s")) or word
+
+
+def _clauses(text: str) -> list[str]:
+    return [part for part in _CLAUSES.split(f"{text} ") if part.strip()]

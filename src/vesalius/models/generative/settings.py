@@ -1,0 +1,76 @@
+"""The settings of generative learners, as a recipe's ``model:`` block."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Self
+
+from pydantic import Field, model_validator
+
+from vesalius.models.generative.families import family
+from vesalius.recipe import Frozen
+from vesalius.training.device import Device
+from vesalius.training.parts import Role
+from vesalius.training.quantize import Quantization
+from vesalius.training.settings import Adapter, Precision, Training
+
+
+class Settings(Frozen):
+    """Settings that all generative learners share."""
+
+    ORIGIN: ClassVar[tuple[str, ...]] = ()
+    """The keys that say what the untrained model is."""
+
+    start: str | None = None
+    """A run to start from: its folder. Its model, adapters merged, takes the place of the untrained
+    one, with its processor. ``{run}`` in it stands for this run's own folder."""
+    roles: dict[str, Role] = Field(
+        default={"vision": "frozen", "projector": "frozen", "language": "adapter"}
+    )
+    """What trains: each part (vision, projector, language; the families table has more) is frozen,
+    adapter or full. A part that is not named is frozen; if all are, the run is the untuned
+    baseline."""
+    adapter: Adapter = Adapter()
+    training: Training = Training()
+    precision: Precision = "auto"
+    """What training computes in; ``auto``: bf16 where the machine is fast at it, else fp32."""
+    quantization: Quantization | None = None
+    """``nf4``: the language model's linear layers in 4 bits, frozen, with adapters on them (QLoRA);
+    vision and projector stay as they are. Also on the CPU, to try it out."""
+    device: Device = "auto"
+    """``cuda`` is refused where there is none; ``auto`` takes what there is."""
+    max_length: int = Field(default=2048, ge=16)
+    """Tokens a row may hold, image tokens included; longer dialogues are refused."""
+    share_image: bool = True
+    """Pack dialogues about one picture behind one image prefix."""
+    questions_per_row: int = Field(default=16, ge=1)
+    """At most so many dialogues behind one image prefix; more make another row."""
+    allow_pickle: bool = False
+    """Read weights that are there as a pickle only (``*.bin``), not as safetensors. A pickle can
+    run code: name this for weights that you trust."""
+    trust_remote_code: bool = False
+    """Run the code that a hub model brings with it. Read it first."""
+
+
+class GenerativeSettings(Settings):
+    """A transformers model by hub id or folder, or its tiny offline form."""
+
+    ORIGIN: ClassVar[tuple[str, ...]] = ("weights", "revision", "family", "tiny")
+
+    weights: str | None = None
+    """Hub id or local folder; only safetensors are read."""
+    revision: str | None = None
+    """A branch, tag or commit of the hub repository."""
+    family: str | None = None
+    """The row of the families table; read off the weights unless ``tiny``."""
+    tiny: bool = False
+    """The family's architecture at toy size with random weights: offline, for trying things out."""
+
+    @model_validator(mode="after")
+    def _named(self) -> Self:
+        if self.tiny == (self.weights is not None):
+            raise ValueError("name either weights or tiny: true with a family")
+        if self.tiny and self.family is None:
+            raise ValueError("tiny needs a family")
+        if self.family is not None:
+            family(self.family)
+        return self

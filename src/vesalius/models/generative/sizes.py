@@ -1,0 +1,90 @@
+"""Published models as architectures without weights: enough to count their parameters."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from vesalius.errors import ModelError
+from vesalius.recipe import Frozen
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+PADDED = 64
+"""A composed model's embedding grows to the next multiple of this, for the picture's token."""
+
+
+class Published(Frozen):
+    """A row of ``sizes.yaml``."""
+
+    name: str
+    """The hub id, or the packaged part's name."""
+    licence: str
+    model_type: str
+    config: dict[str, Any]
+    """The published config's values that its class does not default to."""
+    family: str | None = None
+    image_tokens: int | None = None
+    """Of a picture in the prompt; None where it depends on the picture."""
+    total: int | None = None
+    """Parameters as the hub counts them."""
+
+
+@cache
+def published(part: str = "models") -> dict[str, Published]:
+    """Whole ``models``, or the ``vision`` and ``language`` parts of composed ones, by name."""
+    table = yaml.safe_load((files(__package__) / "sizes.yaml").read_text(encoding="utf-8"))
+    return {name: Published(name=name, **row) for name, row in table[part].items()}
+
+
+def of(name: str, part: str = "models") -> Published:
+    """A published model or part; ModelError if its sizes are not in the table."""
+    found = published(part).get(name)
+    if found is None:
+        hint = f"sizes are known of {', '.join(published(part))}"
+        raise ModelError("its sizes are not known without its weights", where=name, hint=hint)
+    return found
+
+
+def outline(model: Published) -> PreTrainedModel:
+    """The architecture on torch's meta device: shapes without numbers, whatever the size."""
+    import torch
+    from transformers import AutoConfig, AutoModel, AutoModelForImageTextToText
+
+    from vesalius.models import towers  # noqa: F401  # registers our vision towers
+
+    config = AutoConfig.for_model(model.model_type, **model.config)
+    kind = AutoModelForImageTextToText if model.family else AutoModel
+    with torch.device("meta"):
+        made: PreTrainedModel = kind.from_config(config)
+    return made
+
+
+def joined(
+    vision: tuple[str, dict[str, Any]], language: tuple[str, dict[str, Any]], vocabulary: int
+) -> PreTrainedModel:
+    """The outline of a composed model; parts are (name, sizes), sizes for those from scratch."""
+    import torch
+    from transformers import AutoConfig, LlavaConfig, LlavaForConditionalGeneration
+
+    from vesalius.models import towers
+
+    if vision[0] == "stem_vit":
+        tower: Any = towers.StemViTConfig(**vision[1])
+    else:
+        seen = of(vision[0], "vision")
+        tower = AutoConfig.for_model(seen.model_type, **seen.config)
+    if language[0] == "llama":
+        writer = {"model_type": "llama", "vocab_size": vocabulary, **language[1]}
+        writer["tie_word_embeddings"] = True
+    else:
+        row = of(language[0], "language")
+        grown = row.config["vocab_size"] // PADDED * PADDED + PADDED
+        writer = {"model_type": row.model_type, **row.config, "vocab_size": grown}
+    config = LlavaConfig(vision_config=tower, text_config=writer)
+    with torch.device("meta"):
+        return LlavaForConditionalGeneration(config)
