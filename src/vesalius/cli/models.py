@@ -65,21 +65,35 @@ def predict(
     split: Annotated[str | None, typer.Option(help="Default: the recipe's test split.")] = None,
     name: Annotated[str, typer.Option(help="Name of this set of predictions.")] = "",
     change: Annotated[str | None, typer.Option(help="A perturbation of the cases: blank.")] = None,
-    limit: Annotated[int | None, typer.Option(help="At most so many dialogues.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many dialogues.")] = None,
     history: Annotated[
         str | None,
         typer.Option(help="Ask every turn of a dialogue after: none, own (answers) or gold."),
+    ] = None,
+    stage: Annotated[
+        str | None, typer.Option(help="Ask the model that this earlier stage left.")
+    ] = None,
+    quantization: Annotated[
+        str | None, typer.Option(help="nf4 or none, in the place of what the recipe says.")
     ] = None,
 ) -> None:
     """Answer a split with a fitted run. A killed prediction goes on with the same command."""
     from rich.console import Console
 
+    from vesalius.fit import load
     from vesalius.predict import predict as step
     from vesalius.predict import set_name
     from vesalius.run import Run
 
     found = Run.open(run)
-    count = step(found, split=split, name=name, change=change, limit=limit, history=history)
+    asked = None
+    if stage or quantization:
+        asked = load(found, stage=stage, quantization=quantization)
+        marks = (stage, quantization, set_name(history, change))
+        name = name or "-".join(mark for mark in marks if mark)
+    count = step(
+        found, split=split, name=name, change=change, limit=limit, history=history, model=asked
+    )
     file = found.predictions_file(name or set_name(history, change))
     after = "vesalius evaluate" + (" --histories" if history else "")
     Console().print(f"{count} answers in {file}\nnext: [bold]{after} {run}[/]")

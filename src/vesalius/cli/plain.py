@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 def facts_table(title: str, facts: Mapping[str, Any]) -> Table:
     """Facts as a two-column table; nested ones with dotted names."""
     table = Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 2))
-    table.add_column(style="dim")
-    table.add_column()
+    table.add_column(style="dim", overflow="fold")
+    table.add_column(overflow="fold")
     for name, said in flat(facts):
         table.add_row(name, escape(said))
     return table

@@ -19,6 +19,7 @@ from vesalius.models.generative.families import Family, family
 from vesalius.models.generative.learner import Generative
 from vesalius.models.generative.network import words_of
 from vesalius.models.generative.settings import Settings
+from vesalius.recipe import merged
 from vesalius.training.quantize import NF4
 
 
@@ -43,7 +44,7 @@ class ComposedSettings(Settings):
     )
 
     preset: str | None = None
-    """``nano`` or ``smol``; other keys replace the preset's values."""
+    """``nano`` or ``smol``; other keys replace the preset's, keys of a block those of its block."""
     vision: str
     """``stem_vit`` (from scratch), ``efficientnet_lite0`` (packaged), or a hub id or folder."""
     vision_sizes: dict[str, Any] = Field(default_factory=dict)
@@ -63,7 +64,7 @@ class ComposedSettings(Settings):
             return said
         if name not in presets():
             raise ValueError(UnknownName("preset", str(name), presets()).args[0])
-        return {**presets()[name], **said}
+        return merged(presets()[name], said)
 
 
 class Composed(Generative):

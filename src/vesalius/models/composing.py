@@ -136,10 +136,11 @@ def _packaged_language() -> tuple[Any, PreTrainedModel]:
     file = packaged.smollm2()
     place, source = str(file.parent), {"gguf_file": file.name}
     with reading(file, LANGUAGE):
-        return (
-            AutoTokenizer.from_pretrained(place, **source),
-            AutoModelForCausalLM.from_pretrained(place, dtype=torch.float32, **source),
-        )
+        tokenizer = AutoTokenizer.from_pretrained(place, **source)
+        model = AutoModelForCausalLM.from_pretrained(place, dtype=torch.float32, **source)
+    # The weights are no longer in the file's four bits; what is saved must not say that they are.
+    del model.config.quantization_config
+    return tokenizer, model
 
 
 def _read_language(name: str, access: Access) -> tuple[Any, PreTrainedModel]:

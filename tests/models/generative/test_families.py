@@ -9,11 +9,12 @@ import torch
 from toys import FAMILIES, dialogues, gradients, network
 
 from vesalius import Dialogue
+from vesalius.errors import MissingExtra
 from vesalius.models.generative.families import families, family, family_of
 from vesalius.models.generative.fitting import Groups, collator
 from vesalius.models.generative.network import Answerer, Network
 from vesalius.models.generative.rows import IGNORED
-from vesalius.models.generative.tiny import sizes
+from vesalius.models.generative.tiny import sizes, tiny_model
 from vesalius.recipe import Decoding
 
 
@@ -27,6 +28,14 @@ def double() -> Iterator[None]:
 
 def test_every_family_has_a_tiny_form() -> None:
     assert set(sizes()) == set(families())
+
+
+def test_smolvlm_without_its_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    from transformers.models.smolvlm import processing_smolvlm
+
+    monkeypatch.setattr(processing_smolvlm, "num2words", None)
+    with pytest.raises(MissingExtra, match=r"num2words \(LGPL\).*vesalius\[smolvlm\]"):
+        tiny_model(family("smolvlm"), dialogues(), seed=0)
 
 
 @pytest.mark.parametrize("name", FAMILIES)

@@ -8,9 +8,9 @@ import pytest
 import torch
 from toys import FAMILIES, dialogues, gradients, network
 
-from vesalius.errors import ModelError
+from vesalius.errors import ModelError, RecipeError
 from vesalius.models.generative.families import family
-from vesalius.models.generative.features import FeatureStore
+from vesalius.models.generative.features import FeatureStore, require_keepable
 from vesalius.models.generative.fitting import Groups, collator
 
 KEEPING = [name for name in FAMILIES if family(name).keeps]
@@ -63,5 +63,7 @@ def test_a_torn_feature_file_is_named(tmp_path: Path) -> None:
 
 
 def test_a_family_without_features_to_keep_says_so(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="cannot be kept"):
+    with pytest.raises(RecipeError, match=r"features of Llama-3\.2-Vision cannot be kept"):
         FeatureStore(network("mllama"), tmp_path)
+    with pytest.raises(RecipeError, match="of a frozen vision tower only"):
+        require_keepable(family("llava"), {"vision": "full"})

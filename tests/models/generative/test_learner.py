@@ -220,6 +220,19 @@ def test_blip2s_q_former_is_adapted_by_its_familys_own_targets() -> None:
     assert kinds == {"query", "key", "value", "dense"}
 
 
+@pytest.mark.parametrize("name", ["lora", "full"])
+def test_whole_weights_are_written_under_the_hubs_names(
+    name: str, made: Callable[[str], Run], checkpoint: Path, tmp_path: Path
+) -> None:
+    learner: Any = build(made(name).recipe().model)
+    learner.write(made(name), tmp_path / "out", merge=True)
+    names = load_file(tmp_path / "out" / "model.safetensors").keys()
+    assert names == load_file(checkpoint / "model.safetensors").keys()
+    asked = list(dialogues(recipe().data, "test"))[:4]
+    again = learner.read(tmp_path / "out").predict(asked, recipe().decoding)
+    assert [p.text for p in again] == [text for text, _ in said(made(name))]
+
+
 # Starting from a run
 
 

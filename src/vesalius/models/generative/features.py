@@ -7,6 +7,7 @@ later epochs and later runs neither decode nor resize it.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from safetensors.torch import save
 from transformers import PreTrainedModel
 
 from vesalius.cases.dialogue import Dialogue
-from vesalius.errors import ModelError
+from vesalius.errors import ModelError, RecipeError
 from vesalius.files import write_atomic
 from vesalius.models.generative.families import Family
 from vesalius.models.generative.rows import Encoder, Prefix
@@ -28,19 +29,25 @@ if TYPE_CHECKING:
 KEPT = "projector_input"
 
 
+def require_keepable(family: Family, roles: Mapping[str, str]) -> None:
+    """RecipeError if a fit with these roles could not keep features of this family."""
+    where = "model.keep_features"
+    if family.keeps is None:
+        raise RecipeError(f"features of {family.title} cannot be kept", where=where)
+    if roles.get("vision", "frozen") != "frozen":
+        raise RecipeError("features are kept of a frozen vision tower only", where=where)
+
+
 class FeatureStore:
     """A folder of ``<hash>.safetensors``, one for each head with its pictures.
 
     The hash is of the head, the pictures' bytes, the tower's weights and the image processor's
-    settings, so nothing stale is ever read. ModelError for families whose row does not say that
+    settings, so nothing stale is ever read. RecipeError for families whose row does not say that
     their language model is given what the projector makes of it (``keeps``).
     """
 
     def __init__(self, network: Network, folder: Path) -> None:
-        if network.family.keeps is None:
-            raise ModelError(
-                f"features of {network.family.title} cannot be kept", where="model.keep_features"
-            )
+        require_keepable(network.family, {})
         self._network, self._folder = network, folder
         self._path = network.family.parts["projector"][0]
         self._mark = _mark(network)

@@ -13,7 +13,14 @@ from vesalius.cases.dialogue import Dialogue
 from vesalius.errors import ModelError
 from vesalius.models.generative.layouts import Layout
 from vesalius.models.generative.network import Network, by_picture
-from vesalius.models.generative.rows import IGNORED, Encoder, Row, rows_of, shared_key
+from vesalius.models.generative.rows import (
+    IGNORED,
+    Encoder,
+    Row,
+    require_room,
+    rows_of,
+    shared_key,
+)
 from vesalius.training.settings import Training
 
 
@@ -79,6 +86,20 @@ def check_prompts(dialogues: Sequence[Dialogue], network: Network, *, sample: in
             raise ModelError(
                 "the training row is not prompt + reply, token for token", where=dialogue.id
             )
+
+
+def check_lengths(dialogues: Sequence[Dialogue], network: Network) -> None:
+    """Each dialogue fits into a row behind the first one's picture: nothing fails in mid-epoch.
+
+    ModelError names the first that does not. Pictures that a family cuts into more tiles than the
+    first are found when they come up.
+    """
+    encoder = network.encoder
+    head = encoder.template.render(dialogues[0]).head
+    before = len(encoder.made(head, dialogues[0]).ids)
+    for dialogue in dialogues:
+        tail = encoder.segment(encoder.template.render(dialogue.closed()), dialogue.id)
+        require_room(before + len(tail.ids), network.max_length, dialogue.id)
 
 
 def plan(items: Groups, training: Training, *, sample: int = 32) -> dict[str, Any]:

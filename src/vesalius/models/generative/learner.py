@@ -17,7 +17,14 @@ from vesalius.errors import ModelError
 from vesalius.models import Validate
 from vesalius.models.generative.cost import cost
 from vesalius.models.generative.families import Family, family, family_of
-from vesalius.models.generative.fitting import Groups, check_prompts, collator, masked_tokens
+from vesalius.models.generative.features import FeatureStore, require_keepable
+from vesalius.models.generative.fitting import (
+    Groups,
+    check_lengths,
+    check_prompts,
+    collator,
+    masked_tokens,
+)
 from vesalius.models.generative.loading import Access, look, read, read_model, read_processor
 from vesalius.models.generative.network import Answerer, Network, assemble
 from vesalius.models.generative.settings import GenerativeSettings, Settings
@@ -64,6 +71,8 @@ class Generative:
             require_adapters(settings.roles)
         self._look()
         require_parts(settings.roles, self.family().parts)
+        if settings.keep_features is not None:
+            require_keepable(self.family(), settings.roles)
         if settings.start is not None:
             find_start(self, None)
 
@@ -96,6 +105,8 @@ class Generative:
         validate: Validate | None,
     ) -> dict[str, Any]:
         bare = replace(network, model=_bare(network.model))
+        if self.settings.keep_features is not None:
+            network.encoder.store = FeatureStore(bare, Path(self.settings.keep_features))
         answerer = Answerer(bare, autocast=None if dtype == torch.float32 else dtype)
         return run_training(
             network.model,
@@ -192,6 +203,7 @@ class Generative:
                 keep_base(run, model)
         network = self._network(model, processor)
         check_prompts(train, network)
+        check_lengths(train, network)
         return network
 
     def _groups(self, train: Sequence[Dialogue], network: Network) -> Groups:
@@ -210,6 +222,7 @@ class Generative:
             self.family(),
             max_length=self.settings.max_length,
             square=self.square,
+            chat_template=self.settings.chat_template,
         )
 
     def _where_to_answer(self) -> tuple[torch.dtype, torch.device]:

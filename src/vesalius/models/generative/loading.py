@@ -18,7 +18,7 @@ from transformers import (
 )
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-from vesalius.errors import ModelError
+from vesalius.errors import MissingExtra, ModelError
 
 CODE = ("custom code", "wants to run code of its own", "trust_remote_code: true, if you trust it")
 # How transformers tells what is wrong, what that means, and what to do about it.
@@ -65,6 +65,10 @@ def reading(place: object, what: str = "a model") -> Iterator[None]:
     """A block that reads a model; what it raises becomes one ModelError about ``place``."""
     try:
         yield
+    except ImportError as error:
+        if "num2words" in str(error):
+            raise MissingExtra("num2words (LGPL)", "smolvlm") from error
+        raise
     except SafetensorError as error:
         line = f"holds malformed weights: {error}"
         raise ModelError(line, where=place, hint="fetch or copy them again") from error

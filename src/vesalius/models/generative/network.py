@@ -51,13 +51,18 @@ def assemble(
     *,
     max_length: int,
     square: bool = False,
+    chat_template: str | None = None,
 ) -> Network:
     """A network from its pieces; ModelError if the tokenizer does not know the placeholder.
 
     ``square``: pictures are padded to a square before the processor resizes them.
+    ``chat_template`` takes the place of the model's own, and is saved with its processor.
     """
     tokenizer = processor.tokenizer
-    if family.chat_template and tokenizer.chat_template is None:
+    if chat_template is not None:
+        tokenizer.chat_template = chat_template
+        processor.chat_template = chat_template
+    elif family.chat_template and tokenizer.chat_template is None:
         tokenizer.chat_template = family.chat_template
     renderer = processor if getattr(processor, "chat_template", None) else tokenizer
     end = end_token(renderer, tokenizer)

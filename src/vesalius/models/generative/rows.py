@@ -171,17 +171,19 @@ def rows_of(
         segments: list[Segment] = []
         for words, dialogue in zip(rendered, members, strict=True):
             segment = encoder.segment(words, dialogue.id)
-            if len(segment.ids) > room:
-                raise ModelError(
-                    f"{len(prefix.ids) + len(segment.ids)} tokens do not fit into {max_length}",
-                    where=dialogue.id,
-                    hint="raise model.max_length",
-                )
+            require_room(len(prefix.ids) + len(segment.ids), max_length, dialogue.id)
             if sum(len(s.ids) for s in segments) + len(segment.ids) > room:
                 yield Row(prefix, tuple(segments))
                 segments = []
             segments.append(segment)
         yield Row(prefix, tuple(segments))
+
+
+def require_room(length: int, max_length: int, dialogue: str) -> None:
+    """ModelError if a dialogue of ``length`` tokens, picture included, is longer than allowed."""
+    if length > max_length:
+        said = f"{length} tokens do not fit into {max_length}"
+        raise ModelError(said, where=dialogue, hint="raise model.max_length")
 
 
 def shared_key(dialogue: Dialogue) -> tuple[Any, ...]:

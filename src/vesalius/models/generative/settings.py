@@ -44,6 +44,12 @@ class Settings(Frozen):
     """Pack dialogues about one picture behind one image prefix."""
     questions_per_row: int = Field(default=16, ge=1)
     """At most so many dialogues behind one image prefix; more make another row."""
+    keep_features: str | None = None
+    """A folder in which the features of a frozen vision tower are kept, for this fit and later
+    ones: each picture goes through the tower once. It grows by image tokens x width x 2 or 4 bytes
+    a picture."""
+    chat_template: str | None = None
+    """A Jinja chat template in the place of the model's own, for training and for asking."""
     allow_pickle: bool = False
     """Read weights that are there as a pickle only (``*.bin``), not as safetensors. A pickle can
     run code: name this for weights that you trust."""

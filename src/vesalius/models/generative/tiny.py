@@ -14,6 +14,7 @@ from transformers import AutoConfig, AutoModelForImageTextToText, PreTrainedMode
 
 from vesalius.cases.dialogue import Dialogue
 from vesalius.models.generative.families import Family
+from vesalius.models.generative.loading import reading
 from vesalius.models.generative.network import words_of
 from vesalius.models.generative.tokenizer import train_tokenizer
 
@@ -64,7 +65,8 @@ def _processor(about: Mapping[str, Any], dialogues: Sequence[Dialogue]) -> Any:
         others["feature_extractor"] = getattr(transformers, about["audio"])()
     if template:
         options["chat_template"] = template
-    return kind(**others, **options)
+    with reading(about["model_type"], "a processor"):
+        return kind(**others, **options)
 
 
 def _config(about: Mapping[str, Any], tokenizer: Any) -> Any:

@@ -128,6 +128,9 @@ def write_whole(model: PreTrainedModel, processor: Any, stops: Sequence[int], fo
     """A model with its processor, and the tokens at which it stops, as transformers reads them."""
     config: Any = model.generation_config
     config.eos_token_id, config.pad_token_id = list(stops), processor.tokenizer.pad_token_id
+    if not getattr(model, "_weight_conversions", None):
+        # Read under the class's own names, it would be saved under them; others look for the hub's.
+        model._weight_conversions = None
     with writing("the model", folder):
         model.save_pretrained(str(folder))
         processor.save_pretrained(str(folder))
