@@ -9,7 +9,12 @@ from typing import Any
 import pytest
 import torch
 from huggingface_hub import ModelCard
-from transformers import AutoModelForImageTextToText, AutoProcessor, BitsAndBytesConfig
+from transformers import (
+    AutoModelForImageTextToText,
+    AutoModelForVisualQuestionAnswering,
+    AutoProcessor,
+    BitsAndBytesConfig,
+)
 
 from vesalius import Recipe, Run
 from vesalius.cli import models as cli
@@ -181,3 +186,19 @@ def test_the_command_says_what_was_verified(
         public=False,
     )
     assert "2 of 2 answers equal" in capsys.readouterr().out
+
+
+def test_a_classifier_is_exported_whole(tmp_path: Path) -> None:
+    small = recipe().model_copy(
+        update={"model": {"name": "vilt", "tiny": True, "training": {"max_steps": 2, "batch": 4}}}
+    )
+    run = fit(small, tmp_path / "vilt")
+    done = export(run, tmp_path / "out", check=4)
+    assert done.checked == 4
+    assert ModelCard.load(done.folder / "README.md").data.pipeline_tag == (
+        "visual-question-answering"
+    )
+    model = AutoModelForVisualQuestionAnswering.from_pretrained(done.folder)
+    assert set(model.config.id2label.values()) >= {"yes", "no"}
+    with pytest.raises(ModelError, match="has no adapter"):
+        export(run, tmp_path / "adapter", merge=False)

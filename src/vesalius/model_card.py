@@ -12,6 +12,7 @@ from vesalius.errors import DatasetError, UnknownName
 from vesalius.evaluation.evaluate import evaluate_run
 from vesalius.evaluation.limits import limits
 from vesalius.evaluation.score import Evaluation, Score
+from vesalius.recipe import Data
 from vesalius.run import Run
 
 TEXT = """---
@@ -48,14 +49,26 @@ Data: {{ data_title }} (licence: {{ data_licence }}). {{ data_citation }}
 {{ use }}
 """
 USE = """```python
-from transformers import AutoModelForImageTextToText, AutoProcessor
+from transformers import {auto}, AutoProcessor
 
-model = AutoModelForImageTextToText.from_pretrained("FOLDER")
+model = {auto}.from_pretrained("FOLDER")
 processor = AutoProcessor.from_pretrained("FOLDER")
 ```
 
-or, with Vesalius, as `weights: FOLDER` in a recipe's `model:` block. Prompts are written by the
-processor's chat template, exactly as in training."""
+or, with Vesalius, as `weights: FOLDER` in a recipe's `model:` block. {asking}"""
+# What a classifier over answers is on the hub, and what everything else is.
+KINDS = {
+    "vilt": (
+        "visual-question-answering",
+        "AutoModelForVisualQuestionAnswering",
+        "It answers with one of the labels in its `config.json`, nothing else.",
+    )
+}
+GENERATIVE = (
+    "image-text-to-text",
+    "AutoModelForImageTextToText",
+    "Prompts are written by the processor's chat template, exactly as in training.",
+)
 ADAPTER = """An adapter (PEFT) on the base model named above, with its processor. In Vesalius, name
 the run that it came from; in PEFT, `PeftModel.from_pretrained(base, "FOLDER")`."""
 
@@ -69,7 +82,8 @@ def model_card(run: Run, checks: str, *, merged: bool, licence: str | None = Non
     """
     recipe = run.recipe()
     evaluation = evaluate_run(run) if run.predictions_file().exists() else None
-    about = _about_data(recipe.data.dataset)
+    about = _about_data(recipe.data)
+    task, auto, asking = KINDS.get(recipe.model["name"], GENERATIVE)
     given = {
         "name": recipe.name,
         "description": recipe.description or "A vision-language model for medical images.",
@@ -80,14 +94,14 @@ def model_card(run: Run, checks: str, *, merged: bool, licence: str | None = Non
         "made": "\n".join(f"- {line}" for line in _made(run, checks)),
         "scores": _table(evaluation),
         "limits": "\n".join(f"- {said}" for said in _limits(run, evaluation)),
-        "use": USE if merged else ADAPTER,
+        "use": USE.format(auto=auto, asking=asking) if merged else ADAPTER,
     }
     base = recipe.model.get("weights")
     data = ModelCardData(
         model_name=recipe.name,
         license=licence or "other",
         library_name="transformers" if merged else "peft",
-        pipeline_tag="image-text-to-text",
+        pipeline_tag=task,
         base_model=base,
         tags=["medical", "vesalius", "research-only"],
         eval_results=list(_results(run, evaluation)) or None,
@@ -95,7 +109,11 @@ def model_card(run: Run, checks: str, *, merged: bool, licence: str | None = Non
     return str(ModelCard.from_template(data, template_str=TEXT, **given))
 
 
-def _about_data(name: str) -> dict[str, str]:
+def _about_data(data: Data) -> dict[str, str]:
+    name = data.dataset
+    if data.drawn:
+        title = f"phantoms drawn in the layout of {name}"
+        return {"title": title, "licence": "none needed", "citation": "", "use": ""}
     try:
         found = card(name)
     except (UnknownName, DatasetError):  # a data set of another package, without a card of ours
@@ -157,7 +175,7 @@ def _results(run: Run, evaluation: Evaluation | None) -> Iterator[EvalResult]:
         yield EvalResult(
             task_type="visual-question-answering" if recipe.data.task == "vqa" else "image-to-text",
             dataset_type=recipe.data.dataset,
-            dataset_name=recipe.data.dataset,
+            dataset_name=_about_data(recipe.data)["title"],
             dataset_split=recipe.data.splits.test,
             metric_type=score.metric,
             metric_value=round(score.value, 4),

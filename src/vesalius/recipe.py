@@ -43,6 +43,8 @@ class Data(Frozen):
     """Read it from the Hugging Face hub: true for the card's id, or another id."""
     options: dict[str, Any] = Field(default_factory=dict)
     """The reader's own options (``vesalius data list <dataset>`` shows them)."""
+    drawn: bool = False
+    """The folder holds phantoms drawn in the publisher's layout, as ``--tiny`` makes them."""
     task: Literal["vqa", "caption", "dialogue", "visual_dialogue", "detect"] = "vqa"
     """``vqa``: a dialogue a question; ``caption``: the caption; ``dialogue``: all questions as
     turns; ``visual_dialogue``: these ordered, free of contradictions, closed by a summary."""

@@ -72,8 +72,8 @@ def _data(data: Mapping[str, Any]) -> dict[str, Any]:
     # A publisher's one split (``all``) is three in a drawing.
     named = (data.get("splits") or {}).get("validation", "validation")
     splits = {"train": "train", "validation": named and "validation", "test": "test"}
-    drawn = {"root": root, "hub": False, "options": options, "splits": splits, "limit": {}}
-    return {"dataset": dataset, **drawn}
+    changed = {"root": root, "hub": False, "options": options, "splits": splits, "limit": {}}
+    return {"dataset": dataset, "drawn": root is not None, **changed}
 
 
 def _model(block: Mapping[str, Any]) -> dict[str, Any]:

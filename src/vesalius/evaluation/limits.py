@@ -53,7 +53,7 @@ def _of_weights(recipe: Recipe, status: Mapping[str, Any]) -> list[str]:
             "The weights were random before training: this run shows that the machinery works, "
             "and says nothing about what the architecture can do with its real weights."
         )
-    if recipe.data.dataset == "phantom":
+    if recipe.data.dataset == "phantom" or recipe.data.drawn:
         said.append("The pictures are drawn phantoms, not patients: no score here is medical.")
     return said
 

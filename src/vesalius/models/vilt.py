@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, ClassVar, NoReturn, Self
 
 import torch
@@ -24,6 +25,7 @@ from vesalius.models.vilt_network import Reader, Sizes, pretrained, saved, small
 from vesalius.recipe import Decoding, Frozen
 from vesalius.run import Run
 from vesalius.training.device import Device, resolve_device
+from vesalius.training.disk import writing
 from vesalius.training.loop import train as run_training
 from vesalius.training.parts import count, resolve_dtype
 from vesalius.training.preflight import require
@@ -157,10 +159,32 @@ class Vilt:
         run.note(**facts, dtype=str(dtype).removeprefix("torch."))
         on_main(lambda: shutil.rmtree(run.path / "checkpoints", ignore_errors=True))
 
-    def load(self, run: Run) -> ViltAnswers:
-        """The fitted model of a run, its labels with it; ModelError if a file of it was altered."""
+    def load(self, run: Run, *, merge: bool = True) -> ViltAnswers:
+        """The fitted model of a run, its labels with it; ModelError if a file of it was altered.
+
+        There are no adapters, so ``merge`` makes no difference.
+        """
         require_sealed(run)
-        network, processor = saved(run.weights)
+        return self._saved(run.weights / "model", run.weights / "processor")
+
+    def write(self, run: Run, folder: Path, *, merge: bool) -> None:
+        """Network, labels and processor as plain transformers reads them."""
+        if not merge:
+            raise ModelError("has no adapter: it was trained in full", where=run.path)
+        answerer = self.load(run)
+        with writing("the model", folder):
+            answerer.network.save_pretrained(str(folder))
+            answerer.reader.processor.save_pretrained(str(folder))
+            answerer.reader.processor.image_processor.save_pretrained(str(folder))
+
+    def read(self, folder: Path, quantization: str | None = None) -> ViltAnswers:
+        """What :meth:`write` wrote; ModelError for a quantisation, of which it has none."""
+        if quantization is not None:
+            raise ModelError("a classifier this small is not quantised", where=folder)
+        return self._saved(folder, folder)
+
+    def _saved(self, model: Path, processor_folder: Path) -> ViltAnswers:
+        network, processor = saved(model, processor_folder)
         network = network.to(resolve_device("cpu" if self.settings.device == "cpu" else "auto"))
         names = network.config.id2label
         labels = LabelSpace(tuple(names[place] for place in sorted(names)))

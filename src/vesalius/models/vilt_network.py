@@ -216,7 +216,7 @@ class Reader:
         return ImageOps.pad(image, (max(image.width, least), max(image.height, least)))
 
 
-def saved(folder: Path) -> tuple[Any, Any]:
-    """The network and processor of a run that is sealed."""
-    model = ViltForQuestionAnswering.from_pretrained(str(folder / "model"), use_safetensors=True)
-    return model, ViltProcessor.from_pretrained(str(folder / "processor"))
+def saved(model: Path, processor: Path) -> tuple[Any, Any]:
+    """A network and its processor as they were saved."""
+    network = ViltForQuestionAnswering.from_pretrained(str(model), use_safetensors=True)
+    return network, ViltProcessor.from_pretrained(str(processor))
