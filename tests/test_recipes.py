@@ -12,11 +12,15 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import yaml
 
+from vesalius import Dialogue, Picture, Question, Turn
 from vesalius.estimate import estimate
 from vesalius.evaluation.evaluate import evaluate_run
 from vesalius.fit import fit, plan
 from vesalius.models.build import build
+from vesalius.models.generative.families import family
+from vesalius.models.generative.tiny import tiny_model
 from vesalius.predict import predict
 from vesalius.recipe import Recipe, load_recipe
 from vesalius.tiny import tiny
@@ -230,3 +234,17 @@ def test_the_notebook_names_only_what_there_is(reference: ModuleType) -> None:
         for word in words:
             if word.startswith(("recipes/", "examples/")):
                 assert (ROOT / word).is_file(), word
+
+
+def test_the_published_llava_prompt_can_be_chosen() -> None:
+    text = (ROOT / "recipes" / "llava-pathvqa.yaml").read_text()
+    (line,) = (line for line in text.splitlines() if "# chat_template:" in line)
+    template = yaml.safe_load(line.partition("#")[2])["chat_template"]
+    learner: Any = build(
+        {"name": "generative", "family": "llava", "tiny": True, "chat_template": template}
+    )
+    picture = Picture("p", lambda: b"")
+    asked = Dialogue("d", (Turn(Question("is it normal?"), (picture,)),), "g")
+    network = learner._network(*tiny_model(family("llava"), [asked], seed=0))
+    said = network.encoder.template.render(asked).text
+    assert said == "USER: <image>\nis it normal?\nASSISTANT:"
