@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -56,7 +57,7 @@ def exported(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("exported") / "out"
     done = export(run, folder, check=6, four_bit=True)
     assert (done.checked, done.merged) == (6, True)
-    assert done.four_bit_equal is not None
+    assert done.rounded_equal.keys() == {"nf4"}
     return folder
 
 
@@ -122,8 +123,8 @@ def test_answers_that_differ_export_nothing(
 
     written = Generative.write
 
-    def spoil(self: Generative, run: Run, folder: Path, *, merge: bool) -> None:
-        written(self, run, folder, merge=merge)
+    def spoil(self: Generative, run: Run, folder: Path, **how: Any) -> None:
+        written(self, run, folder, **how)
         model = AutoModelForImageTextToText.from_pretrained(folder)
         with torch.no_grad():
             model.lm_head.weight.copy_(model.lm_head.weight.roll(7, 0))
@@ -133,6 +134,14 @@ def test_answers_that_differ_export_nothing(
     with pytest.raises(ModelError, match=r"answer . of . items differently"):
         export(run, tmp_path / "out", check=3)
     assert not list(tmp_path.iterdir())
+
+
+def test_sixteen_bits_are_saved_where_asked_and_their_answers_counted(
+    run: Run, tmp_path: Path
+) -> None:
+    done = export(run, tmp_path / "half", dtype="bf16", check=3)
+    assert 0 <= done.rounded_equal["bf16"] <= 3
+    assert json.loads((done.folder / "config.json").read_text())["dtype"] == "bfloat16"
 
 
 def test_an_adapter_alone(run: Run, tmp_path: Path) -> None:
@@ -162,12 +171,17 @@ def test_push_uploads_what_was_exported(
             calls.append(("create", (name, options["private"])))
             return f"https://hub/{name}"
 
+        def repo_info(self, name: str) -> Any:
+            return SimpleNamespace(private=name != "me/open")
+
         def upload_folder(self, **options: Any) -> None:
             calls.append(("upload", options["folder_path"]))
 
     monkeypatch.setattr("huggingface_hub.HfApi", Hub)
     assert push(exported, "me/small") == "https://hub/me/small"
     assert calls == [("create", ("me/small", True)), ("upload", str(exported))]
+    with pytest.raises(RunError, match="is there already, and public"):
+        push(exported, "me/open")
     with pytest.raises(RunError, match="was not exported"):
         push(tmp_path, "me/small")
 
@@ -179,6 +193,7 @@ def test_the_command_says_what_was_verified(
         run.path,
         out=tmp_path / "out",
         merge=True,
+        dtype="fp32",
         check=2,
         four_bit=False,
         licence="mit",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,8 @@ from vesalius.models.build import build
 from vesalius.recipe import Data, Evaluation, Recipe
 from vesalius.run import Run
 from vesalius.stages import Seen, seen_before, stage_path, stage_run
-from vesalius.training.processes import main_first, wait_for_everyone
+from vesalius.training.memory import release
+from vesalius.training.processes import main_first, on_main, wait_for_everyone
 
 PARTS = ("train", "validation")
 QUANTIZATIONS = ("nf4", "none")
@@ -67,10 +69,13 @@ class Ready:
             raise RunError("the data are not those this run began with", where=run.path, hint=hint)
         if not run.fitted:
             run.note(data=self.facts)
+            release()
             validate = _validate(self.recipe, self.validation)
             self.learner.fit(self.train, self.validation, run, validate)
             run.finish()
             wait_for_everyone()
+        # Last of all: until the run is marked as fitted, they are what a killed fit goes on from.
+        on_main(lambda: shutil.rmtree(run.path / "checkpoints", ignore_errors=True))
         return run
 
 

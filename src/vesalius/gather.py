@@ -104,9 +104,12 @@ def fingerprint(found: Sequence[Dialogue]) -> dict[str, Any]:
     """Counts and a hash of what was asked, answered and shown (by key, not by pixel)."""
     digest = hashlib.sha256()
     for dialogue in found:
-        answers = [a.text for a in dialogue.question.answers]
+        turns = [
+            [t.question.text, [a.text for a in t.question.answers], t.reply and t.reply.text]
+            for t in dialogue.turns
+        ]
         keys = [p.key for p in dialogue.pictures]
-        row = [dialogue.id, dialogue.question.text, answers, keys]
+        row = [dialogue.id, turns, keys, dict(dialogue.context)]
         digest.update(json.dumps(row, ensure_ascii=False).encode())
     pictures = {p.key for d in found for p in d.pictures}
     return {

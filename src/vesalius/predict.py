@@ -38,6 +38,7 @@ def predict(
     limit: int | None = None,
     history: str | None = None,
     model: Model | None = None,
+    asked_of: str = "",
 ) -> int:
     """Answer every dialogue of a split (by default the test split) and return how many there are.
 
@@ -46,11 +47,14 @@ def predict(
     predictions, by default after history and perturbation. With a ``history`` every turn of every
     dialogue is asked: alone (``none``), after the turns before it with the references (``gold``),
     or with the model's own answers to them (``own``); an answer's id is the same under each.
-    RunError if the set of that name was made in another way.
+    ``asked_of`` says which model answers where it is not the run's own. RunError if the set of that
+    name was made in another way.
     """
     recipe = run.recipe()
     name = name or set_name(history, change)
     made = {"split": split or recipe.data.splits.test, "change": change, "history": history}
+    if asked_of:
+        made["model"] = asked_of
     _refuse_mixing(run, name, made)
     data = recipe.data if history is None else _in_turns(recipe.data, history)
     asked = islice(dialogues(data, made["split"] or "", change=change), limit)
@@ -156,8 +160,9 @@ def _said(run: Run, name: str) -> dict[str, Answer]:
 def _refuse_mixing(run: Run, name: str, made: Mapping[str, Any]) -> None:
     """RunError if a set of this name was begun from something else."""
     noted = run.status().get("predictions", {}).get(name or "test")
-    if noted is not None and any(noted.get(key) != value for key, value in made.items()):
-        told = ", ".join(f"{key} {noted.get(key)}" for key in made)
+    keys = ("split", "change", "history", "model")
+    if noted is not None and any(noted.get(key) != made.get(key) for key in keys):
+        told = ", ".join(f"{key} {noted[key]}" for key in keys if noted.get(key) is not None)
         hint = "choose another --name"
         raise RunError(
             f"the predictions {name or 'test'!r} are of {told}", where=run.path, hint=hint

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, cast
 
 import typer
 
 Sets = Annotated[
     list[str] | None, typer.Option("--set", help="Override a recipe key, e.g. --set seed=1.")
 ]
+DTYPES = ("fp32", "bf16", "fp16")
 RunFolder = Annotated[Path, typer.Option("--run", help="The run's folder.")]
 
 
@@ -92,7 +93,14 @@ def predict(
         marks = (stage, quantization, set_name(history, change))
         name = name or "-".join(mark for mark in marks if mark)
     count = step(
-        found, split=split, name=name, change=change, limit=limit, history=history, model=asked
+        found,
+        split=split,
+        name=name,
+        change=change,
+        limit=limit,
+        history=history,
+        model=asked,
+        asked_of=" ".join(mark for mark in (stage, quantization) if mark),
     )
     file = found.predictions_file(name or set_name(history, change))
     after = "vesalius evaluate" + (" --histories" if history else "")
@@ -126,6 +134,7 @@ def export(
     merge: Annotated[
         bool, typer.Option("--merge/--adapter", help="Merged weights, or the adapter alone.")
     ] = True,
+    dtype: Annotated[str, typer.Option(help="fp32, bf16 or fp16: what is saved.")] = "fp32",
     check: Annotated[int, typer.Option(min=1, help="Held-out items to compare answers on.")] = 16,
     four_bit: Annotated[
         bool, typer.Option("--4bit", help="Also load them in NF4 and count equal answers.")
@@ -138,13 +147,17 @@ def export(
     from rich.console import Console
 
     from vesalius import export as step
+    from vesalius.errors import UnknownName
     from vesalius.run import Run
 
     console = Console()
+    if dtype not in DTYPES:
+        raise UnknownName("dtype", dtype, DTYPES)
     done = step.export(
         Run.open(run),
         out or run / "export",
         merge=merge,
+        dtype=cast("Any", dtype),
         check=check,
         four_bit=four_bit,
         licence=licence,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -157,22 +156,22 @@ class Vilt:
         )
         on_main(lambda: seal(run, answerer.reader.processor))
         run.note(**facts, dtype=str(dtype).removeprefix("torch."))
-        on_main(lambda: shutil.rmtree(run.path / "checkpoints", ignore_errors=True))
 
-    def load(self, run: Run, *, merge: bool = True) -> ViltAnswers:
+    def load(self, run: Run, *, merge: bool = True, exact: bool = True) -> ViltAnswers:
         """The fitted model of a run, its labels with it; ModelError if a file of it was altered.
 
-        There are no adapters, so ``merge`` makes no difference.
+        There are no adapters, and it computes in fp32: ``merge`` and ``exact`` change nothing.
         """
         require_sealed(run)
         return self._saved(run.weights / "model", run.weights / "processor")
 
-    def write(self, run: Run, folder: Path, *, merge: bool) -> None:
+    def write(self, run: Run, folder: Path, *, merge: bool, dtype: str = "fp32") -> None:
         """Network, labels and processor as plain transformers reads them."""
         if not merge:
             raise ModelError("has no adapter: it was trained in full", where=run.path)
         answerer = self.load(run)
         with writing("the model", folder):
+            answerer.network.to(resolve_dtype(dtype, frozen_base=False))
             answerer.network.save_pretrained(str(folder))
             answerer.reader.processor.save_pretrained(str(folder))
             answerer.reader.processor.image_processor.save_pretrained(str(folder))

@@ -39,6 +39,9 @@ from vesalius.training.trainer import WatchedTrainer
 
 Validation = Callable[[], dict[str, float]]
 
+SCHEDULES = {"stable": "warmup_stable_decay", "constant": "constant_with_warmup"}
+"""Our names for transformers' schedules, where they differ."""
+
 
 def train(  # noqa: PLR0913 (what every learner hands over; all but five by name)
     model: nn.Module,
@@ -168,6 +171,7 @@ def _choose(trainer: WatchedTrainer, selection: Selection) -> dict[str, Any]:
     best = selection.best()
     if best is not None:
         trainer.load_weights(best)
+    on_main(partial(selection.prune, finished=True))
     return selection.facts()
 
 
@@ -194,7 +198,7 @@ def _arguments(
         num_train_epochs=settings.epochs,
         max_steps=settings.max_steps or -1,
         learning_rate=settings.learning_rate,
-        lr_scheduler_type="warmup_stable_decay" if stable else settings.schedule,
+        lr_scheduler_type=SCHEDULES.get(settings.schedule, settings.schedule),
         lr_scheduler_kwargs={"num_decay_steps": steps // 5} if stable else {},
         warmup_steps=settings.warmup_steps,
         weight_decay=settings.weight_decay,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import resource
 import sys
 from collections.abc import Mapping
@@ -26,6 +27,19 @@ def peak_memory_mb() -> float:
     """Peak resident set size of this process, in MiB (CPU memory)."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 1024 if sys.platform != "darwin" else peak / MIB
+
+
+def release() -> None:
+    """Let go of models that are no longer used: wrapped ones are in cycles and hold memory.
+
+    Peaks of a CUDA device are counted anew from here.
+    """
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
 
 
 def device_memory() -> dict[str, float | str]:

@@ -115,7 +115,11 @@ def resolve_dtype(precision: str, *, frozen_base: bool) -> torch.dtype:
     if precision in named:
         return named[precision]
     if not cpu_only():
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+        return (
+            torch.bfloat16
+            if torch.cuda.is_bf16_supported(including_emulation=False)
+            else torch.float16
+        )
     # On the CPU, bf16 pays only where there are instructions for it and the base stays frozen.
     fast = bool(torch.backends.cpu.get_cpu_capability().startswith("AVX512")) and _bf16_cpu()
     return torch.bfloat16 if frozen_base and fast else torch.float32

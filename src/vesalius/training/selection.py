@@ -15,7 +15,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from vesalius.errors import RecipeError, RunError
 from vesalius.files import append_lines, read_json, write_json
 from vesalius.run import Run
-from vesalius.training.checkpoints import altered, manifest, missing
+from vesalius.training.checkpoints import PROGRESS, altered, manifest, missing
 from vesalius.training.disk import writing
 from vesalius.training.processes import on_main
 from vesalius.training.settings import Training
@@ -117,9 +117,17 @@ class Selection(TrainerCallback):
         if self.exhausted:
             control.should_save = control.should_training_stop = True
 
-    def prune(self) -> None:
-        """Remove weights that are not among the best; only what no checkpoint counts on."""
+    def prune(self, *, finished: bool = False) -> None:
+        """Remove weights that are not among the best, and that no checkpoint counts on.
+
+        A ``finished`` training goes on from none but its last checkpoint.
+        """
         kept = {str(step) for _, step in self.standing.kept}
+        pattern = f"checkpoint-[0-9]*/{PROGRESS}"
+        older = [] if finished else (self._run.path / "checkpoints").glob(pattern)
+        for file in older:
+            counted = read_json(file).get("selection")
+            kept |= {str(step) for _, step in Standing.read(counted).kept} if counted else set()
         for folder in self._folder(0).parent.glob("*"):
             if folder.name not in kept:
                 shutil.rmtree(folder)

@@ -9,7 +9,7 @@ import torch
 
 from vesalius.models.generative.fitting import Groups, collator, plan
 from vesalius.models.generative.network import Network
-from vesalius.training.memory import peak_memory_mb
+from vesalius.training.memory import MIB, peak_memory_mb, release
 from vesalius.training.parts import census, count
 from vesalius.training.settings import Training
 
@@ -17,6 +17,7 @@ from vesalius.training.settings import Training
 def cost(network: Network, items: Groups, training: Training, dtype: torch.dtype) -> dict[str, Any]:
     """The plan of a fit; minutes and MiB are estimates from one step."""
     facts = plan(items, training)
+    release()
     seconds, memory = _one_step(network, items, training, dtype)
     parts = census(network.model, network.family.parts)
     trainable = sum(part["trainable"] for part in parts.values())
@@ -43,11 +44,20 @@ def _one_step(
     seconds = 0.0
     network.model.train()
     for _ in range(2):  # the first one warms up
+        _wait(device)
         started = time.perf_counter()
         with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
             loss = network.model(**batch).loss
         if loss.requires_grad:
             loss.backward()
+        _wait(device)
         seconds = time.perf_counter() - started
     network.model.zero_grad()
-    return seconds * training.accumulate, peak_memory_mb()
+    used = torch.cuda.max_memory_allocated() / MIB if device.type == "cuda" else peak_memory_mb()
+    return seconds * training.accumulate, used
+
+
+def _wait(device: torch.device) -> None:
+    """Until a GPU has done what it was told: its clock is not ours."""
+    if device.type == "cuda":
+        torch.cuda.synchronize()

@@ -18,6 +18,7 @@ from safetensors.torch import save
 from transformers import PreTrainedModel
 
 from vesalius.cases.dialogue import Dialogue
+from vesalius.cases.picture import Picture
 from vesalius.errors import ModelError, RecipeError
 from vesalius.files import write_atomic
 from vesalius.models.generative.families import Family
@@ -29,9 +30,12 @@ if TYPE_CHECKING:
 KEPT = "projector_input"
 
 
-def require_keepable(family: Family, roles: Mapping[str, str]) -> None:
+def require_keepable(family: Family, roles: Mapping[str, str], workers: int = 0) -> None:
     """RecipeError if a fit with these roles could not keep features of this family."""
     where = "model.keep_features"
+    if workers:
+        said = "the tower runs while rows are read, so training.workers must be 0"
+        raise RecipeError(said, where=where)
     if family.keeps is None:
         raise RecipeError(f"features of {family.title} cannot be kept", where=where)
     if roles.get("vision", "frozen") != "frozen":
@@ -41,9 +45,9 @@ def require_keepable(family: Family, roles: Mapping[str, str]) -> None:
 class FeatureStore:
     """A folder of ``<hash>.safetensors``, one for each head with its pictures.
 
-    The hash is of the head, the pictures' bytes, the tower's weights and the image processor's
-    settings, so nothing stale is ever read. RecipeError for families whose row does not say that
-    their language model is given what the projector makes of it (``keeps``).
+    The hash is of the head, the pictures with frame and window, the tower's weights, the tokenizer
+    and all settings, so nothing stale is ever read. RecipeError for families whose row does not say
+    that their language model is given what the projector makes of it (``keeps``).
     """
 
     def __init__(self, network: Network, folder: Path) -> None:
@@ -54,7 +58,7 @@ class FeatureStore:
 
     def prefix(self, encoder: Encoder, head: str, dialogue: Dialogue) -> Prefix:
         """The head as tokens, with the pictures' kept features."""
-        pictures = b"".join(hashlib.sha256(p.read()).digest() for p in dialogue.pictures)
+        pictures = b"".join(_of_picture(picture) for picture in dialogue.pictures)
         key = hashlib.sha256(self._mark + head.encode() + pictures).hexdigest()
         path = self._folder / key[:2] / f"{key}.safetensors"
         if not path.exists():
@@ -80,7 +84,8 @@ class FeatureStore:
         try:
             model.eval()
             images = {k: v.to(model.device) for k, v in made.images.items()}
-            with torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=_half(model)):
+            half = model.dtype != torch.float32
+            with torch.autocast(model.device.type, dtype=model.dtype, enabled=half):
                 model.get_image_features(**images)
         finally:
             hook.remove()
@@ -94,15 +99,24 @@ def projected(model: PreTrainedModel, family: Family, kept: torch.Tensor) -> dic
     return {"image": SimpleNamespace(pooler_output=list(made) if family.keeps == "list" else made)}
 
 
-def _half(model: PreTrainedModel) -> bool:
-    return bool(model.dtype == torch.bfloat16)
+def _of_picture(picture: Picture) -> bytes:
+    """A hash of a picture's file, and of the frame and window that are decoded of it."""
+    chosen = repr((picture.frame, picture.window)).encode()
+    return hashlib.sha256(picture.read() + chosen).digest()
 
 
 def _mark(network: Network) -> bytes:
-    """A hash of the tower's weights and the image processor's settings."""
-    digest = hashlib.sha256(network.processor.image_processor.to_json_string().encode())
+    """A hash of all that tokens and features hang on beside the pictures."""
+    encoder, model = network.encoder, network.model
+    told = (
+        network.processor.image_processor.to_json_string(),
+        encoder.tokenizer.backend_tokenizer.to_str(),
+        model.config.to_json_string(),
+        str(encoder.square),
+    )
+    digest = hashlib.sha256("\0".join(told).encode())
     for path in network.family.parts["vision"]:
-        for name, value in network.model.get_submodule(path).state_dict().items():
+        for name, value in model.get_submodule(path).state_dict().items():
             digest.update(name.encode())
             digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
     return digest.digest()

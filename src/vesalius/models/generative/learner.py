@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -72,7 +71,7 @@ class Generative:
         self._look()
         require_parts(settings.roles, self.family().parts)
         if settings.keep_features is not None:
-            require_keepable(self.family(), settings.roles)
+            require_keepable(self.family(), settings.roles, settings.training.workers)
         if settings.start is not None:
             find_start(self, None)
 
@@ -94,7 +93,6 @@ class Generative:
         if self._kept_as() is not None:
             run.note(**self._train(network, train, run, dtype, validate))
         on_main(lambda: seal(run, network.processor))
-        on_main(lambda: shutil.rmtree(run.path / "checkpoints", ignore_errors=True))
 
     def _train(
         self,
@@ -121,32 +119,42 @@ class Generative:
         )
 
     def load(
-        self, run: Run, quantization: Literal["nf4", "none"] | None = None, *, merge: bool = True
+        self,
+        run: Run,
+        quantization: Literal["nf4", "none"] | None = None,
+        *,
+        merge: bool = True,
+        exact: bool = False,
     ) -> Answerer:
         """The fitted model, its adapters merged into the base; on a 4-bit base they stay layers.
 
         ``quantization``: as the recipe says, unless it is told here; ``none`` puts adapters that
         were trained on a 4-bit base on the plain one. ``merge=False`` leaves adapters as layers on
-        the plain base: what merged weights must answer like.
+        the plain base: what merged weights must answer like. ``exact`` computes in fp32.
         """
         dtype, device = self._where_to_answer()
+        dtype = torch.float32 if exact else dtype
         chosen = quantization or (self.settings.quantization if merge else None)
         four_bit = NF4(dtype, device) if chosen == "nf4" else None
         model, processor = fitted(run, dtype, four_bit, merge=merge)
         return Answerer(self._network(model.to(device), processor))
 
-    def write(self, run: Run, folder: Path, *, merge: bool) -> None:
-        """Weights and processor as plain transformers reads them, or the adapter as PEFT does."""
+    def write(self, run: Run, folder: Path, *, merge: bool, dtype: str = "fp32") -> None:
+        """Weights and processor as plain transformers reads them, or the adapter as PEFT does.
+
+        Adapters are merged in fp32, whatever ``dtype`` is saved.
+        """
         if not merge:
             copy_adapter(run, folder)
             return
-        network = self._network(*fitted(run, self._where_to_answer()[0]))
+        model, processor = fitted(run, torch.float32)
+        network = self._network(model.to(resolve_dtype(dtype, frozen_base=False)), processor)
         write_whole(network.model, network.processor, network.stops, folder)
 
     def read(self, folder: Path, quantization: Literal["nf4"] | None = None) -> Answerer:
         """The model of a folder that :meth:`write` wrote, merged, as anybody would load it."""
         dtype, device = self._where_to_answer()
-        model, parts = read_model(folder, dtype=dtype), self.family().parts
+        model, parts = read_model(folder, dtype="auto"), self.family().parts
         if quantization == "nf4":
             model = NF4(dtype, device).convert(model, parts)
         return Answerer(self._network(model.to(device), read_processor(folder)))

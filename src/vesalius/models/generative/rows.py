@@ -64,7 +64,7 @@ class Encoder:
     def __init__(
         self, template: Template, processor: Any, family: Family, *, square: bool = False
     ) -> None:
-        self.template, self.processor, self._square = template, processor, square
+        self.template, self.processor, self.square = template, processor, square
         self.tokenizer = processor.tokenizer
         self._image, self._repeats = family.image, family.repeats
         soft = family.soft or family.image
@@ -83,7 +83,7 @@ class Encoder:
     def made(self, head: str, dialogue: Dialogue) -> Prefix:
         """The head with its pictures; ModelError if they did not become image tokens."""
         pictures = [picture.pixels() for picture in dialogue.pictures]
-        if self._square:
+        if self.square:
             pictures = [ImageOps.pad(p, (max(p.size),) * 2) for p in pictures]
         ids, images = (
             self._repeated(head, pictures) if self._repeats else self._made(head, pictures)
