@@ -23,6 +23,7 @@ def show(
     console: Console, run: Run, metrics: Sequence[Any], resamples: int | None, save: Path | None
 ) -> None:
     """Score a run's dialogues under each history, write the scores and print them."""
+    from vesalius.cli.scores import protocol_notes
     from vesalius.evaluation.histories import histories_of
     from vesalius.files import write_json
 
@@ -36,39 +37,57 @@ def show(
             console.print(_scores(f"{run.name}: {name}", part))
             console.print(_gaps(f"{run.name}: what {name} lose or gain by the history", part))
     gold = found.turns.scores["gold"]
+    protocols = {**gold.protocols}
+    if found.summary is not None:
+        protocols |= found.summary.scores["gold"].protocols
+    for note in protocol_notes(protocols):
+        console.print(note, style="dim", markup=False)
     how = f"{gold.level:.0%} intervals: {gold.resamples} resamples of whole groups"
     test = "p: paired approximate randomisation"
-    where = f"slices and protocols: {run.scores_file(SCORES)}"
+    where = f"slices: {run.scores_file(SCORES)}"
     console.print(f"{how}, seed {gold.seed}; {test}; {where}", style="dim")
 
 
 def _scores(title: str, part: Part) -> Table:
-    table = _table(title, "score", "none", "own", "gold", "n", "protocol")
+    table = _table(title, "score", "none", "own", "gold", "n")
     for score in part.scores["gold"].overall():
         each = [part.scores[name].score(score.metric) for name in ("none", "own", "gold")]
-        protocol = part.scores["gold"].protocols[score.protocol]
-        how = f"{protocol['implementation']} {protocol['version']}".strip()
-        table.add_row(score.metric, *map(str, each), str(score.n), how)
+        cells = [_short(s.value, s.low, s.high) for s in each]
+        table.add_row(score.metric, *cells, str(score.n))
     return table
 
 
 def _gaps(title: str, part: Part) -> Table:
     from vesalius.evaluation.histories import GAPS
 
-    columns = [column for name in GAPS for column in (GAPS[name], "p")]
-    table = _table(title, "score", *columns, "n")
+    table = _table(title, "score", *(c for name in GAPS for c in (GAPS[name], "p")), "n")
     found = {name: {d.metric: d for d in part.gaps[name].overall()} for name in GAPS}
     for metric, first in found["own"].items():
         row = [metric]
         for name in GAPS:
             gap = found[name][metric]
-            row += [str(gap), "" if isnan(gap.p) else f"{gap.p:.4f}"]
+            row += [
+                _short(gap.difference, gap.low, gap.high, sign="+"),
+                "" if isnan(gap.p) else _bare(f"{gap.p:.3f}"),
+            ]
         table.add_row(*row, str(first.n))
     return table
 
 
+def _short(value: float, low: float, high: float, sign: str = "") -> str:
+    """A value with its bounds, no zero before the point: three of them fit into 80 columns."""
+    if isnan(value):
+        return "-"
+    said, *bounds = (_bare(f"{number:{sign}.3f}") for number in (value, low, high))
+    return said if isnan(low) else f"{said} [{bounds[0]}, {bounds[1]}]"
+
+
+def _bare(number: str) -> str:
+    return number.replace("0.", ".", 1)
+
+
 def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
     for i, column in enumerate(columns):
-        table.add_column(column, style="bold" if i == 0 else "")
+        table.add_column(column, style="bold" if i == 0 else "", overflow="fold")
     return table
