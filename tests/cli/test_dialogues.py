@@ -47,7 +47,7 @@ def test_from_the_set_to_the_gap(tmp_path: Path, upgraded: Path) -> None:
     assert shown.exit_code == 0, shown.output
     assert "own minus gold" in shown.output
     # the commonest answer to a question needs no history: no gap
-    assert "+0.000 [+0.000, +0.000]" in shown.output
+    assert "+.000 [+.000, +.000]" in shown.output
     stored = json.loads((run / "scores-histories.json").read_text())
     assert stored["turns"]["gaps"]["own minus gold"]["answers_differ"] == 0
     assert stored["summary"]["histories"]["own"]["protocols"]["rouge"]["implementation"]
