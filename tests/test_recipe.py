@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from vesalius import Recipe, load_recipe
 from vesalius.errors import RecipeError
 from vesalius.models import models
 from vesalius.models.build import build
+from vesalius.recipe import Data
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
 PLAIN = "name: r\ndata: {dataset: phantom}\nmodel: {name: majority}\n"
@@ -93,3 +95,10 @@ def test_recipes_are_frozen(tmp_path: Path) -> None:
     recipe: Recipe = load_recipe(written(tmp_path, PLAIN))
     with pytest.raises(Exception, match="frozen"):
         recipe.seed = 3  # type: ignore[misc]
+
+
+def test_a_limit_on_a_split_that_is_not_used_is_refused() -> None:
+    with pytest.raises(ValidationError, match="did you mean train"):
+        Data(dataset="phantom", limit={"trian": 5})
+    with pytest.raises(ValidationError, match="greater than or equal to 0"):
+        Data(dataset="phantom", limit={"train": -1})

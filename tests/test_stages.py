@@ -14,11 +14,13 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import vesalius.fit as step
-from vesalius import Answer, Dialogue, Recipe, Run, load_recipe
-from vesalius.errors import Leakage, RecipeError, UnknownName, VesaliusError
+from vesalius import Answer, Dialogue, Picture, Question, Recipe, Run, Turn, load_recipe
+from vesalius.errors import Leakage, ModelError, RecipeError, UnknownName, VesaliusError
 from vesalius.files import read_lines
 from vesalius.fit import fit, load, mask, plan
 from vesalius.gather import dialogues, to_fit_on
+from vesalius.models.generative.families import family
+from vesalius.models.generative.tiny import tiny_model
 from vesalius.predict import predict
 from vesalius.recipe import Data
 from vesalius.stages import stage_names, stage_run
@@ -323,4 +325,19 @@ def test_an_empty_training_answer_is_refused(
     with pytest.raises(RecipeError, match=r"phantom-train.*an answer to learn is empty") as caught:
         fit(recipe([]), tmp_path / "run")
     assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_adapter_that_would_land_nowhere_is_found_before_anything_is_read(
+    tmp_path: Path,
+) -> None:
+    asked = Dialogue("d", (Turn(Question("what?"), (Picture("p", lambda: b""),)),), "g")
+    model, processor = tiny_model(family("llava"), [asked], seed=0)
+    model.save_pretrained(tmp_path / "base")
+    processor.save_pretrained(tmp_path / "base")
+    given = recipe().model_dump()
+    last = {"name": "generative", "weights": str(tmp_path / "base"), "adapter": {"targets": "x"}}
+    broken = {**given, "stages": [], "model": last, "data": {"dataset": "vqa_rad", "root": "none"}}
+    with pytest.raises(ModelError, match="lands on no module"):
+        fit(Recipe.model_validate(broken), tmp_path / "run")
     assert not (tmp_path / "run").exists()

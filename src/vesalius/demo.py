@@ -14,7 +14,7 @@ from rich.console import Console
 from vesalius.evaluation.evaluate import evaluate_run
 from vesalius.evaluation.report import report
 from vesalius.files import write_atomic, write_json
-from vesalius.fit import fit, load
+from vesalius.fit import fit
 from vesalius.gather import cases
 from vesalius.predict import ask, pictures_of, predict
 from vesalius.recipe import Recipe, load_recipe
@@ -37,7 +37,7 @@ def demo(folder: Path, overrides: tuple[str, ...] = ()) -> dict[str, Any]:
     console.rule("a phantom cohort, a small vision-language model, three baselines")
     run = _fitted(recipe, folder / "nano", console)
     scores = {"exact_match": _exact_match(run)}
-    predict(run, change="blank", model=load(run))
+    predict(run, change="blank")
     scores["blank_image"] = _exact_match(run, "blank")
     others = []
     for name, block in BASELINES.items():
@@ -79,7 +79,7 @@ def _ask_one(run: Run, folder: Path, console: Console) -> None:
     case = next(cases(data, data.splits.test))
     image = folder / "case.png"
     write_atomic(image, case.pictures[0].read())
-    question = next(q for q in case.questions if q.category == "presence")
+    question = next((q for q in case.questions if q.category == "presence"), case.questions[0])
     answer = ask(run, image, question.text)
     sure = f", confidence {answer.confidence.value:.2f}" if answer.confidence else ""
     console.rule("one question")

@@ -6,10 +6,10 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError, model_validator
 
 from vesalius.errors import RecipeError, UnknownName
 
@@ -59,8 +59,16 @@ class Data(Frozen):
     """Splits that share patients, pictures or near-duplicates: ``refuse`` to fit, ``drop`` such
     cases from training (and from validation where the test split has them), or ``allow`` them.
     The run records what was found and dropped."""
-    limit: dict[str, int] = Field(default_factory=dict)
+    limit: dict[str, NonNegativeInt] = Field(default_factory=dict)
     """At most so many cases per split, e.g. ``{train: 100}``."""
+
+    @model_validator(mode="after")
+    def _limits_of_splits(self) -> Self:
+        named = [name for name in self.splits.model_dump().values() if name is not None]
+        for split in self.limit:
+            if split not in named:
+                raise ValueError(UnknownName("split", split, named, where="limit").args[0])
+        return self
 
 
 class Decoding(Frozen):

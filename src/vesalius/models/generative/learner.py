@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 
 import torch
 from rich.console import Console
-from transformers import PreTrainedModel
+from transformers import AutoModelForImageTextToText, PreTrainedModel
 
 from vesalius.cases.dialogue import Dialogue
 from vesalius.errors import ModelError
@@ -72,6 +72,7 @@ class Generative:
         require_parts(settings.roles, self.family().parts)
         if settings.keep_features is not None:
             require_keepable(self.family(), settings.roles, settings.training.workers)
+        self._rehearse()
         if settings.start is not None:
             find_start(self, None)
 
@@ -257,6 +258,16 @@ class Generative:
         """Refuse weights that could not be read, or not safely."""
         if self.settings.weights is not None:
             look(self.settings.weights, self._access())
+
+    def _rehearse(self) -> None:
+        """Put adapters on a model without numbers: where they land is known before any work."""
+        weights, settings = getattr(self.settings, "weights", None), self.settings
+        if weights is None or "adapter" not in settings.roles.values():
+            return
+        with torch.device("meta"):
+            outline = AutoModelForImageTextToText.from_config(look(weights, self._access()))
+        row = self.family()
+        prepare(outline, row.parts, settings.roles, settings.adapter, row.targets)
 
     def family(self) -> Family:
         """The row of the families table."""
