@@ -135,6 +135,14 @@ def test_trap_a_text_only_prompt_with_the_name_of_a_picture() -> None:
     assert "PIL" not in rendered.text
 
 
+def test_trap_no_adapter_attached_to_a_four_bit_base(tmp_path: Path) -> None:
+    model = {**TINY, "quantization": "nf4", "roles": {"projector": "full"}}
+    recipe = Recipe.model_validate({"name": "r", "data": DATA, "model": model})
+    with pytest.raises(RecipeError, match="adapter"):
+        fit(recipe, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 # 4. VMed-Llama3
 
 
@@ -187,3 +195,28 @@ def test_trap_padding_not_masked() -> None:
     both, apart = loss(short, long), [loss(short), loss(long)]
     assert both[0] == pytest.approx(apart[0][0] + apart[1][0], rel=1e-5)
     assert both[1] == apart[0][1] + apart[1][1]
+
+
+def test_trap_adapters_silently_on_the_wrong_module(tmp_path: Path) -> None:
+    """PEFT's own default for BLIP-2 lands on Flan-T5's q and v, never on the Q-Former."""
+    model = {
+        **TINY,
+        "family": "blip2_t5",
+        "roles": {"qformer": "adapter"},
+        "adapter": {"targets": r".*\.(q|v)"},
+    }
+    recipe = Recipe.model_validate({"name": "r", "data": DATA, "model": model})
+    with pytest.raises(ModelError, match="language"):
+        fit(recipe, tmp_path / "run")
+
+
+def test_trap_the_apps_prompt_unlike_trainings() -> None:
+    """What ``ask`` sends about a file is, token for token, how a training row begins."""
+    dialogue = talk(("what modality is this?", "ct"))
+    encoder = network(dialogue).encoder
+    turn = Turn(Question("what modality is this?"), dialogue.pictures)
+    sent = encoder.template.render(Dialogue("file.png", (turn,), "file.png"))
+    row = encoder.template.render(dialogue.closed())
+    served = encoder.segment(sent, "d").ids
+    assert sent.head == row.head
+    assert encoder.segment(row, "d").ids[: len(served)] == served
