@@ -17,12 +17,13 @@ import yaml
 from vesalius import Dialogue, Picture, Question, Turn
 from vesalius.estimate import estimate
 from vesalius.evaluation.evaluate import evaluate_run
+from vesalius.export import export
 from vesalius.fit import fit, plan
 from vesalius.models.build import build
 from vesalius.models.generative.families import family
 from vesalius.models.generative.tiny import tiny_model
 from vesalius.predict import predict
-from vesalius.recipe import Recipe, load_recipe
+from vesalius.recipe import Recipe, load_recipe, merged
 from vesalius.tiny import tiny
 
 ROOT = Path(__file__).parents[1]
@@ -183,13 +184,17 @@ def test_the_dry_run_without_data_or_weights(path: Path) -> None:
 
 @pytest.mark.slow
 @names
-def test_the_tiny_form_from_fit_to_scores(path: Path, tmp_path: Path) -> None:
+def test_the_tiny_form_from_fit_to_export(path: Path, tmp_path: Path) -> None:
     recipe: Recipe = tiny(load_recipe(path))
     run = fit(recipe, tmp_path / "run")
     assert predict(run) > 0
     assert evaluate_run(run).overall()
-    assert run.recipe() == recipe.unrolled()[-1]
-    assert run.recipe().name.endswith("-tiny")
+    saved, said = run.recipe(), recipe.unrolled()[-1]
+    assert saved.model_copy(update={"model": said.model}) == said
+    assert merged(saved.model, said.model) == saved.model  # what was said, and every default
+    assert saved.name.endswith("-tiny")
+    done = export(run, tmp_path / "exported", check=2)  # loaded again, and asked
+    assert done.checked == 2
 
 
 @pytest.fixture(scope="module")
