@@ -27,8 +27,8 @@ def to_dialogues(
     all questions as turns, earlier ones replied with their gold answers, pictures in the first.
     ``visual_dialogue``: these ordered, free of contradictions, and closed by a summary.
     ``detect``: the instruction, the boxes as reference. ``context`` chooses fields of the case's
-    context; ``categories`` keeps questions of these. A case without what the task needs gives
-    nothing. Raises UnknownName for another task.
+    context; ``categories`` keeps questions of these. What nobody annotated has no reference: it can
+    be asked for, as a challenge does, but not learned from. Raises UnknownName for another task.
     """
     make = _TASKS.get(task)
     if make is None:
@@ -103,11 +103,6 @@ def _apart(case: Case, questions: Named, context: Shown) -> Iterator[Dialogue]:
         yield _dialogue(case, name, (Turn(question, case.pictures),), context)
 
 
-def _given(case: Case, questions: Named, context: Shown) -> Iterator[Dialogue]:
-    # A case that nobody captioned, or annotated with boxes, is no example of the task.
-    return _apart(case, [(n, q) for n, q in questions if q.answers], context)
-
-
 def _together(case: Case, questions: Named, context: Shown) -> Iterator[Dialogue]:
     answered = [replace(question, id=name) for name, question in questions if question.answers]
     if not answered:
@@ -131,8 +126,8 @@ def _dialogue(case: Case, name: str, turns: tuple[Turn, ...], context: Shown) ->
 
 _TASKS: dict[str, Callable[[Case, Named, Shown], Iterator[Dialogue]]] = {
     "vqa": _apart,
-    "caption": _given,
+    "caption": _apart,
     "dialogue": _together,
     "visual_dialogue": _together,
-    "detect": _given,
+    "detect": _apart,
 }
