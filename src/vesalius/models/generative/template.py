@@ -65,7 +65,7 @@ class Template:
         opened = dialogue.turns[-1].reply is None
         text = self._apply(messages, prompt=opened)
         starts = self._reply_starts(dialogue, messages, text)
-        return self._split(text, words, starts)
+        return self._split(text, words, starts, opened=opened)
 
     def _apply(self, messages: list[dict[str, Any]], *, prompt: bool) -> str:
         text: str = self._renderer.apply_chat_template(
@@ -93,7 +93,9 @@ class Template:
             starts[int(mark[1])] = len(prompt)
         return starts
 
-    def _split(self, text: str, words: list[str], starts: Mapping[int, int]) -> Rendered:
+    def _split(
+        self, text: str, words: list[str], starts: Mapping[int, int], *, opened: bool
+    ) -> Rendered:
         spans: list[Span] = []
         at = 0
         for mark in _MARK.finditer(text):
@@ -113,8 +115,9 @@ class Template:
             ]
             at = stop
         spans.append(Span(text[at:], False, False))
-        # What a template writes after the last end token (a line break) is never generated.
-        while spans and starts and not spans[-1].loss and not spans[-1].text.strip():
+        # What a template writes after the last end token (a line break) is never generated; what it
+        # writes after an open question belongs to the prompt.
+        while spans and not opened and not spans[-1].loss and not spans[-1].text.strip():
             spans.pop()
         return self._cut_head([span for span in spans if span.text])
 
