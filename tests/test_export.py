@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,8 +21,10 @@ from transformers import (
 from vesalius import Recipe, Run
 from vesalius.cli import models as cli
 from vesalius.errors import ModelError, RunError
+from vesalius.evaluation.evaluate import evaluate_run
 from vesalius.export import export, push
 from vesalius.fit import fit
+from vesalius.models.generative.families import families
 from vesalius.predict import predict
 
 DATA = {
@@ -217,3 +220,16 @@ def test_a_classifier_is_exported_whole(tmp_path: Path) -> None:
     assert set(model.config.id2label.values()) >= {"yes", "no"}
     with pytest.raises(ModelError, match="has no adapter"):
         export(run, tmp_path / "adapter", merge=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(families()))
+def test_every_family_from_fit_to_reload(name: str, tmp_path: Path) -> None:
+    if name == "smolvlm" and find_spec("num2words") is None:
+        pytest.skip("num2words (LGPL) is not installed")
+    run = fit(recipe(family=name), tmp_path / "run")
+    assert predict(run) > 0
+    assert evaluate_run(run).score("squad.em").n > 0
+    done = export(run, tmp_path / "out", check=3)
+    assert done.checked == 3
+    assert AutoModelForImageTextToText.from_pretrained(done.folder).config.model_type
