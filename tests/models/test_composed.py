@@ -182,3 +182,21 @@ def test_a_key_of_a_presets_block_leaves_the_others_of_the_block() -> None:
     assert (sizes["num_hidden_layers"], sizes["hidden_size"]) == (2, 192)
     made = build({"name": "composed", "preset": "smol", "roles": {"vision": "full"}})
     assert made.settings.roles == {"vision": "full", "projector": "full", "language": "adapter"}
+
+
+def test_a_base_that_is_half_drawn_is_kept_with_its_adapters(tmp_path: Path) -> None:
+    sizes = {"hidden_size": 48, "intermediate_size": 64, "num_hidden_layers": 1,
+             "num_attention_heads": 4, "num_key_value_heads": 2}  # fmt: skip
+    recipe = Recipe.model_validate(
+        {
+            "name": "half",
+            "data": {"dataset": "phantom", "leaks": "allow",
+                     "options": {"cases": {"train": 4, "validation": 1, "test": 2}, "size": 48}},
+            "model": {"name": "composed", "vision": "efficientnet_lite0", "language": "llama",
+                      "language_sizes": sizes, "training": {"max_steps": 1, "batch": 2}},
+            "decoding": {"max_new_tokens": 3},
+        }
+    )  # fmt: skip
+    run = fit(recipe, tmp_path / "run")
+    asked = list(dialogues(recipe.data, "test"))
+    assert len(load(run).predict(asked, recipe.decoding)) == len(asked)

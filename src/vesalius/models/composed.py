@@ -77,6 +77,12 @@ class Composed(Generative):
         parts = {self.settings.vision, self.settings.language}
         return "random" if parts <= set(composing.SCRATCH) else "pretrained"
 
+    def _drawn_here(self) -> bool:
+        parts = {self.settings.vision, self.settings.language}
+        return (
+            bool(parts & set(composing.SCRATCH)) or self.settings.roles.get("projector") != "full"
+        )
+
     def _look(self) -> None:
         composing.look_at(self.settings.vision, self._access(), "a vision encoder")
         composing.look_at(self.settings.language, self._access(), "a language model")

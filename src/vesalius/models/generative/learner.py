@@ -208,7 +208,7 @@ class Generative:
             model, processor = fitted(start, torch.float32)
         if run is not None and is_main():
             note_origin(run, model, self._kind(), start)
-            if start is None and self._kind() == "random" and self._kept_as() != "model":
+            if start is None and self._drawn_here() and self._kept_as() != "model":
                 keep_base(run, model)
         network = self._network(model, processor)
         check_prompts(train, network)
@@ -258,6 +258,10 @@ class Generative:
         """Refuse weights that could not be read, or not safely."""
         if self.settings.weights is not None:
             look(self.settings.weights, self._access())
+
+    def _drawn_here(self) -> bool:
+        """Whether weights of the base were drawn for this run, and must be kept with it."""
+        return self._kind() == "random"
 
     def _rehearse(self) -> None:
         """Put adapters on a model without numbers: where they land is known before any work."""
