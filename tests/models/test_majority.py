@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from vesalius.errors import ModelError, RunError
@@ -69,3 +73,33 @@ def test_torn_or_foreign_file_is_refused(fitted, content) -> None:
     (run.weights / "majority.json").write_text(content)
     with pytest.raises(RunError, match=r"majority\.json"):
         build({"name": "majority"}).load(run)
+
+
+WITHOUT_TORCH = """
+import sys
+from pathlib import Path
+
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name == "torch":
+            raise ModuleNotFoundError("No module named 'torch'", name="torch")
+
+
+sys.meta_path.insert(0, Absent())
+from vesalius import Recipe
+from vesalius.fit import fit
+from vesalius.predict import predict
+
+cases = {"train": 6, "validation": 2, "test": 3}
+data = {"dataset": "phantom", "options": {"cases": cases, "size": 48}, "leaks": "allow"}
+recipe = Recipe.model_validate({"name": "m", "data": data, "model": {"name": "majority"}})
+print(predict(fit(recipe, Path(sys.argv[1]))))
+"""
+
+
+def test_it_is_fitted_and_asked_where_torch_is_not_installed(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", WITHOUT_TORCH, str(tmp_path / "run")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 0

@@ -34,10 +34,9 @@ def release() -> None:
 
     Peaks of a CUDA device are counted anew from here.
     """
-    import torch
-
     gc.collect()
-    if torch.cuda.is_available():
+    torch = sys.modules.get("torch")  # a model that needs no torch loads none
+    if torch is not None and torch.cuda.is_available():
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
 
