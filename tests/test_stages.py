@@ -14,13 +14,11 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import vesalius.fit as step
-from vesalius import Answer, Dialogue, Picture, Question, Recipe, Run, Turn, load_recipe
+from vesalius import Answer, Dialogue, Recipe, Run, load_recipe
 from vesalius.errors import Leakage, ModelError, RecipeError, UnknownName, VesaliusError
 from vesalius.files import read_lines
 from vesalius.fit import fit, load, mask, plan
 from vesalius.gather import dialogues, to_fit_on
-from vesalius.models.generative.families import family
-from vesalius.models.generative.tiny import tiny_model
 from vesalius.predict import predict
 from vesalius.recipe import Data
 from vesalius.stages import stage_names, stage_run
@@ -328,16 +326,19 @@ def test_an_empty_training_answer_is_refused(
     assert not (tmp_path / "run").exists()
 
 
-def test_an_adapter_that_would_land_nowhere_is_found_before_anything_is_read(
-    tmp_path: Path,
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"adapter": {"targets": "nothing"}}, "lands on no module"),
+        ({"max_length": 24}, "tokens do not fit into 24"),
+    ],
+)
+def test_what_a_later_stage_would_fail_at_is_found_before_the_first_one(
+    change: dict[str, Any], fault: str, tmp_path: Path
 ) -> None:
-    asked = Dialogue("d", (Turn(Question("what?"), (Picture("p", lambda: b""),)),), "g")
-    model, processor = tiny_model(family("llava"), [asked], seed=0)
-    model.save_pretrained(tmp_path / "base")
-    processor.save_pretrained(tmp_path / "base")
     given = recipe().model_dump()
-    last = {"name": "generative", "weights": str(tmp_path / "base"), "adapter": {"targets": "x"}}
-    broken = {**given, "stages": [], "model": last, "data": {"dataset": "vqa_rad", "root": "none"}}
-    with pytest.raises(ModelError, match="lands on no module"):
+    *before, last = given["stages"]
+    broken = {**given, "stages": [*before, {**last, "model": {**last["model"], **change}}]}
+    with pytest.raises(ModelError, match=fault):
         fit(Recipe.model_validate(broken), tmp_path / "run")
     assert not (tmp_path / "run").exists()

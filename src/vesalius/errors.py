@@ -43,7 +43,7 @@ class UnknownName(VesaliusError, KeyError):
     code = "unknown_name"
 
     def __init__(self, kind: str, name: str, known: Iterable[str], *, where: object = None) -> None:
-        names = sorted(known)
+        names = sorted(set(known))
         close = get_close_matches(name, names, n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(names)}"
         super().__init__(f"there is no {kind} called {name!r}", where=where, hint=hint)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -43,6 +43,14 @@ class Careful(Protocol):
 
     def check(self, *, validated: bool) -> None:
         """Raise what a fit would raise: a device, weights, roles, settings that cannot be."""
+
+
+@runtime_checkable
+class Rehearsing(Protocol):
+    """A learner that can be refused before a run is begun, for all stages that start with it."""
+
+    def rehearse(self, stages: Sequence[tuple[Any, Sequence[Dialogue]]], seed: int) -> None:
+        """Raise what fitting one of the stages (its learner, what it trains on) would raise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +98,11 @@ def fit(recipe: Recipe, path: Path) -> Run:
     recipes = [_resolved(*one) for one in zip(recipe.unrolled(), learners, strict=True)]
     read = [_read(stage.data) for stage in recipes]
     checked = zip(recipes, learners, read, seen_before(recipe), strict=True)
-    *earlier, last = (_ready(*one) for one in checked)
+    stages = [_ready(*one) for one in checked]
+    first = stages[0].learner
+    if isinstance(first, Rehearsing) and not (path / "recipe.yaml").exists():
+        first.rehearse([(stage.learner, stage.train) for stage in stages], recipe.seed)
+    *earlier, last = stages
     run = last.run(path)
     if run.fitted:
         return last.fit(run)

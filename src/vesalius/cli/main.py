@@ -18,6 +18,7 @@ from vesalius.errors import VesaliusError
 # Other libraries' bars and notices would bury ours; whoever wants them sets these variables.
 QUIET = {
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "HF_HUB_VERBOSITY": "error",
     "TQDM_DISABLE": "1",
     "TOKENIZERS_PARALLELISM": "false",
     "TRANSFORMERS_VERBOSITY": "error",

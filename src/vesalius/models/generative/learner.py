@@ -72,9 +72,25 @@ class Generative:
         require_parts(settings.roles, self.family().parts)
         if settings.keep_features is not None:
             require_keepable(self.family(), settings.roles, settings.training.workers)
-        self._rehearse()
         if settings.start is not None:
             find_start(self, None)
+
+    def rehearse(self, stages: Sequence[tuple[Any, Sequence[Dialogue]]], seed: int) -> None:
+        """Refuse, before a run is begun, what any stage would fail at; this learner is the first's.
+
+        With the untrained model: prompts, lengths, and where adapters land (on an outline without
+        numbers). ModelError or RecipeError as the stage itself would say it.
+        """
+        network = self._untrained(stages[0][1], seed)
+        for learner, train in stages:
+            told = learner.settings
+            own = replace(network, max_length=told.max_length)
+            require_pictures(train)
+            check_prompts(train, own)
+            check_lengths(train, own)
+            with torch.device("meta"):
+                outline = AutoModelForImageTextToText.from_config(network.model.config)
+            prepare(outline, own.family.parts, told.roles, told.adapter, own.family.targets)
 
     def fit(
         self,
@@ -262,16 +278,6 @@ class Generative:
     def _drawn_here(self) -> bool:
         """Whether weights of the base were drawn for this run, and must be kept with it."""
         return self._kind() == "random"
-
-    def _rehearse(self) -> None:
-        """Put adapters on a model without numbers: where they land is known before any work."""
-        weights, settings = getattr(self.settings, "weights", None), self.settings
-        if weights is None or "adapter" not in settings.roles.values():
-            return
-        with torch.device("meta"):
-            outline = AutoModelForImageTextToText.from_config(look(weights, self._access()))
-        row = self.family()
-        prepare(outline, row.parts, settings.roles, settings.adapter, row.targets)
 
     def family(self) -> Family:
         """The row of the families table."""
