@@ -10,7 +10,8 @@ VesaliusError                 the root: the CLI prints it as one line and exits 
 │   └── NotComparable         predictions of two runs that answer different questions
 ├── MissingExtra              an optional package that is not installed
 ├── ModelError                weights, shapes, context length, a missing image
-└── IdentityRisk              patient data where it must not be
+├── IdentityRisk              patient data where it must not be
+└── Refusal                   the service will not do this, now or ever; carries a stable code
 """
 
 from __future__ import annotations
@@ -111,3 +112,22 @@ class IdentityRisk(VesaliusError):
     """Something that may identify a patient would leave its place."""
 
     code = "identity_risk"
+
+
+class Refusal(VesaliusError):
+    """The service will not do this, now or ever; ``code`` names the reason (``overloaded`` ...).
+
+    ``retry_after`` (seconds) where trying again later may help.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        what: str,
+        *,
+        retry_after: float | None = None,
+        where: object = None,
+        hint: str | None = None,
+    ) -> None:
+        self.code, self.retry_after = code, retry_after
+        super().__init__(what, where=where, hint=hint)

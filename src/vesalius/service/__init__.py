@@ -1,0 +1,1 @@
+"""SERVE: an HTTP API and a chat over any run: limits, privacy and state around a model."""
