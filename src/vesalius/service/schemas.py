@@ -1,0 +1,219 @@
+"""What goes over the wire: requests with their limits, responses with their fields."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+DISCLAIMER = "For research use only. Not a medical device. A model wrote this and may be wrong."
+
+Identifier = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[A-Za-z0-9_-]+$")]
+Frame = Annotated[int, Field(ge=0, lt=2**31, description="Counted from 0.")]
+Level = Annotated[float, Field(allow_inf_nan=False, ge=-1e9, le=1e9)]
+Width = Annotated[float, Field(allow_inf_nan=False, gt=0, le=1e9)]
+
+
+class Window(BaseModel):
+    """A DICOM display window in modality units (Hounsfield for CT)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    centre: Level
+    width: Width
+
+
+class Asked(BaseModel):
+    """A request body; unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+
+class View(Asked):
+    """Which picture, and which view of it."""
+
+    image_id: Identifier
+    frame: Frame | None = None
+    """Of a DICOM or TIFF with several; default: a DICOM's middle one, a TIFF's first."""
+    window: Window | None = None
+    """Of a DICOM; default: the file's own."""
+
+
+class AskRequest(View):
+    """A question about an uploaded picture."""
+
+    question: str
+    """1 to 2,000 characters (a setting)."""
+    conversation_id: Identifier | None = None
+    """Goes on with this conversation; without it a new one begins."""
+    stream: bool = False
+    """Answer as server-sent events: ``meta``, ``token`` ..., ``done`` or ``error``."""
+    max_tokens: int | None = Field(default=None, ge=1, le=4096)
+    """New tokens at most; default: as the run's recipe says."""
+
+
+class CaptionRequest(View):
+    """Describe an uploaded picture."""
+
+    conversation_id: Identifier | None = None
+    stream: bool = False
+    max_tokens: int | None = Field(default=None, ge=1, le=4096)
+
+
+class NewConversation(Asked):
+    """An empty conversation."""
+
+    title: str | None = Field(default=None, max_length=200)
+
+
+class FeedbackRequest(Asked):
+    """What a reader thinks of an answer; a later word replaces an earlier one."""
+
+    answer_id: Identifier
+    verdict: Literal["up", "down"]
+    reason: (
+        Literal["wrong", "incomplete", "irrelevant", "unclear", "unsafe", "helpful", "other"] | None
+    ) = None
+    comment: str | None = Field(default=None, max_length=2000)
+
+
+class Uploaded(BaseModel):
+    """A picture that was taken in."""
+
+    image_id: str
+    sha256: str = Field(description="Of the bytes that were sent.")
+    width: int
+    height: int
+    kind: str = Field(description="png, jpeg, webp, tiff, bmp, gif or dicom, by content.")
+    frames: int
+    modality: str | None
+    warnings: list[str]
+    expires_at: datetime
+
+
+class ConfidenceOut(BaseModel):
+    """How sure the model is, in [0, 1], and how that number was made."""
+
+    method: str
+    value: float
+
+
+class NeighbourOut(BaseModel):
+    """A similar training case: cosine similarity of the pictures, and what was said of it."""
+
+    case: str
+    similarity: float
+    text: str | None = None
+    picture: str | None = None
+    thumbnail: bool = Field(default=False, description="Whether /neighbours/{picture} shows it.")
+
+
+class UsageOut(BaseModel):
+    """Tokens read and written."""
+
+    prompt_tokens: int = 0
+    image_tokens: int = 0
+    new_tokens: int = 0
+
+
+class TimingOut(BaseModel):
+    """Seconds: until the first piece of the answer, and until its end."""
+
+    first: float | None = None
+    total: float
+
+
+class Provenance(BaseModel):
+    """What made an answer: enough to make it again."""
+
+    model_config = ConfigDict(extra="allow")
+
+    model: str
+    revision: str | None = None
+    weights_sha256: str | None = None
+    adapter_sha256: str | None = None
+    recipe: str | None = None
+    preprocessing: str | None = None
+    decoding: dict[str, Any] = Field(default_factory=dict)
+    software: dict[str, Any] = Field(default_factory=dict)
+
+
+class AnswerOut(BaseModel):
+    """An answer."""
+
+    question: str
+    answer: str
+    answer_id: str
+    conversation_id: str
+    image_id: str
+    frame: int | None = None
+    window: Window | None = None
+    confidence: ConfidenceOut | None
+    abstained: bool = Field(description="True: too unsure by the set threshold. Do not rely on it.")
+    finish: str | None = Field(description="stop, or length: cut at the token limit.")
+    neighbours: list[NeighbourOut] = []
+    disclaimer: str = DISCLAIMER
+    provenance: Provenance
+    usage: UsageOut
+    timing: TimingOut
+
+
+class TurnOut(BaseModel):
+    """A question of a conversation, with its answer if it has one."""
+
+    answer_id: str
+    question: str
+    answer: str | None
+    state: Literal["pending", "done", "failed", "cancelled", "interrupted"]
+    error: str | None = Field(default=None, description="A code, where it failed.")
+    image_id: str | None
+    image_state: Literal["kept", "expired", "deleted"] | None = None
+    frame: int | None = None
+    window: Window | None = None
+    confidence: ConfidenceOut | None = None
+    abstained: bool = False
+    finish: str | None = None
+    neighbours: list[NeighbourOut] = []
+    provenance: dict[str, Any] | None = None
+    usage: UsageOut | None = None
+    timing: TimingOut | None = None
+    feedback: dict[str, Any] | None = None
+    created_at: datetime
+
+
+class ConversationOut(BaseModel):
+    """A conversation without its turns."""
+
+    conversation_id: str
+    title: str | None
+    created_at: datetime
+    updated_at: datetime
+    turns: int
+
+
+class ConversationWhole(ConversationOut):
+    """A conversation with its turns, first to last."""
+
+    messages: list[TurnOut]
+    disclaimer: str = DISCLAIMER
+
+
+class ConversationPage(BaseModel):
+    """Newest first; ``next`` is the cursor of the following page."""
+
+    conversations: list[ConversationOut]
+    next: str | None
+
+
+class Problem(BaseModel):
+    """RFC 9457: what is wrong (``code`` is stable), where, and what to do."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str
