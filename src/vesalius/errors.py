@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Any
 
 
 class VesaliusError(Exception):
@@ -36,6 +37,16 @@ class VesaliusError(Exception):
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Subclasses take other arguments; what crosses to another process is what was said.
+        return _restored, (type(self), str(self), dict(vars(self)))
+
+
+def _restored(kind: type[VesaliusError], message: str, said: dict[str, Any]) -> VesaliusError:
+    error = kind.__new__(kind, message)
+    vars(error).update(said)
+    return error
 
 
 class UnknownName(VesaliusError, KeyError):
