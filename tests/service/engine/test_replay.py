@@ -1,0 +1,179 @@
+"""The replayed engine, and the line that every engine has before it."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from pathlib import Path
+
+import pytest
+from asking import heard, job, picture
+
+from vesalius import Answer, Prediction
+from vesalius.cases.prediction import Confidence, Neighbour
+from vesalius.errors import Refusal
+from vesalius.files import append_lines
+from vesalius.service.engine.replay import ReplayEngine
+
+
+def run(engine: ReplayEngine, work: Callable[[], Awaitable[object]]) -> None:
+    async def whole() -> None:
+        await engine.start()
+        try:
+            await work()
+        finally:
+            await engine.stop(0)
+
+    asyncio.run(whole())
+
+
+def test_every_request_gets_its_own_answer() -> None:
+    engine = ReplayEngine(seconds=0.02)
+
+    async def work() -> None:
+        asked = [job(f"j{i}", f"is lesion {i} benign?") for i in range(20)]
+        found = await asyncio.gather(*(heard(engine, one) for one in asked))
+        for i, (texts, said) in enumerate(found):
+            assert f"lesion {i} benign" in said.text
+            assert len(texts) > 2
+            assert said.id == f"j{i}"
+            assert said.confidence is not None
+        assert sum(n * size for size, n in engine.load()["batch_sizes"].items()) == 20
+        assert max(engine.load()["batch_sizes"]) == 8
+
+    run(engine, work)
+
+
+def test_saved_answers_by_picture_then_by_question(tmp_path: Path) -> None:
+    path = tmp_path / "predictions.jsonl"
+    sure = Confidence(0.8, "m")
+    near = (Neighbour("c", 0.9),)
+    rows = [
+        Prediction("1", Answer("mr"), question="what is it?", picture="shade-1", confidence=sure),
+        Prediction("2", Answer("x ray"), question="what is it?", picture="shade-2", evidence=near),
+    ]
+    append_lines(path, (row.to_row() for row in rows))
+    engine = ReplayEngine(path, seconds=0)
+
+    async def work() -> None:
+        _, first = await heard(engine, job("a", "what is it?", shown=picture(1)))
+        _, second = await heard(engine, job("b", "what  is it?", shown=picture(2)))
+        _, third = await heard(engine, job("c", "what is it?", shown=picture(3)))
+        _, echo = await heard(engine, job("d", "never asked"))
+        assert (first.text, first.confidence) == ("mr", sure)
+        assert (second.text, second.evidence) == ("x ray", near)
+        assert third.text == "mr"
+        assert echo.text == "You asked: never asked"
+
+    run(engine, work)
+
+
+def test_a_long_answer_is_cut_and_says_so() -> None:
+    engine = ReplayEngine(seconds=0)
+
+    async def work() -> None:
+        _, said = await heard(engine, job("a", "one two three", max_new_tokens=3))
+        assert (said.text, said.finish) == ("You asked: one", "length")
+
+    run(engine, work)
+
+
+def test_too_many_are_refused_at_once_and_told_when_to_come_back() -> None:
+    engine = ReplayEngine(seconds=0.2, batch=1, queue=2)
+
+    waits: list[float | None] = []
+
+    async def work() -> None:
+        async def outcome(name: str) -> str:
+            try:
+                await heard(engine, job(name))
+            except Refusal as refusal:
+                waits.append(refusal.retry_after)
+                return refusal.code
+            return "answered"
+
+        started = time.monotonic()
+        first = asyncio.create_task(outcome("first"))
+        await asyncio.sleep(0.05)  # it has begun: two more may wait
+        others = await asyncio.gather(first, *(outcome(f"o{i}") for i in range(4)))
+        assert sorted(others) == ["answered"] * 3 + ["overloaded"] * 2
+        assert time.monotonic() - started < 5
+        assert engine.load()["queued"] == engine.load()["running"] == 0
+        assert await outcome("later") == "answered"
+
+    run(engine, work)
+    assert len(waits) == 2
+    assert all(seconds is not None and seconds >= 1 for seconds in waits)
+
+
+def test_past_its_deadline_a_job_ends_in_a_refusal() -> None:
+    engine = ReplayEngine(seconds=5)
+
+    async def work() -> None:
+        with pytest.raises(Refusal) as late:
+            await heard(engine, job("a", seconds=-1))
+        assert late.value.code == "deadline"
+        started = time.monotonic()
+        with pytest.raises(Refusal) as late:
+            await heard(engine, job("b", seconds=0.2))
+        assert late.value.code == "deadline"
+        assert time.monotonic() - started < 1
+        assert len(engine._line) == 0
+
+    run(engine, work)
+
+
+def test_closing_the_iterator_leaves_the_line() -> None:
+    engine = ReplayEngine(seconds=0.3)
+
+    async def work() -> None:
+        async with aclosing(engine.stream(job("a", "a few words are here"))) as stream:
+            async for _ in stream:
+                break
+        assert engine.load()["running"] == 0
+        _, said = await heard(engine, job("b", "others go on"))
+        assert said.text.endswith("others go on")
+
+    run(engine, work)
+
+
+def test_stopping_answers_who_is_there_within_grace_and_refuses_the_rest() -> None:
+    async def work() -> None:
+        for grace, ends in ((2.0, "answered"), (0.05, "shutting_down")):
+            engine = ReplayEngine(seconds=0.3)
+            await engine.start()
+            asked = asyncio.create_task(heard(engine, job("a")))
+            await asyncio.sleep(0.05)
+            stopping = asyncio.create_task(engine.stop(grace))
+            await asyncio.sleep(0.01)
+            with pytest.raises(Refusal) as refused:
+                await heard(engine, job("b"))
+            assert refused.value.code == "shutting_down"
+            assert not engine.ready
+            try:
+                await asked
+                found = "answered"
+            except Refusal as refusal:
+                found = refusal.code
+            assert found == ends
+            await stopping
+
+    asyncio.run(work())
+
+
+def test_before_it_is_started_it_is_not_there() -> None:
+    engine = ReplayEngine()
+    assert not engine.ready
+    with pytest.raises(Refusal) as refused:
+        asyncio.run(heard(engine, job("a")))
+    assert refused.value.code == "engine_unavailable"
+
+
+def test_the_protocol_loads_no_torch() -> None:
+    said = "import sys, vesalius.service.engine.replay; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", said], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
