@@ -7,6 +7,8 @@ allocated, and the size inside a compressed frame against the one around it.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from itertools import islice
 from typing import Any
@@ -25,7 +27,7 @@ from vesalius.errors import ImageError
 # Inflating is unbounded, so a small file may ask for any amount of memory; the syntax is rare.
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
-_GREY = ("MONOCHROME1", "MONOCHROME2")
+GREY = ("MONOCHROME1", "MONOCHROME2")
 _COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 _MODALITY = re.compile(r"[A-Z]{2,16}")
 _PERCENTILES = (0.5, 99.5)
@@ -42,27 +44,33 @@ def decode_dicom(
     """
     if window is not None and not window[1] > 0:
         raise ImageError("image_window", "a window needs a width above 0")
-    file = _read(data)
-    try:
-        frames = _check(file, limits)
+    file = read_dicom(data)
+    with refusing_dicom():
+        frames = check_header(file, limits)
         chosen = _choose(frame, frames)
-        _check_syntax(file, chosen, frames)
+        check_syntax(file, range(chosen, chosen + 1), frames)
         said = _remarks(file, frame, chosen, frames)
         values = pixel_array(file, index=chosen)
-        if file.PhotometricInterpretation in _GREY:
+        if file.PhotometricInterpretation in GREY:
             shown, remark = _grey(file, values, chosen, window)
             said += remark
         else:
-            shown = _colour(file, values)
-    except ImageError:
-        raise
-    except Exception as error:
-        # Decoders fail in many ways on hostile bytes, and their messages may quote the header.
-        raise ImageError("image_corrupt", "the DICOM pixel data cannot be decoded") from error
+            shown = colour(file, values)
     image = Image.fromarray(shown).convert("RGB")
     return Decoded(
         image, "dicom", *image.size, frames=frames, modality=modality(file), warnings=tuple(said)
     )
+
+
+@contextmanager
+def refusing_dicom() -> Iterator[None]:
+    """Decoders fail in many ways on hostile bytes, and their messages may quote the header."""
+    try:
+        yield
+    except ImageError:
+        raise
+    except Exception as error:
+        raise ImageError("image_corrupt", "the DICOM pixel data cannot be decoded") from error
 
 
 def modality(file: pydicom.Dataset) -> str | None:
@@ -71,7 +79,8 @@ def modality(file: pydicom.Dataset) -> str | None:
     return said if _MODALITY.fullmatch(said) else None
 
 
-def _read(data: bytes) -> pydicom.FileDataset:
+def read_dicom(data: bytes) -> pydicom.FileDataset:
+    """The header and what it holds, unchecked; ImageError where it cannot be read."""
     if _DEFLATED in data:
         raise ImageError("dicom_transfer_syntax", "deflated DICOM is not read", hint=_RESAVE)
     try:
@@ -88,7 +97,7 @@ def _read(data: bytes) -> pydicom.FileDataset:
 _RESAVE = "save it as Explicit VR Little Endian"
 
 
-def _check(file: pydicom.Dataset, limits: Limits) -> int:
+def check_header(file: pydicom.Dataset, limits: Limits) -> int:
     """The number of frames, after the claimed sizes have passed; nothing is allocated yet."""
     if not any(name in file for name in _PIXELS):
         raise ImageError("dicom_no_pixels", "this DICOM object holds no picture")
@@ -101,7 +110,7 @@ def _check(file: pydicom.Dataset, limits: Limits) -> int:
         raise ImageError("dicom_invalid", "the DICOM picture's description is broken") from error
     limits.check_size(columns, rows)
     limits.check_frames(frames)
-    if frames < 1 or colours not in (*_GREY, *_COLOUR, "PALETTE COLOR"):
+    if frames < 1 or colours not in (*GREY, *_COLOUR, "PALETTE COLOR"):
         raise ImageError("dicom_invalid", "the DICOM picture's description is not supported")
     if not file.file_meta.TransferSyntaxUID.is_encapsulated:
         # YBR_FULL_422 stores two samples a pixel instead of three (PS3.3 C.7.6.3.1.2).
@@ -120,7 +129,7 @@ def _choose(frame: int | None, frames: int) -> int:
     return frame
 
 
-def _check_syntax(file: pydicom.Dataset, chosen: int, frames: int) -> None:
+def check_syntax(file: pydicom.Dataset, chosen: range, frames: int) -> None:
     """Refuse what no installed decoder reads, and a codestream larger than its header says."""
     syntax = file.file_meta.TransferSyntaxUID
     try:
@@ -139,8 +148,10 @@ def _check_syntax(file: pydicom.Dataset, chosen: int, frames: int) -> None:
         )
     if syntax.is_encapsulated and syntax != RLELossless:
         stored = generate_frames(file.PixelData, number_of_frames=frames)
-        size = codestream_size(next(islice(stored, chosen, None)))
-        if size != (int(file.Columns), int(file.Rows)):
+        wanted = list(islice(stored, chosen.start, chosen.stop))
+        if len(wanted) < len(chosen):
+            raise ImageError("image_truncated", "the DICOM file holds fewer frames than it claims")
+        if {codestream_size(one) for one in wanted} != {(int(file.Columns), int(file.Rows))}:
             raise ImageError(
                 "dicom_invalid", "the compressed frame and its header disagree on size"
             )
@@ -159,8 +170,8 @@ def _grey(
     file: pydicom.Dataset, stored: np.ndarray, frame: int, window: tuple[float, float] | None
 ) -> tuple[np.ndarray, list[str]]:
     values, said = _modality_values(file, stored, frame), []
-    voi = _macro(file, frame, "FrameVOILUTSequence")
-    own = _window(voi)
+    voi = frame_item(file, frame, "FrameVOILUTSequence")
+    own = own_window(voi)
     if window is None and own is None and voi.get("VOILUTSequence"):
         shades = _linear(_looked_up(values, voi))
     elif window is None and (own is None or not own[1] > 0):
@@ -175,12 +186,12 @@ def _grey(
             low, high = np.percentile(seen if seen.size else values, _PERCENTILES)
             shades = _linear(values, float(low), float(high))
     else:
-        shades = _windowed(values, window or own or (0.0, 1.0), _function(voi))
+        shades = _windowed(values, window or own or (0.0, 1.0), voi_function(voi))
     shown = np.rint(shades).astype(np.uint8)
     return (255 - shown if file.PhotometricInterpretation == "MONOCHROME1" else shown), said
 
 
-def _macro(file: pydicom.Dataset, frame: int, name: str) -> pydicom.Dataset:
+def frame_item(file: pydicom.Dataset, frame: int, name: str) -> pydicom.Dataset:
     """The data set that holds a frame's transformation: enhanced objects keep one per frame."""
     for groups, at in (
         ("PerFrameFunctionalGroupsSequence", frame),
@@ -194,7 +205,7 @@ def _macro(file: pydicom.Dataset, frame: int, name: str) -> pydicom.Dataset:
 
 
 def _modality_values(file: pydicom.Dataset, stored: np.ndarray, frame: int) -> np.ndarray:
-    macro = _macro(file, frame, "PixelValueTransformationSequence")
+    macro = frame_item(file, frame, "PixelValueTransformationSequence")
     if "ModalityLUTSequence" in macro:
         looked_up: np.ndarray = apply_modality_lut(stored, macro)
         return looked_up.astype(np.float32)
@@ -213,7 +224,7 @@ def _looked_up(values: np.ndarray, voi: pydicom.Dataset) -> np.ndarray:
     return found
 
 
-def _window(voi: pydicom.Dataset) -> tuple[float, float] | None:
+def own_window(voi: pydicom.Dataset) -> tuple[float, float] | None:
     """The first window (centre, width), or None; several may be offered."""
     pair = [_first(voi.get(name)) for name in ("WindowCenter", "WindowWidth")]
     return None if None in pair else (float(pair[0]), float(pair[1]))
@@ -224,7 +235,8 @@ def _first(value: Any) -> Any:
     return (value[0] if len(value) else None) if several else value or (0 if value == 0 else None)
 
 
-def _function(voi: pydicom.Dataset) -> str:
+def voi_function(voi: pydicom.Dataset) -> str:
+    """The window's function (PS3.3 C.11.2.1.3): LINEAR where none is named."""
     return str(voi.get("VOILUTFunction") or "LINEAR")
 
 
@@ -247,7 +259,7 @@ def _linear(values: np.ndarray, low: float | None = None, high: float | None = N
     return shades.clip(0.0, 255.0)
 
 
-def _colour(file: pydicom.Dataset, values: np.ndarray) -> np.ndarray:
+def colour(file: pydicom.Dataset, values: np.ndarray) -> np.ndarray:
     """RGB in 8 bit; YBR is converted by the decoder, palettes here, 16-bit colours shifted."""
     bits = int(file.BitsStored)
     if file.PhotometricInterpretation == "PALETTE COLOR":

@@ -31,13 +31,15 @@ class Limits:
     """The largest picture that is accepted; all but the bytes are checked before decoding.
 
     The defaults are for files of one's own: an uncompressed mammogram has 27 MB. Whoever decodes
-    a stranger's bytes passes narrower ones.
+    a stranger's bytes passes narrower ones. ``max_total_pixels`` counts all frames or pages and
+    holds where all of them are decoded (:func:`vesalius.cases.kept.keep`).
     """
 
     max_bytes: int = 256 * 2**20
     max_pixels: int = 40_000_000
     max_aspect: float = 200.0
     max_frames: int = 512
+    max_total_pixels: int = 400_000_000
 
     def check_bytes(self, data: bytes) -> None:
         """Refuse more than ``max_bytes`` encoded bytes."""
@@ -69,6 +71,15 @@ class Limits:
         if frames > self.max_frames:
             raise ImageError(
                 "image_too_many_frames", f"more than the {self.max_frames} frames allowed"
+            )
+
+    def check_total(self, pixels: int) -> None:
+        """Refuse more than ``max_total_pixels`` pixels in all frames together."""
+        if pixels > self.max_total_pixels:
+            raise ImageError(
+                "image_too_many_pixels",
+                f"{pixels:,} pixels in all frames; {self.max_total_pixels:,} are allowed",
+                hint="send fewer frames",
             )
 
 
@@ -107,31 +118,44 @@ def decode(
     had, with a warning. ``window`` (centre, width, in modality units) replaces a DICOM's own;
     other formats have none and ignore it. Raises ImageError (codes: see the module).
     """
+    kind = admitted(data, limits)
+    with quietly():
+        if kind == "dicom":
+            from vesalius.cases.dicom import decode_dicom
+
+            return decode_dicom(data, frame=frame, window=window, limits=limits)
+        with refusing(kind):
+            return _decode_file(data, kind, frame, limits)
+
+
+def admitted(data: bytes, limits: Limits) -> Kind:
+    """The kind of the content, if it is one of ours and has not too many bytes; or ImageError."""
     limits.check_bytes(data)
     kind = kind_of(data)
     if kind is None:
         if is_bare_dicom(data):
             raise ImageError("dicom_invalid", "a DICOM data set without its preamble (PS3.10)")
         raise ImageError("unsupported_media_type", f"the content is not {_ALLOWED}")
-    with quietly():
-        if kind == "dicom":
-            from vesalius.cases.dicom import decode_dicom
+    return kind
 
-            return decode_dicom(data, frame=frame, window=window, limits=limits)
-        try:
-            return _decode_file(data, kind, frame, limits)
-        except ImageError:
-            raise
-        except (UnidentifiedImageError, Image.DecompressionBombError) as error:
-            bomb = isinstance(error, Image.DecompressionBombError)
-            code = "image_too_many_pixels" if bomb else "image_corrupt"
-            raise ImageError(code, f"this {kind.upper()} header cannot be accepted") from error
-        except Exception as error:
-            # Hostile bytes make decoders fail in every way there is; all of them mean one thing.
-            cut = "truncat" in str(error).lower() or isinstance(error, EOFError)
-            what = "ends before the picture does" if cut else "is damaged"
-            code = "image_truncated" if cut else "image_corrupt"
-            raise ImageError(code, f"this {kind.upper()} file {what}") from error
+
+@contextmanager
+def refusing(kind: Kind) -> Iterator[None]:
+    """Whatever a decoder of ``kind`` raises becomes an ImageError."""
+    try:
+        yield
+    except ImageError:
+        raise
+    except (UnidentifiedImageError, Image.DecompressionBombError) as error:
+        bomb = isinstance(error, Image.DecompressionBombError)
+        code = "image_too_many_pixels" if bomb else "image_corrupt"
+        raise ImageError(code, f"this {kind.upper()} header cannot be accepted") from error
+    except Exception as error:
+        # Hostile bytes make decoders fail in every way there is; all of them mean one thing.
+        cut = "truncat" in str(error).lower() or isinstance(error, EOFError)
+        what = "ends before the picture does" if cut else "is damaged"
+        code = "image_truncated" if cut else "image_corrupt"
+        raise ImageError(code, f"this {kind.upper()} file {what}") from error
 
 
 @contextmanager
@@ -164,16 +188,38 @@ def _decode_file(data: bytes, kind: Kind, frame: int | None, limits: Limits) -> 
         if chosen:
             file.seek(chosen)
             limits.check_size(*file.size)
-        file.load()
-        said = []
-        if kind != "tiff" and frames > 1:
-            said.append(f"the first of {frames} frames is used")
-        upright = ImageOps.exif_transpose(file)
-        if _is_deep(upright):
-            said.append("more than 8 bits: rescaled linearly to 0..255")
-        image = _rgb(upright)
-    image.info.clear()
+        image, deep = _shown(file)
+    said = []
+    if kind != "tiff" and frames > 1:
+        said.append(f"the first of {frames} frames is used")
+    if deep:
+        said.append("more than 8 bits: rescaled linearly to 0..255")
     return Decoded(image, kind, *image.size, frames=frames, warnings=tuple(said))
+
+
+def _shown(file: Image.Image) -> tuple[Image.Image, bool]:
+    """The picture the file stands at, upright and without metadata, and whether it was deep."""
+    file.load()
+    upright = ImageOps.exif_transpose(file)
+    image = _rgb(upright)
+    image.info.clear()
+    return image, _is_deep(upright)
+
+
+def tiff_pages(data: bytes, limits: Limits) -> Iterator[Image.Image]:
+    """Every page of a TIFF as :func:`decode` shows it; all sizes are checked before the first."""
+    with Image.open(BytesIO(data), formats=["TIFF"]) as file:
+        pages = _pages(file, limits.max_frames)
+        limits.check_frames(pages)
+        total = 0
+        for page in range(pages):
+            file.seek(page)
+            limits.check_size(*file.size)
+            total += file.width * file.height
+        limits.check_total(total)
+        for page in range(pages):
+            file.seek(page)
+            yield _shown(file)[0]
 
 
 def _check_webp(data: bytes, limits: Limits) -> None:
