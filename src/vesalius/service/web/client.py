@@ -1,0 +1,208 @@
+"""The API as the page calls it: typed answers, errors as sentences. Knows nothing of Streamlit."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Literal, Self, TypeVar
+from urllib.parse import quote
+
+import httpx2
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from vesalius.service.schemas import (
+    AnswerOut,
+    AskRequest,
+    CaptionRequest,
+    ConversationPage,
+    ConversationWhole,
+    FeedbackRequest,
+    Uploaded,
+    Window,
+)
+from vesalius.service.web.stream import Answering
+from vesalius.service.web.trouble import ApiError, error_of, foreign, unreachable
+
+T = TypeVar("T", bound=BaseModel)
+PATIENCE = 10.0
+"""Seconds for which a 429 is waited out, once; longer ones are told to the person."""
+_TIMES = httpx2.Timeout(90.0, connect=5.0)
+FILE_NAME = "picture"
+"""Sent in place of the file's own name, which may name a patient."""
+
+
+class Policy(BaseModel):
+    """What the service does with pictures and words, as ``/version`` says."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    text_in_dicom: str = "flag"
+    text_in_pictures: str = "off"
+    abstain_below: float | None = None
+    image_hours: float = 24
+    text_days: float = 30
+    max_body: int = 20 * 2**20
+    max_question: int = 2000
+    formats: list[str] = Field(default_factory=list)
+
+
+class Version(BaseModel):
+    """What answers, and by which rules."""
+
+    model_config = ConfigDict(extra="allow")
+
+    version: str = ""
+    model: Any = None
+    policy: Policy = Policy()
+
+
+class Api:
+    """The service at ``url``, asked with ``key`` for ``user``, the login of whoever is at the page.
+
+    Every method raises ApiError. Where the service says 429 and a short wait, it is waited once.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        key: str | None = None,
+        user: str | None = None,
+        patience: float = PATIENCE,
+    ) -> None:
+        said = {"Authorization": f"Bearer {key}"} if key else {}
+        if user:
+            said["X-Vesalius-User"] = quote(user, safe="@.+-_ ")
+        self.user, self._patience = user, patience
+        # Proxies of the environment are for the outside world, never for pictures of patients.
+        self._http = httpx2.Client(base_url=url, headers=said, timeout=_TIMES, trust_env=False)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def version(self) -> Version:
+        """What answers here."""
+        return _as(Version, self._json("GET", "/version"))
+
+    def ready(self) -> bool:
+        """Whether questions can be asked now."""
+        try:
+            return bool(self._http.get("/readyz", timeout=5.0).status_code == 200)
+        except httpx2.TransportError:
+            return False
+
+    def upload(self, data: bytes) -> Uploaded:
+        """Send a picture's bytes, under a neutral name."""
+        sent = {"image_file": (FILE_NAME, data, "application/octet-stream")}
+        return _as(Uploaded, self._json("POST", "/upload_image", files=sent))
+
+    def about_image(self, image_id: str) -> Uploaded | None:
+        """What was told when it was uploaded; None where the service only has the picture."""
+        response = self._send("GET", f"/images/{image_id}", headers={"Accept": "application/json"})
+        if not response.headers.get("Content-Type", "").startswith("application/json"):
+            return None
+        return _as(Uploaded, response.json())
+
+    def image(
+        self, image_id: str, *, frame: int | None = None, window: Window | None = None
+    ) -> bytes:
+        """PNG: exactly the picture that the model sees."""
+        view = {
+            "frame": frame,
+            "centre": None if window is None else window.centre,
+            "width": None if window is None else window.width,
+        }
+        asked = {name: value for name, value in view.items() if value is not None}
+        accept = {"Accept": "image/png"}
+        return self._bytes(f"/images/{image_id}", params=asked, headers=accept)
+
+    def thumbnail(self, picture: str) -> bytes | None:
+        """PNG of a similar training picture; None where there is none to show."""
+        try:
+            return self._bytes(f"/neighbours/{quote(picture, safe='')}")
+        except ApiError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def ask(self, request: AskRequest) -> Answering:
+        """The answer as it comes; closing it cancels."""
+        body = request.model_copy(update={"stream": True}).model_dump(exclude_none=True)
+        return Answering(self._http, "/ask_question", body, self._patience)
+
+    def caption(self, request: CaptionRequest) -> AnswerOut:
+        """A description of a picture."""
+        body = request.model_copy(update={"stream": False}).model_dump(exclude_none=True)
+        return _as(AnswerOut, self._json("POST", "/caption", json=body))
+
+    def conversations(self, *, limit: int = 30, before: str | None = None) -> ConversationPage:
+        """This person's conversations, newest first."""
+        asked = {"limit": limit} | ({} if before is None else {"before": before})
+        return _as(ConversationPage, self._json("GET", "/conversations", params=asked))
+
+    def conversation(self, conversation_id: str) -> ConversationWhole:
+        """A conversation with its turns."""
+        return _as(ConversationWhole, self._json("GET", f"/conversations/{conversation_id}"))
+
+    def delete_conversation(self, conversation_id: str) -> None:
+        """Delete it for good."""
+        self._send("DELETE", f"/conversations/{conversation_id}")
+
+    def delete_image(self, image_id: str) -> None:
+        """Delete a picture for good."""
+        self._send("DELETE", f"/images/{image_id}")
+
+    def export(self, conversation_id: str, form: Literal["json", "html"]) -> bytes:
+        """The conversation as a file."""
+        asked = {"format": form}
+        return self._bytes(f"/conversations/{conversation_id}/export", params=asked)
+
+    def feedback(self, said: FeedbackRequest) -> None:
+        """What a reader thinks of an answer."""
+        self._send("POST", "/feedback", json=said.model_dump(exclude_none=True))
+
+    def model_card(self) -> str:
+        """The model card in Markdown."""
+        said = self._json("GET", "/model-card")
+        return str(said.get("markdown", "")) if isinstance(said, dict) else ""
+
+    def _bytes(self, path: str, **said: Any) -> bytes:
+        content: bytes = self._send("GET", path, **said).content
+        return content
+
+    def _json(self, method: str, path: str, **said: Any) -> Any:
+        response = self._send(method, path, **said)
+        try:
+            return response.json()
+        except ValueError as error:
+            raise foreign(response.status_code) from error
+
+    def _send(self, method: str, path: str, **said: Any) -> httpx2.Response:
+        for attempt in (1, 2):
+            try:
+                response = self._http.request(method, path, **said)
+            except httpx2.TransportError as error:
+                raise unreachable(error) from error
+            if response.status_code < 400:
+                return response
+            problem = error_of(response)
+            wait = problem.retry_after
+            if attempt == 2 or problem.status != 429 or wait is None or wait > self._patience:
+                raise problem
+            time.sleep(wait)
+        raise AssertionError  # unreachable: the second attempt returns or raises
+
+
+def _as(kind: type[T], said: Any) -> T:
+    try:
+        return kind.model_validate(said)
+    except ValidationError as error:
+        raise ApiError(
+            "foreign_answer", "the service answers in another form than expected"
+        ) from error

@@ -1,0 +1,165 @@
+"""An answer as it comes: server-sent events read in a thread, so that stopping never waits."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from threading import Event, Thread
+from typing import Any, Self
+
+import httpx2
+from pydantic import ValidationError
+
+from vesalius.errors import Refusal
+from vesalius.service.schemas import AnswerOut
+from vesalius.service.web.trouble import ApiError, error_of, unreachable
+
+SILENCE = 60.0
+"""Seconds without even a heartbeat (one comes every 15) after which a stream counts as lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """The first event: the ids under which the answer can be found again."""
+
+    answer_id: str
+    conversation_id: str
+
+
+Heard = Begun | str | AnswerOut
+"""What a stream says: first its ids, then pieces of text, then the whole answer."""
+
+
+class Answering:
+    """One question being answered. Closing it closes the connection, which cancels the answer.
+
+    A thread reads, because a read cannot be interrupted while whoever asked must be able to stop
+    between two words, or before the first.
+    """
+
+    def __init__(
+        self,
+        http: httpx2.Client,
+        path: str,
+        body: dict[str, Any],
+        patience: float,
+    ) -> None:
+        self._http, self._path, self._body = http, path, body
+        self._patience = patience
+        self._heard: SimpleQueue[Heard | Refusal | None] = SimpleQueue()
+        self._closed = Event()
+        self._socket: socket.socket | None = None
+        self._thread = Thread(target=self._read, name="answer", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop at once; harmless after the end."""
+        self._closed.set()
+        if self._socket is not None:
+            with suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
+
+    def heard(self, tick: float = 0.2) -> Iterator[Heard | None]:
+        """What comes, and None after each ``tick`` seconds of silence; raises the API's error."""
+        while True:
+            try:
+                one = self._heard.get(timeout=tick)
+            except Empty:
+                yield None
+                continue
+            if one is None:
+                return
+            if isinstance(one, Refusal):
+                raise one
+            yield one
+
+    def _read(self) -> None:
+        try:
+            for attempt in (1, 2):
+                wait = self._once(last=attempt == 2)
+                if wait is None or self._closed.wait(wait):
+                    break
+        except Refusal as refusal:
+            self._heard.put(refusal)
+        except (httpx2.HTTPError, httpx2.StreamError, OSError) as error:
+            self._lost(error)
+        finally:
+            self._heard.put(None)
+
+    def _once(self, *, last: bool) -> float | None:
+        """Read one response to its end; the seconds to wait where it is worth another."""
+        times = httpx2.Timeout(SILENCE, connect=5.0)
+        told = {"trace": self._trace}
+        # A connection of its own: shutting down one that the pool lends out could hit another.
+        with (
+            httpx2.Client(
+                base_url=self._http.base_url,
+                headers=self._http.headers,
+                timeout=times,
+                trust_env=False,
+            ) as alone,
+            alone.stream("POST", self._path, json=self._body, extensions=told) as response,
+        ):
+            if response.status_code == 200:
+                self._events(response)
+                return None
+            response.read()
+            refusal = error_of(response)
+            wait = refusal.retry_after
+            if last or response.status_code != 429 or wait is None or wait > self._patience:
+                raise refusal
+            return wait
+
+    def _events(self, response: httpx2.Response) -> None:
+        for event in httpx2.EventSource(response):
+            if self._closed.is_set():
+                return
+            heard = _meaning(event, response)
+            if heard is not None:
+                self._heard.put(heard)
+            if isinstance(heard, AnswerOut):
+                return
+        raise httpx2.RemoteProtocolError("the stream ended before the answer did")
+
+    def _trace(self, name: str, told: dict[str, Any]) -> None:
+        if name == "connection.connect_tcp.complete":
+            self._socket = told["return_value"].get_extra_info("socket")
+            if self._closed.is_set():
+                self.close()
+
+    def _lost(self, error: Exception) -> None:
+        if self._closed.is_set():
+            return
+        if isinstance(error, httpx2.TimeoutException | httpx2.ConnectError):
+            self._heard.put(unreachable(error))
+        else:
+            self._heard.put(ApiError("connection_lost", "the connection was lost meanwhile"))
+
+
+def _meaning(event: httpx2.ServerSentEvent, response: httpx2.Response) -> Heard | None:
+    """An event as what it says; raises the error of an ``error`` event; unknown ones are None."""
+    try:
+        said = json.loads(event.data)
+        match event.event:
+            case "meta":
+                return Begun(str(said["answer_id"]), str(said["conversation_id"]))
+            case "token":
+                return str(said["text"])
+            case "done":
+                return AnswerOut.model_validate(said)
+    except (ValueError, KeyError, TypeError, ValidationError) as error:
+        raise httpx2.RemoteProtocolError("an event in another form than expected") from error
+    if event.event == "error":
+        status = int(said.get("status", 500)) if isinstance(said, dict) else 500
+        raise error_of(httpx2.Response(status, content=event.data, headers=response.headers))
+    return None

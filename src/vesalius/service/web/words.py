@@ -1,0 +1,136 @@
+"""Numbers, states and errors in a reader's words. Knows nothing of Streamlit or of HTTP."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+from vesalius.service.schemas import ConfidenceOut, Window
+from vesalius.service.web.trouble import ApiError
+
+SAME = 0.9995
+"""Cosine similarity from which two pictures are called the same."""
+_SURE = ((0.9, "very sure"), (0.7, "fairly sure"), (0.5, "unsure"), (0.0, "very unsure"))
+PRESETS = {
+    "Lung": Window(centre=-600, width=1500),
+    "Soft tissue": Window(centre=50, width=400),
+    "Bone": Window(centre=400, width=1800),
+    "Brain": Window(centre=40, width=80),
+    "Liver": Window(centre=60, width=160),
+}
+"""Usual CT windows in Hounsfield units."""
+
+_NEXT = {
+    "unreachable": "It may be starting or stopped. Try again in a moment.",
+    "unauthenticated": "Sign in again, or ask whoever runs this page to set its key.",
+    "invalid_key": "Ask whoever runs this page to set a valid key.",
+    "forbidden": "Ask whoever runs this page for access.",
+    "image_expired": "Upload the picture again to ask more about it.",
+    "not_found": "It may have been deleted, or belong to someone else.",
+    "image_missing": "Upload the picture again.",
+    "conversation_busy": "Wait for the answer that is being written, then ask again.",
+    "too_many_turns": "Begin a new conversation about this picture.",
+    "rate_limited": "Wait a moment, then ask again.",
+    "overloaded": "Many questions are waiting. Ask again in a moment.",
+    "deadline": "Ask again; a shorter question or picture may help.",
+    "engine_unavailable": "Try again in a moment.",
+    "not_ready": "The model is being loaded. Try again in a moment.",
+    "connection_lost": "Ask again. What was already written is kept.",
+    "image_corrupt": "Export it again from where it came, and upload the new copy.",
+    "image_truncated": "The file seems cut short. Copy it again and upload the new copy.",
+    "unsupported_media_type": "Use PNG, JPEG, WebP, TIFF, BMP, GIF or DICOM.",
+    "body_too_large": "Use a smaller file.",
+    "storage_full": "Tell whoever runs this service.",
+    "foreign_answer": "Check that the page is set to the right service, and the same version.",
+}
+_STATES = {
+    "cancelled": "You stopped this answer.",
+    "interrupted": "The service was restarted before this answer was finished.",
+    "failed": "This question could not be answered.",
+}
+_MARKDOWN = re.compile(r"([!-/:-@\[-`{-~])")
+
+
+def sureness(value: float) -> str:
+    """``0.82`` -> ``fairly sure (0.82)``."""
+    said = next(word for least, word in _SURE if value >= least)
+    return f"{said} ({value:.2f})"
+
+
+def confidence(said: ConfidenceOut | None, *, abstained: bool) -> str:
+    """How far an answer may be relied on, in a few words."""
+    if abstained:
+        number = "" if said is None else f" ({said.value:.2f})"
+        return f"Not sure{number}: do not rely on this answer"
+    if said is None:
+        return "No confidence given"
+    return sureness(said.value).capitalize()
+
+
+def method(said: ConfidenceOut | None, threshold: float | None) -> str:
+    """How the number was made, and what it is not."""
+    if said is None:
+        return "This model says nothing of how sure it is."
+    below = "" if threshold is None else f" Below {threshold:.2f} it counts as not sure."
+    return (
+        f"The model's own number, from 0 to 1: {said.method}.{below} "
+        "A high one can still belong to a wrong answer."
+    )
+
+
+def likeness(similarity: float) -> str:
+    """How alike a similar case's picture is."""
+    if similarity >= SAME:
+        return "this same picture is in the training set"
+    return f"{max(0.0, similarity):.0%} alike"
+
+
+def trouble(error: ApiError) -> str:
+    """An error as one or two sentences: what is wrong, what to do."""
+    said = error.what[:1].upper() + error.what[1:]
+    said = said if said.endswith((".", "!", "?")) else f"{said}."
+    step = _NEXT.get(error.code)
+    if error.code in {"rate_limited", "overloaded"} and error.retry_after:
+        step = f"Ask again in {error.retry_after:.0f} s."
+    return f"{said} {step}" if step else said
+
+
+def ended(state: str, code: str | None) -> str:
+    """Why a turn has no answer."""
+    said = _STATES.get(state, "This question has no answer.")
+    step = _NEXT.get(code or "", "")
+    return f"{said} {step}".strip()
+
+
+def plain(text: str) -> str:
+    """Text that Markdown shows as it is: a model's words must not become links, pictures or HTML.
+
+    Every character stands for itself, so pieces of a stream can be made plain one by one.
+    """
+    kept = _MARKDOWN.sub(r"\\\1", text.replace("\t", " ")).replace("  ", "\u00a0 ")
+    return kept.replace("\n", "  \n")
+
+
+def view(frame: int | None, window: Window | None) -> str:
+    """A view of a picture: ``frame 3, lung window``; empty for the file's own."""
+    parts = [] if frame is None else [f"frame {frame}"]
+    if window is not None:
+        named = next((name for name, preset in PRESETS.items() if preset == window), None)
+        about = f"centre {window.centre:g}, width {window.width:g}"
+        parts.append(f"{named.lower()} window" if named else f"window {about}")
+    return ", ".join(parts)
+
+
+def left(until: datetime, now: datetime | None = None) -> str:
+    """Time until then: ``23 h``, ``12 min``; ``no time`` once it has passed."""
+    moment = datetime.now(UTC) if now is None else now
+    until = until if until.tzinfo else until.replace(tzinfo=UTC)
+    seconds = (until - moment).total_seconds()
+    if seconds <= 0:
+        return "no time"
+    return f"{seconds / 3600:.0f} h" if seconds >= 5400 else f"{max(1, seconds // 60):.0f} min"
+
+
+def size(count: int) -> str:
+    """Bytes: ``20 MB``."""
+    return f"{count / 2**20:.0f} MB" if count >= 2**20 else f"{count / 2**10:.0f} kB"
