@@ -1,0 +1,165 @@
+"""Conversations: made, listed, read and deleted; ``turns`` asks and answers in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import cast
+
+from sqlalchemy import delete, select, tuple_
+from sqlalchemy.orm import Session
+
+from vesalius.errors import Refusal
+from vesalius.service.store.records import (
+    Conversation,
+    Feedback,
+    ImageState,
+    Page,
+    Transcript,
+    Turn,
+    TurnState,
+    Verdict,
+    new_id,
+)
+from vesalius.service.store.state import State, not_found
+from vesalius.service.store.tables import ConversationRow, FeedbackRow, ImageRow, TurnRow
+
+TITLE = 80  # characters of the first question that name a conversation
+
+
+class Conversations(State):
+    """Conversations of owners; one's own only, whatever is asked for."""
+
+    def new_conversation(self, owner: str, *, title: str | None = None) -> Conversation:
+        """An empty conversation; without a title the first question gives it one."""
+        with self._db.write() as session:
+            return _conversation(start(session, owner, title or "", self._now()))
+
+    def conversations(self, owner: str, *, limit: int = 20, before: str | None = None) -> Page:
+        """The owner's conversations, newest first; ``before`` is the last page's ``next``.
+
+        Refusal ``invalid_cursor`` for anything else.
+        """
+        newest = select(ConversationRow).where(ConversationRow.owner == owner)
+        if before is not None:
+            place = tuple_(ConversationRow.created_at, ConversationRow.id)
+            newest = newest.where(place < tuple_(*_place(before)))
+        order = ConversationRow.created_at.desc(), ConversationRow.id.desc()
+        with self._db.read() as session:
+            rows = session.scalars(newest.order_by(*order).limit(limit + 1)).all()
+        shown = rows[:limit]
+        cursor = _cursor(shown[-1]) if len(rows) > limit and shown else None
+        return Page(tuple(map(_conversation, shown)), cursor)
+
+    def conversation(self, owner: str, conversation_id: str) -> Transcript:
+        """A conversation with all its turns; Refusal ``not_found``."""
+        with self._db.read() as session:
+            row = owned(session, owner, conversation_id)
+            asked = select(TurnRow).where(TurnRow.conversation_id == row.id)
+            turns = session.scalars(asked.order_by(TurnRow.position)).all()
+            return Transcript(_conversation(row), read_turns(session, turns))
+
+    def delete_conversation(self, owner: str, conversation_id: str) -> None:
+        """Remove a conversation with its questions, answers and feedback, for good.
+
+        SQLite overwrites what is deleted and its log is emptied. PostgreSQL keeps dead rows until
+        its next vacuum.
+        """
+        with self._db.write() as session:
+            owned(session, owner, conversation_id)
+            session.execute(delete(ConversationRow).where(ConversationRow.id == conversation_id))
+        self._db.forget()
+
+
+def start(session: Session, owner: str, title: str, now: datetime) -> ConversationRow:
+    """A new conversation's row."""
+    row = ConversationRow(
+        id=new_id("cnv_"), owner=owner, title=title, turns=0, created_at=now, updated_at=now
+    )
+    session.add(row)
+    session.flush()
+    return row
+
+
+def owned(
+    session: Session, owner: str, conversation_id: str, *, lock: bool = False
+) -> ConversationRow:
+    """The owner's conversation, locked against other writers if asked; Refusal ``not_found``."""
+    row = session.get(ConversationRow, conversation_id, with_for_update=lock or None)
+    if row is None or row.owner != owner:
+        raise not_found("conversation")
+    return row
+
+
+def title_of(question: str) -> str:
+    """A title from a question: one line, cut at a word where it is long."""
+    line = " ".join(question.split())
+    if len(line) <= TITLE:
+        return line
+    cut = line[: TITLE - 1]
+    return (cut.rsplit(" ", 1)[0] if " " in cut[TITLE // 2 :] else cut) + "…"
+
+
+def read_turns(session: Session, rows: Sequence[TurnRow]) -> tuple[Turn, ...]:
+    """Turns with their feedback and the state of their pictures, two queries for all."""
+    opinions = select(FeedbackRow).where(FeedbackRow.answer_id.in_([r.answer_id for r in rows]))
+    given = {row.answer_id: feedback_of(row) for row in session.scalars(opinions)}
+    states = _image_states(session, {r.image_id for r in rows if r.image_id})
+    return tuple(_turn(row, given.get(row.answer_id), states) for row in rows)
+
+
+def feedback_of(row: FeedbackRow) -> Feedback:
+    """The record of a feedback row."""
+    verdict = cast("Verdict", row.verdict)
+    return Feedback(row.answer_id, verdict, row.reason, row.comment, row.created_at)
+
+
+def _image_states(session: Session, ids: Iterable[str]) -> dict[str, ImageState]:
+    known = select(ImageRow.id, ImageRow.state).where(ImageRow.id.in_(list(ids)))
+    return {image_id: cast("ImageState", state) for image_id, state in session.execute(known)}
+
+
+def _turn(row: TurnRow, feedback: Feedback | None, states: dict[str, ImageState]) -> Turn:
+    return Turn(
+        answer_id=row.answer_id,
+        conversation_id=row.conversation_id,
+        position=row.position,
+        question=row.question,
+        image_id=row.image_id,
+        image_state=states.get(row.image_id, "deleted") if row.image_id else None,
+        frame=row.frame,
+        window=None if row.window is None else (row.window[0], row.window[1]),
+        state=cast("TurnState", row.state),
+        created_at=row.created_at,
+        answer=row.answer,
+        confidence=row.confidence,
+        abstained=row.abstained,
+        neighbours=None if row.neighbours is None else tuple(row.neighbours),
+        provenance=row.provenance,
+        usage=row.usage,
+        timing=row.timing,
+        finish=row.finish,
+        error=row.error,
+        finished_at=row.finished_at,
+        feedback=feedback,
+    )
+
+
+def _conversation(row: ConversationRow) -> Conversation:
+    return Conversation(row.id, row.title, row.turns, row.created_at, row.updated_at)
+
+
+def _cursor(row: ConversationRow) -> str:
+    return f"{row.created_at.astimezone(UTC):%Y%m%dT%H%M%S.%f}~{row.id}"
+
+
+def _place(cursor: str) -> tuple[datetime, str]:
+    when, _, conversation_id = cursor.partition("~")
+    try:
+        return datetime.strptime(when, "%Y%m%dT%H%M%S.%f").replace(tzinfo=UTC), conversation_id
+    except ValueError as error:
+        raise Refusal(
+            "invalid_cursor",
+            "this is no place in the list of conversations",
+            hint="use the cursor that the page before gave",
+        ) from error

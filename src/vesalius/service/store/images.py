@@ -1,0 +1,197 @@
+"""Images: a row that says what a picture is, and a file that holds it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Select, delete, select, update
+from sqlalchemy.orm import Session
+
+from vesalius.cases.picture import Picture
+from vesalius.errors import Refusal
+from vesalius.service.store.database import Conflict
+from vesalius.service.store.pictures import read_stored
+from vesalius.service.store.records import Image, new_id
+from vesalius.service.store.state import State, not_found
+from vesalius.service.store.tables import ImageRow
+
+if TYPE_CHECKING:
+    from vesalius.cases.kept import Kept
+
+
+class Images(State):
+    """Pictures of owners, kept until they expire or are deleted."""
+
+    def known_image(
+        self, owner: str, sha256: str, *, expires_at: datetime, variant: str = ""
+    ) -> Image | None:
+        """The owner's live image of these uploaded bytes, its expiry renewed; or None.
+
+        Asked before decoding, so that a repeated upload costs nothing. An expiry only ever moves
+        back. A row whose time is over, or whose file was lost, becomes a tombstone, and the upload
+        starts anew under a new id.
+        """
+        with self._db.read() as session:
+            row = session.scalar(_live(owner, sha256, variant))
+        if row is None:
+            return None
+        path = self._pictures.path(row.id, row.suffix)
+        over = row.expires_at <= self._now()
+        if over or not self._pictures.exists(path):
+            with self._db.write() as session:
+                bury(session, [row.id], "expired" if over else "lost")
+            self._discard(path)
+            return None
+        row.expires_at = max(row.expires_at, expires_at)
+        with self._db.write() as session:
+            renew = update(ImageRow).where(ImageRow.id == row.id, ImageRow.state == "stored")
+            kept = session.execute(renew.values(expires_at=row.expires_at).returning(ImageRow.id))
+            return _image(row) if kept.scalar() else None
+
+    def add_image(
+        self, owner: str, sha256: str, kept: Kept, *, expires_at: datetime, variant: str = ""
+    ) -> tuple[Image, bool]:
+        """(image, whether it is new): one image an owner, ``sha256`` and ``variant``.
+
+        The file is written first, so that no row ever speaks of a picture that is not there; if the
+        row cannot be written the file is removed. Refusal ``storage_full`` leaves neither.
+        """
+        known = self.known_image(owner, sha256, expires_at=expires_at, variant=variant)
+        if known is not None:
+            return known, False
+        row = _row(owner, sha256, variant, kept)
+        row.created_at, row.expires_at = self._now(), expires_at
+        path = self._pictures.path(row.id, row.suffix)
+        self._pictures.write(path, kept.data)
+        try:
+            with self._db.write() as session:
+                session.add(row)
+        except Conflict:
+            self._discard(path)
+            return self.add_image(owner, sha256, kept, expires_at=expires_at, variant=variant)
+        except BaseException:
+            self._discard(path)
+            raise
+        return _image(row), True
+
+    def image(self, owner: str, image_id: str) -> Image:
+        """The owner's image; Refusal ``not_found``, or ``image_expired`` after its retention."""
+        with self._db.read() as session:
+            return _image(living(session, owner, image_id, self._now()))
+
+    def read_picture(self, image: Image) -> bytes:
+        """The stored bytes; Refusal ``image_expired`` where they went in the meantime."""
+        return read_stored(self._pictures.url, self._pictures.path(image.id, image.suffix))
+
+    def picture(
+        self,
+        image: Image,
+        frame: int | None = None,
+        window: tuple[float, float] | None = None,
+    ) -> Picture:
+        """The picture as a dialogue holds it: read lazily, and picklable for a worker process.
+
+        The key is of the content and its owner: one owner's conversations about a picture share
+        what was computed of it, and nobody can tell by the time an answer takes whether another
+        owner has the same picture.
+        """
+        salted = hashlib.sha256(f"{len(image.owner)}:{image.owner}:{image.content}".encode())
+        path = self._pictures.path(image.id, image.suffix)
+        read = partial(read_stored, self._pictures.url, path)
+        return Picture(f"sha256:{salted.hexdigest()}", read).at(frame, window)
+
+    def delete_image(self, owner: str, image_id: str) -> None:
+        """Remove the file and the row; what was asked about the picture stays, as text.
+
+        The file goes first: if that fails the row is still there, and the call can be repeated.
+        """
+        with self._db.read() as session:
+            row = _owned(session, owner, image_id)
+        self._pictures.remove(self._pictures.path(row.id, row.suffix))
+        with self._db.write() as session:
+            session.execute(delete(ImageRow).where(ImageRow.id == row.id))
+        self._db.forget()
+
+    def _discard(self, path: str) -> None:
+        with suppress(Refusal):  # the reconciler removes what could not be removed now
+            self._pictures.remove(path)
+
+
+def bury(session: Session, ids: Sequence[str], state: str) -> set[str]:
+    """Turn live rows into tombstones; the ids this call did it to, each once among processes."""
+    live = update(ImageRow).where(ImageRow.id.in_(ids), ImageRow.state == "stored")
+    tombstone = live.values(state=state, sha256=None, content=None).returning(ImageRow.id)
+    return set(session.scalars(tombstone))
+
+
+def living(session: Session, owner: str, image_id: str, now: datetime) -> ImageRow:
+    """The owner's image whose picture is kept; Refusal ``not_found`` or ``image_expired``."""
+    row = _owned(session, owner, image_id)
+    if row.state != "stored" or row.expires_at <= now:
+        raise Refusal(
+            "image_expired",
+            "this picture is no longer kept; what was said of it still is",
+            hint="upload it again to ask about it",
+        )
+    return row
+
+
+def _live(owner: str, sha256: str, variant: str) -> Select[ImageRow]:
+    return select(ImageRow).where(
+        ImageRow.owner == owner, ImageRow.sha256 == sha256, ImageRow.variant == variant
+    )
+
+
+def _owned(session: Session, owner: str, image_id: str) -> ImageRow:
+    row = session.get(ImageRow, image_id)
+    if row is None or row.owner != owner:
+        raise not_found("image")
+    return row
+
+
+def _row(owner: str, sha256: str, variant: str, kept: Kept) -> ImageRow:
+    return ImageRow(
+        id=new_id("img_"),
+        owner=owner,
+        sha256=sha256,
+        content=hashlib.sha256(kept.data).hexdigest(),
+        variant=variant,
+        state="stored",
+        suffix=kept.suffix,
+        size=len(kept.data),
+        width=kept.width,
+        height=kept.height,
+        kind=kept.kind,
+        frames=kept.frames,
+        modality=kept.modality,
+        warnings=list(kept.warnings),
+        burned_in=kept.burned_in,
+    )
+
+
+def _image(row: ImageRow) -> Image:
+    assert row.sha256 is not None
+    assert row.content is not None
+    return Image(
+        id=row.id,
+        owner=row.owner,
+        sha256=row.sha256,
+        content=row.content,
+        variant=row.variant,
+        suffix=row.suffix,
+        size=row.size,
+        width=row.width,
+        height=row.height,
+        kind=row.kind,
+        frames=row.frames,
+        modality=row.modality,
+        warnings=tuple(row.warnings),
+        burned_in=row.burned_in,
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+    )

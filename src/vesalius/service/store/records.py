@@ -1,0 +1,176 @@
+"""What the store hands out: frozen records, never database rows. Times are aware and in UTC."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, Required, TypedDict
+
+ImageState = Literal["stored", "expired", "lost", "deleted"]
+TurnState = Literal["pending", "done", "failed", "cancelled", "interrupted"]
+Verdict = Literal["up", "down"]
+
+
+def new_id(prefix: str) -> str:
+    """``prefix`` (``img_`` ...) and 160 random bits in lower-case hexadecimal.
+
+    Lower case, because a picture's file is named by its id and some file systems fold case.
+    """
+    return prefix + secrets.token_hex(20)
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A kept picture: what was learnt of it, never a file name of the uploader's.
+
+    ``sha256`` is of the uploaded bytes, ``content`` of the stored ones; ``size`` counts those.
+    ``variant`` tells apart two forms kept of one upload (masked or not).
+    """
+
+    id: str
+    owner: str
+    sha256: str
+    content: str
+    variant: str
+    suffix: str
+    size: int
+    width: int
+    height: int
+    kind: str
+    frames: int
+    modality: str | None
+    warnings: tuple[str, ...]
+    burned_in: bool | None
+    created_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """What a person thought of an answer: a thumb, a reason, a comment."""
+
+    answer_id: str
+    verdict: Verdict
+    reason: str | None
+    comment: str | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A question and, once ``state`` is ``done``, its answer; ``position`` counts from 0.
+
+    ``image_state`` says what became of the picture: ``deleted`` where its id is no longer known,
+    None where the question had none. ``error`` is a code.
+    """
+
+    answer_id: str
+    conversation_id: str
+    position: int
+    question: str
+    image_id: str | None
+    image_state: ImageState | None
+    frame: int | None
+    window: tuple[float, float] | None
+    state: TurnState
+    created_at: datetime
+    answer: str | None = None
+    confidence: Mapping[str, Any] | None = None
+    abstained: bool = False
+    neighbours: tuple[Mapping[str, Any], ...] | None = None
+    provenance: Mapping[str, Any] | None = None
+    usage: Mapping[str, Any] | None = None
+    timing: Mapping[str, Any] | None = None
+    finish: str | None = None
+    error: str | None = None
+    finished_at: datetime | None = None
+    feedback: Feedback | None = None
+
+
+class Said(TypedDict, total=False):
+    """What a finished turn says; only ``answer`` must be given."""
+
+    answer: Required[str]
+    confidence: Mapping[str, Any] | None
+    abstained: bool
+    neighbours: list[Mapping[str, Any]] | None
+    provenance: Mapping[str, Any] | None
+    usage: Mapping[str, Any] | None
+    timing: Mapping[str, Any] | None
+    finish: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A conversation as a list shows it; ``turns`` counts every question asked in it."""
+
+    id: str
+    title: str
+    turns: int
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """A conversation with its turns, by position."""
+
+    conversation: Conversation
+    turns: tuple[Turn, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of a list, newest first; ``next`` is the cursor of the following one, or None."""
+
+    conversations: tuple[Conversation, ...]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """An API key without its secret; ``last_used_at`` is true to the hour.
+
+    ``may_act_for_others``: a trusted front end, which may name the owner it acts for.
+    ``rate_per_minute`` None means the service's own limit.
+    """
+
+    id: str
+    name: str
+    owner: str
+    may_act_for_others: bool
+    rate_per_minute: int | None
+    created_at: datetime
+    revoked_at: datetime | None
+    last_used_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What the audit log's check found: ``count`` rows hold up to the one at ``first_bad``."""
+
+    ok: bool
+    count: int
+    head: str
+    first_bad: int | None = None
+    why: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What a retention sweep did."""
+
+    images: int
+    conversations: int
+    tombstones: int
+    interrupted: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """What the reconciler found: files removed that no row names, rows marked as lost."""
+
+    files_removed: int
+    rows_lost: int

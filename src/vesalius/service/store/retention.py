@@ -1,0 +1,123 @@
+"""What goes when its time is over, and what a crash left behind.
+
+Both jobs may run in several processes at once: each row is claimed by the one whose statement
+changes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, exists, select
+from sqlalchemy.orm import Session
+
+from vesalius.service.store.images import bury
+from vesalius.service.store.pictures import SHARDS, image_of
+from vesalius.service.store.records import Reconciled, Swept
+from vesalius.service.store.state import State
+from vesalius.service.store.tables import ConversationRow, ImageRow, TurnRow
+from vesalius.service.store.turns import interrupt
+
+BATCH = 500
+
+
+class Retention(State):
+    """The jobs that keep the store no larger than it promised."""
+
+    def sweep(
+        self, now: datetime | None = None, *, text_for: timedelta = timedelta(days=30)
+    ) -> Swept:
+        """Remove pictures past their expiry, and text ``text_for`` after its last question.
+
+        An expired picture leaves a tombstone, which goes with the last text that names it. Turns
+        past their deadline are marked as interrupted.
+        """
+        now = now or self._now()
+        images = conversations = tombstones = 0
+        while count := self._expire(now):
+            images += count
+        while count := self._delete_texts(now - text_for):
+            conversations += count
+        while count := self._delete_tombstones(now - text_for):
+            tombstones += count
+        with self._db.write() as session:
+            interrupted = interrupt(session, now)
+        if conversations or tombstones:
+            self._db.forget()
+        return Swept(images, conversations, tombstones, interrupted)
+
+    def reconcile(
+        self, now: datetime | None = None, *, grace: timedelta = timedelta(minutes=1)
+    ) -> Reconciled:
+        """Remove pictures that no row names, and mark rows whose picture is gone.
+
+        Whatever is younger than ``grace`` is left alone: its upload may be under way. Files that
+        are not named as the store names them are never touched.
+        """
+        before = (now or self._now()) - grace
+        removed = lost = 0
+        for name in SHARDS:
+            removed += self._remove_strays(name, before)
+            lost += self._mark_lost(name, before)
+        return Reconciled(removed, lost)
+
+    def _expire(self, now: datetime) -> int:
+        over = ImageRow.state == "stored", ImageRow.expires_at <= now
+        with self._db.write() as session:
+            # Locked, and locked ones skipped: an expiry renewed by an upload is seen, or waits.
+            due = select(ImageRow.id, ImageRow.suffix).where(*over).limit(BATCH)
+            files = dict(session.execute(due.with_for_update(skip_locked=True)).tuples().all())
+            gone = bury(session, list(files), "expired")
+        # Rows first: nobody is promised a picture that is going. A death here leaves strays.
+        for image_id in gone:
+            self._pictures.remove(self._pictures.path(image_id, files[image_id]))
+        return len(gone)
+
+    def _delete_texts(self, before: datetime) -> int:
+        old = select(ConversationRow.id).where(ConversationRow.updated_at < before).limit(BATCH)
+        with self._db.write() as session:
+            ids = session.scalars(old.with_for_update(skip_locked=True)).all()
+            session.execute(delete(ConversationRow).where(ConversationRow.id.in_(ids)))
+        return len(ids)
+
+    def _delete_tombstones(self, before: datetime) -> int:
+        named = exists().where(TurnRow.image_id == ImageRow.id)
+        old = ImageRow.state != "stored", ImageRow.expires_at < before, ~named
+        with self._db.write() as session:
+            due = select(ImageRow.id).where(*old).limit(BATCH).with_for_update(skip_locked=True)
+            ids = session.scalars(due).all()
+            session.execute(delete(ImageRow).where(ImageRow.id.in_(ids)))
+        return len(ids)
+
+    def _remove_strays(self, name: str, before: datetime) -> int:
+        files = self._pictures.shard(name)
+        old = [file for file, at in files.items() if at < before]
+        if not old:
+            return 0
+        with self._db.read() as session:
+            kept = {i + suffix for i, suffix in _kept(session, name)}
+        strays = [file for file in old if file not in kept]
+        for file in strays:
+            self._pictures.remove(f"{name}/{file}")
+        return len(strays)
+
+    def _mark_lost(self, name: str, before: datetime) -> int:
+        with self._db.read() as session:
+            kept = _kept(session, name, before)
+        files: Collection[str] = {image_of(f) for f in self._pictures.shard(name) if f[0] != "."}
+        lost = [image_id for image_id, _ in kept if image_id not in files]
+        if not lost:
+            return 0
+        with self._db.write() as session:
+            return len(bury(session, lost, "lost"))
+
+
+def _kept(session: Session, name: str, before: datetime | None = None) -> list[tuple[str, str]]:
+    """(id, suffix) of the live images in a shard, made before a time if given."""
+    live = select(ImageRow.id, ImageRow.suffix).where(
+        ImageRow.state == "stored", ImageRow.id.startswith(f"img_{name}", autoescape=True)
+    )
+    if before is not None:
+        live = live.where(ImageRow.created_at < before)
+    return list(session.execute(live).tuples().all())

@@ -1,0 +1,186 @@
+"""Turns: a question is written down before it is answered, so that no process dies with it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Unpack
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from vesalius.errors import Refusal
+from vesalius.service.store.conversations import feedback_of, owned, read_turns, start, title_of
+from vesalius.service.store.images import living
+from vesalius.service.store.records import Feedback, Said, Turn, Verdict, new_id
+from vesalius.service.store.state import State, not_found
+from vesalius.service.store.tables import ConversationRow, FeedbackRow, TurnRow
+
+_ATTEMPTS = 5  # questions that may fail for each one that may be answered
+
+
+class Turns(State):
+    """Questions and answers of owners."""
+
+    def begin_turn(
+        self,
+        owner: str,
+        conversation_id: str | None,
+        image_id: str | None,
+        question: str,
+        *,
+        frame: int | None = None,
+        window: tuple[float, float] | None = None,
+        max_turns: int = 20,
+        seconds: float = 60.0,
+    ) -> Turn:
+        """Write a question down as ``pending``; without a conversation a new one is made.
+
+        A conversation answers one question at a time: Refusal ``conversation_busy`` while another
+        is pending. After ``seconds`` a pending one no longer counts: its process is dead. Refusal
+        ``too_many_turns`` beyond ``max_turns`` answered ones, ``not_found``, ``image_expired``.
+        """
+        now = self._now()
+        with self._db.write() as session:
+            if image_id is not None:
+                living(session, owner, image_id, now)
+            if conversation_id is None:
+                conversation = start(session, owner, title_of(question), now)
+            else:
+                conversation = owned(session, owner, conversation_id, lock=True)
+                interrupt(session, now, conversation_id=conversation.id)
+                _check_room(session, conversation, max_turns)
+            row = TurnRow(
+                answer_id=new_id("ans_"),
+                conversation_id=conversation.id,
+                position=conversation.turns,
+                question=question,
+                image_id=image_id,
+                frame=frame,
+                window=None if window is None else list(window),
+                state="pending",
+                created_at=now,
+                deadline_at=now + timedelta(seconds=seconds),
+                abstained=False,
+            )
+            session.add(row)
+            conversation.title = conversation.title or title_of(question)
+            conversation.turns += 1
+            conversation.updated_at = now
+            session.flush()
+            return read_turns(session, [row])[0]
+
+    def finish_turn(self, owner: str, answer_id: str, **said: Unpack[Said]) -> Turn:
+        """Write the answer down; the turn is ``done``.
+
+        A turn that was taken for dead is done all the same; one that is done, failed or cancelled
+        stays as it is. The turn as it then stands; Refusal ``not_found`` if it was deleted.
+        """
+        return self._close(owner, answer_id, ("pending", "interrupted"), state="done", **said)
+
+    def fail_turn(
+        self,
+        owner: str,
+        answer_id: str,
+        code: str,
+        *,
+        answer: str | None = None,
+        cancelled: bool = False,
+    ) -> Turn:
+        """Close a pending turn as ``failed`` or ``cancelled``, with what there is of an answer.
+
+        A turn that is closed already stays as it is. The turn as it then stands; Refusal
+        ``not_found`` if it was deleted.
+        """
+        state = "cancelled" if cancelled else "failed"
+        return self._close(owner, answer_id, ("pending",), state=state, error=code, answer=answer)
+
+    def turn(self, owner: str, answer_id: str) -> Turn:
+        """The turn of an answer; Refusal ``not_found``."""
+        with self._db.read() as session:
+            return read_turns(session, [_turn_of(session, owner, answer_id)])[0]
+
+    def interrupt_pending(self, *, everyone: bool = False) -> int:
+        """Mark turns past their deadline as ``interrupted``: whoever was to answer them is dead.
+
+        ``everyone`` marks all pending ones, for a start-up that knows no other process is at work.
+        """
+        with self._db.write() as session:
+            return interrupt(session, self._now(), everyone=everyone)
+
+    def add_feedback(
+        self,
+        owner: str,
+        answer_id: str,
+        verdict: Verdict,
+        *,
+        reason: str | None = None,
+        comment: str | None = None,
+    ) -> Feedback:
+        """Keep what a person thought of an answer; the last opinion holds."""
+        with self._db.write() as session:
+            _turn_of(session, owner, answer_id, lock=True)
+            row = FeedbackRow(
+                answer_id=answer_id,
+                verdict=verdict,
+                reason=reason,
+                comment=comment,
+                created_at=self._now(),
+            )
+            return feedback_of(session.merge(row))
+
+    def _close(
+        self, owner: str, answer_id: str, open_states: tuple[str, ...], **values: object
+    ) -> Turn:
+        now = self._now()
+        with self._db.write() as session:
+            row = _turn_of(session, owner, answer_id, lock=True)
+            if row.state in open_states:
+                for name, value in values.items():
+                    setattr(row, name, value)
+                if row.state == "done":
+                    row.error = None
+                row.finished_at = now
+                session.flush()
+                session.refresh(row)  # as it was stored: a NaN went in as null
+            return read_turns(session, [row])[0]
+
+
+def interrupt(
+    session: Session, now: datetime, *, conversation_id: str | None = None, everyone: bool = False
+) -> int:
+    """Mark pending turns as interrupted: those past their deadline, or everyone's."""
+    pending = update(TurnRow).where(TurnRow.state == "pending")
+    if conversation_id is not None:
+        pending = pending.where(TurnRow.conversation_id == conversation_id)
+    if not everyone:
+        pending = pending.where(TurnRow.deadline_at <= now)
+    marked = pending.values(state="interrupted", error="interrupted", finished_at=now)
+    return len(session.scalars(marked.returning(TurnRow.answer_id)).all())
+
+
+def _check_room(session: Session, conversation: ConversationRow, max_turns: int) -> None:
+    """Refusal unless another question fits: none pending, few enough answered, few enough tried."""
+    asked = select(TurnRow.state, func.count()).where(TurnRow.conversation_id == conversation.id)
+    states = dict(session.execute(asked.group_by(TurnRow.state)).tuples().all())
+    if states.get("pending"):
+        raise Refusal(
+            "conversation_busy",
+            "the last question in this conversation is still being answered",
+            retry_after=1,
+            hint="wait for its answer, or cancel it",
+        )
+    if states.get("done", 0) >= max_turns or conversation.turns >= _ATTEMPTS * max_turns:
+        raise Refusal(
+            "too_many_turns",
+            f"a conversation has at most {max_turns} questions",
+            hint="start another one",
+        )
+
+
+def _turn_of(session: Session, owner: str, answer_id: str, *, lock: bool = False) -> TurnRow:
+    row = session.get(TurnRow, answer_id, with_for_update=lock or None)
+    if row is not None:
+        whose = select(ConversationRow.owner).where(ConversationRow.id == row.conversation_id)
+        if session.scalar(whose) == owner:
+            return row
+    raise not_found("answer")
