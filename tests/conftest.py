@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
+
+# What tests of several steps share lies beside them: hostile.py, pool_tasks.py.
+sys.path.append(str(Path(__file__).parent))
 
 
 @pytest.fixture(scope="session")

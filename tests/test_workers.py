@@ -19,16 +19,9 @@ HERE = str(Path(__file__).parent)
 GIB = 2**30
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _tasks_are_found():
-    sys.path.insert(0, HERE)
-    yield
-    sys.path.remove(HERE)
-
-
 @pytest.fixture(scope="module")
 def pool():
-    with Pool("tasks:do", size=2, memory=GIB, seconds=20) as made:
+    with Pool("pool_tasks:do", size=2, memory=GIB, seconds=20) as made:
         yield made
 
 
@@ -99,7 +92,7 @@ def test_many_threads_get_each_its_own_answer(pool):
 
 
 def test_a_worker_is_replaced_after_so_many_tasks():
-    with Pool("tasks:do", size=1, recycle=3) as pool:
+    with Pool("pool_tasks:do", size=1, recycle=3) as pool:
         pids = [pool.run("pid") for _ in range(7)]
         assert [len(set(pids[at : at + 3])) for at in (0, 3, 6)] == [1, 1, 1]
         assert len(set(pids)) == 3
@@ -109,7 +102,7 @@ def test_a_worker_is_replaced_after_so_many_tasks():
 
 
 def test_waiting_in_line_counts_and_has_its_own_code():
-    with Pool("tasks:do", size=1) as pool, ThreadPoolExecutor() as threads:
+    with Pool("pool_tasks:do", size=1) as pool, ThreadPoolExecutor() as threads:
         pool.start()
         busy = threads.submit(pool.run, "sleep", 1.0)
         while pool._free:
@@ -122,20 +115,20 @@ def test_waiting_in_line_counts_and_has_its_own_code():
 
 
 def test_a_worker_killed_while_idle_is_not_noticed():
-    with Pool("tasks:do", size=1) as pool:
+    with Pool("pool_tasks:do", size=1) as pool:
         os.kill(pool.run("pid"), 9)
         time.sleep(0.1)
         assert pool.run("echo", 4) == 4
 
 
 def test_a_function_that_does_not_exist_is_said():
-    for target in ("tasks:nothing", "no_such_module:f"):
+    for target in ("pool_tasks:nothing", "no_such_module:f"):
         with Pool(target, size=1) as pool, pytest.raises(WorkerLost, match="import"):
             pool.run()
 
 
 def test_a_closed_pool_leaves_no_process_and_takes_no_task():
-    pool = Pool("tasks:do", size=1)
+    pool = Pool("pool_tasks:do", size=1)
     worker = pool.run("pid")
     pool.close()
     with pytest.raises(ProcessLookupError):
@@ -150,7 +143,7 @@ def test_the_parents_death_ends_idle_and_busy_workers(tmp_path):
 import os, sys, threading, time
 sys.path.insert(0, {HERE!r})
 from vesalius.workers import Pool
-pool = Pool("tasks:do", size=2, seconds=0.5)
+pool = Pool("pool_tasks:do", size=2, seconds=0.5)
 pool.start()
 idle = pool.run("pid")
 threading.Thread(target=lambda: pool.run("burn", {str(marker)!r}), daemon=True).start()
