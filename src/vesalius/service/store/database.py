@@ -75,9 +75,8 @@ class Database:
         """Bring the tables to this version; of several processes one does, the others wait."""
         with _MIGRATING, _refusing(), self._writing.begin() as connection:
             if not self.sqlite:
-                connection.execute(
-                    text("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0")
-                )
+                connection.execute(text("SET LOCAL statement_timeout = 0"))
+                connection.execute(text("SET LOCAL lock_timeout = 0"))
                 connection.execute(text(f"SELECT pg_advisory_xact_lock({_ADVISORY})"))
             try:
                 command.upgrade(alembic(connection), "head")
