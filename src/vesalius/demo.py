@@ -41,7 +41,8 @@ def demo(folder: Path, overrides: tuple[str, ...] = ()) -> dict[str, Any]:
     scores["blank_image"] = _exact_match(run, "blank")
     others = []
     for name, block in BASELINES.items():
-        other = recipe.model_copy(update={"name": name, "model": dict(block)})
+        changed = {"name": name, "model": dict(block), "retrieve": None}  # one index is enough
+        other = recipe.model_copy(update=changed)
         others.append(_fitted(other, folder / name, console))
         scores[name] = _exact_match(others[-1])
     page = folder / "report.html"
@@ -92,6 +93,7 @@ def _say_where(folder: Path, page: Path, console: Console) -> None:
     console.print(
         f"report   {page}\nruns     {folder}/nano and the baselines beside it\n"
         f"next     vesalius ask {folder}/case.png 'which organ is shown?' --run {folder}/nano\n"
+        f"         vesalius retrieve {folder}/case.png --run {folder}/nano\n"
         "         vesalius fit recipes/phantom-nano.yaml --dry-run\n"
         "         your own data in one command: docs/guide/own-data.md\n"
         "Drawn phantoms, random weights at the start: this shows the machinery, not medicine.\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from vesalius.evaluation.metrics import metrics
 from vesalius.gather import fingerprint, leaks, to_fit_on, without
 from vesalius.models import Learner, Model, Validate
 from vesalius.models.build import build
-from vesalius.recipe import Data, Evaluation, Recipe
+from vesalius.recipe import Data, Evaluation, Recipe, Retrieve
 from vesalius.run import Run
 from vesalius.stages import Seen, seen_before, stage_path, stage_run
 from vesalius.training.memory import release
@@ -24,6 +25,8 @@ from vesalius.training.processes import main_first, on_main, wait_for_everyone
 
 PARTS = ("train", "validation")
 QUANTIZATIONS = ("nf4", "none")
+ASKED = ("vqa", "dialogue", "visual_dialogue")
+"""Tasks whose questions are the data set's own, not the recipe's instruction."""
 
 
 @runtime_checkable
@@ -82,9 +85,15 @@ class Ready:
             self.learner.fit(self.train, self.validation, run, validate)
             run.finish()
             wait_for_everyone()
+        on_main(lambda: self._index(run))
         # Last of all: until the run is marked as fitted, they are what a killed fit goes on from.
         on_main(lambda: shutil.rmtree(run.path / "checkpoints", ignore_errors=True))
         return run
+
+    def _index(self, run: Run) -> None:
+        """The index of similar cases, where the recipe asks for one that is not there yet."""
+        if self.recipe.retrieve is not None and not run.index.exists():
+            index(run, self.train, self.recipe.retrieve)
 
 
 def fit(recipe: Recipe, path: Path) -> Run:
@@ -103,12 +112,42 @@ def fit(recipe: Recipe, path: Path) -> Run:
     if isinstance(first, Rehearsing) and not (path / "recipe.yaml").exists():
         first.rehearse([(stage.learner, stage.train) for stage in stages], recipe.seed)
     *earlier, last = stages
+    if last.recipe.retrieve is not None:
+        from vesalius.combine import indexing
+
+        indexing.ready(last.recipe.retrieve, last.train)
     run = last.run(path)
     if run.fitted:
         return last.fit(run)
     for number, (ready, stage) in enumerate(zip(earlier, recipe.stages, strict=False), start=1):
         ready.fit(ready.run(stage_path(path, number, stage.name)))
     return last.fit(run)
+
+
+def index(run: Run, train: Sequence[Dialogue], settings: Retrieve) -> dict[str, Any]:
+    """Write a run's index of similar cases over the pictures it was trained on; its facts."""
+    from vesalius.combine import indexing
+
+    data = run.recipe().data
+    entries = indexing.shown(train, "" if data.task in ASKED else data.instruction)
+    facts = {"split": data.splits.train, "data": fingerprint(train)["sha256"]}
+    started = time.perf_counter()
+    made = indexing.write_index(run.index, entries, settings, facts)
+    seconds = round(time.perf_counter() - started, 1)
+    run.note(index={"pictures": made["pictures"], "encoder": settings.encoder, "seconds": seconds})
+    return made
+
+
+def trained_on(run: Run) -> list[Dialogue]:
+    """The dialogues that a run was fitted on, read again; RunError if they are others now."""
+    run.require_fitted()
+    data = run.recipe().data
+    outside = leaks(data)[1] if data.leaks == "drop" else {}
+    train = without(to_fit_on(data, data.splits.train), outside, data.splits.train)
+    if fingerprint(train) != run.status().get("data", {}).get("train"):
+        hint = "they were moved, changed, or come in another version"
+        raise RunError("the data are not those this run was fitted on", where=run.path, hint=hint)
+    return train
 
 
 def load(run: Run, *, stage: str | None = None, quantization: str | None = None) -> Model:

@@ -41,7 +41,8 @@ class Run:
     ``recipe.yaml`` the resolved recipe · ``environment.json`` versions and machine ·
     ``status.json`` fitting or fitted, with time and peak memory · ``weights/`` what the entry
     saved · ``log.jsonl`` the learning curve · ``predictions[-NAME].jsonl`` ·
-    ``scores[-NAME].json``. Every file is written whole or not at all; lines are appended.
+    ``scores[-NAME].json`` · ``index/`` training pictures, for similar cases. Every file is written
+    whole or not at all; lines are appended.
     """
 
     path: Path
@@ -85,6 +86,11 @@ class Run:
     def weights(self) -> Path:
         """Where the fitted entry keeps its files."""
         return self.path / "weights"
+
+    @property
+    def index(self) -> Path:
+        """Where the index of similar cases is, if the recipe asked for one."""
+        return self.path / "index"
 
     @property
     def log(self) -> Path:

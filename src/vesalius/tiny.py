@@ -15,7 +15,7 @@ from vesalius.data.open import ROOTLESS
 from vesalius.errors import RecipeError
 from vesalius.models import models
 from vesalius.models.generative.sizes import published
-from vesalius.recipe import Recipe, validated
+from vesalius.recipe import Recipe, Retrieve, validated
 
 ENDING = "-tiny"
 BY_MODEL = ("model", "layer", "rescale")
@@ -44,6 +44,8 @@ def tiny(recipe: Recipe) -> Recipe:
         block["evaluation"] |= _at_most(block["evaluation"], _limits()["evaluation"])
         if "metrics" in block["evaluation"]:
             block["evaluation"]["metrics"] = [_offline(m) for m in block["evaluation"]["metrics"]]
+    if said["retrieve"]:
+        said["retrieve"]["encoder"] = Retrieve.model_fields["encoder"].default  # packaged
     said["name"] = said["name"].removesuffix(ENDING) + ENDING
     return validated(Recipe, said, where="--tiny")
 

@@ -150,9 +150,9 @@ def test_every_public_name_is_documented(pages: dict[str, str]) -> None:
 
 
 def test_every_setting_of_a_recipe_is_documented(pages: dict[str, str]) -> None:
-    from vesalius.recipe import Data, Decoding, Evaluation, Recipe, Splits
+    from vesalius.recipe import Data, Decoding, Evaluation, Recipe, Retrieve, Splits
 
-    for block in (Recipe, Data, Splits, Decoding, Evaluation):
+    for block in (Recipe, Data, Splits, Decoding, Evaluation, Retrieve):
         for key in block.model_fields:
             assert f"| `{key}` |" in pages["recipe.md"]
 

@@ -6,6 +6,8 @@ MODULES = {
     "The steps": (
         "vesalius.fit",
         "vesalius.predict",
+        "vesalius.retrieve",
+        "vesalius.combine.retrieve",
         "vesalius.export",
         "vesalius.estimate",
         "vesalius.tiny",

@@ -9,6 +9,7 @@ import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from vesalius.recipe import block_of
 from vesalius_docs.words import code, first_paragraph, kind, prose, table
 
 RECIPE = """# Recipe keys
@@ -60,8 +61,8 @@ def _blocks(settings: type[BaseModel], path: str, title: str, depth: int = 2) ->
         yield prose(settings.__doc__) + "\n"
     yield fields_of(settings) if settings.model_fields else "Nothing to set.\n"
     for name, field in settings.model_fields.items():
-        inner = field.annotation
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
+        inner = block_of(field.annotation)
+        if inner is not None:
             yield from _blocks(inner, f"{path}.{name}".lstrip("."), "", depth)
 
 
@@ -86,9 +87,8 @@ def _meaning(field: FieldInfo) -> str:
         for name, sign in signs.items()
         if getattr(limit, name, None) is not None
     ]
-    inner = field.annotation
-    block = isinstance(inner, type) and issubclass(inner, BaseModel)
-    said = prose(field.description) or (first_paragraph(inner.__doc__) if block else "")
+    inner = block_of(field.annotation)
+    said = prose(field.description) or (first_paragraph(inner.__doc__) if inner else "")
     return f"{said} ({', '.join(limits)})".strip() if limits else said
 
 

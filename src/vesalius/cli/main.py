@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 import vesalius
-from vesalius.cli import data, evaluation, models
+from vesalius.cli import data, evaluation, models, retrieve
 from vesalius.errors import VesaliusError
 
 # Other libraries' bars and notices would bury ours; whoever wants them sets these variables.
@@ -35,6 +35,7 @@ app = typer.Typer(
 app.add_typer(data.app, name="data", help="Prepare: list, check, show, import and split data sets.")
 models.register(app)
 evaluation.register(app)
+retrieve.register(app)
 
 
 @app.callback(invoke_without_command=True)

@@ -45,12 +45,16 @@ class Index:
             raise ModelError(f"an index needs vectors (n, d), not {vectors.shape}")
         if len(vectors) != len(items):
             raise ModelError(f"an index of {len(vectors)} vectors has {len(items)} items")
-        self.vectors = _unit(vectors)
         self.items = tuple(items)
         self._groups = Counter(item.group for item in self.items)
         self._keys = Counter(item.key for item in self.items)
-        self._flat = _faiss().IndexFlatIP(vectors.shape[1])
-        self._flat.add(self.vectors)
+        faiss = _faiss()
+        self._flat = faiss.IndexFlatIP(vectors.shape[1])
+        self._flat.add(_unit(vectors))
+        # A view of faiss's own copy: of a large index there should be one, not two.
+        self.vectors: Vectors = faiss.rev_swig_ptr(self._flat.get_xb(), vectors.size).reshape(
+            vectors.shape
+        )
 
     def __len__(self) -> int:
         return len(self.items)

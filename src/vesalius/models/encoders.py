@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from functools import cache
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -14,7 +15,7 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import track
 from torch import Tensor, nn
-from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
+from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoTokenizer
 
 from vesalius import packaged
 from vesalius.cases.picture import Picture
@@ -197,6 +198,22 @@ def image_encoder(name: str = "efficientnet_lite0") -> ImageEncoder:
     return ImageEncoder(name, prepare, lambda x: _pooled(vision, x), device=device)
 
 
+def require_encoder(name: str) -> None:
+    """Raise what :func:`image_encoder` would, without the time and memory of loading weights.
+
+    A hub name costs the download of its configuration; a missing weight file shows only later.
+    """
+    if name == "efficientnet_lite0":
+        packaged.efficientnet_lite0()
+        if find_spec("efficientnet_lite_pytorch") is None:
+            raise MissingExtra("efficientnet-lite-pytorch", "models")
+        return
+    try:
+        AutoConfig.from_pretrained(name)
+    except (OSError, ValueError) as error:
+        raise _no_such(name, error) from error
+
+
 def _pooled(network: Any, pixels: Tensor) -> Tensor:
     two_towered = hasattr(network, "get_image_features")  # CLIP, SigLIP: text is the other tower
     said = network.get_image_features(pixels) if two_towered else network(pixel_values=pixels)
@@ -214,10 +231,14 @@ def _pretrained(name: str) -> Any:
     try:
         network = AutoModel.from_pretrained(name, use_safetensors=True, dtype=torch.float32)
     except (OSError, ValueError) as error:
-        reason = str(error).split("\n", maxsplit=1)[0]
-        here = "a folder with config.json and model.safetensors, or a hub name"
-        raise ModelError(f"no such encoder: {reason}", where=name, hint=here) from error
+        raise _no_such(name, error) from error
     return network.eval().requires_grad_(requires_grad=False)
+
+
+def _no_such(name: str, error: Exception) -> ModelError:
+    reason = str(error).split("\n", maxsplit=1)[0]
+    here = "a folder with config.json and model.safetensors, or a hub name"
+    return ModelError(f"no such encoder: {reason}", where=name, hint=here)
 
 
 def _device() -> torch.device:

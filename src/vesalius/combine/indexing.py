@@ -1,0 +1,238 @@
+"""Writing a run's index of similar cases: training pictures alone, and what was said of each."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from io import BytesIO
+from pathlib import Path
+from textwrap import shorten
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from rich.console import Console
+from rich.progress import track
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
+
+from vesalius.cases.case import Answer
+from vesalius.cases.dialogue import Dialogue
+from vesalius.cases.picture import Picture
+from vesalius.combine.index import Index, Item
+from vesalius.errors import MissingExtra, ModelError, RunError
+from vesalius.files import read_json, write_atomic, write_json
+from vesalius.recipe import Retrieve
+from vesalius.training.checkpoints import manifest
+from vesalius.training.disk import writing
+
+if TYPE_CHECKING:
+    from vesalius.models.encoders import ImageEncoder
+
+ABOUT, CASES, THUMBNAILS = "about.json", "cases.jsonl", "thumbnails.bin"
+PART = 192
+"""Pictures that are encoded and written together: what a killed indexing loses at most."""
+QUESTION, ANSWER, PAIRS = 120, 400, 8
+"""Characters that are kept of a question and of an answer, and pairs that are kept of a case."""
+
+
+@dataclass(slots=True)
+class Shown:
+    """A picture of a case, and what experts said of that case: (question, answer) pairs.
+
+    The question is empty where a recipe's own instruction stood (a caption, boxes).
+    """
+
+    item: Item
+    picture: Picture
+    said: dict[tuple[str, str], None] = field(default_factory=dict)
+
+    def row(self) -> dict[str, Any]:
+        """What is kept of what was said; ``more`` counts the pairs that are not."""
+        kept = [
+            [
+                shorten(question, QUESTION, placeholder=" …"),
+                shorten(answer, ANSWER, placeholder=" …"),
+            ]
+            for question, answer in list(self.said)[:PAIRS]
+        ]
+        return {"said": kept, "more": max(0, len(self.said) - PAIRS)}
+
+
+def ready(settings: Retrieve, dialogues: Iterable[Dialogue]) -> None:
+    """Raise what indexing would, before anything is fitted: packages, encoder, no picture."""
+    _encoders().require_encoder(settings.encoder)
+    if not any(dialogue.pictures for dialogue in dialogues):
+        what = "no training dialogue shows a picture, so there is nothing to index"
+        raise ModelError(what, where="retrieve")
+
+
+def shown(dialogues: Iterable[Dialogue], instruction: str = "") -> list[Shown]:
+    """Every picture of every case, once, in training order, with all that was said of the case.
+
+    ``instruction`` is the recipe's own words for a caption, which nobody asked.
+    """
+    found: dict[tuple[str, str], Shown] = {}
+    for dialogue in dialogues:
+        pairs = list(_pairs(dialogue, instruction))
+        case = dialogue.case or dialogue.id
+        for picture in dialogue.pictures:
+            item = Item(case, picture.key, dialogue.group)
+            mine = found.setdefault((case, picture.key), Shown(item, picture))
+            mine.said.update(dict.fromkeys(pairs))
+    return list(found.values())
+
+
+def write_index(
+    folder: Path, entries: Sequence[Shown], settings: Retrieve, facts: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Encode the pictures and put the index in ``folder``, whole or not at all; returns its facts.
+
+    One that is there is replaced when the new one is complete. Parts are written as they are made,
+    beside the folder, so the same call goes on after a kill; of pictures or settings that have
+    changed it begins anew. ``facts`` are noted with it. ImageError names a picture that cannot be
+    read, RunError says what could not be saved.
+    """
+    ready_facts = {**facts, **_counts(entries), "settings": settings.model_dump(mode="json")}
+    parts = folder.with_name(f".{folder.name}.parts")
+    hint = "the same command goes on from what is there"
+    with writing("the index", folder, hint):
+        _begin(parts, entries, settings)
+        files = _encoded(parts, entries, settings)
+        beside = folder.with_name(f".{folder.name}.new")
+        shutil.rmtree(beside, ignore_errors=True)
+        beside.mkdir(parents=True)
+        _join(beside, entries, files, thumbnails=settings.thumbnails > 0)
+        write_json(beside / ABOUT, {**ready_facts, "files": manifest(beside)})
+        _replace(folder, beside)
+        shutil.rmtree(parts, ignore_errors=True)
+    return ready_facts
+
+
+def _counts(entries: Sequence[Shown]) -> dict[str, int]:
+    items = [entry.item for entry in entries]
+    return {
+        "pictures": len(items),
+        "cases": len({item.case for item in items}),
+        "groups": len({item.group for item in items}),
+    }
+
+
+def _pairs(dialogue: Dialogue, instruction: str) -> Iterable[tuple[str, str]]:
+    for turn in dialogue.turns:
+        asked = turn.question
+        told = next((words for answer in asked.answers if (words := _words(answer))), None)
+        if told is not None:
+            yield "" if asked.text == instruction else asked.text, told
+
+
+def _words(answer: Answer) -> str | None:
+    """An expert's answer in words; of boxes their labels, counted. None: nothing was said."""
+    if answer.text is not None:
+        return answer.text.strip() or None
+    if answer.boxes is not None:
+        labels = Counter(box.label for box in answer.boxes)
+        return ", ".join(f"{n} {label}" for label, n in labels.items()) or "nothing marked"
+    return ", ".join(answer.concepts or ()) or None
+
+
+def _begin(parts: Path, entries: Sequence[Shown], settings: Retrieve) -> None:
+    """Keep the parts of the same pictures and settings, drop all others."""
+    plan = [[asdict(e.item), e.picture.frame, e.picture.window] for e in entries]
+    said = json.dumps([plan, settings.encoder, settings.thumbnails, PART])
+    mark = {"sha256": hashlib.sha256(said.encode()).hexdigest()}
+    path = parts / "plan.json"
+    if path.exists() and read_json(path) == mark:
+        return
+    shutil.rmtree(parts, ignore_errors=True)
+    write_json(path, mark)
+
+
+def _encoded(parts: Path, entries: Sequence[Shown], settings: Retrieve) -> list[Path]:
+    """A file for every ``PART`` pictures, those that are there left as they are."""
+    files = {at: parts / f"{at:08d}.safetensors" for at in range(0, len(entries), PART)}
+    todo = [at for at, file in files.items() if not file.exists()]
+    if todo:
+        encoder = _encoders().image_encoder(settings.encoder)
+        bar = Console(stderr=True)
+        some = track(todo, "Indexing pictures", console=bar, transient=True, disable=len(todo) < 2)
+        for at in some:
+            pictures = [entry.picture for entry in entries[at : at + PART]]
+            write_atomic(files[at], save(_part(pictures, encoder, settings.thumbnails)))
+    return list(files.values())
+
+
+def _part(pictures: list[Picture], encoder: ImageEncoder, side: int) -> dict[str, NDArray[Any]]:
+    """``vectors`` (n, d); with thumbnails their bytes one after the other, and where each ends."""
+    vectors = encoder.embed(pictures)
+    if not side:
+        return {"vectors": vectors}
+    small = [_thumbnail(picture, side) for picture in pictures]
+    ends = np.cumsum([len(data) for data in small])
+    return {"vectors": vectors, "bytes": np.frombuffer(b"".join(small), np.uint8), "ends": ends}
+
+
+def _thumbnail(picture: Picture, side: int) -> bytes:
+    """A PNG of the decoded picture: no metadata, one channel where all three are the same."""
+    image = picture.pixels()
+    image.thumbnail((side, side), Image.Resampling.LANCZOS)
+    red, *others = image.split()
+    grey = all(other.tobytes() == red.tobytes() for other in others)
+    file = BytesIO()
+    (red if grey else image).save(file, "PNG")
+    return file.getvalue()
+
+
+def _join(folder: Path, entries: Sequence[Shown], files: list[Path], *, thumbnails: bool) -> None:
+    """All parts as one: ``index.safetensors`` and ``.jsonl``, ``cases.jsonl``, thumbnails."""
+    vectors: list[NDArray[np.float32]] = []
+    places: list[list[int]] = []
+    start = 0
+    with (folder / THUMBNAILS).open("wb") as pictures:
+        for file in files:
+            part = _read_part(file)
+            vectors.append(part["vectors"])
+            if thumbnails:
+                ends = [start + int(end) for end in part["ends"]]
+                places += [[a, b] for a, b in zip([start, *ends], ends, strict=False)]
+                start = ends[-1]
+                pictures.write(part["bytes"].tobytes())
+    if not thumbnails:
+        (folder / THUMBNAILS).unlink()
+    Index(np.concatenate(vectors), [entry.item for entry in entries]).save(folder)
+    rows = [entry.row() for entry in entries]
+    for row, place in zip(rows, places, strict=False):
+        row["thumbnail"] = place
+    lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    write_atomic(folder / CASES, lines)
+
+
+def _read_part(file: Path) -> dict[str, NDArray[Any]]:
+    try:
+        part: dict[str, NDArray[Any]] = load_file(file)
+    except SafetensorError as error:
+        hint = f"remove {file.parent} and build it again"
+        raise RunError(f"not a part of an index: {error}", where=file, hint=hint) from error
+    return part
+
+
+def _replace(folder: Path, beside: Path) -> None:
+    old = folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.replace(old)
+    beside.replace(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _encoders() -> Any:
+    try:
+        from vesalius.models import encoders
+    except ModuleNotFoundError as error:
+        raise MissingExtra(str(error.name), "models") from error
+    return encoders

@@ -1,0 +1,188 @@
+"""Similar cases from a run's index: never the item asked about, nor its patient."""
+
+from __future__ import annotations
+
+import mmap
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Self
+
+from vesalius.cases.picture import Picture
+from vesalius.cases.prediction import Neighbour
+from vesalius.combine.index import Found, Index
+from vesalius.combine.indexing import ABOUT, CASES, THUMBNAILS
+from vesalius.errors import ModelError, RecipeError, RunError
+from vesalius.files import read_json, read_lines
+from vesalius.recipe import Retrieve, validated
+from vesalius.run import Run
+from vesalius.training.checkpoints import altered, missing
+
+if TYPE_CHECKING:
+    from vesalius.models.encoders import ImageEncoder
+
+SAME = 0.9999
+"""From this cosine similarity on, two pictures are taken for the same one.
+
+EfficientNet-lite0 gives .9999998 and more to a picture that was re-encoded without loss, .9991 to
+.9999 after JPEG at quality 95, .98 and more at 75; two different phantoms at most .991, two
+different training pictures of VQA-Med 2019 at most .94.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is kept of an indexed picture's case: what was said, and where its thumbnail lies."""
+
+    text: str
+    thumbnail: tuple[int, int] | None
+
+
+class Retriever:
+    """The training cases whose pictures are most like a given one, with what was said of them.
+
+    The encoder is loaded with the first picture. Safe to share among threads.
+    """
+
+    def __init__(
+        self,
+        index: Index,
+        told: Sequence[Told],
+        settings: Retrieve,
+        *,
+        facts: Mapping[str, Any] | None = None,
+        thumbnails: bytes | mmap.mmap | None = None,
+    ) -> None:
+        self.settings = settings
+        self.facts = dict(facts or {})
+        self._index, self._told, self._thumbnails = index, tuple(told), thumbnails
+        self._most = max(Counter(item.case for item in index.items).values())
+        self._at = {item.key: at for at, item in reversed(list(enumerate(index.items)))}
+        self._encoding = Lock()
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    @classmethod
+    def load(cls, run: Run) -> Self | None:
+        """The retriever of a run; None if it has no index. RunError names what is wrong with it.
+
+        Every file is held against the sizes and hashes noted when the index was made.
+        """
+        folder = run.index
+        if not (folder / ABOUT).exists():
+            return None
+        facts, settings = _about(folder)
+        index = Index.load(folder)
+        told = _told(folder / CASES)
+        if len(told) != len(index):
+            what = f"tells of {len(told)} pictures, the index of {len(index)}"
+            raise RunError(what, where=folder / CASES)
+        thumbnails = _mapped(folder / THUMBNAILS) if settings.thumbnails else None
+        return cls(index, told, settings, facts=facts, thumbnails=thumbnails)
+
+    def neighbours(
+        self,
+        pictures: Sequence[Picture],
+        k: int | None = None,
+        *,
+        exclude_groups: Sequence[str] | None = None,
+        exclude_keys: Sequence[str] | None = None,
+        others: bool = False,
+    ) -> list[tuple[Neighbour, ...]]:
+        """For each picture up to ``k`` distinct cases, the most similar first, by cosine.
+
+        A case is told once, by its nearest picture. Left out: the groups and picture keys that
+        are named for each picture (an empty string names none), and cases below the threshold of
+        the recipe. A training picture that comes back, re-encoded without loss, under no known
+        key, is told (see :func:`same_picture`), because to have been trained on is worth knowing;
+        with ``others`` it is left out, and with it all of its patient. ImageError names a picture
+        that cannot be read, ModelError an impossible ``k`` or an encoder that is not here.
+        """
+        if not pictures:
+            return []
+        wanted = self.settings.neighbours if k is None else k
+        if wanted < 1:
+            raise ModelError(f"at least one neighbour must be asked for, not {wanted}")
+        # A case with many pictures must not crowd out the next one; and how many pictures a
+        # patient has that is to be left out is not known yet.
+        reach = len(self) if others else min(len(self), wanted * self._most)
+        with self._encoding:
+            vectors = self._encoder().embed(pictures)
+        found = self._index.search(
+            vectors, reach, exclude_groups=exclude_groups, exclude_keys=exclude_keys
+        )
+        return [self._cases(one, wanted, others=others) for one in found]
+
+    def thumbnail(self, picture: str) -> bytes | None:
+        """The small PNG of an indexed picture's key; None if there is none."""
+        at = self._at.get(picture)
+        place = None if at is None else self._told[at].thumbnail
+        if place is None or self._thumbnails is None:
+            return None
+        return bytes(self._thumbnails[place[0] : place[1]])
+
+    def _cases(self, found: Found, wanted: int, *, others: bool) -> tuple[Neighbour, ...]:
+        items = self._index.items
+        known = {items[at].group for at, similarity in found if others and similarity >= SAME}
+        told: dict[str, Neighbour] = {}
+        for at, similarity in found:
+            item = items[at]
+            if len(told) == wanted or similarity < self.settings.threshold:
+                break
+            if item.group not in known and item.case not in told:
+                said = self._told[at].text or None
+                told[item.case] = Neighbour(item.case, similarity, item.key, said)
+        return tuple(told.values())
+
+    def _encoder(self) -> ImageEncoder:
+        from vesalius.models.encoders import image_encoder
+
+        return image_encoder(self.settings.encoder)
+
+
+def same_picture(neighbour: Neighbour) -> bool:
+    """Whether the neighbour is the very picture that was asked about: it was trained on."""
+    return neighbour.similarity >= SAME
+
+
+def _about(folder: Path) -> tuple[dict[str, Any], Retrieve]:
+    path = folder / ABOUT
+    facts = read_json(path)
+    hint = "build it again: vesalius retrieve --build --run RUN"
+    try:
+        files, said = dict(facts.pop("files")), facts["settings"]
+        settings = validated(Retrieve, said, where=path)
+        torn = missing(folder, files)
+        changed = None if torn else altered(folder, files)
+    except (AttributeError, KeyError, TypeError, ValueError, RecipeError) as error:
+        raise RunError(f"not what an index says of itself: {error}", where=path) from error
+    if torn or changed:
+        what = torn or f"{changed} is not what was written"
+        raise RunError(f"the index {what}", where=folder, hint=hint)
+    return facts, settings
+
+
+def _told(path: Path) -> list[Told]:
+    told = []
+    for number, row in read_lines(path):
+        try:
+            lines = [" ".join(filter(None, (q, a))) for q, a in row["said"]]
+            more, place = int(row.get("more", 0)), row.get("thumbnail")
+            start_end = None if place is None else (int(place[0]), int(place[1]))
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise RunError(f"line {number} tells of no picture: {error}", where=path) from error
+        lines += [f"({more} more)"] if more else []
+        told.append(Told("\n".join(lines), start_end))
+    return told
+
+
+def _mapped(path: Path) -> mmap.mmap:
+    """The file as memory that stays readable when the index is replaced."""
+    try:
+        with path.open("rb") as file:
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except (OSError, ValueError) as error:
+        raise RunError(f"no thumbnails: {error}", where=path) from error
