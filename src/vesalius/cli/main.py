@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 import vesalius
-from vesalius.cli import data, evaluation, models, retrieve
+from vesalius.cli import data, evaluation, models, retrieve, serve
 from vesalius.errors import VesaliusError
 
 # Other libraries' bars and notices would bury ours; whoever wants them sets these variables.
@@ -36,6 +36,7 @@ app.add_typer(data.app, name="data", help="Prepare: list, check, show, import an
 models.register(app)
 evaluation.register(app)
 retrieve.register(app)
+serve.register(app)
 
 
 @app.callback(invoke_without_command=True)

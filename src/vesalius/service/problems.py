@@ -77,11 +77,11 @@ TABLE: dict[str, Kind] = {
     "engine_unavailable": Kind(503, "The model is not available"),
     "shutting_down": Kind(503, "The service is stopping"),
     "not_ready": Kind(503, "The model is being loaded"),
-    "store_unavailable": Kind(503, "The database does not answer"),
+    "storage_unavailable": Kind(503, "The storage does not answer"),
     "deadline": Kind(504, "The answer took too long"),
     "storage_full": Kind(507, "The storage is full"),
 }
-RETRY = {"overloaded": 1.0, "engine_unavailable": 5.0, "not_ready": 5.0, "store_unavailable": 2.0}
+RETRY = {"overloaded": 1.0, "engine_unavailable": 5.0, "not_ready": 5.0, "storage_unavailable": 2.0}
 """Seconds after which trying again may help, where the error itself does not say."""
 
 

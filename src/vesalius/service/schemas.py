@@ -146,7 +146,7 @@ class AnswerOut(BaseModel):
     answer: str
     answer_id: str
     conversation_id: str
-    image_id: str
+    image_id: str | None
     frame: int | None = None
     window: Window | None = None
     confidence: ConfidenceOut | None
@@ -156,13 +156,14 @@ class AnswerOut(BaseModel):
     disclaimer: str = DISCLAIMER
     provenance: Provenance
     usage: UsageOut
-    timing: TimingOut
+    timing: TimingOut | None
 
 
 class TurnOut(BaseModel):
     """A question of a conversation, with its answer if it has one."""
 
     answer_id: str
+    conversation_id: str
     question: str
     answer: str | None
     state: Literal["pending", "done", "failed", "cancelled", "interrupted"]

@@ -1,6 +1,6 @@
-"""What the service allows and where it keeps things: every value by environment, all validated.
+"""What the service allows and where it keeps things: each value by environment, validated.
 
-Reads ``VESALIUS_*`` variables; ``vesalius serve`` options go over them. Knows no run and no network.
+Reads ``VESALIUS_*`` variables; options of ``vesalius serve`` go over them. Knows no run.
 """
 
 from __future__ import annotations
@@ -43,8 +43,9 @@ class Settings(BaseSettings):
     """The model's name there; default: the first one it lists."""
     endpoint_key: SecretStr | None = None
     """The key for that server."""
-    replay: Path | None = None
-    """A file of predictions that is played back: for tests and load, never for answers."""
+    replay: str | None = None
+    """A file of predictions that is played back, or ``echo``: for tests and load, never for
+    answers."""
     replay_seconds: float = Field(default=0.2, ge=0, le=60)
     """How long a played-back batch takes."""
     history: Literal["auto", "own", "none"] = "auto"

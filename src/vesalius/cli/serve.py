@@ -1,0 +1,163 @@
+"""serve, keys and log: the service and what its operator does beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from vesalius.service.settings import Settings
+    from vesalius.service.store import Store
+
+keys = typer.Typer(help="Serve: make, list and revoke the keys of callers.", no_args_is_help=True)
+logs = typer.Typer(help="Serve: the audit log.", no_args_is_help=True)
+
+StateFolder = Annotated[
+    Path | None, typer.Option(help="Folder of database and pictures; default vesalius-state.")
+]
+Database = Annotated[
+    str | None, typer.Option("--database", help="SQLAlchemy URL, e.g. postgresql://...")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of the service."""
+    app.command()(serve)
+    app.add_typer(keys, name="keys")
+    app.add_typer(logs, name="log")
+
+
+def serve(
+    run: Annotated[Path | None, typer.Option(help="A fitted run's folder.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Without a run: a hub id or folder of a model.")
+    ] = None,
+    endpoint: Annotated[
+        str | None, typer.Option(help="Or an OpenAI-compatible server, e.g. http://host/v1.")
+    ] = None,
+    replay: Annotated[
+        str | None, typer.Option(help="Or saved predictions, or 'echo': for tests and load.")
+    ] = None,
+    host: Annotated[
+        str | None, typer.Option(help="Default 127.0.0.1. Beyond loopback keys are needed.")
+    ] = None,
+    port: Annotated[int | None, typer.Option(help="Default 8000; 0 chooses a free one.")] = None,
+    state: StateFolder = None,
+    database: Database = None,
+    pictures: Annotated[
+        str | None, typer.Option(help="A folder, or an fsspec URL, e.g. s3://bucket/prefix.")
+    ] = None,
+    abstain_below: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Mark answers of less confidence.")
+    ] = None,
+    log_format: Annotated[str | None, typer.Option(help="json or console.")] = None,
+) -> None:
+    """Serve: answer questions about pictures over HTTP. Every setting is also VESALIUS_... ."""
+    from vesalius.service.server import serve as step
+    from vesalius.service.settings import settings
+
+    found = settings(
+        run=run,
+        model=model,
+        endpoint=endpoint,
+        replay=replay,
+        host=host,
+        port=port,
+        state=state,
+        database_url=database,
+        pictures_url=pictures,
+        abstain_below=abstain_below,
+        log_format=log_format,
+    )
+    step(found, _announce)
+
+
+def _announce(url: str, service: Any) -> None:
+    settings = service.settings
+    who = "a key is needed" if settings.need_keys else "no key is needed on this machine"
+    typer.echo(f"vesalius serves {url} ({who}); state in {settings.state}/", err=True)
+    typer.echo(f"ready when {url}/readyz says so; the API: {url}/openapi.json", err=True)
+    typer.echo("Research use only; not a medical device.", err=True)
+
+
+@keys.command("create")
+def create_key(
+    name: Annotated[str, typer.Argument(help="Whose key this is: a system, not a patient.")],
+    state: StateFolder = None,
+    database: Database = None,
+    for_others: Annotated[
+        bool, typer.Option(help="It may ask for people that it names, as a front end does.")
+    ] = False,
+    per_minute: Annotated[
+        int | None, typer.Option(min=1, help="Requests a minute; default: the service's.")
+    ] = None,
+) -> None:
+    """Make a key. It is shown this once; only its hash is kept."""
+    store = _store(state, database)
+    key, secret = store.create_key(name, may_act_for_others=for_others, rate_per_minute=per_minute)
+    store.log("key.created", object_hash=key.id.removeprefix("key_"))
+    typer.echo(f"{key.id} ({name}); keep this, it is not shown again:", err=True)
+    typer.echo(secret)
+
+
+@keys.command("list")
+def list_keys(state: StateFolder = None, database: Database = None) -> None:
+    """The keys: name, when made, last used (to the hour), revoked."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2))
+    for column in ("id", "name", "for others", "made", "last used", "revoked"):
+        table.add_column(column)
+    for key in _store(state, database).list_keys():
+        times = (key.created_at, key.last_used_at, key.revoked_at)
+        told = ("-" if at is None else f"{at:%Y-%m-%d %H:%M}" for at in times)
+        table.add_row(key.id, key.name, "yes" if key.may_act_for_others else "no", *told)
+    Console().print(table)
+
+
+@keys.command("revoke")
+def revoke_key(
+    key_id: Annotated[str, typer.Argument(help="The key's id (key_...), as list shows it.")],
+    state: StateFolder = None,
+    database: Database = None,
+) -> None:
+    """Take a key back, at once."""
+    store = _store(state, database)
+    key = store.revoke_key(key_id)
+    store.log("key.revoked", object_hash=key.id.removeprefix("key_"))
+    typer.echo(f"{key.id} ({key.name}) is revoked")
+
+
+@logs.command("verify")
+def verify_log(
+    state: StateFolder = None,
+    database: Database = None,
+    noted: Annotated[
+        str | None, typer.Option(help="A head noted earlier: the log must still hold it.")
+    ] = None,
+) -> None:
+    """Check the audit log's chain of hashes, entry by entry."""
+    from vesalius.errors import RunError
+
+    found = _store(state, database).verify(noted=noted)
+    if not found.ok:
+        where = f"entry {found.first_bad}"
+        raise RunError(f"the audit log is broken: {found.why}", where=where)
+    typer.echo(f"{found.count} entries hold; head {found.head}")
+
+
+def _store(state: Path | None, database: str | None) -> Store:
+    from vesalius.service.server import open_store
+
+    store = open_store(_settings(state, database))
+    store.migrate()
+    return store
+
+
+def _settings(state: Path | None, database: str | None) -> Settings:
+    from vesalius.service.settings import settings
+
+    return settings(state=state, database_url=database)

@@ -1,0 +1,145 @@
+"""Who calls: a key, a login (OIDC), or anyone on loopback; and how often it may.
+
+Owners are hashes: nothing stored or logged names a person.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import jwt
+from limits import RateLimitItemPerMinute
+from limits.storage import storage_from_string
+from limits.strategies import MovingWindowRateLimiter
+from starlette.requests import Request
+
+from vesalius.errors import Refusal
+from vesalius.service.settings import Settings
+from vesalius.service.store import Store
+
+LOCAL = "local"
+MAX_USER = 256
+ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA")
+HINT = "send Authorization: Bearer <key>; vesalius keys create makes one"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whose things these are, and what counts against its rate."""
+
+    owner: str
+    bucket: str
+    per_minute: int
+
+
+class Access:
+    """Authentication and rate limits. Its methods block: call them in a thread."""
+
+    def __init__(self, settings: Settings, store: Store) -> None:
+        self.settings, self.store = settings, store
+        self._limiter = MovingWindowRateLimiter(storage_from_string(settings.rate_storage))
+        self._login = _Login(settings) if settings.oidc_issuer else None
+
+    def caller(self, request: Request) -> Caller:
+        """The caller of a request; Refusal where it is not known, or calls too often."""
+        found = self._found(request)
+        self._count(found)
+        return found
+
+    def _found(self, request: Request) -> Caller:
+        token = _bearer(request)
+        user = request.headers.get(self.settings.user_header, "")[:MAX_USER]
+        most = self.settings.rate_per_minute
+        if token is None:
+            if self.settings.need_keys:
+                raise Refusal("unauthenticated", "who calls is not known", hint=HINT)
+            owner = _hashed(LOCAL, user)
+            return Caller(owner, owner, most)
+        if self._login is not None and not token.startswith("vsk_"):
+            owner = self._login.owner(token)
+            return Caller(owner, owner, most)
+        key = self.store.authenticate(token)
+        if key is None:
+            raise Refusal("invalid_key", "this key is not known, or was revoked", hint=HINT)
+        if user and not key.may_act_for_others:
+            raise Refusal(
+                "forbidden",
+                "this key may not ask for other people",
+                hint="make one with vesalius keys create --for-others",
+            )
+        # People behind one key are told apart: each has its own things and its own rate.
+        owner = _hashed(f"key:{key.owner}", user)
+        return Caller(owner, owner, key.rate_per_minute or most)
+
+    def _count(self, caller: Caller) -> None:
+        item = RateLimitItemPerMinute(caller.per_minute)
+        if self._limiter.hit(item, caller.bucket):
+            return
+        reset = self._limiter.get_window_stats(item, caller.bucket).reset_time
+        raise Refusal(
+            "rate_limited",
+            f"more than {caller.per_minute} requests in a minute",
+            retry_after=max(1.0, reset - time.time()),
+            hint="wait as Retry-After says",
+        )
+
+
+class _Login:
+    """Tokens of an OpenID Connect issuer, checked against its published keys."""
+
+    def __init__(self, settings: Settings) -> None:
+        assert settings.oidc_issuer is not None
+        self.issuer, self.audience = settings.oidc_issuer.rstrip("/"), settings.oidc_audience
+        self._keys: jwt.PyJWKClient | None = None
+
+    def owner(self, token: str) -> str:
+        """The token's subject as an owner; Refusal where it is not valid."""
+        try:
+            if self._keys is None:
+                self._keys = jwt.PyJWKClient(self._jwks(), cache_keys=True, timeout=5)
+            key = self._keys.get_signing_key_from_jwt(token)
+            claims: dict[str, Any] = jwt.decode(
+                token,
+                key.key,
+                algorithms=list(ALGORITHMS),
+                audience=self.audience,
+                issuer=[self.issuer, f"{self.issuer}/"],
+                options={"require": ["exp", "sub", "iss", "aud"]},
+            )
+        except jwt.PyJWKClientConnectionError as error:
+            said = "the login's keys cannot be fetched"
+            raise Refusal("storage_unavailable", said, retry_after=5) from error
+        except jwt.PyJWTError as error:
+            hint = "log in again"
+            raise Refusal("invalid_key", "this login is not valid", hint=hint) from error
+        return _hashed(f"oidc:{self.issuer}", str(claims["sub"]))
+
+    def _jwks(self) -> str:
+        """Where the issuer publishes its keys (OpenID Connect Discovery 1.0, section 4)."""
+        import httpx2
+
+        url = f"{self.issuer}/.well-known/openid-configuration"
+        try:
+            answer = httpx2.get(url, timeout=5)
+            answer.raise_for_status()
+            return str(answer.json()["jwks_uri"])
+        except (httpx2.HTTPError, KeyError, ValueError) as error:
+            raise jwt.PyJWKClientConnectionError("discovery failed") from error
+
+
+def _bearer(request: Request) -> str | None:
+    said = request.headers.get("authorization")
+    if said is None:
+        return None
+    scheme, _, token = said.partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise Refusal("unauthenticated", "the Authorization header is no bearer token", hint=HINT)
+    return token.strip()
+
+
+def _hashed(base: str, user: str) -> str:
+    digest = hashlib.sha256(f"{base}\n{user}".encode()).hexdigest()
+    return f"own_{digest[:40]}"

@@ -1,0 +1,128 @@
+"""The FastAPI application around a Service: routes, one place for errors, the gate outermost."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+import vesalius
+from vesalius.errors import Refusal, VesaliusError
+from vesalius.service import bodies, problems
+from vesalius.service.gate import Gate
+from vesalius.service.routes import completions, conversations, operations, pictures, questions
+from vesalius.service.running import Service
+from vesalius.service.telemetry import place_of, trace
+
+ROUTES = (pictures, questions, conversations, completions, operations)
+HTTP_CODES = {
+    404: "not_found",
+    405: "method_not_allowed",
+    406: "not_acceptable",
+    413: "body_too_large",
+}
+DESCRIPTION = """Medical images with their words, asked over HTTP.
+
+**For research use only. Not a medical device.**
+
+Errors are RFC 9457 problem+json with a stable `code`. Callers beyond this machine send
+`Authorization: Bearer <key>`.
+"""
+
+
+def application(service: Service) -> ASGIApp:
+    """The whole service as an ASGI application."""
+    return Gate(fastapi(service), service.settings, service.metrics)
+
+
+def fastapi(service: Service) -> FastAPI:
+    """The routes without the gate."""
+
+    @asynccontextmanager
+    async def living(_app: FastAPI) -> AsyncIterator[None]:
+        await service.start()
+        yield
+        await service.stop()
+
+    app = FastAPI(
+        title="Vesalius",
+        version=vesalius.__version__,
+        description=DESCRIPTION,
+        lifespan=living,
+        docs_url=None,  # it loads scripts from elsewhere
+        redoc_url=None,
+    )
+    app.state.service = service
+    for module in ROUTES:
+        app.include_router(module.router)
+    app.add_exception_handler(VesaliusError, _told)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _fault)
+    if service.settings.origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(service.settings.origins),
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["Authorization", "Content-Type"],
+        )
+    _secured(app)
+    trace(app, service.settings.otlp_endpoint)
+    return app
+
+
+def _answer(request: Request, error: VesaliusError, cause: Exception) -> Response:
+    state = request.scope["state"]
+    state["problem"] = error.code
+    if problems.kind_of(error.code).status == 500:
+        state["fault"] = place_of(cause)
+    openai = request.url.path.startswith("/v1/")
+    return problems.response(error, state["request_id"], openai=openai)
+
+
+async def _told(request: Request, error: Exception) -> Response:
+    assert isinstance(error, VesaliusError)
+    return _answer(request, error, error)
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    found = bodies.invalid(error.errors())
+    # An id of a wrong form is an id that does not exist.
+    if any(e["loc"][0] == "path" for e in error.errors()):
+        found = Refusal("not_found", "there is no such thing")
+    return _answer(request, found, error)
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    code = HTTP_CODES.get(error.status_code, "bad_request")
+    answer = _answer(request, Refusal(code, str(error.detail)), error)
+    for name, value in (error.headers or {}).items():
+        answer.headers[name] = value
+    return answer
+
+
+async def _fault(request: Request, error: Exception) -> Response:
+    return _answer(request, Refusal("internal", "a fault of the service"), error)
+
+
+def _secured(app: FastAPI) -> None:
+    """OpenAPI says how callers are known."""
+    made = app.openapi
+
+    def described() -> dict[str, Any]:
+        schema = made()
+        schemes = schema.setdefault("components", {}).setdefault("securitySchemes", {})
+        schemes["bearer"] = {"type": "http", "scheme": "bearer", "description": "A key or a login"}
+        schema["security"] = [{"bearer": []}, {}]
+        return schema
+
+    app.openapi = described  # type: ignore[method-assign]

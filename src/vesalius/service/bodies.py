@@ -1,0 +1,203 @@
+"""Request bodies in both forms, within limits: JSON and forms become one kind of mapping.
+
+Nothing is spooled to a disk: an upload is in memory, at most ``max_body`` bytes of it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, QuerystringParser, parse_options_header
+from starlette.requests import Request
+
+from vesalius.errors import Refusal
+
+MAX_PARTS = 16
+MAX_NAME = 100
+MAX_FIELD = 64 * 1024
+MAX_HEADERS = 8
+MAX_HEADER_BYTES = 4096
+MAX_DEPTH = 32
+FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
+
+Body = TypeVar("Body", bound=BaseModel)
+
+
+@dataclass(slots=True)
+class Part:
+    """A part of a form: its bytes, and whether it came as a file. File names are not kept."""
+
+    name: str = ""
+    is_file: bool = False
+    data: bytearray = field(default_factory=bytearray)
+
+
+async def parse(request: Request, schema: type[Body]) -> Body:
+    """The body as ``schema``, from JSON or from a form; Refusal names the first bad field."""
+    kind = content_type(request)
+    data = await request.body()
+    if kind in FORMS:
+        return validated(schema, _unflattened(fields(data, request.headers["content-type"])))
+    if kind not in {"application/json", ""}:
+        said = f"a body of type {kind!r} is not understood"
+        raise Refusal("unsupported_body", said[:120], hint="send JSON or a form")
+    return validated(schema, read_json(data))
+
+
+def content_type(request: Request) -> str:
+    """The media type without its parameters, in lower case."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def read_json(data: bytes) -> Any:
+    """JSON that is an object; Refusal if it is none, or nested beyond reason."""
+    try:
+        content = json.loads(data or b"null", parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise Refusal("invalid_json", "the body is not valid JSON") from error
+    if not isinstance(content, dict):
+        raise Refusal("invalid_json", "the body must be a JSON object")
+    return content
+
+
+def validated(schema: type[Body], content: Mapping[str, Any]) -> Body:
+    """``schema`` from ``content``; the message names the field and never repeats its value."""
+    try:
+        return schema.model_validate(content)
+    except ValidationError as error:
+        raise invalid(error.errors(include_input=False, include_context=False)) from error
+
+
+def invalid(errors: Any) -> Refusal:
+    """What pydantic found, as one Refusal."""
+    told = []
+    for found in list(errors)[:3]:
+        place = ".".join(str(part) for part in found["loc"])[:MAX_NAME]
+        message = found["msg"].removeprefix("Value error, ")
+        told.append(f"{place}: {message}" if place else message)
+    return Refusal("invalid_request", "; ".join(told))
+
+
+def fields(data: bytes, header: str) -> dict[str, str]:
+    """The text fields of a form; Refusal for a file among them, or more than the limits."""
+    found: dict[str, str] = {}
+    for part in parts(data, header):
+        if part.name in found:
+            raise Refusal("invalid_multipart", "a field stands twice in the form")
+        try:
+            found[part.name] = part.data.decode()
+        except UnicodeDecodeError as error:
+            raise Refusal("invalid_multipart", "a field is not UTF-8 text") from error
+    return found
+
+
+def parts(data: bytes, header: str) -> list[Part]:
+    """The parts of a form in either encoding; Refusal if it is broken or over the limits."""
+    try:
+        kind, options = parse_options_header(header)
+        if kind == b"application/x-www-form-urlencoded":
+            return _urlencoded(data)
+        boundary = options.get(b"boundary")
+        if not boundary:
+            raise Refusal("invalid_multipart", "the form's boundary is missing")
+        return _multipart(data, boundary)
+    except FormParserError as error:
+        raise Refusal("invalid_multipart", "the form is not well-formed") from error
+
+
+def _multipart(data: bytes, boundary: bytes) -> list[Part]:
+    found: list[Part] = []
+    names, values, ended = bytearray(), bytearray(), []
+    disposition = b""
+
+    def begin() -> None:
+        nonlocal disposition
+        disposition = b""
+        if len(found) >= MAX_PARTS:
+            raise Refusal("invalid_multipart", f"a form has at most {MAX_PARTS} parts here")
+        found.append(Part())
+
+    def header_end() -> None:
+        nonlocal disposition
+        if bytes(names).lower() == b"content-disposition":
+            disposition = bytes(values)
+        names.clear()
+        values.clear()
+
+    def headers_finished() -> None:
+        _, options = parse_options_header(disposition)
+        name = options.get(b"name", b"")
+        if not name or len(name) > MAX_NAME:
+            raise Refusal("invalid_multipart", "a part of the form has no usable name")
+        found[-1].name = name.decode("utf-8", "replace")
+        found[-1].is_file = b"filename" in options
+
+    def content(chunk: bytes, start: int, end: int) -> None:
+        part = found[-1]
+        part.data += chunk[start:end]
+        if not part.is_file and len(part.data) > MAX_FIELD:
+            raise Refusal("body_too_large", f"a field has at most {MAX_FIELD} bytes here")
+
+    parser = MultipartParser(
+        boundary,
+        {
+            "on_part_begin": begin,
+            "on_header_field": lambda b, s, e: names.extend(b[s:e]),
+            "on_header_value": lambda b, s, e: values.extend(b[s:e]),
+            "on_header_end": header_end,
+            "on_headers_finished": headers_finished,
+            "on_part_data": content,
+            "on_end": lambda: ended.append(True),
+        },
+        max_header_count=MAX_HEADERS,
+        max_header_size=MAX_HEADER_BYTES,
+    )
+    parser.write(data)
+    parser.finalize()
+    if not ended:
+        raise Refusal("invalid_multipart", "the form ends before its last boundary")
+    return found
+
+
+def _urlencoded(data: bytes) -> list[Part]:
+    from urllib.parse import unquote_to_bytes
+
+    found: list[Part] = []
+    names, values = bytearray(), bytearray()
+
+    def end() -> None:
+        if len(found) >= MAX_PARTS or len(names) > MAX_NAME or len(values) > 3 * MAX_FIELD:
+            raise Refusal("invalid_multipart", "the form is over its limits")
+        name, value = (unquote_to_bytes(bytes(raw).replace(b"+", b" ")) for raw in (names, values))
+        found.append(Part(name.decode("utf-8", "replace"), False, bytearray(value)))
+        names.clear()
+        values.clear()
+
+    parser = QuerystringParser(
+        {
+            "on_field_name": lambda b, s, e: names.extend(b[s:e]),
+            "on_field_data": lambda b, s, e: values.extend(b[s:e]),
+            "on_field_end": end,
+        }
+    )
+    parser.write(data)
+    parser.finalize()
+    return found
+
+
+def _unflattened(found: Mapping[str, str]) -> dict[str, Any]:
+    """A form's fields as JSON would have them: ``window`` is "centre,width", empty is absent."""
+    said: dict[str, Any] = {name: value for name, value in found.items() if value != ""}
+    if isinstance(window := said.get("window"), str):
+        centre, _, width = window.partition(",")
+        said["window"] = {"centre": centre.strip(), "width": width.strip()}
+    return said
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")

@@ -1,0 +1,56 @@
+"""A conversation as one HTML page that stands alone: words, pictures, where they came from."""
+
+from __future__ import annotations
+
+import base64
+from functools import cache
+from importlib.resources import files
+
+import jinja2
+
+from vesalius.errors import VesaliusError
+from vesalius.service.running import Service
+from vesalius.service.schemas import ConversationWhole, TurnOut
+
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; sandbox"
+
+
+async def page(service: Service, owner: str, whole: ConversationWhole) -> str:
+    """The page; every view is shown once, where it was first asked about."""
+    shown: dict[tuple[object, ...], str] = {}
+    views: list[str | None] = []
+    for turn in whole.messages:
+        window = None if turn.window is None else (turn.window.centre, turn.window.width)
+        key = (turn.image_id, turn.frame, window)
+        if key in shown or turn.image_id is None:
+            views.append(None)
+            continue
+        shown[key] = await _picture(service, owner, turn, window)
+        views.append(shown[key])
+    return _template().render(
+        conversation=whole, turns=list(zip(whole.messages, views, strict=True))
+    )
+
+
+async def _picture(
+    service: Service, owner: str, turn: TurnOut, window: tuple[float, float] | None
+) -> str:
+    """The view as a data URL; empty where the picture's time has passed."""
+    from vesalius.service.routes.calling import in_thread
+
+    try:
+        found = await in_thread(service.store.image, owner, turn.image_id)
+        data = await in_thread(service.store.read_picture, found)
+    except VesaliusError as error:
+        if error.code not in {"not_found", "image_expired", "image_missing"}:
+            raise
+        return ""
+    png = await service.intake.png(data, turn.frame, window)
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+
+
+@cache
+def _template() -> jinja2.Template:
+    text = (files("vesalius.service") / "templates" / "conversation.html").read_text("utf-8")
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    return environment.from_string(text)

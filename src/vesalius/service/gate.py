@@ -1,0 +1,156 @@
+"""The outermost layer: request ids, names and origins, bounded bodies, one log line a request.
+
+Knows no route. Whatever is raised below ends here as problem+json, never as a bare 500.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from typing import Any
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from vesalius.errors import Refusal, VesaliusError
+from vesalius.service import problems
+from vesalius.service.settings import Settings
+from vesalius.service.telemetry import Metrics, log, place_of
+
+LOCAL = ("localhost", "127.0.0.1", "::1")
+SAFE = {
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+class Gate:
+    """ASGI middleware around everything."""
+
+    def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics) -> None:
+        self.app, self.settings, self.metrics = app, settings, metrics
+        # A page elsewhere must not reach a keyless service through somebody's browser, under
+        # whatever name it got that browser to resolve to this machine.
+        self.hosts = settings.hosts or (LOCAL if settings.loopback else ())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request_id = f"req_{secrets.token_hex(12)}"
+        scope.setdefault("state", {})["request_id"] = request_id
+        started, seen = time.perf_counter(), _Seen()
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                seen.status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-ID"] = request_id
+                for name, value in SAFE.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        try:
+            self._admit(scope)
+            await self.app(scope, self._bounded(scope, receive), sending)
+        except ClientDisconnect:
+            seen.code = "cancelled"
+        except Exception as error:  # noqa: BLE001
+            # The last resort: handlers below have answered all that is known.
+            await self._answer(error, scope, seen, receive, sending)
+        finally:
+            self._tell(scope, seen, time.perf_counter() - started, request_id)
+
+    def _admit(self, scope: Scope) -> None:
+        headers = Headers(scope=scope)
+        name = headers.get("host", "").rpartition(":")[0] or headers.get("host", "")
+        if self.hosts and name.strip("[]").lower() not in self.hosts:
+            raise Refusal("host_not_allowed", "this service is not called by that name")
+        origin = headers.get("origin")
+        if origin and origin not in self.settings.origins and not _same(origin, headers):
+            raise Refusal("origin_not_allowed", "pages of that origin may not call this service")
+        length = headers.get("content-length", "")
+        if length.isdigit() and int(length) > self.settings.max_body:
+            raise self._too_large()
+
+    def _bounded(self, scope: Scope, receive: Receive) -> Receive:
+        """``receive`` that counts bytes and seconds until the body is there."""
+        left, until = self.settings.max_body, time.monotonic() + self.settings.body_deadline
+        whole = False
+
+        async def bounded() -> Message:
+            nonlocal left, whole
+            if whole:
+                return await receive()
+            try:
+                async with asyncio.timeout(max(0.001, until - time.monotonic())):
+                    message = await receive()
+            except TimeoutError:
+                seconds = self.settings.body_deadline
+                raise Refusal("timeout", f"the body did not arrive within {seconds:g} s") from None
+            if message["type"] == "http.request":
+                left -= len(message.get("body", b""))
+                if left < 0:
+                    raise self._too_large()
+                whole = not message.get("more_body", False)
+            else:
+                whole = True
+            return message
+
+        return bounded
+
+    def _too_large(self) -> Refusal:
+        most = self.settings.max_body
+        return Refusal("body_too_large", f"a request has at most {most:,} bytes here")
+
+    async def _answer(
+        self, error: Exception, scope: Scope, seen: _Seen, receive: Receive, send: Send
+    ) -> None:
+        known = (
+            error if isinstance(error, VesaliusError) else Refusal("internal", "a fault of ours")
+        )
+        seen.code = known.code
+        if known.code not in problems.TABLE or known.code == "internal":
+            seen.fault = place_of(error)
+        if seen.status == 0:
+            openai = scope["path"].startswith("/v1/")
+            answer = problems.response(known, scope["state"]["request_id"], openai=openai)
+            if known.code in {"body_too_large", "timeout"}:
+                answer.headers["Connection"] = "close"  # what is still to come is not read
+            await answer(scope, receive, send)
+
+    def _tell(self, scope: Scope, seen: _Seen, seconds: float, request_id: str) -> None:
+        route = getattr(scope.get("route"), "path", None) or "unknown"
+        status = seen.status or 499
+        code = seen.code or scope["state"].get("problem")
+        self.metrics.requests.labels(scope["method"][:8], route, str(status)).inc()
+        self.metrics.seconds.labels(route).observe(seconds)
+        if code:
+            self.metrics.problems.labels(code if code in problems.TABLE else "internal").inc()
+        fault = seen.fault or scope["state"].get("fault")
+        told: dict[str, Any] = {
+            "request_id": request_id,
+            "method": scope["method"][:8],
+            "route": route,
+            "status": status,
+            "ms": round(seconds * 1000, 1),
+        }
+        told |= {k: v for k, v in (("code", code), ("fault", fault)) if v}
+        (log().error if fault else log().info)("request", **told)
+
+
+class _Seen:
+    """What is known of a response so far."""
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.code: str | None = None
+        self.fault: str | None = None
+
+
+def _same(origin: str, headers: Headers) -> bool:
+    return origin.partition("://")[2].lower() == headers.get("host", "").lower()

@@ -1,0 +1,96 @@
+"""Pictures in: from a stranger's bytes to what is kept, decoded apart from the service.
+
+Decoders run in processes with limits of their own, since hostile bytes can crash them; text burned
+into pictures is looked for in another one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from io import BytesIO
+
+from vesalius.cases.claims import kind_of
+from vesalius.cases.image import decode
+from vesalius.cases.kept import Kept
+from vesalius.errors import Refusal
+from vesalius.service.settings import Settings, TextPolicy
+from vesalius.workers import Pool
+
+MIB = 2**20
+OCR_SECONDS = 120.0
+
+
+class Intake:
+    """The one way from uploaded bytes to a picture of the service."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        size, memory = settings.decoders, settings.decoder_mib * MIB
+        seconds = settings.decoder_seconds
+        self._decoders = Pool("vesalius.cases.kept:keep", size=size, memory=memory, seconds=seconds)
+        self._shown = Pool(
+            "vesalius.service.intake:shown", size=size, memory=memory, seconds=seconds
+        )
+        self._readers = Pool("vesalius.data.burned_in:inspect", size=1, seconds=OCR_SECONDS)
+        # An upload is in memory until it is decoded: so many at a time, the others wait.
+        self._room = asyncio.Semaphore(4 * size)
+
+    async def take(self, data: bytes, policy: TextPolicy) -> tuple[Kept, int]:
+        """What is kept of the picture, and in how many places text was found; ImageError."""
+        async with self._room:
+            kept: Kept = await asyncio.to_thread(self._decoders.run, data, self.settings.limits)
+            if policy == "off":
+                return kept, 0
+            kept, regions = await asyncio.to_thread(self._readers.run, kept, policy == "mask")
+        if regions:
+            done = "and was blackened" if policy == "mask" else "and may name a patient"
+            said = f"text was found in the picture ({len(regions)} places) {done}"
+            kept = replace(kept, warnings=(*kept.warnings, said))
+        return kept, len(regions)
+
+    def policy(self, data: bytes) -> TextPolicy:
+        """What is done about text that is burned into such a picture."""
+        settings = self.settings
+        return settings.text_in_dicom if kind_of(data) == "dicom" else settings.text_in_pictures
+
+    async def png(
+        self, data: bytes, frame: int | None, window: tuple[float, float] | None
+    ) -> bytes:
+        """A view of a kept picture as PNG: pixel for pixel what a model sees of it."""
+        made: bytes = await asyncio.to_thread(self._shown.run, data, frame, window)
+        return made
+
+    def warm(self) -> None:
+        """Start what the policies need, so that the first caller does not wait for it."""
+        self._decoders.run(_DOT, self.settings.limits)
+
+    def close(self) -> None:
+        """End the processes."""
+        for pool in (self._decoders, self._shown, self._readers):
+            pool.close()
+
+
+def shown(data: bytes, frame: int | None, window: tuple[float, float] | None) -> bytes:
+    """The picture in ``data`` as PNG; what is kept has passed its limits when it came."""
+    out = BytesIO()
+    decode(data, frame=frame, window=window).image.save(out, "PNG", compress_level=1)
+    return out.getvalue()
+
+
+def require_view(
+    kind: str, frames: int, frame: int | None, window: tuple[float, float] | None
+) -> None:
+    """Refusal for a frame or window that the picture does not have."""
+    if frame is not None and not 0 <= frame < frames:
+        said = f"there is no frame {frame}: {frames}, counted from 0"
+        raise Refusal("image_frame", said)
+    if window is not None and kind != "dicom":
+        raise Refusal("image_window", "only a DICOM picture has a window")
+
+
+_DOT = bytes.fromhex(
+    "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de"
+    "0000000c49444154789c63606060000000040001f61738550000000049454e44ae426082"
+)
+"""A PNG of one black pixel."""

@@ -1,0 +1,55 @@
+"""What every endpoint has at hand: the service, who calls, and blocking work in threads."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any, TypeVar
+
+from fastapi import Depends, Request
+from starlette.requests import ClientDisconnect
+
+from vesalius.service.access import Caller
+from vesalius.service.running import Service
+
+Found = TypeVar("Found")
+
+
+def service_of(request: Request) -> Service:
+    """The service behind the app."""
+    found: Service = request.app.state.service
+    return found
+
+
+async def caller_of(request: Request) -> Caller:
+    """Who calls; Refusal where that is not known, or too often."""
+    return await asyncio.to_thread(service_of(request).access.caller, request)
+
+
+Serving = Annotated[Service, Depends(service_of)]
+Calling = Annotated[Caller, Depends(caller_of)]
+
+
+async def in_thread(work: Callable[..., Found], *said: Any, **named: Any) -> Found:
+    """Blocking work beside the event loop."""
+    return await asyncio.to_thread(work, *said, **named)
+
+
+async def while_there(request: Request, work: Coroutine[Any, Any, Found]) -> Found:
+    """``work``'s result, or its cancellation as soon as the caller has gone."""
+    task = asyncio.ensure_future(work)
+    watch = asyncio.ensure_future(_gone(request))
+    try:
+        await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise ClientDisconnect
+        return task.result()
+    finally:
+        for each in (task, watch):
+            each.cancel()
+        await asyncio.gather(task, watch, return_exceptions=True)
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,100 @@
+"""Conversations: begun, listed, read, exported, deleted."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query, Request, Response
+from starlette.responses import HTMLResponse, JSONResponse
+
+from vesalius.service import bodies, exporting, shaping
+from vesalius.service.routes.calling import Calling, Serving, in_thread
+from vesalius.service.routes.describe import body, problems, shown
+from vesalius.service.schemas import (
+    ConversationOut,
+    ConversationPage,
+    ConversationWhole,
+    Identifier,
+    NewConversation,
+)
+
+router = APIRouter(tags=["conversations"])
+
+
+@router.get(
+    "/conversations",
+    response_model=ConversationPage,
+    responses=problems("invalid_request"),
+)
+async def conversations(
+    service: Serving,
+    caller: Calling,
+    limit: Annotated[int, Query(ge=1, le=100)] = 50,
+    before: Annotated[str | None, Query(max_length=200)] = None,
+) -> ConversationPage:
+    """The caller's conversations, newest first; ``before`` is the last page's ``next``."""
+    page = await in_thread(service.store.conversations, caller.owner, limit=limit, before=before)
+    told = [shaping.conversation(found) for found in page.conversations]
+    return ConversationPage(conversations=told, next=page.next)
+
+
+@router.post(
+    "/conversations",
+    status_code=201,
+    response_model=ConversationOut,
+    responses=problems("invalid_request", "invalid_json", "unsupported_body", "storage_full"),
+    openapi_extra=body(NewConversation, {"title": "Chest, follow-up"}),
+)
+async def new_conversation(request: Request, service: Serving, caller: Calling) -> ConversationOut:
+    """An empty conversation; asking without one begins one as well."""
+    said = await bodies.parse(request, NewConversation)
+    found = await in_thread(service.store.new_conversation, caller.owner, title=said.title)
+    await in_thread(service.note, "conversation.begun", caller, found.id)
+    return shaping.conversation(found)
+
+
+@router.get(
+    "/conversations/{conversation_id}",
+    response_model=ConversationWhole,
+    responses=problems("not_found"),
+)
+async def conversation(
+    service: Serving, caller: Calling, conversation_id: Identifier
+) -> ConversationWhole:
+    """A conversation with all its turns, also those still being answered."""
+    found = await in_thread(service.store.conversation, caller.owner, conversation_id)
+    return shaping.transcript(found, service.thumbnails)
+
+
+@router.get(
+    "/conversations/{conversation_id}/export",
+    response_model=None,
+    responses=shown("A file to keep", "application/json", "text/html")
+    | problems("not_found", "invalid_request"),
+)
+async def export(
+    service: Serving,
+    caller: Calling,
+    conversation_id: Identifier,
+    format: Annotated[Literal["json", "html"], Query()] = "json",  # noqa: A002
+) -> Response:
+    """A conversation as a file: JSON, or one HTML page that prints well."""
+    found = await in_thread(service.store.conversation, caller.owner, conversation_id)
+    whole = shaping.transcript(found, service.thumbnails)
+    await in_thread(service.note, "conversation.exported", caller, conversation_id)
+    named = {"Content-Disposition": f'attachment; filename="conversation.{format}"'}
+    if format == "json":
+        return JSONResponse(whole.model_dump(mode="json"), headers=named)
+    page = await exporting.page(service, caller.owner, whole)
+    named["Content-Security-Policy"] = exporting.POLICY
+    return HTMLResponse(page, headers=named)
+
+
+@router.delete("/conversations/{conversation_id}", status_code=204, responses=problems("not_found"))
+async def delete_conversation(
+    service: Serving, caller: Calling, conversation_id: Identifier
+) -> None:
+    """Delete a conversation and all that was said in it, for good."""
+    await in_thread(service.store.delete_conversation, caller.owner, conversation_id)
+    service.metrics.deleted.labels("conversations").inc()
+    await in_thread(service.note, "conversation.deleted", caller, conversation_id)

@@ -1,0 +1,103 @@
+"""What OpenAPI says of bodies and errors: examples for each request and each problem."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel
+
+from vesalius.service.problems import MEDIA_TYPE, TABLE
+from vesalius.service.schemas import Problem
+
+EVERYWHERE = ("bad_request", "unauthenticated", "forbidden", "rate_limited", "internal")
+"""Problems that any endpoint for callers may tell."""
+STREAM = {
+    "description": "With `stream`: server-sent events `meta`, `token` ..., `done` or `error`.",
+    "content": {
+        "text/event-stream": {
+            "schema": {"type": "string"},
+            "example": 'event: meta\ndata: {"answer_id": "ans_…"}\n\n'
+            'event: token\ndata: {"text": "a nodule"}\n\nevent: done\ndata: {…}\n\n',
+        }
+    },
+}
+
+
+def problems(*codes: str, called: bool = True) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI responses by status, an example for every code."""
+    found: dict[int | str, dict[str, Any]] = {}
+    for code in (*codes, *(EVERYWHERE if called else ("internal",))):
+        kind = TABLE[code]
+        response = found.setdefault(
+            kind.status,
+            {
+                "model": Problem,
+                "description": kind.title,
+                "content": {MEDIA_TYPE: {"examples": {}}},
+            },
+        )
+        example = {
+            "type": f"https://vesalius.readthedocs.io/errors#{code}",
+            "title": kind.title,
+            "status": kind.status,
+            "detail": f"{kind.title.lower()}: what is wrong, and what to do",
+            "code": code,
+            "request_id": "req_5f2b8c1d9e4a7b3c6d0e1f2a",
+        }
+        response["content"][MEDIA_TYPE]["examples"][code] = {"value": example}
+    return found
+
+
+def shown(said: str, *types: str, status: int = 200) -> dict[int | str, dict[str, Any]]:
+    """An OpenAPI response that is of one of these media types."""
+    return {status: {"description": said, "content": {kind: {} for kind in types}}}
+
+
+def body(schema: type[BaseModel], example: dict[str, Any], *, form: bool = True) -> dict[str, Any]:
+    """``openapi_extra`` of a body that is JSON or, with the same fields, a form."""
+    content: dict[str, Any] = {
+        "application/json": {"schema": inlined(schema), "example": example},
+    }
+    if form:
+        flat = {**inlined(schema)}
+        flat["properties"] = dict(flat["properties"])
+        if "window" in flat["properties"]:
+            flat["properties"]["window"] = {
+                "type": "string",
+                "description": "centre,width",
+                "pattern": r"^-?\d{1,6}(\.\d{1,3})?,\d{1,6}(\.\d{1,3})?$",
+            }
+        content["application/x-www-form-urlencoded"] = {"schema": flat}
+        content["multipart/form-data"] = {"schema": flat}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def upload() -> dict[str, Any]:
+    """``openapi_extra`` of the upload: one file part."""
+    file = {"type": "string", "format": "binary", "description": "PNG, JPEG ... or DICOM."}
+    schema = {
+        "type": "object",
+        "properties": {"image_file": file, "file": {**file, "description": "The same."}},
+        "minProperties": 1,
+        "maxProperties": 1,
+        "additionalProperties": False,
+    }
+    return {
+        "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}
+    }
+
+
+def inlined(schema: type[BaseModel]) -> dict[str, Any]:
+    """A model's JSON schema without references, as an operation can hold it."""
+    found = schema.model_json_schema()
+    definitions = found.pop("$defs", {})
+
+    def resolved(node: Any) -> Any:
+        if isinstance(node, dict):
+            if "$ref" in node:
+                return resolved(definitions[node["$ref"].rpartition("/")[2]])
+            return {key: resolved(value) for key, value in node.items()}
+        return [resolved(item) for item in node] if isinstance(node, list) else node
+
+    made: dict[str, Any] = resolved(found)
+    return made

@@ -1,0 +1,64 @@
+"""What operators and monitors ask: alive, ready, metrics, version, model card."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from starlette.responses import JSONResponse, PlainTextResponse
+
+from vesalius.errors import Refusal
+from vesalius.service.cards import card, version_of
+from vesalius.service.routes.calling import Calling, Serving, in_thread
+from vesalius.service.routes.describe import problems, shown
+
+router = APIRouter(tags=["operations"])
+
+
+@router.get("/healthz", responses=problems(called=False))
+async def healthz() -> dict[str, str]:
+    """Alive: the process answers."""
+    return {"status": "alive"}
+
+
+@router.get("/readyz", responses=problems("not_ready", "storage_unavailable", called=False))
+async def readyz(service: Serving) -> dict[str, str]:
+    """Ready: the model has done its first inference, and the storage answers."""
+    if not service.ready:
+        raise Refusal("not_ready", service.failure or "the model is being loaded")
+    await in_thread(service.store.ping)
+    return {"status": "ready"}
+
+
+@router.get(
+    "/metrics",
+    response_class=PlainTextResponse,
+    responses=problems(called=False),
+)
+async def metrics(service: Serving) -> Response:
+    """Prometheus' text format."""
+    text = service.metrics.exposition(service.engine.load(), service.ready)
+    return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+@router.get("/version", responses=problems(called=False))
+async def version(service: Serving) -> dict[str, Any]:
+    """What is running: versions, hashes of weights and recipe, and what is allowed."""
+    return version_of(service)
+
+
+@router.get(
+    "/model-card",
+    response_model=None,
+    responses=shown("The card", "application/json", "text/markdown") | problems(),
+)
+async def model_card(request: Request, service: Serving, caller: Calling) -> Response:
+    """How the model was made, what it was measured to do, and its limits.
+
+    JSON with the card in ``markdown``; the bare text for ``Accept: text/markdown``.
+    """
+    del caller
+    markdown = await in_thread(card, service)
+    if "text/markdown" in request.headers.get("accept", ""):
+        return Response(markdown, media_type="text/markdown; charset=utf-8")
+    return JSONResponse({"markdown": markdown, "provenance": service.engine.about()})

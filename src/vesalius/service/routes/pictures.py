@@ -1,0 +1,148 @@
+"""Pictures: taken in, shown exactly as the model sees them, deleted."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from starlette.responses import JSONResponse
+
+from vesalius.errors import Refusal
+from vesalius.service import bodies
+from vesalius.service.intake import require_view
+from vesalius.service.routes.calling import Calling, Serving, in_thread
+from vesalius.service.routes.describe import problems, shown, upload
+from vesalius.service.schemas import Identifier, Level, Uploaded, Width
+from vesalius.service.store.records import Image
+
+router = APIRouter(tags=["pictures"])
+FIELDS = ("image_file", "file")
+
+BAD_PICTURES = (
+    "invalid_multipart",
+    "body_too_large",
+    "image_too_many_pixels",
+    "image_too_many_frames",
+    "unsupported_body",
+    "unsupported_media_type",
+    "dicom_transfer_syntax",
+    "image_aspect_ratio",
+    "image_truncated",
+    "image_corrupt",
+    "dicom_invalid",
+    "dicom_no_pixels",
+    "worker_timeout",
+    "worker_lost",
+    "storage_full",
+)
+
+
+@router.post(
+    "/upload_image",
+    status_code=201,
+    response_model=Uploaded,
+    responses={
+        200: {"model": Uploaded, "description": "It was here already"},
+        **problems(*BAD_PICTURES),
+    },
+    openapi_extra=upload(),
+)
+async def upload_image(request: Request, service: Serving, caller: Calling) -> Response:
+    """Take in a picture: PNG, JPEG, WebP, TIFF, BMP, GIF or DICOM, found by content.
+
+    What is kept is a re-encoded picture without metadata, never the uploaded bytes. The same bytes
+    from the same caller give the same id.
+    """
+    data = _one_file(await request.body(), request)
+    sha256 = hashlib.sha256(data).hexdigest()
+    policy = service.intake.policy(data)
+    own: dict[str, Any] = {"expires_at": service.expires(), "variant": policy}
+    store = service.store
+    known = await in_thread(store.known_image, caller.owner, sha256, **own)
+    if known is not None:
+        image, created = known, False
+    else:
+        kept, found = await service.intake.take(data, policy)
+        image, created = await in_thread(store.add_image, caller.owner, sha256, kept, **own)
+        if found:
+            service.metrics.text_found.labels(policy).inc()
+    service.metrics.uploads.labels(image.kind).inc()
+    await in_thread(service.note, "image.stored" if created else "image.repeated", caller, image.id)
+    return JSONResponse(_told(image).model_dump(mode="json"), 201 if created else 200)
+
+
+@router.get(
+    "/images/{image_id}",
+    response_class=Response,
+    responses=shown("The picture", "image/png")
+    | problems("not_found", "image_expired", "image_frame", "image_window", "invalid_request"),
+)
+async def image(  # noqa: PLR0917
+    service: Serving,
+    caller: Calling,
+    image_id: Identifier,
+    frame: Annotated[int | None, Query(ge=0, lt=2**31)] = None,
+    centre: Annotated[Level | None, Query()] = None,
+    width: Annotated[Width | None, Query()] = None,
+) -> Response:
+    """The exact picture the model sees, for a frame and a window (centre and width together)."""
+    found = await in_thread(service.store.image, caller.owner, image_id)
+    if (centre is None) != (width is None):
+        raise Refusal("image_window", "a window is a centre and a width")
+    window = None if centre is None or width is None else (centre, width)
+    require_view(found.kind, found.frames, frame, window)
+    data = await in_thread(service.store.read_picture, found)
+    png = await service.intake.png(data, frame, window)
+    return Response(png, media_type="image/png")
+
+
+@router.delete("/images/{image_id}", status_code=204, responses=problems("not_found"))
+async def delete_image(service: Serving, caller: Calling, image_id: Identifier) -> None:
+    """Delete a picture for good; what was said of it stays."""
+    await in_thread(service.store.delete_image, caller.owner, image_id)
+    service.metrics.deleted.labels("images").inc()
+    await in_thread(service.note, "image.deleted", caller, image_id)
+
+
+@router.get(
+    "/neighbours/{key:path}",
+    response_class=Response,
+    responses=shown("A thumbnail", "image/png") | problems("not_found"),
+)
+async def neighbour(service: Serving, caller: Calling, key: str) -> Response:
+    """The thumbnail of a similar case, where the run's index holds pictures."""
+    del caller
+    found = await in_thread(service.thumbnail, key)
+    if found is None:
+        raise Refusal("not_found", "the run's index holds no such picture")
+    return Response(found, media_type="image/png")
+
+
+def _one_file(data: bytes, request: Request) -> bytes:
+    """The one file of an upload form, under either of its names."""
+    if bodies.content_type(request) != "multipart/form-data":
+        raise Refusal(
+            "unsupported_body", "an upload is a multipart form", hint="curl -F image_file=@scan.png"
+        )
+    parts = bodies.parts(data, request.headers["content-type"])
+    files = [part for part in parts if part.name in FIELDS]
+    if len(files) != 1 or len(parts) != 1:
+        raise Refusal("invalid_multipart", "the form must hold one part, image_file (or file)")
+    if not files[0].data:
+        raise Refusal("invalid_multipart", "the file is empty")
+    return bytes(files[0].data)
+
+
+def _told(image: Image) -> Uploaded:
+    return Uploaded(
+        image_id=image.id,
+        sha256=image.sha256,
+        width=image.width,
+        height=image.height,
+        kind=image.kind,
+        frames=image.frames,
+        modality=image.modality,
+        warnings=list(image.warnings),
+        expires_at=image.expires_at,
+    )

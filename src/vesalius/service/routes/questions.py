@@ -1,0 +1,165 @@
+"""Questions: asked, captioned, answered whole or as a stream; feedback on answers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from starlette.responses import JSONResponse
+
+from vesalius.errors import Refusal
+from vesalius.service import bodies, shaping
+from vesalius.service.access import Caller
+from vesalius.service.answering import Asked, Begun, Event
+from vesalius.service.routes.calling import Calling, Serving, in_thread, while_there
+from vesalius.service.routes.describe import STREAM, body, problems
+from vesalius.service.routes.events import event, streamed
+from vesalius.service.running import Service
+from vesalius.service.schemas import (
+    AnswerOut,
+    AskRequest,
+    CaptionRequest,
+    FeedbackRequest,
+    Window,
+)
+from vesalius.service.store.records import Turn
+
+router = APIRouter(tags=["questions"])
+EXAMPLE = {"image_id": "img_3f…", "question": "Is there a pleural effusion?"}
+REFUSED = (
+    "invalid_json",
+    "unsupported_body",
+    "invalid_request",
+    "question_too_long",
+    "question_empty",
+    "image_frame",
+    "image_window",
+    "model",
+    "not_found",
+    "image_expired",
+    "conversation_busy",
+    "too_many_turns",
+    "body_too_large",
+    "overloaded",
+    "engine_unavailable",
+    "not_ready",
+    "shutting_down",
+    "deadline",
+    "storage_full",
+)
+
+
+@router.post(
+    "/ask_question",
+    response_model=AnswerOut,
+    responses={200: STREAM, **problems(*REFUSED)},
+    openapi_extra=body(AskRequest, EXAMPLE),
+)
+async def ask_question(request: Request, service: Serving, caller: Calling) -> Response:
+    """Ask about a picture; with ``conversation_id`` the question follows those before it.
+
+    The body is JSON or a form with the same fields (``window`` there is ``centre,width``).
+    """
+    said = await bodies.parse(request, AskRequest)
+    return await _answered(request, service, caller, said, said.question)
+
+
+@router.post(
+    "/caption",
+    response_model=AnswerOut,
+    responses={200: STREAM, **problems(*REFUSED)},
+    openapi_extra=body(CaptionRequest, {"image_id": "img_3f…"}),
+)
+async def caption(request: Request, service: Serving, caller: Calling) -> Response:
+    """Describe a picture, with the words that the run was fitted on."""
+    said = await bodies.parse(request, CaptionRequest)
+    return await _answered(request, service, caller, said, service.instruction)
+
+
+@router.post(
+    "/feedback",
+    status_code=201,
+    responses=problems("not_found", "invalid_request", "invalid_json", "unsupported_body"),
+    openapi_extra=body(FeedbackRequest, {"answer_id": "ans_9c…", "verdict": "up"}),
+)
+async def feedback(request: Request, service: Serving, caller: Calling) -> dict[str, str]:
+    """A thumb for an answer, with a reason; saying it again replaces it."""
+    said = await bodies.parse(request, FeedbackRequest)
+    await in_thread(
+        service.store.add_feedback,
+        caller.owner,
+        said.answer_id,
+        said.verdict,
+        reason=said.reason,
+        comment=said.comment,
+    )
+    await in_thread(service.note, "feedback", caller, said.answer_id)
+    return {"answer_id": said.answer_id, "verdict": said.verdict}
+
+
+async def _answered(
+    request: Request,
+    service: Service,
+    caller: Caller,
+    said: AskRequest | CaptionRequest,
+    question: str,
+) -> Response:
+    window = said.window
+    asked = Asked(
+        caller.owner,
+        said.image_id,
+        question,
+        conversation_id=said.conversation_id,
+        frame=said.frame,
+        window=None if window is None else (window.centre, window.width),
+        max_tokens=said.max_tokens,
+    )
+    events = service.questions.events(asked)
+    if not said.stream:
+        whole = await while_there(request, _whole(events, service))
+        await in_thread(service.note, "answer.given", caller, whole.answer_id)
+        return JSONResponse(whole.model_dump(mode="json"))
+    first = await while_there(request, anext(events))
+    assert isinstance(first, Begun)
+    await in_thread(service.note, "answer.begun", caller, first.answer_id)
+
+    def render(item: Event) -> bytes:
+        if isinstance(item, Begun):
+            return event("meta", _meta(item, asked, service))
+        if isinstance(item, str):
+            return event("token", {"text": item})
+        return event("done", shaping.answer(item, service.thumbnails).model_dump(mode="json"))
+
+    return streamed(
+        request,
+        first,
+        events,
+        render,
+        lambda problem: event("error", problem),
+        heartbeat=service.settings.heartbeat,
+    )
+
+
+async def _whole(events: AsyncGenerator[Event], service: Service) -> AnswerOut:
+    async with aclosing(events):
+        async for item in events:
+            if isinstance(item, Turn):
+                return shaping.answer(item, service.thumbnails)
+    raise Refusal("engine_unavailable", "the answer did not come to its end")
+
+
+def _meta(begun: Begun, asked: Asked, service: Service) -> dict[str, Any]:
+    window = asked.window
+    return {
+        "answer_id": begun.answer_id,
+        "conversation_id": begun.conversation_id,
+        "image_id": asked.image_id,
+        "question": asked.question,
+        "frame": asked.frame,
+        "window": None
+        if window is None
+        else Window(centre=window[0], width=window[1]).model_dump(),
+        "model": service.engine.about().get("model"),
+    }

@@ -1,0 +1,130 @@
+"""The parts of a running service, together: what routes find behind the app."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from vesalius.errors import Refusal, VesaliusError
+from vesalius.service.access import Access, Caller
+from vesalius.service.answering import Answering
+from vesalius.service.engine import Engine
+from vesalius.service.intake import Intake
+from vesalius.service.settings import Settings
+from vesalius.service.store import Store
+from vesalius.service.telemetry import Metrics, log, place_of
+
+
+@dataclass(slots=True)
+class Service:
+    """Settings, state, engine and what stands between them."""
+
+    settings: Settings
+    store: Store
+    engine: Engine
+    metrics: Metrics
+    access: Access
+    intake: Intake
+    run: Path | None
+    instruction: str
+    """What is asked for a caption."""
+    history: bool
+    index: Callable[[str], bytes | None] | None = None
+    """Small pictures of the run's cases by key."""
+    created: int = field(default_factory=lambda: int(time.time()))
+    """When the service was started, in seconds since the epoch."""
+    answering: Answering | None = None
+    failure: str | None = None
+    """Why the model could not be loaded."""
+    card: str | None = None
+    """The model card, once somebody asked for it."""
+    _tasks: set[asyncio.Task[Any]] = field(default_factory=set)
+
+    async def start(self) -> None:
+        """Bring the database up to date, then load the engine beside what already serves."""
+        await asyncio.to_thread(self.store.migrate)
+        self._spawn(self._load())
+        self._spawn(self._housekeeping())
+
+    async def stop(self) -> None:
+        """Finish or refuse what is in line, store it, and end all processes."""
+        await self.engine.stop(self.settings.grace)
+        if self.answering is not None:
+            await self.answering.settle()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.to_thread(self.intake.close)
+        await asyncio.to_thread(self.store.close)
+
+    @property
+    def ready(self) -> bool:
+        """Whether questions are answered: the model has done its first inference."""
+        return self.answering is not None and self.engine.ready
+
+    @property
+    def questions(self) -> Answering:
+        """What answers; Refusal until the model is loaded."""
+        if self.answering is None:
+            raise Refusal("not_ready", "the model is not ready", hint="GET /readyz says when")
+        return self.answering
+
+    @property
+    def thumbnails(self) -> bool:
+        """Whether the run's index holds small pictures of its cases."""
+        return self.index is not None
+
+    def thumbnail(self, key: str) -> bytes | None:
+        """The small picture of a case in the run's index."""
+        return None if self.index is None else self.index(key)
+
+    def note(self, event: str, caller: Caller, about: str) -> None:
+        """An entry in the audit log: hashes of who and what, no words."""
+        hashed = hashlib.sha256(about.encode()).hexdigest()[:40]
+        owner = caller.owner.removeprefix("own_")
+        self.store.log(event, owner_hash=owner, object_hash=hashed)
+
+    def expires(self) -> datetime:
+        """When a picture that comes now will be deleted."""
+        return datetime.now(UTC) + timedelta(hours=self.settings.image_hours)
+
+    async def _load(self) -> None:
+        try:
+            await asyncio.to_thread(self.intake.warm)
+            await self.engine.start()
+        except Exception as error:  # noqa: BLE001
+            # The service stays up and says it is not ready; the log says why.
+            self.failure = str(error) if isinstance(error, VesaliusError) else place_of(error)
+            log().error("engine", state="failed", fault=place_of(error), why=self.failure)
+            return
+        self.answering = Answering(
+            self.settings, self.store, self.engine, self.metrics, history=self.history
+        )
+        log().info("engine", state="ready")
+
+    async def _housekeeping(self) -> None:
+        """Delete what is past its time, and mend what a crash left, for as long as it serves."""
+        settings = self.settings
+        while True:
+            try:
+                age = timedelta(days=settings.text_days)
+                swept = await asyncio.to_thread(self.store.sweep, text_for=age)
+                mended = await asyncio.to_thread(self.store.reconcile)
+                self.metrics.deleted.labels("images").inc(swept.images)
+                self.metrics.deleted.labels("conversations").inc(swept.conversations)
+                log().debug("swept", images=swept.images, files=mended.files_removed)
+            except Exception as error:  # noqa: BLE001
+                # A database that is away now may be back for the next round.
+                log().error("sweep", fault=place_of(error))
+            await asyncio.sleep(settings.sweep_seconds)
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

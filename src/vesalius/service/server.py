@@ -1,0 +1,180 @@
+"""From settings to a listening service: which engine, which store, and uvicorn around them."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from vesalius.errors import RecipeError, Refusal
+from vesalius.recipe import Recipe
+from vesalius.run import Run
+from vesalius.service.access import Access
+from vesalius.service.app import application
+from vesalius.service.engine import Engine
+from vesalius.service.intake import MIB, Intake
+from vesalius.service.protocol import protocol
+from vesalius.service.running import Service
+from vesalius.service.settings import Settings
+from vesalius.service.store import Store
+from vesalius.service.telemetry import Metrics, configure_logs, log
+
+DIALOGUES = ("dialogue", "visual_dialogue")
+KEEP_ALIVE = 5
+HEAD_BYTES = 32 * 1024
+SHUTDOWN = (signal.SIGINT, signal.SIGTERM)
+
+
+def assemble(settings: Settings) -> Service:
+    """The parts of a service as settings name them; nothing is started, loaded or listening."""
+    settings.require_kept_state()
+    store = open_store(settings)
+    recipe = None if settings.run is None else _fitted(settings.run)
+    return Service(
+        settings=settings,
+        store=store,
+        engine=engine_of(settings),
+        metrics=Metrics(),
+        access=Access(settings, store),
+        intake=Intake(settings),
+        run=settings.run,
+        instruction="Describe this image." if recipe is None else recipe.data.instruction,
+        history=_with_history(settings, recipe),
+        index=None if settings.run is None else _thumbnails(settings.run),
+    )
+
+
+def open_store(settings: Settings) -> Store:
+    """The store that settings name."""
+    settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return Store(settings.database, settings.pictures)
+
+
+def engine_of(settings: Settings) -> Engine:
+    """The backend: a model in a process of its own, an OpenAI-compatible server, or a replay."""
+    line: dict[str, Any] = {"queue": settings.queue, "batch": settings.batch}
+    if settings.replay is not None:
+        from vesalius.service.engine.replay import ReplayEngine
+
+        answers = None if settings.replay == "echo" else Path(settings.replay)
+        return ReplayEngine(
+            answers, seconds=settings.replay_seconds, wait=settings.batch_wait, **line
+        )
+    if settings.endpoint is not None:
+        from vesalius.service.engine.endpoint import EndpointEngine
+
+        key = settings.endpoint_key
+        return EndpointEngine(
+            settings.endpoint,
+            settings.endpoint_model,
+            key=None if key is None else key.get_secret_value(),
+            queue=settings.queue,
+            concurrency=settings.batch,
+        )
+    source = settings.run or settings.model
+    if source is None:
+        raise RecipeError(
+            "nothing to serve",
+            where="vesalius serve",
+            hint="name a --run (vesalius fit makes one), a --model or an --endpoint",
+        )
+    from vesalius.service.engine.local import LocalEngine
+
+    return LocalEngine(
+        source, wait=settings.batch_wait, cache_bytes=settings.cache_mib * MIB, **line
+    )
+
+
+def serve(settings: Settings, announce: Callable[[str, Service], None]) -> None:
+    """Listen until a signal comes; ``announce`` is told the URL as soon as connections are taken.
+
+    Stopping takes no new requests, finishes what is in line within ``grace`` seconds or refuses it.
+    """
+    configure_logs(settings.log_format, settings.log_level)
+    service = assemble(settings)
+    listener = _bound(settings)
+    host, port = listener.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    config = uvicorn.Config(
+        application(service),
+        http=protocol(settings.header_deadline, settings.connections),
+        ws="none",
+        lifespan="on",
+        loop="asyncio",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        timeout_keep_alive=KEEP_ALIVE,
+        timeout_graceful_shutdown=int(settings.grace) + 5,
+        h11_max_incomplete_event_size=HEAD_BYTES,
+        proxy_headers=False,
+    )
+    server = _Server(config, service)
+    try:
+        announce(f"http://{shown}:{port}", service)
+        server.run(sockets=[listener])
+    finally:
+        listener.close()
+    if not server.started:
+        raise Refusal("engine_unavailable", "the service could not start", hint="the log says why")
+
+
+class _Server(uvicorn.Server):
+    """uvicorn that tells the engine of a signal at once, so that what waits is refused or done."""
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self._service = service
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        log().info("stopping")
+        # uvicorn waits for responses before it ends the lifespan; the engine must end them.
+        draining = asyncio.ensure_future(self._service.engine.stop(self._service.settings.grace))
+        await super().shutdown(sockets)
+        await draining
+
+
+def _bound(settings: Settings) -> socket.socket:
+    """A listening socket; RecipeError where the address is taken or not ours."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    found = socket.socket(family, socket.SOCK_STREAM)
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        found.bind((settings.host, settings.port))
+        found.listen(1024)
+    except OSError as error:
+        found.close()
+        where = f"{settings.host}:{settings.port}"
+        raise RecipeError(
+            f"cannot listen: {error.strerror}", where=where, hint="choose another --port"
+        ) from error
+    return found
+
+
+def _fitted(folder: Path) -> Recipe:
+    run = Run.open(folder)
+    run.require_fitted()
+    return run.recipe()
+
+
+def _with_history(settings: Settings, recipe: Recipe | None) -> bool:
+    """Whether a question is asked after those before it: as the run was fitted."""
+    if settings.history != "auto":
+        return settings.history == "own"
+    return recipe is None or recipe.data.task in DIALOGUES
+
+
+def _thumbnails(folder: Path) -> Callable[[str], bytes | None] | None:
+    """Small pictures of the run's index, where it has some."""
+    if not (folder / "index").is_dir():
+        return None
+    from vesalius.combine.retrieve import Retriever
+
+    found = Retriever.load(Run.open(folder))
+    return None if found is None else found.thumbnail
