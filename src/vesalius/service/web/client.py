@@ -10,7 +10,6 @@ import httpx2
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vesalius.service.schemas import (
-    AnswerOut,
     AskRequest,
     CaptionRequest,
     ConversationPage,
@@ -136,10 +135,10 @@ class Api:
         body = request.model_copy(update={"stream": True}).model_dump(exclude_none=True)
         return Answering(self._http, "/ask_question", body, self._patience)
 
-    def caption(self, request: CaptionRequest) -> AnswerOut:
-        """A description of a picture."""
-        body = request.model_copy(update={"stream": False}).model_dump(exclude_none=True)
-        return _as(AnswerOut, self._json("POST", "/caption", json=body))
+    def caption(self, request: CaptionRequest) -> Answering:
+        """A description of a picture, as it comes."""
+        body = request.model_copy(update={"stream": True}).model_dump(exclude_none=True)
+        return Answering(self._http, "/caption", body, self._patience)
 
     def conversations(self, *, limit: int = 30, before: str | None = None) -> ConversationPage:
         """This person's conversations, newest first."""

@@ -47,7 +47,7 @@ def _ct() -> bytes:
     meta.MediaStorageSOPClassUID = CTImageStorage
     meta.MediaStorageSOPInstanceUID = generate_uid()
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    file = FileDataset(None, {}, file_meta=meta, preamble=b"\0" * 128)  # type: ignore[no-untyped-call]
+    file = FileDataset(None, {}, file_meta=meta, preamble=b"\0" * 128)
     file.SOPClassUID, file.SOPInstanceUID = CTImageStorage, meta.MediaStorageSOPInstanceUID
     file.Modality, file.PhotometricInterpretation = "CT", "MONOCHROME2"
     file.NumberOfFrames, file.Rows, file.Columns = volume.shape
@@ -67,7 +67,7 @@ def _slice(z: float) -> np.ndarray:
     y, x = np.mgrid[-1:1:256j, -1:1:256j]
 
     def inside(cx: float, cy: float, rx: float, ry: float) -> np.ndarray:
-        return ((x - cx) / rx) ** 2 + ((y - cy) / ry) ** 2 < 1
+        return np.asarray(((x - cx) / rx) ** 2 + ((y - cy) / ry) ** 2 < 1)
 
     values = np.full(x.shape, -1000.0)
     values[inside(0, 0, 0.92, 0.68)] = -100  # fat
@@ -88,7 +88,7 @@ def _slice(z: float) -> np.ndarray:
     for angle in np.linspace(0, 2 * np.pi, 15)[:-1] + 0.3 * z:  # ribs
         cx, cy = 0.80 * np.cos(angle), 0.56 * np.sin(angle)
         values[inside(cx, cy, 0.055, 0.03)] = 620
-    return values + rng.normal(0, 12, x.shape)
+    return np.asarray(values + rng.normal(0, 12, x.shape))
 
 
 EXAMPLES = (

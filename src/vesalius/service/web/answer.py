@@ -1,0 +1,116 @@
+"""One turn on the page: the question, the answer, and everything that says how far to trust it."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from html import escape
+from typing import Any
+
+import streamlit as st
+
+from vesalius.service.schemas import ConfidenceOut, NeighbourOut, TurnOut
+from vesalius.service.web import feedback, words
+from vesalius.service.web.client import Api
+from vesalius.service.web.style import MARK
+from vesalius.service.web.trouble import ApiError
+
+PERSON = ":material/person:"
+
+
+def show(api: Api, turn: TurnOut, *, threshold: float | None, latest: bool) -> None:
+    """A finished turn."""
+    question(turn)
+    with st.chat_message("assistant", avatar=MARK):
+        if turn.answer:
+            st.markdown(words.plain(turn.answer))
+        if turn.state != "done":
+            st.caption(f":material/info: {words.ended(turn.state, turn.error)}")
+            return
+        if turn.finish == "length":
+            st.caption(":material/content_cut: Cut at the limit of length.")
+        trust(turn.confidence, abstained=turn.abstained, threshold=threshold)
+        if turn.neighbours:
+            with st.expander("Similar cases", expanded=latest, icon=":material/photo_library:"):
+                _neighbours(api, turn.neighbours)
+        with st.expander("How this answer was made", icon=":material/account_tree:"):
+            _provenance(turn)
+        feedback.show(api, turn)
+
+
+def question(turn: TurnOut) -> None:
+    """What was asked, and of which view."""
+    with st.chat_message("user", avatar=PERSON):
+        st.markdown(words.plain(turn.question))
+        seen = words.view(turn.frame, turn.window)
+        if seen:
+            st.caption(seen)
+
+
+def trust(said: ConfidenceOut | None, *, abstained: bool, threshold: float | None) -> None:
+    """How sure the model is, in words; the method stands in the help."""
+    told = words.confidence(said, abstained=abstained)
+    value = 0.0 if said is None else said.value
+    if abstained:
+        badge = f":orange-badge[:material/warning: {told}]"
+    elif said is None:
+        badge = f":gray-badge[{told}]"
+    else:
+        badge = f":{'green' if value >= 0.7 else 'gray'}-badge[{told}]"
+    st.markdown(badge, help=words.method(said, threshold))
+
+
+def _neighbours(api: Api, held: list[NeighbourOut]) -> None:
+    """Cards in a row; their words are escaped, their pictures come through the page."""
+    cards = "".join(_card(api, one) for one in held)
+    st.html(f'<div class="vs-cases" tabindex="0" aria-label="Similar cases">{cards}</div>')
+    st.caption("Training cases whose pictures are most alike. They are no diagnosis of this one.")
+
+
+def _card(api: Api, one: NeighbourOut) -> str:
+    png = _thumbnail(api, one.picture) if one.thumbnail and one.picture else None
+    if png is None:
+        shown = '<div class="vs-none">no picture to show</div>'
+    else:
+        src = f"data:image/png;base64,{b64encode(png).decode()}"
+        shown = f'<img src="{src}" alt="Similar training picture">'
+    same = " vs-same" if one.similarity >= words.SAME else ""
+    alike = f'<p class="vs-alike{same}">{escape(words.likeness(one.similarity))}</p>'
+    return f"<figure>{shown}{alike}<p>{escape(one.text or '')}</p></figure>"
+
+
+def _thumbnail(api: Api, picture: str) -> bytes | None:
+    held: dict[str, bytes | None] = st.session_state.setdefault("thumbnails", {})
+    if len(held) > 200:
+        held.clear()
+    if picture not in held:
+        try:
+            held[picture] = api.thumbnail(picture)
+        except ApiError:
+            return None  # a decoration; the text and the similarity stand
+    return held[picture]
+
+
+def _provenance(turn: TurnOut) -> None:
+    rows = [(name.replace("_", " "), value) for name, value in (turn.provenance or {}).items()]
+    if turn.confidence is not None:
+        rows.append(("confidence by", turn.confidence.method))
+    if turn.usage is not None:
+        spent = turn.usage
+        read = f"{spent.prompt_tokens} read, {spent.image_tokens} of them of the picture"
+        rows.append(("tokens", f"{read}; {spent.new_tokens} written"))
+    if turn.timing is not None:
+        begun = "" if turn.timing.first is None else f", first words after {turn.timing.first:.2f}"
+        rows.append(("seconds", f"{turn.timing.total:.2f}{begun}"))
+    rows.append(("answer id", turn.answer_id))
+    body = "".join(
+        f"<tr><th scope='row'>{escape(name)}</th><td>{escape(_said(value))}</td></tr>"
+        for name, value in rows
+        if value not in (None, "", {}, [])
+    )
+    st.html(f'<table class="vs-facts">{body}</table>')
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{k} {_said(v)}" for k, v in value.items() if v is not None)
+    return ", ".join(map(_said, value)) if isinstance(value, list | tuple) else str(value)

@@ -1,0 +1,203 @@
+"""The chat: a picture on one side, questions and answers on the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from time import monotonic
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from vesalius.service.schemas import (
+    AnswerOut,
+    AskRequest,
+    CaptionRequest,
+    ConversationWhole,
+    TurnOut,
+)
+from vesalius.service.web import answer, notices, picture, viewer, who, words
+from vesalius.service.web.client import Api, Version
+from vesalius.service.web.examples import EXAMPLES, QUESTIONS
+from vesalius.service.web.here import Here
+from vesalius.service.web.picture import Shown
+from vesalius.service.web.stream import Answering, Begun
+from vesalius.service.web.style import MARK
+from vesalius.service.web.trouble import ApiError
+
+DESCRIBE = "Describe this picture"
+
+
+def page() -> None:
+    """The conversation that the URL names, or a new one."""
+    api = who.api()
+    try:
+        about = who.version(api)
+        here = Here.read()
+        whole = api.conversation(here.conversation) if here.conversation else None
+    except ApiError as error:
+        _cannot(error)
+        return
+    if whole is not None and whole.messages and here.image is None:
+        last = whole.messages[-1]
+        here = Here(here.conversation, last.image_id, last.frame, last.window)
+    if here.image is None and not (whole and whole.messages):
+        _welcome(api, about)
+        return
+    _talk(api, about, here, whole)
+
+
+def _welcome(api: Api, about: Version) -> None:
+    with st.container(key="welcome"):
+        st.title("Ask about a medical picture")
+        st.write("Upload one, or try a drawn example. No patient was ever in those.")
+        notices.told()
+        picture.upload(api, about.policy, key="first")
+        st.caption(
+            f"At most {words.size(about.policy.max_body)}. Only pixels are kept, "
+            f"for {about.policy.image_hours:g} hours. Nothing that names a patient, please."
+        )
+        st.subheader("Examples")
+        with st.container(horizontal=True, key="examples"):
+            for example in EXAMPLES:
+                if st.button(example.name, help=example.about, icon=":material/image:"):
+                    picture.take(api, example.draw())
+
+
+def _talk(api: Api, about: Version, here: Here, whole: ConversationWhole | None) -> None:
+    turns = whole.messages if whole else []
+    busy = bool(turns) and turns[-1].state == "pending"
+    side, main = st.columns([5, 7], gap="large")
+    with side, st.container(key="picture"):
+        shown = (
+            picture.panel(api, about.policy, here)
+            if here.image
+            else Shown(None, None, usable=False)
+        )
+    asked = st.chat_input(
+        "Ask about this picture" if shown.usable else "Upload a picture to ask more",
+        max_chars=about.policy.max_question,
+        disabled=busy or not shown.usable,
+        submit_mode="disable",
+        key="question",
+    )
+    with main, st.container(key="talk"):
+        if whole is not None:
+            _head(api, whole)
+        notices.told()
+        threshold = about.policy.abstain_below
+        for turn in turns:
+            if turn.state != "pending":
+                answer.show(api, turn, threshold=threshold, latest=turn is turns[-1] and not asked)
+        if busy:
+            _pending(api, turns[-1], here)
+        elif shown.usable:
+            asked = asked or (None if turns else _suggest())
+            if asked:
+                _ask(api, asked, here, shown)
+        viewer.end(turns[-1].answer_id if turns else "none", move=bool(turns))
+
+
+def _head(api: Api, whole: ConversationWhole) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", key="head"):
+        st.markdown(f"#### {words.plain(whole.title or 'Conversation')}")
+        with st.popover("Export", icon=":material/download:", type="tertiary"):
+            for form, mime in (("html", "text/html"), ("json", "application/json")):
+                st.download_button(
+                    f"As {form.upper()}",
+                    lambda form=form: api.export(whole.conversation_id, form),
+                    file_name=f"conversation.{form}",
+                    mime=mime,
+                    on_click="ignore",
+                    icon=":material/download:",
+                    width="stretch",
+                )
+
+
+def _suggest() -> str | None:
+    """First questions that fit any picture; the one that was clicked."""
+    slot = st.empty()
+    with slot.container(key="suggest"):
+        st.markdown("#### What would you like to know?")
+        with st.container(horizontal=True):
+            chosen = [text for text in (*QUESTIONS, DESCRIBE) if st.button(text, key=f"ask-{text}")]
+    if not chosen:
+        return None
+    slot.empty()
+    return chosen[0]
+
+
+def _ask(api: Api, asked: str, here: Here, shown: Shown) -> None:
+    """Ask, and write the answer as it comes; whatever then stands in the store is shown."""
+    assert here.image is not None
+    view = {"image_id": here.image, "frame": shown.frame, "window": shown.window}
+    view["conversation_id"] = here.conversation
+    with st.chat_message("user", avatar=answer.PERSON):
+        st.markdown(words.plain(asked))
+    with st.chat_message("assistant", avatar=MARK):
+        status = st.empty()
+        text = st.container()
+        # Pressing it runs the page again, which leaves the block below and so closes the stream.
+        st.button("Stop", icon=":material/stop_circle:", key="stop", help="Stop this answer")
+        try:
+            sent = (
+                api.caption(CaptionRequest(**view))
+                if asked == DESCRIBE
+                else api.ask(AskRequest(question=asked, **view))
+            )
+            with sent as answering, text:
+                st.write_stream(_pieces(answering, status))
+        except ApiError as error:
+            notices.later(error)
+    st.rerun()
+
+
+def _pieces(answering: Answering, status: DeltaGenerator) -> Iterator[str]:
+    """The words of an answer; while none come, the seconds are counted."""
+    begun, waiting = monotonic(), True
+    for heard in answering.heard():
+        match heard:
+            case None:
+                # Also what lets the page notice that Stop was pressed.
+                since = f" {monotonic() - begun:.0f} s" if waiting else ""
+                status.caption(f":material/hourglass_top: Looking at the picture{since}")
+            case Begun():
+                Here(heard.conversation_id).go()
+            case str():
+                if waiting:
+                    status.empty()
+                    waiting = False
+                yield words.plain(heard)
+            case AnswerOut():
+                return
+
+
+def _pending(api: Api, turn: TurnOut, here: Here) -> None:
+    """A question that is being answered for another window, or was before a reload."""
+    answer.question(turn)
+    with st.chat_message("assistant", avatar=MARK):
+        st.caption(":material/hourglass_top: This answer is being written.")
+
+        st.fragment(_watch, run_every=1.0)(api, here.conversation)
+
+
+def _watch(api: Api, conversation_id: str) -> None:
+    try:
+        found = api.conversation(conversation_id)
+    except ApiError as error:
+        notices.tell(error)
+        return
+    if not found.messages or found.messages[-1].state != "pending":
+        st.rerun()
+
+
+def _cannot(error: ApiError) -> None:
+    with st.container(key="welcome"):
+        if error.code == "not_found":
+            st.title("There is no such conversation")
+        elif error.code in {"unreachable", "not_ready"}:
+            st.title("The service is not there yet")
+        else:
+            st.title("This does not work now")
+        notices.tell(error)
+        if st.button("Try again", icon=":material/refresh:", type="primary"):
+            st.rerun()

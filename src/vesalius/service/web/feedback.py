@@ -1,0 +1,67 @@
+"""Thumbs with a reason."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import streamlit as st
+
+from vesalius.service.schemas import FeedbackRequest, TurnOut
+from vesalius.service.web import notices
+from vesalius.service.web.client import Api
+from vesalius.service.web.trouble import ApiError
+
+VERDICTS = ("down", "up")
+"""As ``st.feedback`` counts thumbs: 0 is down."""
+DOWN = ("wrong", "incomplete", "irrelevant", "unclear", "unsafe", "other")
+UP = ("helpful", "other")
+
+
+def show(api: Api, turn: TurnOut) -> None:
+    """Ask what the reader thinks; a later word replaces an earlier one."""
+    st.fragment(_show)(api, turn)
+
+
+def _show(api: Api, turn: TurnOut) -> None:
+    held = dict(turn.feedback or {})
+    held |= st.session_state.get(f"said-{turn.answer_id}", {})
+    before = held.get("verdict")
+    default = VERDICTS.index(before) if before in VERDICTS else None
+    with st.container(horizontal=True, vertical_alignment="center", key=f"fb-{turn.answer_id}"):
+        thumb = st.feedback("thumbs", key=f"thumb-{turn.answer_id}", default=default)
+        if before:
+            st.caption("Thank you, noted.")
+    if thumb is None:
+        return
+    verdict = VERDICTS[thumb]
+    if verdict != before:
+        _send(api, turn, {"verdict": verdict})
+        st.rerun(scope="fragment")
+    _why(api, turn, held)
+
+
+def _why(api: Api, turn: TurnOut, held: dict[str, Any]) -> None:
+    reasons = DOWN if held["verdict"] == "down" else UP
+    before = held.get("reason")
+    named = before if before in reasons else None
+    key = f"{held['verdict']}-{turn.answer_id}"
+    reason = st.pills("Why?", reasons, default=named, key=f"why-{key}", format_func=str.capitalize)
+    comment = st.text_input(
+        "In your words",
+        held.get("comment") or "",
+        max_chars=2000,
+        key=f"comment-{key}",
+        placeholder="No names or other patient data, please",
+    )
+    if (reason, comment) != (named, held.get("comment") or ""):
+        _send(api, turn, {"verdict": held["verdict"], "reason": reason, "comment": comment or None})
+        st.rerun(scope="fragment")
+
+
+def _send(api: Api, turn: TurnOut, said: dict[str, Any]) -> None:
+    try:
+        api.feedback(FeedbackRequest(answer_id=turn.answer_id, **cast("Any", said)))
+    except ApiError as error:
+        notices.tell(error)
+        st.stop()
+    st.session_state[f"said-{turn.answer_id}"] = said

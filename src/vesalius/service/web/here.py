@@ -1,0 +1,56 @@
+"""Where a person is: conversation, picture and view. It stands in the URL and nowhere else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import streamlit as st
+from pydantic import ValidationError
+
+from vesalius.service.schemas import View, Window
+
+
+@dataclass(frozen=True, slots=True)
+class Here:
+    """The page's place; a reload, or the same link on another day, leads back to it."""
+
+    conversation: str | None = None
+    image: str | None = None
+    frame: int | None = None
+    window: Window | None = None
+
+    @classmethod
+    def read(cls) -> Here:
+        """From the URL; what is not valid in it is as if it were not there."""
+        said = st.query_params
+        try:
+            view = View.model_validate(
+                {
+                    "image_id": said.get("image", "none"),
+                    "frame": said.get("frame"),
+                    "window": {"centre": said["centre"], "width": said["width"]}
+                    if "centre" in said and "width" in said
+                    else None,
+                }
+            )
+        except ValidationError:
+            view = View(image_id="none")
+        return cls(
+            said.get("conversation"),
+            said.get("image") if view.image_id != "none" else None,
+            view.frame,
+            view.window,
+        )
+
+    def go(self) -> None:
+        """Put it into the URL; the page goes on."""
+        said = {
+            "conversation": self.conversation,
+            "image": self.image,
+            "frame": self.frame,
+            "centre": None if self.window is None else f"{self.window.centre:g}",
+            "width": None if self.window is None else f"{self.window.width:g}",
+        }
+        wanted = {name: str(value) for name, value in said.items() if value is not None}
+        if st.query_params.to_dict() != wanted:
+            st.query_params.from_dict(wanted)
