@@ -57,6 +57,10 @@ def blunder() -> None:
     raise ValueError("the patient is DOE^JANE")
 
 
+def panic() -> None:
+    raise BaseException("as a decoder written in Rust does")  # noqa: TRY002
+
+
 def unpicklable() -> Any:
     return lambda: None
 

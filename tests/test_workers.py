@@ -81,8 +81,9 @@ def test_an_unforeseen_error_tells_its_kind_and_not_its_words(pool):
     with pytest.raises(WorkerFailed, match="ValueError") as caught:
         pool.run("blunder")
     assert "DOE" not in str(caught.value)
-    with pytest.raises(WorkerFailed):
-        pool.run("unpicklable")
+    for task in ("unpicklable", "panic"):
+        with pytest.raises(WorkerFailed):
+            pool.run(task)
     assert pool.run("echo", 3) == 3
 
 

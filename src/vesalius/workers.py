@@ -295,7 +295,8 @@ def _done(function: Any, args: tuple[Any, ...]) -> tuple[str, Any]:
         return ("lost", None) if isinstance(short, MemoryError) else ("refused", error)
     except MemoryError:
         return "lost", None
-    except Exception as error:  # noqa: BLE001 - whatever it is, only this task has failed
+    # Also a panic of Rust's, which is no Exception: whatever it is, only this task has failed.
+    except BaseException as error:  # noqa: BLE001
         return "failed", type(error).__name__
 
 

@@ -315,6 +315,15 @@ def test_big_endian_objects_are_turned_round():
     same(file.getvalue(), keep(file.getvalue()))
 
 
+def test_a_decoder_that_panics_says_that_the_picture_is_corrupt():
+    data = bytearray(hostile()["rle.dcm"][0])
+    start = data.index(b"\x02\0\0\0\x40\0\0\0")  # two segments, the first at byte 64
+    data[start + 64] = 0x7F  # a run longer than the picture
+    assert refused(bytes(data)) == "image_corrupt"
+    with pytest.raises(ImageError):
+        decode(bytes(data))
+
+
 def test_all_frames_together_have_a_limit():
     data = written(scan(ramp(frames=5)))
     exact = Limits(max_total_pixels=5 * 64 * 48)

@@ -67,9 +67,10 @@ def refusing_dicom() -> Iterator[None]:
     """Decoders fail in many ways on hostile bytes, and their messages may quote the header."""
     try:
         yield
-    except ImageError:
+    except (ImageError, KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
-    except Exception as error:
+    # The RLE decoder is written in Rust: what it did not foresee is a panic, no Exception.
+    except BaseException as error:
         raise ImageError("image_corrupt", "the DICOM pixel data cannot be decoded") from error
 
 
