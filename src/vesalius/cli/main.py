@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 import vesalius
-from vesalius.cli import data, evaluation, models, retrieve, serve
+from vesalius.cli import data, deidentify, evaluation, models, retrieve, serve
 from vesalius.errors import VesaliusError
 
 # Other libraries' bars and notices would bury ours; whoever wants them sets these variables.
@@ -33,6 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(data.app, name="data", help="Prepare: list, check, show, import and split data sets.")
+deidentify.register(app)
 models.register(app)
 evaluation.register(app)
 retrieve.register(app)

@@ -1,0 +1,119 @@
+"""``vesalius deidentify``: DICOM without identities, and a look at what is left."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from vesalius.data.deidentify import Summary
+
+WORDS = {
+    "done": "de-identified",
+    "duplicate": "the same image again",
+    "skipped": "no DICOM object",
+    "refused": "refused",
+    "failed": "failed",
+    "finding": "removed: the check found something",
+}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(deidentify)
+
+
+def deidentify(
+    source: Annotated[Path, typer.Argument(help="A DICOM file, a folder, a zip or a DICOMDIR.")],
+    out: Annotated[Path | None, typer.Argument(help="A new folder, outside the source.")] = None,
+    key: Annotated[
+        Path | None,
+        typer.Option(help="The secret key's file, made if absent. Default: OUT.key beside OUT."),
+    ] = None,
+    dates: Annotated[
+        str, typer.Option(help="remove, or shift: each patient's by a secret number of days.")
+    ] = "remove",
+    retain_uids: Annotated[
+        bool, typer.Option("--retain-uids", help="Keep UIDs instead of replacing them.")
+    ] = False,
+    retain_device: Annotated[
+        bool, typer.Option("--retain-device", help="Keep serial numbers and station names.")
+    ] = False,
+    retain_characteristics: Annotated[
+        bool,
+        typer.Option("--retain-characteristics", help="Keep age (up to 90), sex, size, weight."),
+    ] = False,
+    keep_reports: Annotated[
+        bool, typer.Option("--keep-reports", help="Clean structured reports; else refused.")
+    ] = False,
+    clean_pixels: Annotated[
+        bool, typer.Option("--clean-pixels", help="Find burned-in text and black it out.")
+    ] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify/--no-verify", help="Look into each output a second time.")
+    ] = True,
+    map_file: Annotated[
+        Path | None, typer.Option("--map", help="A private list of which source is which row.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; default: cores.")] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only look at SOURCE, which is de-identified already.")
+    ] = False,
+) -> None:
+    """De-identify DICOM by PS3.15's Basic Profile as an allow-list, and check what was written."""
+    from rich.console import Console
+
+    from vesalius.data.deidentify import Options
+    from vesalius.data.deidentify import deidentify as step
+    from vesalius.errors import DatasetError
+    from vesalius.recipe import validated
+
+    if check:
+        _check(source)
+        return
+    if out is None:
+        raise DatasetError("name a folder to write to", hint="vesalius deidentify SOURCE OUT")
+    said = {
+        "dates": dates,
+        "retain_uids": retain_uids,
+        "retain_device": retain_device,
+        "retain_characteristics": retain_characteristics,
+        "keep_reports": keep_reports,
+        "clean_pixels": clean_pixels,
+        "verify": verify,
+    }
+    options = validated(Options, said, where="deidentify")
+    summary = step(source, out, options, key=key, map_file=map_file, workers=workers)
+    Console(soft_wrap=True).print(_said(summary), highlight=False)
+    summary.require_good()
+
+
+def _said(summary: Summary) -> str:
+    lines = [
+        f"{summary.statuses[status]:,} {words}"
+        for status, words in WORDS.items()
+        if summary.statuses[status]
+    ]
+    lines.append(f"in {summary.out}, with manifest.jsonl")
+    if summary.key is not None:
+        lines.append(f"the key is {summary.key}: keep it secret, and apart from the output")
+    return "\n".join(lines)
+
+
+def _check(folder: Path) -> None:
+    from rich.console import Console
+
+    from vesalius.data.deidentify import check_folder
+    from vesalius.errors import IdentityRisk
+
+    console, files, bad = Console(soft_wrap=True), 0, 0
+    for path, found in check_folder(folder):
+        files += 1
+        bad += bool(found)
+        for finding in found:
+            console.print(f"{finding.code} in {finding.where}: {path}", highlight=False)
+    if bad:
+        raise IdentityRisk(f"{bad} of {files} files hold something they should not", where=folder)
+    console.print(f"{files} files, nothing found")

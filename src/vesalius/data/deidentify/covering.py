@@ -1,0 +1,93 @@
+"""Text burned into the pixels, found by character recognition and blacked out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import pydicom
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.pixels import apply_color_lut, pixel_array
+from pydicom.uid import UID, ExplicitVRLittleEndian
+
+from vesalius.cases.dicom import decode_dicom
+from vesalius.data.deidentify import operators
+from vesalius.data.deidentify.clean import Cleaner
+from vesalius.data.deidentify.pixels import LIMITS, PIXELS
+from vesalius.errors import ImageError
+
+ROUNDS = 3
+"""Small text beside large text may be read only once the large is gone."""
+MARGIN = 2
+"""Pixels around each box, since letters reach a little beyond it."""
+
+
+def cover_text(made: Dataset, syntax: UID, cleaner: Cleaner) -> UID:
+    """Black out what is read as text in any frame of ``made``; the syntax its pixels are now in.
+
+    Frames are looked at through the header's own window. An image without text keeps its pixels
+    and their compression. Raises ImageError where text remains after three rounds, and
+    MissingExtra without the extra ``ocr``.
+    """
+    if "PixelData" not in made or int(made.BitsAllocated) == 1:
+        return syntax
+    frames = int(made.get("NumberOfFrames") or 1)
+    for _ in range(ROUNDS):
+        data = _file(made, syntax)
+        found = {frame: text for frame in range(frames) if (text := _text(data, frame))}
+        if not found:
+            made.add(operators.element(0x00280301, "CS", "NO"))
+            return syntax
+        _cover(data, made, found)
+        cleaner.tally["C", "PixelData burned-in text"] += sum(map(len, found.values()))
+        syntax = ExplicitVRLittleEndian
+    raise ImageError("text_left", "text is still read in the pixels after it was covered")
+
+
+def _file(made: Dataset, syntax: UID) -> bytes:
+    file = BytesIO()
+    made.file_meta = FileMetaDataset()
+    made.file_meta.TransferSyntaxUID = syntax
+    made.file_meta.MediaStorageSOPClassUID = made.SOPClassUID
+    made.file_meta.MediaStorageSOPInstanceUID = made.SOPInstanceUID
+    pydicom.dcmwrite(file, made, enforce_file_format=True)
+    return file.getvalue()
+
+
+def _text(data: bytes, frame: int) -> Sequence[Any]:
+    from vesalius.data.burned_in import find_text
+
+    regions: Sequence[Any] = find_text(
+        decode_dicom(data, frame=frame, window=None, limits=LIMITS).image
+    )
+    return regions
+
+
+def _cover(data: bytes, made: Dataset, found: dict[int, Sequence[Any]]) -> None:
+    file = pydicom.dcmread(BytesIO(data))
+    grey = int(file.SamplesPerPixel) == 1
+    pixels = pixel_array(file, raw=grey)
+    frames = pixels if int(file.get("NumberOfFrames") or 1) > 1 else pixels[None]
+    frames = frames.copy()
+    for number, regions in found.items():
+        black = _black(file, frames[number]) if grey else 0
+        for region in regions:
+            top, left = max(region.y - MARGIN, 0), max(region.x - MARGIN, 0)
+            bottom, right = region.y + region.height + MARGIN, region.x + region.width + MARGIN
+            frames[number, top:bottom, left:right] = black
+    content = frames.astype(frames.dtype.newbyteorder("<"), copy=False).tobytes()
+    content += b"\0" * (len(content) % 2)
+    made.add(operators.element(PIXELS, "OW" if frames.itemsize > 1 else "OB", content))
+    if not grey:
+        made.PhotometricInterpretation, made.PlanarConfiguration = "RGB", 0
+
+
+def _black(file: Dataset, frame: np.ndarray) -> Any:
+    """The darkest value that the frame holds, as it is shown."""
+    shown = str(file.PhotometricInterpretation)
+    if shown == "PALETTE COLOR":
+        light = apply_color_lut(frame, file)[..., :3].sum(axis=-1)
+        return frame.flat[int(light.argmin())]
+    return frame.max() if shown == "MONOCHROME1" else frame.min()

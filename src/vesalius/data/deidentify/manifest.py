@@ -1,0 +1,147 @@
+"""What was done to each file, in JSON lines without a value or a name: manifest.jsonl.
+
+The first row says with which policy, options and key; each other one is a source file under the
+keyed hash of its path, size and time. A run that was killed goes on where the rows end.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from vesalius import __version__
+from vesalius.data.deidentify.job import PART
+from vesalius.data.deidentify.options import Options
+from vesalius.data.deidentify.policy import fingerprint
+from vesalius.data.deidentify.pseudonyms import Pseudonyms
+from vesalius.data.deidentify.sources import File
+from vesalius.errors import DatasetError, RunError
+from vesalius.files import mend_lines, read_lines
+
+NAME = "manifest.jsonl"
+AGAIN = frozenset(
+    ("worker_lost", "worker_timeout", "worker_busy", "unreadable", "disk_full", "not_written")
+)
+"""Faults of the day: such files are tried again when a run goes on."""
+
+
+@dataclass
+class Manifest:
+    """An open manifest; a context manager that holds it against other runs."""
+
+    out: Path
+    pseudonyms: Pseudonyms
+    _file: IO[str]
+    _map: IO[str] | None
+    _known: dict[str, str] = field(default_factory=dict)
+    _outputs: set[str] = field(default_factory=set)
+    _rows: list[dict[str, Any]] = field(default_factory=list)
+
+    @classmethod
+    def open(
+        cls, out: Path, options: Options, pseudonyms: Pseudonyms, map_file: Path | None = None
+    ) -> Manifest:
+        """The manifest in ``out``, new or of the same options and key.
+
+        Raises DatasetError for a folder that holds anything else, RunError for another run's.
+        """
+        path, head = out / NAME, _head(options, pseudonyms)
+        if not path.exists() and out.exists() and any(out.iterdir()):
+            hint = "choose a new folder, or one that a killed run left"
+            raise DatasetError("is not empty and has no manifest", where=out, hint=hint)
+        out.mkdir(parents=True, exist_ok=True)
+        # Closed by __exit__; its lock ends with the process, however that ends.
+        file = path.open("a", encoding="utf-8")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            file.close()
+            raise RunError("another run is writing here", where=out) from error
+        made = cls(out, pseudonyms, file, _private(map_file))
+        mend_lines(path)
+        made._begin(path, head)
+        return made
+
+    def __enter__(self) -> Manifest:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+        if self._map is not None:
+            self._map.close()
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows that were there at the beginning and still stand."""
+        return self._rows
+
+    def name(self, file: File) -> str:
+        """The source's pseudonym: another one when the file has changed."""
+        return self.pseudonyms.name("file", f"{file.name}\0{file.stamp}")
+
+    def wants(self, file: File) -> bool:
+        """Whether the file has no row yet."""
+        return self.name(file) not in self._known
+
+    def note(self, file: File, row: dict[str, Any]) -> dict[str, Any]:
+        """Append a file's row and return it; a second source of one output is a duplicate."""
+        name = self.name(file)
+        if row.get("output") in self._outputs:
+            row = {"status": "duplicate", "code": "duplicate"}
+        if "output" in row:
+            self._outputs.add(row["output"])
+        self._known[name] = row["status"]
+        if self._map is not None:
+            _append(self._map, {"source": name, "path": file.name, "output": row.get("output")})
+        _append(self._file, {"source": name, **row})
+        return row
+
+    def _begin(self, path: Path, head: dict[str, Any]) -> None:
+        for part in self.out.glob(f"{PART}*"):
+            part.unlink(missing_ok=True)
+        lines = read_lines(path)
+        first = next(lines, None)
+        if first is None:
+            _append(self._file, head)
+            return
+        if first[1] != head:
+            other = [key for key in head if first[1].get(key) != head[key]]
+            hint = "the same options and key, or another folder"
+            raise RunError(f"was made with another {' and '.join(other)}", where=path, hint=hint)
+        for row in _standing(lines):
+            self._known[row["source"]] = row["status"]
+            self._rows.append({"status": row["status"], "code": row.get("code")})
+            if row.get("output"):
+                self._outputs.add(row["output"])
+
+
+def _standing(lines: Iterator[tuple[int, dict[str, Any]]]) -> Iterator[dict[str, Any]]:
+    for _, row in lines:
+        if row.get("code") not in AGAIN:
+            yield row
+
+
+def _head(options: Options, pseudonyms: Pseudonyms) -> dict[str, Any]:
+    return {
+        "vesalius": __version__,
+        "policy": fingerprint(),
+        "options": options.model_dump(),
+        "key": pseudonyms.name("fingerprint", "key")[:8],
+    }
+
+
+def _append(file: IO[str], row: dict[str, Any]) -> None:
+    file.write(json.dumps(row, ensure_ascii=False) + "\n")
+    file.flush()
+
+
+def _private(path: Path | None) -> IO[str] | None:
+    if path is None:
+        return None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    return os.fdopen(opened, "a", encoding="utf-8")

@@ -1,0 +1,155 @@
+"""One DICOM object: bytes in, de-identified bytes out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from io import BytesIO
+
+import pydicom
+from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.sequence import Sequence
+from pydicom.uid import UID, UID_dictionary
+
+from vesalius import __version__
+from vesalius.cases.image import quietly
+from vesalius.data.deidentify import operators
+from vesalius.data.deidentify.clean import Cleaner
+from vesalius.data.deidentify.options import Options
+from vesalius.data.deidentify.pixels import copy_pixels
+from vesalius.data.deidentify.policy import Policy, tables
+from vesalius.data.deidentify.pseudonyms import Pseudonyms
+from vesalius.data.deidentify.reading import DIRECTORY, read
+from vesalius.errors import ImageError
+
+IMPLEMENTATION = "2.25.216308174562046103183024387653254126587"
+"""Ours, a UUID drawn once: it stands in every file that this module writes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """An object without its identity.
+
+    ``path`` is where it belongs, from pseudonyms alone: patient/study/series/instance.dcm.
+    ``tally`` counts elements by action and keyword; ``dates`` are the dates that may stand in it.
+    """
+
+    data: bytes
+    path: str
+    tally: Counter[tuple[str, str]]
+    dates: frozenset[str]
+
+
+class Unwanted(ImageError):
+    """An object that is refused as a whole: its kind, or what is burned into it."""
+
+
+def deidentified(data: bytes, options: Options, pseudonyms: Pseudonyms) -> Done | None:
+    """The object in ``data`` under pseudonyms; None for a DICOMDIR, which lists names.
+
+    Raises Unwanted for objects that are words or films, ImageError for broken ones.
+    """
+    with quietly():
+        try:
+            return _deidentified(read(data, options.max_bytes), options, pseudonyms)
+        except (ImageError, MemoryError):
+            raise
+        except Exception as error:
+            # Parsers fail in many ways on broken bytes, and their messages may quote the patient.
+            raise ImageError("dicom_invalid", "the DICOM object cannot be rewritten") from error
+
+
+def _deidentified(source: FileDataset, options: Options, pseudonyms: Pseudonyms) -> Done | None:
+    kind = str(source.get("SOPClassUID", "") or source.file_meta.get("MediaStorageSOPClassUID", ""))
+    if kind == DIRECTORY or "DirectoryRecordSequence" in source:
+        return None
+    _refuse(source, kind, options)
+    patient = _patient(source)
+    days = pseudonyms.days(patient)
+    cleaner = Cleaner(Policy(options), pseudonyms, days)
+    made = cleaner.clean(source)
+    syntax = copy_pixels(source, made, cleaner)
+    if options.clean_pixels:
+        from vesalius.data.deidentify.covering import cover_text
+
+        syntax = cover_text(made, syntax, cleaner)
+    _sign(made, pseudonyms.patient(patient), cleaner.policy)
+    names = [
+        pseudonyms.uid(str(source.get(name, "") or ""))
+        for name in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+    ]
+    path = "/".join([pseudonyms.patient(patient), *names]) + ".dcm"
+    return Done(_written(made, syntax), path, cleaner.tally, _dates(made))
+
+
+def _refuse(source: Dataset, kind: str, options: Options) -> None:
+    rules = tables()["policy"]
+    known = UID_dictionary.get(kind)
+    if not known or known[1] != "SOP Class" or not source.get("SOPInstanceUID"):
+        raise Unwanted("class_unknown", "no standard SOP class, or no instance UID")
+    report = "ContentSequence" in source or _is_among(kind, rules["reports"])
+    if report and not options.keep_reports:
+        raise Unwanted("report", "a structured report", hint="--keep-reports cleans it")
+    if _is_among(kind, rules["refused"]) or "EncapsulatedDocument" in source:
+        raise Unwanted("document", "a document, raw data or annotations: not to be cleaned")
+    if source.file_meta.TransferSyntaxUID not in tables()["syntaxes"]:
+        raise Unwanted("transfer_syntax", "video, or a compression that is not known to be clean")
+    if str(source.get("BurnedInAnnotation", "")).upper() == "YES" and not options.clean_pixels:
+        hint = "--clean-pixels blacks it out"
+        raise Unwanted("burned_in", "the header says that text is burned in", hint=hint)
+
+
+def _is_among(kind: str, listed: list[str]) -> bool:
+    """Whether a class is listed, or is below a listed root, which ends in a dot."""
+    return kind in listed or kind.startswith(tuple(one for one in listed if one.endswith(".")))
+
+
+def _patient(source: Dataset) -> str:
+    """What tells patients apart: the number, or the study where there is none."""
+    number = str(source.get("PatientID", "") or "").strip()
+    return number or f"study {source.get('StudyInstanceUID', '')}"
+
+
+def _sign(made: Dataset, patient: str, policy: Policy) -> None:
+    """Say who the patient is not, and what was done (PS3.3 C.12.1.1, PS3.15 E.1.1)."""
+    made.PatientName, made.PatientID = patient, patient
+    made.PatientIdentityRemoved = "YES"
+    made.DeidentificationMethod = [f"Vesalius {__version__}", "PS3.15 2026d, allow-list"]
+    made.DeidentificationMethodCodeSequence = Sequence([_code(*said) for said in policy.codes()])
+    moved = policy.options.dates == "shift"
+    made.LongitudinalTemporalInformationModified = "MODIFIED" if moved else "REMOVED"
+
+
+def _code(value: str, meaning: str) -> Dataset:
+    code = Dataset()
+    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = value, "DCM", meaning
+    return code
+
+
+def _written(made: Dataset, syntax: UID) -> bytes:
+    if not all(_is_ascii(element) for element in made.iterall()):
+        made.add(operators.element(0x00080005, "CS", "ISO_IR 192"))
+    made.file_meta = FileMetaDataset()
+    made.file_meta.TransferSyntaxUID = syntax
+    made.file_meta.MediaStorageSOPClassUID = made.SOPClassUID
+    made.file_meta.MediaStorageSOPInstanceUID = made.SOPInstanceUID
+    made.file_meta.ImplementationClassUID = IMPLEMENTATION
+    made.file_meta.ImplementationVersionName = "VESALIUS"
+    file = BytesIO()
+    pydicom.dcmwrite(file, made, enforce_file_format=True)
+    return file.getvalue()
+
+
+def _is_ascii(element: pydicom.DataElement) -> bool:
+    return isinstance(element.value, bytes) or element.VR == "SQ" or str(element.value).isascii()
+
+
+def _dates(made: Dataset) -> frozenset[str]:
+    """Every date that the object now holds, as YYYYMMDD: moved ones and dummies."""
+    found = [
+        str(value)[:8]
+        for element in made.iterall()
+        if element.VR in {"DA", "DT"}
+        for value in operators.values(element)
+    ]
+    return frozenset(found)
