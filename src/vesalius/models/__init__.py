@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import ClassVar, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import ClassVar, Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
@@ -35,6 +35,27 @@ class Model(Protocol):
 
     def predict(self, dialogues: Sequence[Dialogue], decoding: Decoding) -> list[Prediction]:
         """One prediction per dialogue, in order; ModelError if a needed image is missing."""
+
+
+Piece = tuple[int, str | Prediction]
+"""Of the dialogue at a place: text as it is written, or, last and once, its prediction."""
+
+
+@runtime_checkable
+class Streaming(Protocol):
+    """A model that can be listened to while it answers."""
+
+    def stream(
+        self,
+        dialogues: Sequence[Dialogue],
+        decoding: Decoding,
+        *,
+        cancelled: Callable[[int], bool] | None = None,
+    ) -> Iterator[Piece]:
+        """The answers in pieces; closing the iterator stops the work before the next token.
+
+        ``cancelled(place)`` is asked before each token and stops that answer alone.
+        """
 
 
 Validate = Callable[[Model], float]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
@@ -14,11 +14,14 @@ from transformers import PreTrainedModel
 from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.prediction import Prediction
 from vesalius.errors import ModelError
+from vesalius.models import Piece
 from vesalius.models.generative.families import Family
 from vesalius.models.generative.features import KEPT, projected
 from vesalius.models.generative.layouts import Layout, layouts
-from vesalius.models.generative.prefix import answer
+from vesalius.models.generative.prefix import answer, tell
+from vesalius.models.generative.recall import Recall
 from vesalius.models.generative.rows import Encoder, shared_key
+from vesalius.models.generative.speaking import iterated
 from vesalius.models.generative.template import Template
 from vesalius.models.guard import require_pictures
 from vesalius.recipe import Decoding
@@ -116,28 +119,57 @@ def speak(model: PreTrainedModel, family: Family) -> None:
 
 
 class Answerer:
-    """The Model: answers dialogues with a network, each image prefix encoded once."""
+    """The Model: answers dialogues with a network, each image prefix encoded once.
+
+    ``recall``: where given, conversations are kept there, and go on from where they were.
+    """
 
     needs_image = True
 
     def __init__(self, network: Network, *, autocast: torch.dtype | None = None) -> None:
         self.network, self._autocast = network, autocast
+        self.recall: Recall | None = None
 
     def predict(self, dialogues: Sequence[Dialogue], decoding: Decoding) -> list[Prediction]:
-        """One prediction per dialogue, in order."""
-        found = dict(self.stream(dialogues, decoding))
+        """One prediction per dialogue, in order: what :meth:`stream` ends with."""
+        order = self._order(dialogues)
+        with _evaluating(self.network.model, self._autocast):
+            asked = [dialogues[i] for i in order]
+            answered = answer(self.network, asked, decoding, self.recall)
+            found = {order[place]: prediction for place, prediction in answered}
         return [found[place] for place in range(len(dialogues))]
 
     def stream(
-        self, dialogues: Sequence[Dialogue], decoding: Decoding
-    ) -> Iterator[tuple[int, Prediction]]:
-        """(place, prediction) as batches finish; closing the iterator stops the work."""
+        self,
+        dialogues: Sequence[Dialogue],
+        decoding: Decoding,
+        *,
+        cancelled: Callable[[int], bool] | None = None,
+    ) -> Iterator[Piece]:
+        """(place, text) as it is written, and (place, prediction) as each answer ends.
+
+        The texts of a place, joined and stripped, are its prediction's. Closing the iterator stops
+        the work before the next token, as ``cancelled(place)`` stops one answer, which then has no
+        prediction. Beams are told at their end.
+        """
+        order = self._order(dialogues)
+
+        def work(put: Callable[[Piece], None], closed: Callable[[], bool]) -> None:
+            def hear(piece: Piece) -> None:
+                put((order[piece[0]], piece[1]))
+
+            def gone(place: int) -> bool:
+                return closed() or (cancelled is not None and cancelled(order[place]))
+
+            with _evaluating(self.network.model, self._autocast):
+                asked = [dialogues[i] for i in order]
+                tell(self.network, asked, decoding, hear, gone, recall=self.recall)
+
+        yield from iterated(work)
+
+    def _order(self, dialogues: Sequence[Dialogue]) -> list[int]:
         require_pictures(dialogues)
-        network = self.network
-        order = by_picture(dialogues)
-        with _evaluating(network.model, self._autocast):
-            for place, prediction in answer(network, [dialogues[i] for i in order], decoding):
-                yield order[place], prediction
+        return by_picture(dialogues)
 
 
 def by_picture(dialogues: Sequence[Dialogue]) -> list[int]:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import LogitsProcessor, LogitsProcessorList
+from transformers import LogitsProcessorList, StoppingCriteriaList
 
 from vesalius.cases.case import Answer
 from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.prediction import Confidence, Prediction, Usage
+from vesalius.models import Piece
+from vesalius.models.generative.recall import Recall
 from vesalius.models.generative.rows import Encoder, Row, rows_of
+from vesalius.models.generative.speaking import Recorder, Spelling, Telling
 from vesalius.recipe import Decoding
 
 if TYPE_CHECKING:
@@ -33,108 +37,191 @@ class Asked:
     row: Row
 
 
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What is answered together; ``recalled``: begun from what is kept, and kept in turn."""
+
+    asked: tuple[Asked, ...]
+    recalled: bool
+
+    @property
+    def rows(self) -> list[Row]:
+        """The rows."""
+        return [one.row for one in self.asked]
+
+
 def answer(
-    network: Network, dialogues: Sequence[Dialogue], decoding: Decoding
+    network: Network,
+    dialogues: Sequence[Dialogue],
+    decoding: Decoding,
+    recall: Recall | None = None,
 ) -> Iterator[tuple[int, Prediction]]:
     """(place, prediction) as batches finish; the answers are those of asking one by one.
 
-    A batch holds prefixes of equal length, each encoded once however many questions it carries.
-    Sampled answers are drawn one at a time, each from its own seed.
+    A batch holds prefixes of equal length, each encoded once however many questions it carries;
+    with a ``recall``, rows of any lengths. Sampled answers are drawn one at a time, each from its
+    own seed.
     """
-    encoder, stops = network.encoder, network.stops
-    asked = _asked(encoder, dialogues, network.max_length)
-    for batch in _batches(asked, network, decoding):
+    for batch in _batches(network, dialogues, decoding, recall):
         started = time.perf_counter()
-        replies = _generate(network, batch, decoding)
-        share = (time.perf_counter() - started) / len(batch)
-        for one, (tokens, sure) in zip(batch, replies, strict=True):
-            finish = "stop" if tokens and tokens[-1] in stops else "length"
-            text = encoder.tokenizer.decode(tokens, skip_special_tokens=True).strip()
-            prediction = Prediction.of(
-                one.dialogue,
-                Answer(text=text),
-                confidence=Confidence(round(min(sure, 1.0), 6), METHOD),
-                finish=finish,
-                usage=_usage(one.row, len(tokens), share),
-            )
-            yield one.place, prediction
+        replies = _generate(network, batch, decoding, recall)
+        share = (time.perf_counter() - started) / len(batch.asked)
+        for one, (tokens, sure) in zip(batch.asked, replies, strict=True):
+            yield one.place, _prediction(network, one, tokens, sure, share)
 
 
-def _asked(encoder: Encoder, dialogues: Sequence[Dialogue], max_length: int) -> Iterator[Asked]:
+def tell(
+    network: Network,
+    dialogues: Sequence[Dialogue],
+    decoding: Decoding,
+    hear: Callable[[Piece], None],
+    gone: Callable[[int], bool],
+    *,
+    recall: Recall | None = None,
+) -> None:
+    """The same answers, each told piece by piece while it is written, its prediction last.
+
+    ``gone`` is asked before every token whether nobody waits for the answer at a place any more:
+    that one ends there, without a prediction. Of beams nothing is known before the end.
+    """
+    for batch in _batches(network, dialogues, decoding, recall):
+        if all(gone(one.place) for one in batch.asked):
+            continue
+        teller = Teller(network, batch, hear, gone)
+        replies = _generate(network, batch, decoding, recall, teller)
+        if decoding.beams > 1:
+            for index, (tokens, sure) in enumerate(replies):
+                if not teller.gone(index):
+                    teller.heard(index, tokens, sure)
+
+
+class Teller:
+    """Tells what the rows of a batch say, by their places in the caller's order."""
+
+    def __init__(
+        self,
+        network: Network,
+        batch: Batch,
+        hear: Callable[[Piece], None],
+        gone: Callable[[int], bool],
+    ) -> None:
+        self._network, self._asked, self._hear, self._gone = network, batch.asked, hear, gone
+        self._spellings = [Spelling(network.encoder.tokenizer) for _ in batch.asked]
+        self._started = time.perf_counter()
+
+    def heard(self, place: int, tokens: Sequence[int], sure: float | None) -> None:
+        """What is new in a row's text; its prediction, once it has ended."""
+        one, spelling = self._asked[place], self._spellings[place]
+        text = spelling.so_far(tokens) if sure is None else spelling.rest(tokens)
+        if text:
+            self._hear((one.place, text))
+        if sure is not None:
+            share = (time.perf_counter() - self._started) / len(self._asked)
+            self._hear((one.place, _prediction(self._network, one, tokens, sure, share)))
+
+    def gone(self, place: int) -> bool:
+        """Whether nobody waits for the row any more."""
+        return self._gone(self._asked[place].place)
+
+
+def _prediction(
+    network: Network, one: Asked, tokens: Sequence[int], sure: float, seconds: float
+) -> Prediction:
+    text = network.encoder.tokenizer.decode(tokens, skip_special_tokens=True).strip()
+    return Prediction.of(
+        one.dialogue,
+        Answer(text=text),
+        confidence=Confidence(round(min(sure, 1.0), 6), METHOD),
+        finish="stop" if tokens and tokens[-1] in network.stops else "length",
+        usage=_usage(one.row, len(tokens), seconds),
+    )
+
+
+def _asked(
+    encoder: Encoder, dialogues: Sequence[Dialogue], max_length: int, recall: Recall | None
+) -> Iterator[Asked]:
     opened = [d.replying(None) for d in dialogues]
+    prefixes = encoder.prefix if recall is None else partial(recall.prefix, encoder)
     place = 0
-    for row in rows_of(opened, encoder, share=True, max_length=max_length):
+    for row in rows_of(opened, encoder, share=True, max_length=max_length, prefixes=prefixes):
         for segment in row.segments:
             yield Asked(place, dialogues[place], Row(row.prefix, (segment,)))
             place += 1
 
 
-def _batches(asked: Iterable[Asked], network: Network, decoding: Decoding) -> Iterator[list[Asked]]:
+def _batches(
+    network: Network, dialogues: Sequence[Dialogue], decoding: Decoding, recall: Recall | None
+) -> Iterator[Batch]:
+    asked = _asked(network.encoder, dialogues, network.max_length, recall)
     size = 1 if decoding.temperature > 0 else decoding.batch
     batch: list[Asked] = []
-    kind: tuple[int, ...] = ()
+    kind: tuple[Any, ...] = ()
     for one in asked:
-        own = network.layout.alike(network.model, one.row, decoding.max_new_tokens)
+        own = _kind(network, one.row, decoding, recall)
         if batch and (len(batch) == size or own != kind):
-            yield batch
+            yield Batch(tuple(batch), kind[0])
             batch = []
         batch.append(one)
         kind = own
     if batch:
-        yield batch
+        yield Batch(tuple(batch), kind[0])
+
+
+def _kind(network: Network, row: Row, decoding: Decoding, recall: Recall | None) -> tuple[Any, ...]:
+    """Whether a row is begun from what is kept, and what it is answered together with."""
+    model, layout, most = network.model, network.layout, decoding.max_new_tokens
+    if recall is not None and decoding.beams == 1:
+        kept = layout.together(model, row, most)
+        if kept is not None:
+            return (True, *kept)
+    return (False, *layout.alike(model, row, most))
 
 
 @torch.inference_mode()
 def _generate(
-    network: Network, batch: Sequence[Asked], decoding: Decoding
+    network: Network,
+    batch: Batch,
+    decoding: Decoding,
+    recall: Recall | None,
+    teller: Teller | None = None,
 ) -> list[tuple[list[int], float]]:
-    """New tokens and confidence for each asked dialogue."""
-    stops, beams = network.stops, decoding.beams
-    rows = [asked.row for asked in batch]
-    prompt = network.layout.prompt(network.model, rows, pad=stops[0], beams=beams)
-    recorder = Recorder()
-    with _drawing(decoding, batch[0].dialogue.id):
+    """New tokens and confidence for each asked dialogue; a teller was told of them already."""
+    stops, beams, layout = network.stops, decoding.beams, network.layout
+    if batch.recalled:
+        assert recall is not None
+        prompt = layout.recalled(network.model, batch.rows, recall, pad=stops[0])
+    else:
+        prompt = layout.prompt(network.model, batch.rows, pad=stops[0], beams=beams)
+    recorder = Recorder() if beams == 1 else None
+    telling = None
+    if teller is not None:
+        rows, most = len(batch.asked), decoding.max_new_tokens
+        telling = Telling(teller, recorder, stops, rows=rows, most=most)
+    with _drawing(decoding, batch.asked[0].dialogue.id):
         made = prompt.model.generate(
             **prompt.arguments,
             max_new_tokens=decoding.max_new_tokens,
             num_beams=beams,
             eos_token_id=list(stops),
             pad_token_id=stops[0],
-            logits_processor=LogitsProcessorList([recorder] if beams == 1 else []),
+            logits_processor=LogitsProcessorList([recorder] if recorder else []),
+            stopping_criteria=StoppingCriteriaList([telling] if telling else []),
             return_dict_in_generate=True,
             output_scores=beams > 1,
             **_sampling(decoding),
         )
     new = [_until(tokens, stops) for tokens in made.sequences[:, prompt.start :].tolist()]
-    if beams > 1:
+    if telling is not None and recorder is not None:
+        new = telling.new
+    if batch.recalled:
+        assert recall is not None
+        layout.keep(batch.rows, prompt, made.past_key_values, new, recall)
+    if recorder is None:
         return list(zip(new, made.sequences_scores.exp().tolist(), strict=True))
+    if telling is not None:
+        return []
     recorder.close(made.sequences[:, -1])
     return [(tokens, recorder.confidence(i, len(tokens))) for i, tokens in enumerate(new)]
-
-
-class Recorder(LogitsProcessor):
-    """Keeps the log-probability of each chosen token; one step's logits in memory at a time."""
-
-    def __init__(self) -> None:
-        self._last: torch.Tensor | None = None
-        self._chosen: list[torch.Tensor] = []
-
-    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
-        """Take the model's own probabilities, before any sampling changes them."""
-        if self._last is not None:
-            self.close(input_ids[:, -1])
-        self._last = torch.log_softmax(scores.float(), dim=-1)
-        return scores
-
-    def close(self, tokens: torch.Tensor) -> None:
-        """Record what was chosen from the last step's distribution."""
-        assert self._last is not None
-        self._chosen.append(self._last.gather(1, tokens[:, None])[:, 0])
-
-    def confidence(self, index: int, length: int) -> float:
-        """exp(mean log-probability) of the first ``length`` new tokens, the end token included."""
-        chosen = torch.stack(self._chosen[:length], dim=1)[index]
-        return float(chosen.mean().exp())
 
 
 def _sampling(decoding: Decoding) -> dict[str, Any]:

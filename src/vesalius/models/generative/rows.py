@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ TOKENS = {"input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids"}
 """What a processor returns of the text; everything else is the pictures'."""
 
 Images = Mapping[str, "torch.Tensor"]
+PictureKey = tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,8 @@ class Prefix:
     ids: tuple[int, ...]
     images: Images
     image_tokens: int
+    key: PictureKey = ()
+    """What names its pictures where something of them may be kept; () where nothing may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,16 +160,22 @@ class Encoder:
 
 
 def rows_of(
-    dialogues: Iterable[Dialogue], encoder: Encoder, *, share: bool, max_length: int
+    dialogues: Iterable[Dialogue],
+    encoder: Encoder,
+    *,
+    share: bool,
+    max_length: int,
+    prefixes: Callable[[str, Dialogue], Prefix] | None = None,
 ) -> Iterable[Row]:
     """Rows for dialogues already ordered by picture; a full row makes way for the next one.
 
-    ModelError names a dialogue that alone is longer than ``max_length``: nothing is cut silently.
+    ``prefixes`` makes the head's tokens, by default the encoder. ModelError names a dialogue that
+    alone is longer than ``max_length``: nothing is cut silently.
     """
     for _, group in groupby(dialogues, key=shared_key if share else lambda d: d.id):
         members = list(group)
         rendered = [encoder.template.render(d) for d in members]
-        prefix = encoder.prefix(rendered[0].head, members[0])
+        prefix = (prefixes or encoder.prefix)(rendered[0].head, members[0])
         room = max_length - len(prefix.ids)
         segments: list[Segment] = []
         for words, dialogue in zip(rendered, members, strict=True):

@@ -8,32 +8,28 @@ those of one row per dialogue (dropout aside).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 import torch
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
+from vesalius.models.generative.layouts.recalling import Prompt, Recalling
 from vesalius.models.generative.pack import collate, images_of
+from vesalius.models.generative.recall import Recall
 from vesalius.models.generative.rows import IGNORED, Row
 
 Batch = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Prompt:
-    """What ``generate`` is given: the module to ask, its arguments, where the new tokens start."""
-
-    model: Any
-    arguments: Mapping[str, Any]
-    start: int
-
-
 class Layout(Protocol):
-    """What a family needs beyond the generic batch; ``shared``: rows and caches share a prefix."""
+    """What a family needs beyond the generic batch; ``shared``: rows and caches share a prefix.
+
+    ``recalls`` says what a follow-up question need not compute again.
+    """
 
     shared: ClassVar[bool]
+    recalls: ClassVar[str]
 
     def collate(self, rows: Sequence[Row], *, pad: int) -> Batch:
         """The training batch of rows, as it leaves the data loader."""
@@ -49,8 +45,26 @@ class Layout(Protocol):
     def alike(self, model: PreTrainedModel, row: Row, new_tokens: int) -> tuple[int, ...]:
         """Rows may be answered together if this is equal."""
 
+    def together(self, model: PreTrainedModel, row: Row, new_tokens: int) -> tuple[Any, ...] | None:
+        """The same for rows begun from what is kept; None for one that cannot be."""
 
-class Causal:
+    def recalled(
+        self, model: PreTrainedModel, rows: Sequence[Row], recall: Recall, *, pad: int
+    ) -> Prompt:
+        """Prompts of one segment each, begun from what is kept; what is encoded is kept."""
+
+    def keep(
+        self,
+        rows: Sequence[Row],
+        prompt: Prompt,
+        cache: Any,
+        new: Sequence[Sequence[int]],
+        recall: Recall,
+    ) -> None:
+        """Keep what ``generate`` left in its cache: the prompts, and the tokens it made."""
+
+
+class Causal(Recalling):
     """A decoder that takes masks and positions as they are: LLaVA, InternVL, Idefics3."""
 
     shared: ClassVar[bool] = True

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from transformers import PreTrainedModel
 
-from vesalius.models.generative.layouts.causal import Batch, Causal, Prompt, suited
+from vesalius.models.generative.layouts.causal import Batch, Causal, suited
+from vesalius.models.generative.layouts.recalling import Prompt
 from vesalius.models.generative.pack import images_of
+from vesalius.models.generative.recall import Begun
 from vesalius.models.generative.rows import Row
 
 SEEN = "cross_attention_mask"
@@ -35,6 +38,24 @@ class Crossed(Causal):
         ends = torch.tensor([len(row.prefix.ids) for row in rows])
         seen = carried(images_of(rows)[SEEN], ends, made.start).to(model.device)
         return Prompt(made.model, {**made.arguments, SEEN: seen}, made.start)
+
+    def together(self, model: PreTrainedModel, row: Row, new_tokens: int) -> tuple[Any, ...] | None:
+        """As many pictures each: their tiles' keys are not padded."""
+        kind = super().together(model, row, new_tokens)
+        return None if kind is None else (len(row.prefix.key), *kind)
+
+    def fixed(self, model: PreTrainedModel) -> frozenset[int]:
+        """The cross-attention layers hold the tiles."""
+        return frozenset(model.config.get_text_config().cross_attention_layers)
+
+    def extras(self, model: PreTrainedModel, row: Row, number: int) -> dict[str, torch.Tensor]:
+        """Which tiles the last token sees (1, pictures, tiles), and all that follow it."""
+        return {SEEN: row.prefix.images[SEEN][:, len(row.prefix.ids) - 1]}
+
+    def extra_terms(self, model: PreTrainedModel, begun: Sequence[Begun], length: int) -> Batch:
+        """The cross-attention mask of all places; those that are kept are not looked at."""
+        seen = torch.cat([one.kept.extras[SEEN] for one in begun])
+        return {SEEN: seen[:, None].repeat(1, length, 1, 1).to(model.device)}
 
 
 def carried(seen: torch.Tensor, ends: torch.Tensor, length: int) -> torch.Tensor:

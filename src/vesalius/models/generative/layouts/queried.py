@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from transformers import PreTrainedModel
 
-from vesalius.models.generative.layouts.causal import Batch, Causal, Prompt, token_loss
+from vesalius.models.generative.layouts.causal import Batch, Causal, token_loss
+from vesalius.models.generative.layouts.recalling import Prompt
+from vesalius.models.generative.recall import Recall
 from vesalius.models.generative.rows import Row
 
 
@@ -32,3 +35,10 @@ class Queried(Causal):
         """Asked of the language model: BLIP-2's ``generate`` would encode the picture again."""
         made = super().prompt(model, rows, pad=pad, beams=beams)
         return Prompt(model.language_model, made.arguments, made.start)
+
+    def recalled(
+        self, model: PreTrainedModel, rows: Sequence[Row], recall: Recall, *, pad: int
+    ) -> Prompt:
+        """The same."""
+        made = super().recalled(model, rows, recall, pad=pad)
+        return replace(made, model=model.language_model)

@@ -9,7 +9,10 @@ import torch
 from transformers import PreTrainedModel
 
 from vesalius.models.generative.layouts.causal import Batch, Causal, suited
+from vesalius.models.generative.recall import Begun
 from vesalius.models.generative.rows import Row
+
+OFFSET = "rope_deltas"
 
 
 class Rotary3D(Causal):
@@ -43,3 +46,12 @@ class Rotary3D(Causal):
     def prefix_terms(self, model: PreTrainedModel, ids: torch.Tensor) -> Batch:
         """Which tokens are the picture's."""
         return {"mm_token_type_ids": (ids == model.config.image_token_id).int()}
+
+    def extras(self, model: PreTrainedModel, row: Row, number: int) -> dict[str, torch.Tensor]:
+        """How far the positions behind the pictures are off their places (1, 1)."""
+        return {OFFSET: model.model.rope_deltas[number : number + 1].clone()}
+
+    def extra_terms(self, model: PreTrainedModel, begun: Sequence[Begun], length: int) -> Batch:
+        """Nothing: the model keeps the offsets itself, from one call to the next."""
+        model.model.rope_deltas = torch.cat([one.kept.extras[OFFSET] for one in begun])
+        return {}

@@ -13,18 +13,20 @@ from typing import Any, ClassVar
 import torch
 from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from vesalius.models.generative.layouts.causal import (
     Batch,
     Causal,
-    Prompt,
     distinct,
     left_padded,
     on_device,
     suited,
     token_loss,
 )
+from vesalius.models.generative.layouts.recalling import Prompt
 from vesalius.models.generative.pack import collate, images_of
+from vesalius.models.generative.recall import Recall
 from vesalius.models.generative.rows import IGNORED, Row, Segment
 
 OWNER = "image_rows"
@@ -37,6 +39,7 @@ class Unshared(Causal):
     """
 
     shared: ClassVar[bool] = False
+    recalls: ClassVar[str] = "the picture's features; its tokens depend on the question"
 
     def collate(self, rows: Sequence[Row], *, pad: int) -> Batch:
         """Rows of one segment with one reply each, pictures once."""
@@ -54,6 +57,50 @@ class Unshared(Causal):
         """Everything but the pictures."""
         return collate(rows, pad=pad)
 
+    def prompt(
+        self, model: PreTrainedModel, rows: Sequence[Row], *, pad: int, beams: int
+    ) -> Prompt:
+        """Whole prompts, each picture's features made once."""
+        prefixes, owner = distinct(rows)
+        pixels = on_device(model, images_of(prefixes))["pixel_values"]
+        index = torch.tensor(owner, device=model.device)
+        return self.asked(model, rows, features(model, pixels, index), pad=pad, beams=beams)
+
+    def asked(
+        self, model: PreTrainedModel, rows: Sequence[Row], seen: Batch, *, pad: int, beams: int
+    ) -> Prompt:
+        """Whole prompts, with the rows' image features."""
+        raise NotImplementedError
+
+    def together(self, model: PreTrainedModel, row: Row, new_tokens: int) -> tuple[Any, ...] | None:
+        """Any rows of one picture each."""
+        return () if len(row.prefix.key) == 1 else None
+
+    def recalled(
+        self, model: PreTrainedModel, rows: Sequence[Row], recall: Recall, *, pad: int
+    ) -> Prompt:
+        """Whole prompts, with features that are kept or made now."""
+        seen = []
+        for row in rows:
+            kept = recall.features(row.prefix.key)
+            if kept is None:
+                pixels = on_device(model, row.prefix.images)["pixel_values"]
+                kept = model.get_image_features(pixels).pooler_output
+                recall.keep_features(row.prefix.key, kept)
+            seen.append(kept)
+        made = {"image": BaseModelOutputWithPooling(pooler_output=torch.cat(seen))}
+        return self.asked(model, rows, made, pad=pad, beams=1)
+
+    def keep(
+        self,
+        rows: Sequence[Row],
+        prompt: Prompt,
+        cache: Any,
+        new: Sequence[Sequence[int]],
+        recall: Recall,
+    ) -> None:
+        """Nothing: what was said before changes with the next question."""
+
 
 class PrefixLM(Unshared):
     """PaliGemma: picture and question see each other, the reply is causal (its released recipe)."""
@@ -70,19 +117,18 @@ class PrefixLM(Unshared):
         }
         return forward(**_without(batch, "pixel_values", OWNER) | terms)
 
-    def prompt(
-        self, model: PreTrainedModel, rows: Sequence[Row], *, pad: int, beams: int
+    def asked(
+        self, model: PreTrainedModel, rows: Sequence[Row], seen: Batch, *, pad: int, beams: int
     ) -> Prompt:
-        """Whole prompts, left-padded; type 0 marks what sees each other."""
-        prefixes, owner = distinct(rows)
-        pixels = on_device(model, images_of(prefixes))["pixel_values"]
-        index = torch.tensor(owner, device=model.device).repeat_interleave(beams)
+        """Left-padded; type 0 marks what sees each other."""
+        image = seen["image"]
+        image.pooler_output = image.pooler_output.repeat_interleave(beams, dim=0)
         ids, mask = (made.to(model.device) for made in left_padded(rows, pad))
         arguments = {
             "input_ids": ids,
             "attention_mask": mask,
             "token_type_ids": torch.zeros_like(ids),
-            "mm_encoder_outputs": features(model, pixels, index),
+            "mm_encoder_outputs": seen,
         }
         return Prompt(model, arguments, ids.shape[1])
 
@@ -114,19 +160,16 @@ class EncoderDecoder(Unshared):
         made.loss = token_loss(made.logits, batch["labels"], count)
         return made
 
-    def prompt(
-        self, model: PreTrainedModel, rows: Sequence[Row], *, pad: int, beams: int
+    def asked(
+        self, model: PreTrainedModel, rows: Sequence[Row], seen: Batch, *, pad: int, beams: int
     ) -> Prompt:
         """The encoder's embeddings, with the pictures' features in their places.
 
         Pads stand at the end: an encoder's relative positions count from place to place.
         """
-        prefixes, owner = distinct(rows)
-        pixels = on_device(model, images_of(prefixes))["pixel_values"]
-        index = torch.tensor(owner, device=model.device)
         asked = [torch.tensor((*r.prefix.ids, *r.segments[0].ids, pad)) for r in rows]
         ids, mask = (made.to(model.device) for made in right_padded(asked, pad))
-        image = features(model, pixels, index)["image"].pooler_output
+        image = seen["image"].pooler_output
         places = (ids == model.config.image_token_id)[..., None]
         embedded = model.get_input_embeddings()(ids)
         embedded = embedded.masked_scatter(places, image.to(embedded.dtype))

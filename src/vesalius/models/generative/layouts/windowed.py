@@ -12,6 +12,8 @@ from vesalius.models.generative.rows import Row
 class Gemma3(Causal):
     """Image tokens of one picture attend to each other in every layer."""
 
+    recalls = "all tokens before the first new one, while the conversation fits the window"
+
     def terms(self, model: PreTrainedModel, batch: Batch) -> Batch:
         """A mask for full and one for sliding-window layers, each exact for packed segments."""
         packed = batch["attention_mask"]
