@@ -52,7 +52,7 @@ class Begun:
 
 @dataclass(slots=True)
 class Shown:
-    """What the model is shown: a picture, the turns before (fewer if they do not fit), a question."""
+    """What the model is shown: a picture, the turns before (as many as fit), a question."""
 
     picture: Picture
     past: list[Turn]

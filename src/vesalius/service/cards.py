@@ -15,7 +15,7 @@ UNKNOWN = """# {model}
 
 **{disclaimer}**
 
-This model was not fitted by Vesalius. How it was made and what it can do, its publisher's card says;
+Vesalius did not fit this model: its publisher's card says how it was made and what it can do;
 nothing was measured of it here.
 """
 

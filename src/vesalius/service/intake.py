@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from importlib.util import find_spec
 from io import BytesIO
 
 from vesalius.cases.claims import kind_of
 from vesalius.cases.image import decode
 from vesalius.cases.kept import Kept
-from vesalius.errors import Refusal
+from vesalius.errors import MissingExtra, Refusal
 from vesalius.service.settings import Settings, TextPolicy
 from vesalius.workers import Pool
 
@@ -26,6 +27,12 @@ class Intake:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        if find_spec("rapidocr") is None and self._looks_for_text:
+            raise MissingExtra(
+                "rapidocr",
+                "ocr",
+                command="pip install 'vesalius[ocr]', or set VESALIUS_TEXT_IN_DICOM=off",
+            )
         size, memory = settings.decoders, settings.decoder_mib * MIB
         seconds = settings.decoder_seconds
         self._decoders = Pool("vesalius.cases.kept:keep", size=size, memory=memory, seconds=seconds)
@@ -53,6 +60,11 @@ class Intake:
         """What is done about text that is burned into such a picture."""
         settings = self.settings
         return settings.text_in_dicom if kind_of(data) == "dicom" else settings.text_in_pictures
+
+    @property
+    def _looks_for_text(self) -> bool:
+        policies = {self.settings.text_in_dicom, self.settings.text_in_pictures}
+        return policies != {"off"}
 
     async def png(
         self, data: bytes, frame: int | None, window: tuple[float, float] | None

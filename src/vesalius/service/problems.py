@@ -45,6 +45,7 @@ TABLE: dict[str, Kind] = {
     "body_too_large": Kind(413, "The request is too large"),
     "unsupported_body": Kind(415, "This body is not understood"),
     "invalid_request": Kind(422, "A field is not valid"),
+    "invalid_cursor": Kind(422, "Not a page of this list"),
     "question_too_long": Kind(422, "The question is too long"),
     "question_empty": Kind(422, "Nothing is asked"),
     "unsupported_parameter": Kind(422, "This parameter is not supported"),

@@ -129,8 +129,6 @@ def _one_file(data: bytes, request: Request) -> bytes:
     files = [part for part in parts if part.name in FIELDS]
     if len(files) != 1 or len(parts) != 1:
         raise Refusal("invalid_multipart", "the form must hold one part, image_file (or file)")
-    if not files[0].data:
-        raise Refusal("invalid_multipart", "the file is empty")
     return bytes(files[0].data)
 
 

@@ -1,0 +1,109 @@
+"""A real service on a loopback port, in a thread of the test, with an echo for a model."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import numpy as np
+import uvicorn
+from PIL import Image
+
+from vesalius.service.app import application
+from vesalius.service.protocol import protocol
+from vesalius.service.running import Service
+from vesalius.service.server import _bound, assemble
+from vesalius.service.settings import settings
+
+
+@dataclass(frozen=True)
+class Serving:
+    """A running service, and a client for it."""
+
+    url: str
+    service: Service
+    client: httpx2.Client
+
+    def upload(self, data: bytes | None = None, **named: Any) -> httpx2.Response:
+        return self.client.post(
+            "/upload_image", files={"image_file": png() if data is None else data}, **named
+        )
+
+    def image_id(self, data: bytes | None = None, **named: Any) -> str:
+        answer = self.upload(data, **named)
+        assert answer.status_code in {200, 201}, answer.text
+        return str(answer.json()["image_id"])
+
+    def ask(self, **said: Any) -> httpx2.Response:
+        return self.client.post("/ask_question", json=said)
+
+
+@contextmanager
+def serving(state: Path, *, warm: bool = True, **said: Any) -> Iterator[Serving]:
+    """The service with settings of the test; echo answers in no time unless it says otherwise."""
+    own = {"replay": "echo", "replay_seconds": 0.0, "port": 0, "state": state, "decoders": 1}
+    found = settings(**own | said)
+    service = assemble(found)
+    listener = _bound(found)
+    config = uvicorn.Config(
+        application(service),
+        http=protocol(found.header_deadline, found.connections),
+        ws="none",
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=5,
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    try:
+        with httpx2.Client(base_url=url, timeout=30, trust_env=False) as client:
+            if warm:
+                until(lambda: client.get("/readyz").status_code == 200, seconds=30)
+            yield Serving(url, service, client)
+    finally:
+        server.should_exit = True
+        thread.join(15)
+        listener.close()
+        assert not thread.is_alive()
+
+
+def until(true: Any, *, seconds: float = 10) -> None:
+    """Wait for something to become true."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            if true():
+                return
+        except httpx2.TransportError:
+            pass
+        assert time.monotonic() < end, "it did not become true in time"
+        time.sleep(0.02)
+
+
+def png(seed: int = 0, size: tuple[int, int] = (48, 32)) -> bytes:
+    """A picture of noise, another for every seed."""
+    noise = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), np.uint8)
+    out = BytesIO()
+    Image.fromarray(noise).save(out, "PNG")
+    return out.getvalue()
+
+
+def events(text: str) -> list[tuple[str, str]]:
+    """(name, data) of server-sent events."""
+    found = []
+    for block in text.split("\n\n"):
+        lines = dict(
+            line.split(": ", 1) for line in block.split("\n") if ": " in line and line[0] != ":"
+        )
+        if "data" in lines:
+            found.append((lines.get("event", "message"), lines["data"]))
+    return found

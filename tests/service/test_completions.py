@@ -1,0 +1,139 @@
+"""The OpenAI shape, with OpenAI's own client."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+from hostile import hostile
+from serving import Serving, png, serving
+
+
+@pytest.fixture(scope="module")
+def client(api: Serving) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"{api.url}/v1", api_key="unused", max_retries=0) as found:
+        yield found
+
+
+def shown(question: str, data: bytes | None = None) -> list[dict[str, Any]]:
+    url = "data:image/png;base64," + base64.b64encode(png() if data is None else data).decode()
+    return [
+        {"type": "text", "text": question},
+        {"type": "image_url", "image_url": {"url": url}},
+    ]
+
+
+def test_the_model_is_listed(client: openai.OpenAI) -> None:
+    assert [model.id for model in client.models.list()] == ["echo"]
+    assert client.models.retrieve("echo").owned_by == "vesalius"
+
+
+def test_a_completion_is_what_the_client_expects(client: openai.OpenAI) -> None:
+    found = client.chat.completions.create(
+        model="echo",
+        messages=[{"role": "user", "content": shown("is it whole?")}],
+        max_tokens=20,
+        temperature=0,
+    )
+    assert "is it whole?" in found.choices[0].message.content
+    assert found.choices[0].finish_reason == "stop"
+    assert found.usage.total_tokens == found.usage.prompt_tokens + found.usage.completion_tokens
+
+
+def test_a_stream_is_the_same_text_in_pieces(client: openai.OpenAI) -> None:
+    stream = client.chat.completions.create(
+        model="echo",
+        messages=[{"role": "user", "content": shown("one two three")}],
+        stream=True,
+        stream_options={"include_usage": True},
+    )
+    pieces, finish, usage = [], None, None
+    for chunk in stream:
+        usage = chunk.usage or usage
+        for choice in chunk.choices:
+            pieces.append(choice.delta.content or "")
+            finish = choice.finish_reason or finish
+    assert "".join(pieces) == "You asked: one two three"
+    assert finish == "stop"
+    assert usage.completion_tokens > 0
+
+
+def test_a_history_of_turns_is_taken(client: openai.OpenAI) -> None:
+    found = client.chat.completions.create(
+        model="vesalius",
+        messages=[
+            {"role": "system", "content": "Answer briefly."},
+            {"role": "user", "content": shown("which organ?")},
+            {"role": "assistant", "content": "lung"},
+            {"role": "user", "content": "which side?"},
+        ],
+    )
+    assert "which side?" in found.choices[0].message.content
+
+
+@pytest.mark.parametrize(
+    ("said", "error", "code"),
+    [
+        ({"model": "gpt-9"}, openai.NotFoundError, "not_found"),
+        ({"n": 2}, openai.UnprocessableEntityError, "invalid_request"),
+        ({"tools": [{"type": "function", "function": {"name": "x"}}]}, openai.UnprocessableEntityError, "unsupported_parameter"),
+        ({"messages": [{"role": "assistant", "content": "x"}]}, openai.UnprocessableEntityError, "invalid_request"),
+        ({"messages": [{"role": "user", "content": "a"}, {"role": "user", "content": "b"}]}, openai.UnprocessableEntityError, "invalid_request"),
+        ({"messages": [{"role": "user", "content": " "}]}, openai.UnprocessableEntityError, "question_empty"),
+        ({"messages": [{"role": "user", "content": shown("x", b"not a picture")}]}, openai.APIStatusError, "unsupported_media_type"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_refused_in_the_client_s_terms(
+    client: openai.OpenAI, said: dict[str, Any], error: type[openai.APIStatusError], code: str
+) -> None:
+    asked: dict[str, Any] = {"model": "echo", "messages": [{"role": "user", "content": "hm?"}]}
+    with pytest.raises(error) as told:
+        client.chat.completions.create(**asked | said)
+    assert told.value.code == code
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://169.254.169.254/latest/meta-data",
+        "http://127.0.0.1:1/x.png",
+        "file:///etc/passwd",
+        "data:image/png,plain",
+        "ftp://host/x",
+    ],
+)
+def test_no_picture_is_fetched_from_anywhere(api: Serving, url: str) -> None:
+    content = [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": "x"}]
+    said = {"model": "echo", "messages": [{"role": "user", "content": content}]}
+    answer = api.client.post("/v1/chat/completions", json=said)
+    assert (answer.status_code, answer.json()["code"]) == (422, "remote_image")
+
+
+def test_a_picture_may_come_from_an_allowed_host(tmp_path: Path, api: Serving) -> None:
+    with serving(tmp_path, image_hosts=("127.0.0.1",)) as other:
+        url = f"{api.url}/images/{api.image_id()}"
+        content = [
+            {"type": "image_url", "image_url": {"url": url}},
+            {"type": "text", "text": "hm?"},
+        ]
+        said = {"model": "echo", "messages": [{"role": "user", "content": content}]}
+        answer = other.client.post("/v1/chat/completions", json=said)
+        assert answer.status_code == 200, answer.text
+        gone = content[0] | {"image_url": {"url": f"{api.url}/images/none"}}
+        said["messages"][0]["content"] = [gone, content[1]]
+        assert other.client.post("/v1/chat/completions", json=said).json()["code"] == "remote_image"
+
+
+def test_hostile_pictures_are_refused_here_as_in_an_upload(api: Serving) -> None:
+    for name, (data, status, code) in hostile().items():
+        if status == 201 or len(data) > 100_000:
+            continue
+        url = "data:image/png;base64," + base64.b64encode(data).decode()
+        content = [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": "x"}]
+        said = {"model": "echo", "messages": [{"role": "user", "content": content}]}
+        answer = api.client.post("/v1/chat/completions", json=said)
+        assert (answer.status_code, answer.json()["code"]) == (status, code), name

@@ -1,0 +1,173 @@
+"""Pictures in, over HTTP: hostile files, what is kept of them, views, deletion."""
+
+from __future__ import annotations
+
+import json
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hostile import SECRETS, hostile
+from PIL import Image
+from serving import Serving, png, serving
+
+from vesalius.cases.image import decode
+
+TYPES = ("image/png", "application/octet-stream")
+PLAIN = {"text_in_dicom": "off", "rate_per_minute": 100_000}
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Serving:
+    """A service that looks for no text: tests of that have their own."""
+    with serving(tmp_path_factory.mktemp("state"), **PLAIN) as found:
+        yield found
+
+
+def stored(api: Serving) -> bytes:
+    """Everything in the service's folders."""
+    folder = api.service.settings.state
+    return b"".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
+
+
+@pytest.mark.parametrize("kind", TYPES)
+@pytest.mark.parametrize("name", sorted(hostile()))
+def test_hostile_files_get_their_status_whatever_they_claim_to_be(
+    plain: Serving, name: str, kind: str
+) -> None:
+    data, status, code = hostile()[name]
+    answer = plain.client.post("/upload_image", files={"image_file": ("scan.png", data, kind)})
+    if status == 201:
+        assert answer.status_code in {200, 201}, answer.text
+        image_id = answer.json()["image_id"]
+        shown = plain.client.get(f"/images/{image_id}")
+        assert shown.status_code == 200
+        with Image.open(BytesIO(shown.content)) as image:
+            assert image.size == (answer.json()["width"], answer.json()["height"])
+    else:
+        assert (answer.status_code, answer.json()["code"]) == (status, code)
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_nothing_planted_in_a_hostile_file_is_stored_or_told(plain: Serving) -> None:
+    told = b""
+    for data, _, _ in hostile().values():
+        told += plain.upload(data).content
+    kept = stored(plain)
+    for secret in SECRETS:
+        assert secret.encode() not in kept, secret
+        assert secret.encode() not in told, secret
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_every_shared_bad_input_has_the_status_its_manifest_expects(
+    plain: Serving, shared: Path, kind: str
+) -> None:
+    manifest = json.loads((shared / "bad_inputs" / "manifest.json").read_text())
+    wrong = []
+    for name, entry in manifest.items():
+        data = (shared / "bad_inputs" / "files" / name).read_bytes()
+        answer = plain.client.post("/upload_image", files={"file": (name, data, kind)})
+        expected = entry["expect"]["status"]
+        allowed = expected if isinstance(expected, list) else [expected]
+        status = 201 if answer.status_code == 200 else answer.status_code
+        code = None if status == 201 else answer.json()["code"]
+        if status not in allowed or (entry["expect"]["code"] or code) != code:
+            wrong.append((name, answer.status_code, code))
+    assert wrong == []
+
+
+def test_the_same_bytes_give_the_same_id(plain: Serving) -> None:
+    first, again = plain.upload(png(1)), plain.upload(png(1))
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert first.json()["image_id"] == again.json()["image_id"]
+    assert len(first.json()["image_id"].removeprefix("img_")) * 4 >= 128
+
+
+def test_the_picture_shown_is_the_picture_decoded(plain: Serving) -> None:
+    data = png(2, (64, 40))
+    shown = plain.client.get(f"/images/{plain.image_id(data)}")
+    with Image.open(BytesIO(shown.content)) as image:
+        assert np.array_equal(np.asarray(image.convert("RGB")), np.asarray(decode(data).image))
+
+
+def test_frames_and_windows_of_dicom_are_those_of_the_decoder(plain: Serving) -> None:
+    data = next(
+        d
+        for name, (d, s, _) in hostile().items()
+        if "frame" in name and d[128:132] == b"DICM" and s == 201
+    )
+    uploaded = plain.upload(data).json()
+    assert uploaded["frames"] > 1
+    url = f"/images/{uploaded['image_id']}"
+    for frame in (0, uploaded["frames"] - 1):
+        shown = plain.client.get(url, params={"frame": frame, "centre": 40, "width": 400})
+        expected = decode(data, frame=frame, window=(40.0, 400.0)).image
+        with Image.open(BytesIO(shown.content)) as image:
+            assert np.array_equal(np.asarray(image.convert("RGB")), np.asarray(expected))
+    beyond = plain.client.get(url, params={"frame": uploaded["frames"]})
+    assert (beyond.status_code, beyond.json()["code"]) == (422, "image_frame")
+    half = plain.client.get(url, params={"centre": 40})
+    assert (half.status_code, half.json()["code"]) == (422, "image_window")
+
+
+def test_a_window_is_refused_where_there_is_none(plain: Serving) -> None:
+    found = plain.client.get(f"/images/{plain.image_id()}", params={"centre": 1, "width": 2})
+    assert (found.status_code, found.json()["code"]) == (422, "image_window")
+
+
+def test_a_deleted_picture_is_gone_and_what_was_said_stays(plain: Serving) -> None:
+    image_id = plain.image_id(png(3))
+    answer = plain.ask(image_id=image_id, question="is it there?").json()
+    assert plain.client.delete(f"/images/{image_id}").status_code == 204
+    assert plain.client.get(f"/images/{image_id}").json()["code"] == "not_found"
+    assert plain.client.delete(f"/images/{image_id}").status_code == 404
+    told = plain.client.get(f"/conversations/{answer['conversation_id']}").json()
+    assert told["messages"][0]["answer"] == answer["answer"]
+    assert told["messages"][0]["image_state"] == "deleted"
+
+
+def test_an_expired_picture_says_so(tmp_path: Path) -> None:
+    with serving(tmp_path, image_hours=1e-6) as api:
+        image_id = api.image_id()
+        found = api.client.get(f"/images/{image_id}")
+        assert (found.status_code, found.json()["code"]) == (404, "image_expired")
+        asked = api.ask(image_id=image_id, question="still there?")
+        assert asked.json()["code"] == "image_expired"
+
+
+def test_burned_in_text_is_told_or_blackened_by_policy(tmp_path: Path) -> None:
+    pytest.importorskip("rapidocr", reason="needs the extra ocr")
+    name = next(name for name in hostile() if "burned" in name)
+    data = hostile()[name][0]
+    with serving(tmp_path / "flag", text_in_pictures="flag") as api:
+        flagged = api.upload(data).json()
+        assert any("text was found" in said for said in flagged["warnings"])
+        before = api.client.get(f"/images/{flagged['image_id']}").content
+    with serving(tmp_path / "mask", text_in_pictures="mask") as api:
+        masked = api.upload(data).json()
+        assert any("blackened" in said for said in masked["warnings"])
+        after = api.client.get(f"/images/{masked['image_id']}").content
+    light = [
+        np.asarray(Image.open(BytesIO(found)).convert("L")).astype(int).sum()
+        for found in (before, after)
+    ]
+    assert light[1] < light[0]
+
+
+@pytest.mark.parametrize(
+    ("form", "code"),
+    [
+        ({"files": {"other": png()}}, "invalid_multipart"),
+        ({"files": {"image_file": b""}}, "unsupported_media_type"),
+        ({"files": [("image_file", png(1)), ("file", png(2))]}, "invalid_multipart"),
+        ({"files": {"image_file": png()}, "data": {"note": "x"}}, "invalid_multipart"),
+        ({"json": {"image_file": "x"}}, "unsupported_body"),
+        ({"content": png(), "headers": {"content-type": "image/png"}}, "unsupported_body"),
+    ],
+)
+def test_an_upload_is_one_file_in_a_form(plain: Serving, form: dict, code: str) -> None:
+    answer = plain.client.post("/upload_image", **form)
+    assert 400 <= answer.status_code < 500
+    assert answer.json()["code"] == code
