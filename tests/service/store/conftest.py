@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -114,7 +115,8 @@ def _server() -> Iterator[str]:
     data = place / "data"
     make = (programs / "initdb", "-D", data, "-U", "vesalius", "-A", "trust", "-E", "UTF8")
     subprocess.run([*as_user, *make, "--no-sync"], check=True, capture_output=True, cwd=place)
-    options = {"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": place}
+    options: dict[str, object] = {"listen_addresses": "127.0.0.1", "port": port, "fsync": "off"}
+    options["unix_socket_directories"] = str(place)
     told = [part for k, v in options.items() for part in ("-c", f"{k}={v}")]
     with (place / "log").open("wb") as log:
         server = subprocess.Popen(
@@ -124,7 +126,7 @@ def _server() -> Iterator[str]:
         _wait(port, server, place / "log")
         yield f"127.0.0.1:{port}"
     finally:
-        server.send_signal(2)  # a fast shutdown: connections are ended, data is written
+        server.send_signal(signal.SIGQUIT)  # at once: nobody needs its data any more
         server.wait(30)
         shutil.rmtree(place)
 

@@ -96,8 +96,8 @@ def title_of(question: str) -> str:
     line = " ".join(question.split())
     if len(line) <= TITLE:
         return line
-    cut = line[: TITLE - 1]
-    return (cut.rsplit(" ", 1)[0] if " " in cut[TITLE // 2 :] else cut) + "…"
+    cut = line[:TITLE]
+    return (cut.rsplit(" ", 1)[0] if " " in cut[TITLE // 2 :] else cut[:-1]) + "…"
 
 
 def read_turns(session: Session, rows: Sequence[TurnRow]) -> tuple[Turn, ...]:

@@ -205,9 +205,11 @@ def _begin(connection: Connection) -> None:
 
 
 def _postgresql(url: URL) -> Engine:
+    waits = {"timeout": 60} if url.get_driver_name() == "pg8000" else {"connect_timeout": WAIT}
     try:
         engine = create_engine(
             url,
+            connect_args=waits,
             pool_size=5,
             max_overflow=5,
             pool_timeout=WAIT,

@@ -91,8 +91,8 @@ def shard(image_id: str) -> str:
 
 
 def image_of(name: str) -> str:
-    """The id in the name of a file that :meth:`Pictures.shard` found."""
-    return name.lstrip(".").split(".", 1)[0]
+    """The id in the name of an image's file."""
+    return name.split(".", 1)[0]
 
 
 def read_stored(url: str, path: str) -> bytes:

@@ -6,7 +6,6 @@ changes it.
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from sqlalchemy import delete, exists, select
@@ -58,8 +57,13 @@ class Retention(State):
         before = (now or self._now()) - grace
         removed = lost = 0
         for name in SHARDS:
-            removed += self._remove_strays(name, before)
-            lost += self._mark_lost(name, before)
+            # Rows, then files, then rows again: what comes or goes meanwhile is in none of the two
+            # differences, and no more than one sub-folder is in memory.
+            with self._db.read() as session:
+                old = _kept(session, name, before)
+            files = self._pictures.shard(name)
+            removed += self._remove_strays(name, {f for f, at in files.items() if at < before})
+            lost += self._mark_lost(old - set(files))
         return Reconciled(removed, lost)
 
     def _expire(self, now: datetime) -> int:
@@ -90,34 +94,27 @@ class Retention(State):
             session.execute(delete(ImageRow).where(ImageRow.id.in_(ids)))
         return len(ids)
 
-    def _remove_strays(self, name: str, before: datetime) -> int:
-        files = self._pictures.shard(name)
-        old = [file for file, at in files.items() if at < before]
+    def _remove_strays(self, name: str, old: set[str]) -> int:
         if not old:
             return 0
         with self._db.read() as session:
-            kept = {i + suffix for i, suffix in _kept(session, name)}
-        strays = [file for file in old if file not in kept]
+            strays = old - _kept(session, name)
         for file in strays:
             self._pictures.remove(f"{name}/{file}")
         return len(strays)
 
-    def _mark_lost(self, name: str, before: datetime) -> int:
-        with self._db.read() as session:
-            kept = _kept(session, name, before)
-        files: Collection[str] = {image_of(f) for f in self._pictures.shard(name) if f[0] != "."}
-        lost = [image_id for image_id, _ in kept if image_id not in files]
-        if not lost:
+    def _mark_lost(self, files: set[str]) -> int:
+        if not files:
             return 0
         with self._db.write() as session:
-            return len(bury(session, lost, "lost"))
+            return len(bury(session, [image_of(file) for file in files], "lost"))
 
 
-def _kept(session: Session, name: str, before: datetime | None = None) -> list[tuple[str, str]]:
-    """(id, suffix) of the live images in a shard, made before a time if given."""
+def _kept(session: Session, name: str, before: datetime | None = None) -> set[str]:
+    """The file names of the live images in a sub-folder, made before a time if given."""
     live = select(ImageRow.id, ImageRow.suffix).where(
         ImageRow.state == "stored", ImageRow.id.startswith(f"img_{name}", autoescape=True)
     )
     if before is not None:
         live = live.where(ImageRow.created_at < before)
-    return list(session.execute(live).tuples().all())
+    return {image_id + suffix for image_id, suffix in session.execute(live)}
