@@ -176,6 +176,12 @@ class Generative:
             model = NF4(dtype, device).convert(model, parts)
         return Answerer(self._network(model.to(device), read_processor(folder)))
 
+    def untuned(self) -> Answerer:
+        """The model as its weights are, asked without a run."""
+        dtype, device = self._where_to_answer()
+        model, processor = self.base((), 0, None)
+        return Answerer(self._network(cast(model, dtype).to(device), processor))
+
     def plan(self, train: Sequence[Dialogue], seed: int) -> dict[str, Any]:
         """What a fit would do: parameters, tokens, steps; memory and time from one real step."""
         dtype = self._dtype()

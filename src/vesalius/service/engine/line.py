@@ -7,6 +7,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Sequence
+from itertools import count
 from typing import Any
 
 from vesalius.cases.prediction import Prediction
@@ -17,8 +18,8 @@ from vesalius.service.engine import Job, Piece
 class Ticket:
     """A job's place in the line, and the pieces that come back for it."""
 
-    def __init__(self, job: Job) -> None:
-        self.job = job
+    def __init__(self, job: Job, number: int) -> None:
+        self.job, self.number = job, number
         self.begun = self.left = False
         self.arrived = time.monotonic()
         self._pieces: asyncio.Queue[Piece | VesaliusError] = asyncio.Queue()
@@ -44,7 +45,8 @@ class Line:
 
     def __init__(self, size: int, batch: int) -> None:
         self._size, self._batch = size, batch
-        self._tickets: dict[str, Ticket] = {}
+        self._tickets: dict[int, Ticket] = {}
+        self._numbers = count()
         self._seconds = 1.0  # of a job from begin to end, a moving mean
         self.batches: Counter[int] = Counter()
         self.refusal: Refusal | None = Refusal("engine_unavailable", "the engine has not started")
@@ -68,14 +70,13 @@ class Line:
             seconds = math.ceil(self._seconds * self.waiting / self._batch)
             said = f"{self.waiting} questions are waiting already"
             raise Refusal("overloaded", said, retry_after=max(1, seconds), hint="ask again later")
-        if job.id in self._tickets:
-            raise Refusal("engine_unavailable", "a job of this id is running", where=job.id)
-        ticket = self._tickets[job.id] = Ticket(job)
+        ticket = Ticket(job, next(self._numbers))
+        self._tickets[ticket.number] = ticket
         return ticket
 
-    def get(self, name: str) -> Ticket | None:
-        """The ticket of a job that somebody still waits for."""
-        return self._tickets.get(name)
+    def get(self, number: int) -> Ticket | None:
+        """The ticket of that number, if somebody still waits for it."""
+        return self._tickets.get(number)
 
     def begin(self, tickets: Sequence[Ticket]) -> None:
         """These are being served, together."""
@@ -94,10 +95,10 @@ class Line:
                 piece = await ticket.next()
                 done = isinstance(piece, Prediction)
                 if done:
-                    self._remove(ticket)
+                    self.remove(ticket)
                 yield piece
         finally:
-            self._remove(ticket)
+            self.remove(ticket)
             if not done:
                 ticket.left = True
                 leave(ticket)
@@ -121,8 +122,9 @@ class Line:
         sizes = dict(sorted(self.batches.items()))
         return {"queued": queued, "running": len(self) - queued, "batch_sizes": sizes}
 
-    def _remove(self, ticket: Ticket) -> None:
-        if self._tickets.pop(ticket.job.id, None) is not None and ticket.begun:
+    def remove(self, ticket: Ticket) -> None:
+        """Take a ticket out of the line."""
+        if self._tickets.pop(ticket.number, None) is not None and ticket.begun:
             took = time.monotonic() - ticket.arrived
             self._seconds += 0.1 * (took - self._seconds)
 

@@ -1,0 +1,232 @@
+"""The worker process: one model, batches gathered as they come, nothing printed.
+
+It ends when its pipe does, so it never outlives the service, however that ends.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any
+
+from vesalius.cases.prediction import Prediction
+from vesalius.errors import ImageError, ModelError, Refusal, VesaliusError
+from vesalius.models import Piece, Streaming
+from vesalius.service.engine import Job
+from vesalius.service.engine.hosted import Hosted, hosted, remember, warm
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What a worker hosts, and how it batches."""
+
+    source: str
+    batch: int
+    wait: float
+    cache_bytes: int
+    threads: int | None
+
+
+@dataclass(slots=True)
+class Waiting:
+    """A job as it arrived; ``told``: how much of its answer was sent, ``seen`` in this try."""
+
+    number: int
+    job: Job
+    arrived: float
+    told: int = 0
+    seen: int = 0
+    done: bool = False
+
+
+def main(incoming: int, outgoing: int) -> None:
+    """Serve until the pipe ends; the first message is the spec."""
+    for ignored in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ignored, signal.SIG_IGN)  # whoever started us ends us, by the pipe
+    sys.excepthook = _silent
+    threading.excepthook = lambda args: _silent(args.exc_type, args.exc_value, None)
+    worker = Worker(Connection(incoming, writable=False), Connection(outgoing, readable=False))
+    try:
+        worker.open()
+    except VesaliusError as error:
+        worker.send("failed", *told(error))
+    except Exception as error:  # noqa: BLE001  # whatever a library raises while it loads
+        worker.send(
+            "failed", *told(ModelError(f"cannot be loaded: {type(error).__name__}: {error}"))
+        )
+    else:
+        worker.serve()
+
+
+class Worker:
+    """Gathers jobs into batches, answers them, and sends the pieces."""
+
+    def __init__(self, incoming: Connection, outgoing: Connection) -> None:
+        self._incoming, self._outgoing = incoming, outgoing
+        self._spec: Spec = incoming.recv()
+        self._jobs: deque[Waiting] = deque()
+        self._left: set[int] = set()
+        self._changed = threading.Condition()
+        self._hosted: Hosted | None = None
+        threading.Thread(target=self._listen, name="listening", daemon=True).start()
+
+    def open(self) -> None:
+        """Load and warm up."""
+        if self._spec.threads is not None:
+            import torch
+
+            torch.set_num_threads(self._spec.threads)
+        host = self._hosted = hosted(self._spec.source)
+        remember(host.model, self._spec.cache_bytes)
+        warm(host.model)
+        self.send("ready", host.about)
+
+    def serve(self) -> None:
+        """Answer for ever."""
+        while True:
+            batch = self._gathered()
+            if batch:
+                self.send("begun", [one.number for one in batch])
+                self._answer(batch)
+                self.send("load", self._load())
+
+    def send(self, *event: Any) -> None:
+        """An event to the service; without a service there is nothing left to do."""
+        try:
+            self._outgoing.send(event)
+        except OSError:
+            os._exit(0)
+
+    def _listen(self) -> None:
+        try:
+            while True:
+                what, number, *job = self._incoming.recv()
+                with self._changed:
+                    if what == "ask":
+                        self._jobs.append(Waiting(number, job[0], time.monotonic()))
+                    else:
+                        self._left.add(number)
+                    self._changed.notify()
+        except (EOFError, OSError):
+            os._exit(0)
+
+    def _gathered(self) -> list[Waiting]:
+        """The first that waits, and those that may be answered with it and come soon enough."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._jobs)
+            end = self._jobs[0].arrived + self._spec.wait
+            while len(self._jobs) < self._spec.batch and (rest := end - time.monotonic()) > 0:
+                self._changed.wait(rest)
+            first = self._jobs[0]
+            batch: list[Waiting] = []
+            others: list[Waiting] = []
+            while self._jobs:
+                one = self._jobs.popleft()
+                if one.number in self._left or one.job.deadline < time.time():
+                    self._left.discard(one.number)
+                elif len(batch) < self._spec.batch and one.job.decoding == first.job.decoding:
+                    batch.append(one)
+                else:
+                    others.append(one)
+            self._jobs.extend(others)
+            return batch
+
+    def _answer(self, batch: Sequence[Waiting]) -> None:
+        try:
+            for place, piece in self._pieces(batch):
+                self._tell(batch[place], piece)
+        except Exception as error:  # noqa: BLE001  # whatever it is, the worker goes on
+            recall = getattr(self._host.model, "recall", None)
+            if recall is not None and not isinstance(error, VesaliusError):
+                recall.forget()  # memory may be what was lacking
+            if len(batch) == 1:
+                self.send("fault", batch[0].number, *told(error))
+                return
+            # One that cannot be answered must not take the others with it.
+            for one in batch:
+                if not one.done and not self._gone(one):
+                    self._answer([one])
+        finally:
+            with self._changed:
+                self._left.difference_update(one.number for one in batch)
+
+    def _pieces(self, batch: Sequence[Waiting]) -> Iterator[Piece]:
+        decoding = batch[0].job.decoding.model_copy(update={"batch": len(batch)})
+        dialogues = [one.job.dialogue for one in batch]
+        for one in batch:
+            one.seen = 0
+        if isinstance(self._host.model, Streaming):
+            yield from self._host.model.stream(
+                dialogues, decoding, cancelled=lambda place: self._gone(batch[place])
+            )
+            return
+        for place, prediction in enumerate(self._host.model.predict(dialogues, decoding)):
+            yield place, prediction.text
+            yield place, prediction
+
+    def _tell(self, one: Waiting, piece: str | Prediction) -> None:
+        """Send what is new; an answer that is begun again repeats what was sent before."""
+        if isinstance(piece, str):
+            fresh = piece[max(0, one.told - one.seen) :]
+            one.seen += len(piece)
+            one.told = max(one.told, one.seen)
+            if fresh:
+                self.send("piece", one.number, fresh)
+            return
+        one.done = True
+        pictures = one.job.dialogue.pictures
+        whole = self._host.supported(piece, pictures[-1] if pictures else None)
+        self.send("piece", one.number, whole)
+
+    def _gone(self, one: Waiting) -> bool:
+        return one.number in self._left or one.job.deadline < time.time()
+
+    @property
+    def _host(self) -> Hosted:
+        assert self._hosted is not None
+        return self._hosted
+
+    def _load(self) -> dict[str, int]:
+        recall = getattr(self._host.model, "recall", None)
+        if recall is None:
+            return {}
+        return {
+            "cache_bytes": recall.size,
+            "cache_hits": recall.hits,
+            "cache_misses": recall.misses,
+            "cache_tokens": recall.taken,
+        }
+
+
+def told(error: BaseException) -> tuple[str, str, str, str | None]:
+    """An error as it crosses the pipe: kind, code, what, hint; of strangers' errors no words."""
+    if isinstance(error, VesaliusError):
+        kind = next(k for k in ("ImageError", "ModelError", "VesaliusError") if _is(error, k))
+        return kind, error.code, error.what, error.hint
+    what = f"the model failed at this question ({type(error).__name__})"
+    return "VesaliusError", "engine_unavailable", what, None
+
+
+def untold(kind: str, code: str, what: str, hint: str | None) -> VesaliusError:
+    """The error that :func:`told` told of."""
+    if kind == "ImageError":
+        return ImageError(code, what, hint=hint)
+    if kind == "ModelError":
+        return ModelError(what, hint=hint)
+    return Refusal(code, what, hint=hint)
+
+
+def _is(error: VesaliusError, kind: str) -> bool:
+    return any(one.__name__ == kind for one in type(error).__mro__)
+
+
+def _silent(kind: Any, *_: Any) -> None:
+    """The words of an error may be a patient's; its kind is not."""
+    sys.stderr.write(f"the model's process failed: {kind.__name__}\n")

@@ -1,0 +1,346 @@
+"""A model in its own process: same answers, batched, cancelled, killed, and started again."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import aclosing
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import psutil
+import pytest
+from asking import heard, job, picture
+
+from vesalius import Picture, Prediction, Recipe, Run
+from vesalius.errors import ImageError, ModelError, Refusal
+from vesalius.fit import fit, load
+from vesalius.service.engine.hosted import hosted
+from vesalius.service.engine.local import LocalEngine
+
+T = TypeVar("T")
+ASKED = ("what modality is this?", "is there a nodule?", "where is it?", "what plane is it?")
+
+
+def made(folder: Path, model: dict[str, Any]) -> Run:
+    return fit(
+        Recipe.model_validate(
+            {
+                "name": "served",
+                "data": {
+                    "dataset": "phantom",
+                    "options": {"cases": {"train": 4, "validation": 0, "test": 0}, "size": 48},
+                    "splits": {"validation": None},
+                },
+                "model": model,
+                "decoding": {"max_new_tokens": 24},
+            }
+        ),
+        folder,
+    )
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    tiny = {"name": "generative", "tiny": True, "family": "llava", "training": {"max_steps": 1}}
+    return made(tmp_path_factory.mktemp("engine") / "run", tiny)
+
+
+@pytest.fixture(scope="module")
+def frequent(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return made(tmp_path_factory.mktemp("engine") / "majority", {"name": "majority"})
+
+
+class Hosting:
+    """An engine on an event loop in a thread, so that tests share one."""
+
+    def __init__(self, source: Path, **options: Any) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self.loop.run_forever)
+        self.thread.start()
+        self.engine = LocalEngine(source, threads=1, **options)
+
+    def do(self, work: Callable[[], Awaitable[T]]) -> T:
+        async def whole() -> T:
+            return await work()
+
+        return asyncio.run_coroutine_threadsafe(whole(), self.loop).result(60)
+
+    def close(self) -> None:
+        self.do(partial(self.engine.stop, 0))
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join()
+        self.loop.close()
+
+
+@pytest.fixture(scope="module")
+def hosting(run: Run) -> Iterator[Hosting]:
+    made = Hosting(run.path, queue=4, cache_bytes=2**24)
+    assert not made.engine.ready
+    made.do(made.engine.start)
+    assert made.engine.ready
+    yield made
+    made.close()
+
+
+def test_answers_are_those_of_the_model_alone_or_together(run: Run, hosting: Hosting) -> None:
+    model = load(run)
+    jobs = [job(f"j{i}", ASKED[i % 4], shown=picture(i % 3), max_new_tokens=24) for i in range(4)]
+    expected = [model.predict([one.dialogue], one.decoding)[0] for one in jobs]
+
+    async def alone() -> list[Prediction]:
+        return [(await heard(hosting.engine, one))[1] for one in jobs]
+
+    async def together() -> list[Prediction]:
+        found = await asyncio.gather(*(heard(hosting.engine, one) for one in jobs))
+        return [prediction for _, prediction in found]
+
+    for found in (hosting.do(alone), hosting.do(together)):
+        for one, other in zip(found, expected, strict=True):
+            assert (one.id, one.text, one.finish) == (other.id, other.text, other.finish)
+            assert one.confidence is not None
+            assert other.confidence is not None
+            assert one.confidence.value == pytest.approx(other.confidence.value, abs=1e-4)
+    assert hosting.engine.load()["batch_sizes"].get(4) == 1
+
+
+def test_a_follow_up_question_starts_from_what_was_kept(run: Run, hosting: Hosting) -> None:
+    model = load(run)
+    before = hosting.engine.load()
+    first = job("a", ASKED[0], shown=picture(77))
+    _, said = hosting.do(lambda: heard(hosting.engine, first))
+    told = ((ASKED[0], said.text),)
+    gone = Picture("shade-77", partial(Path("nowhere.png").read_bytes))
+    second = job("b", ASKED[1], told=told, shown=gone)  # the picture is not even read
+    _, found = hosting.do(lambda: heard(hosting.engine, second))
+    again = job("b", ASKED[1], told=told, shown=picture(77))
+    assert found.text == model.predict([again.dialogue], again.decoding)[0].text
+    time.sleep(0.1)
+    after = hosting.engine.load()
+    assert after["cache_hits"] == before["cache_hits"] + 1
+    assert after["cache_bytes"] > 0
+    assert after["cache_tokens"] > before["cache_tokens"]
+
+
+def test_where_an_answer_comes_from(run: Run, hosting: Hosting) -> None:
+    about = hosting.engine.about()
+    assert about["model"] == "served"
+    assert about["recipe"] == f"served {run.recipe().digest()}"
+    assert about["weights"] == "random"
+    assert len(about["weights_sha256"]) == len(about["adapter_sha256"]) == 64
+    assert about["weights_sha256"] != about["adapter_sha256"]
+    assert "CLIPImageProcessor" in about["preprocessing"]
+    assert about["decoding"]["max_new_tokens"] == 24
+    assert {"torch", "transformers", "vesalius", "python"} <= set(about["software"])
+
+
+def long_job(name: str, **options: Any) -> Any:
+    return job(name, ASKED[0], max_new_tokens=1500, temperature=3.0, **options)
+
+
+def test_closing_frees_the_model_within_a_second(hosting: Hosting) -> None:
+    async def work() -> float:
+        async with aclosing(hosting.engine.stream(long_job("a"))) as stream:
+            async for _ in stream:
+                break
+        started = time.monotonic()
+        assert hosting.engine.load()["running"] == 0
+        await heard(hosting.engine, job("b", max_new_tokens=1))
+        return time.monotonic() - started
+
+    assert hosting.do(work) < 1
+
+
+def test_past_the_deadline_the_work_ends(hosting: Hosting) -> None:
+    async def work() -> float:
+        with pytest.raises(Refusal) as late:
+            await heard(hosting.engine, long_job("a", seconds=0.3))
+        assert late.value.code == "deadline"
+        started = time.monotonic()
+        await heard(hosting.engine, job("b", max_new_tokens=1))
+        return time.monotonic() - started
+
+    assert hosting.do(work) < 1
+
+
+def test_too_many_are_refused_at_once(hosting: Hosting) -> None:
+    async def work() -> list[str]:
+        async def outcome(name: str) -> str:
+            try:
+                await heard(hosting.engine, long_job(name, seconds=1))
+            except Refusal as refusal:
+                return refusal.code
+            return "answered"
+
+        first = asyncio.create_task(outcome("first"))
+        await asyncio.sleep(0.2)
+        return await asyncio.gather(first, *(outcome(f"o{i}") for i in range(6)))
+
+    found = hosting.do(work)
+    assert found.count("overloaded") == 2
+
+
+def test_one_that_cannot_be_answered_takes_no_other_with_it(hosting: Hosting) -> None:
+    bad = Picture("broken", partial(bytes, b"no picture"))
+    long = ((" ".join(["word"] * 3000), "yes"),)
+
+    async def work() -> list[Any]:
+        jobs = [
+            job("good", ASKED[0]),
+            job("bad", ASKED[0], shown=bad),
+            job("long", ASKED[0], told=long),
+            job("fine", ASKED[1], shown=picture(9)),
+        ]
+        return await asyncio.gather(
+            *(heard(hosting.engine, one) for one in jobs), return_exceptions=True
+        )
+
+    good, broken, too_long, fine = hosting.do(work)
+    assert isinstance(broken, ImageError)
+    assert broken.code == "unsupported_media_type"
+    assert isinstance(too_long, ModelError)
+    assert (good[1].id, fine[1].id) == ("good", "fine")
+
+
+def test_what_cannot_be_sent_is_refused_and_leaves_the_line(hosting: Hosting) -> None:
+    unsent = job("a", shown=Picture("k", lambda: b""))
+    with pytest.raises(Refusal, match="cannot be handed"):
+        hosting.do(lambda: heard(hosting.engine, unsent))
+    assert hosting.engine.load()["queued"] == 0
+
+
+def test_a_killed_worker_is_replaced(hosting: Hosting) -> None:
+    engine = hosting.engine
+
+    async def work() -> None:
+        pid = engine.pid
+        asked = asyncio.create_task(heard(engine, long_job("a")))
+        await asyncio.sleep(0.2)
+        os.kill(pid, signal.SIGKILL)
+        with pytest.raises(Refusal) as lost:
+            await asked
+        assert lost.value.code == "engine_unavailable"
+        assert lost.value.retry_after is not None
+        assert not engine.ready
+        with pytest.raises(Refusal) as lost:
+            await heard(engine, job("b"))
+        assert lost.value.code == "engine_unavailable"
+        end = time.monotonic() + 45
+        while not engine.ready and time.monotonic() < end:
+            await asyncio.sleep(0.1)
+        assert engine.pid != pid
+        assert engine.load()["restarts"] == 1
+        await heard(engine, job("c"))
+
+    hosting.do(work)
+
+
+def test_any_model_is_hosted_and_stops_gracefully(
+    frequent: Run, capfd: pytest.CaptureFixture[str]
+) -> None:
+    hosting = Hosting(frequent.path)
+    try:
+        hosting.do(hosting.engine.start)
+        texts, said = hosting.do(lambda: heard(hosting.engine, job("a", "Mrs Smith's secret?")))
+        expected = load(frequent).predict([job("a").dialogue], job("a").decoding)[0]
+        assert said.text == expected.text == "".join(texts)
+        assert said.confidence == expected.confidence
+        assert hosting.engine.about()["recipe"].startswith("served ")
+        assert len(hosting.engine.about()["weights_sha256"]) == 64
+        pid = hosting.engine.pid
+    finally:
+        hosting.close()
+    assert not psutil.pid_exists(pid)
+    with pytest.raises(Refusal) as refused:
+        asyncio.run(heard(hosting.engine, job("b")))
+    assert refused.value.code == "shutting_down"
+    out, err = capfd.readouterr()
+    assert "Smith" not in out + err
+
+
+def test_what_cannot_be_loaded_says_so(tmp_path: Path) -> None:
+    hosting = Hosting(tmp_path / "nothing")
+    try:
+        with pytest.raises(ModelError, match="neither a folder here nor a model on the hub"):
+            hosting.do(hosting.engine.start)
+        assert not hosting.engine.ready
+    finally:
+        hosting.close()
+
+
+def test_a_models_folder_needs_no_run(run: Run, tmp_path: Path) -> None:
+    from vesalius.models.build import build
+
+    learner: Any = build(run.recipe().model)
+    learner.write(run, tmp_path / "exported", merge=True)
+    host = hosted(str(tmp_path / "exported"))
+    asked = job("a")
+    expected = load(run).predict([asked.dialogue], asked.decoding)[0]
+    assert host.model.predict([asked.dialogue], asked.decoding)[0].text == expected.text
+    assert host.about["model"] == "exported"
+    assert host.about["recipe"] is None
+    assert len(host.about["weights_sha256"]) == 64
+    assert host.about["family"] == "LLaVA-1.5"
+
+
+PARENT = """
+import asyncio, sys
+sys.path.insert(0, {here!r})
+from asking import heard, job
+from vesalius.service.engine.local import LocalEngine
+
+async def main():
+    engine = LocalEngine({run!r}, threads=1)
+    await engine.start()
+    print(engine.pid, flush=True)
+    await asyncio.sleep(600)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loading", [False, True])
+def test_no_worker_outlives_a_killed_service(frequent: Run, loading: bool) -> None:
+    source = PARENT.format(here=str(Path(__file__).parent), run=str(frequent.path))
+    parent = subprocess.Popen([sys.executable, "-c", source], stdout=subprocess.PIPE, text=True)
+    if loading:
+        children: list[psutil.Process] = []
+        while not children:
+            children = psutil.Process(parent.pid).children()
+            time.sleep(0.05)
+        pid = children[0].pid
+        time.sleep(1)
+    else:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    end = time.monotonic() + 20
+    while psutil.pid_exists(pid) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+@pytest.mark.slow
+def test_killed_again_and_again_it_comes_back(frequent: Run) -> None:
+    hosting = Hosting(frequent.path)
+    hosting.do(hosting.engine.start)
+    try:
+        for round_ in range(1, 4):
+            os.kill(hosting.engine.pid, signal.SIGKILL)
+            end = time.monotonic() + 60
+            while hosting.engine.load()["restarts"] < round_ or not hosting.engine.ready:
+                assert time.monotonic() < end
+                time.sleep(0.05)
+            _, said = hosting.do(lambda: heard(hosting.engine, job("a")))
+            assert said.text
+    finally:
+        hosting.close()
