@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 import vesalius
-from vesalius.cli import data, deidentify, evaluation, models, retrieve, serve
+from vesalius.cli import data, deidentify, evaluation, models, retrieve, serve, web
 from vesalius.errors import VesaliusError
 
 # Other libraries' bars and notices would bury ours; whoever wants them sets these variables.
@@ -38,6 +38,7 @@ models.register(app)
 evaluation.register(app)
 retrieve.register(app)
 serve.register(app)
+web.register(app)
 
 
 @app.callback(invoke_without_command=True)

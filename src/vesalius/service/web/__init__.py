@@ -1,1 +1,6 @@
 """The chat page: Streamlit in front, HTTP behind; it keeps nothing that a reload would lose."""
+
+URL, KEY = "VESALIUS_API_URL", "VESALIUS_API_KEY"
+"""Environment: the service, and the page's key for it."""
+HEADER = "VESALIUS_WEB_USER_HEADER"
+"""Environment: the header in which a trusted proxy says who has signed in."""

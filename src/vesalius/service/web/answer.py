@@ -15,6 +15,8 @@ from vesalius.service.web.style import MARK
 from vesalius.service.web.trouble import ApiError
 
 PERSON = ":material/person:"
+HIGH = 0.7
+"""Confidence from which it is coloured as high."""
 
 
 def show(api: Api, turn: TurnOut, *, threshold: float | None, latest: bool) -> None:
@@ -30,7 +32,10 @@ def show(api: Api, turn: TurnOut, *, threshold: float | None, latest: bool) -> N
             st.caption(":material/content_cut: Cut at the limit of length.")
         trust(turn.confidence, abstained=turn.abstained, threshold=threshold)
         if turn.neighbours:
-            with st.expander("Similar cases", expanded=latest, icon=":material/photo_library:"):
+            title = f"Similar cases: the nearest is {words.likeness(turn.neighbours[0].similarity)}"
+            if turn.neighbours[0].similarity >= words.SAME:
+                title = "Similar cases: this same picture is in the training set"
+            with st.expander(title, expanded=latest, icon=":material/photo_library:"):
                 _neighbours(api, turn.neighbours)
         with st.expander("How this answer was made", icon=":material/account_tree:"):
             _provenance(turn)
@@ -47,16 +52,14 @@ def question(turn: TurnOut) -> None:
 
 
 def trust(said: ConfidenceOut | None, *, abstained: bool, threshold: float | None) -> None:
-    """How sure the model is, in words; the method stands in the help."""
-    told = words.confidence(said, abstained=abstained)
-    value = 0.0 if said is None else said.value
-    if abstained:
-        badge = f":orange-badge[:material/warning: {told}]"
-    elif said is None:
-        badge = f":gray-badge[{told}]"
-    else:
-        badge = f":{'green' if value >= 0.7 else 'gray'}-badge[{told}]"
-    st.markdown(badge, help=words.method(said, threshold))
+    """How sure the model is, in words; the method stands behind it."""
+    kind = "not" if abstained else "high" if said is not None and said.value >= HIGH else "low"
+    told = escape(words.confidence(said, abstained=abstained))
+    method = escape(words.method(said, threshold))
+    # A disclosure opens by mouse, touch and keyboard alike, which a tooltip does not.
+    st.html(
+        f'<details class="vs-sure vs-{kind}"><summary>{told}</summary><p>{method}</p></details>'
+    )
 
 
 def _neighbours(api: Api, held: list[NeighbourOut]) -> None:
@@ -68,9 +71,8 @@ def _neighbours(api: Api, held: list[NeighbourOut]) -> None:
 
 def _card(api: Api, one: NeighbourOut) -> str:
     png = _thumbnail(api, one.picture) if one.thumbnail and one.picture else None
-    if png is None:
-        shown = '<div class="vs-none">no picture to show</div>'
-    else:
+    shown = ""
+    if png is not None:
         src = f"data:image/png;base64,{b64encode(png).decode()}"
         shown = f'<img src="{src}" alt="Similar training picture">'
     same = " vs-same" if one.similarity >= words.SAME else ""

@@ -17,7 +17,7 @@ from vesalius.service.schemas import (
 )
 from vesalius.service.web import answer, notices, picture, viewer, who, words
 from vesalius.service.web.client import Api, Version
-from vesalius.service.web.examples import EXAMPLES, QUESTIONS
+from vesalius.service.web.examples import EXAMPLES, QUESTIONS, thumbnail
 from vesalius.service.web.here import Here
 from vesalius.service.web.picture import Shown
 from vesalius.service.web.stream import Answering, Begun
@@ -33,6 +33,7 @@ def page() -> None:
     try:
         about = who.version(api)
         here = Here.read()
+        here.go()
         whole = api.conversation(here.conversation) if here.conversation else None
     except ApiError as error:
         _cannot(error)
@@ -53,14 +54,16 @@ def _welcome(api: Api, about: Version) -> None:
         notices.told()
         picture.upload(api, about.policy, key="first")
         st.caption(
-            f"At most {words.size(about.policy.max_body)}. Only pixels are kept, "
-            f"for {about.policy.image_hours:g} hours. Nothing that names a patient, please."
+            f"Only pixels are kept, for {about.policy.image_hours:g} hours. "
+            "Nothing that names a patient, please: not in the picture, not in a question."
         )
         st.subheader("Examples")
         with st.container(horizontal=True, key="examples"):
             for example in EXAMPLES:
-                if st.button(example.name, help=example.about, icon=":material/image:"):
-                    picture.take(api, example.draw())
+                with st.container(width=124, gap="xsmall"):
+                    st.image(thumbnail(example), alt=f"{example.name}, {example.about}")
+                    if st.button(example.name, help=example.about, width="stretch"):
+                        picture.take(api, example.draw())
 
 
 def _talk(api: Api, about: Version, here: Here, whole: ConversationWhole | None) -> None:
@@ -94,7 +97,8 @@ def _talk(api: Api, about: Version, here: Here, whole: ConversationWhole | None)
             asked = asked or (None if turns else _suggest())
             if asked:
                 _ask(api, asked, here, shown)
-        viewer.end(turns[-1].answer_id if turns else "none", move=bool(turns))
+        at = turns[-1].answer_id if turns else str(here.image)
+        viewer.end(at, move=bool(turns))
 
 
 def _head(api: Api, whole: ConversationWhole) -> None:
@@ -157,9 +161,11 @@ def _pieces(answering: Answering, status: DeltaGenerator) -> Iterator[str]:
     for heard in answering.heard():
         match heard:
             case None:
-                # Also what lets the page notice that Stop was pressed.
-                since = f" {monotonic() - begun:.0f} s" if waiting else ""
-                status.caption(f":material/hourglass_top: Looking at the picture{since}")
+                # Writing anything is also what lets the page notice that Stop was pressed.
+                said = (
+                    f":material/hourglass_top: Looking at the picture, {monotonic() - begun:.0f} s"
+                )
+                status.caption(said if waiting else "")
             case Begun():
                 Here(heard.conversation_id).go()
             case str():

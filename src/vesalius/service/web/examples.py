@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from io import BytesIO
 
 import numpy as np
@@ -89,6 +89,18 @@ def _slice(z: float) -> np.ndarray:
         cx, cy = 0.80 * np.cos(angle), 0.56 * np.sin(angle)
         values[inside(cx, cy, 0.055, 0.03)] = 620
     return np.asarray(values + rng.normal(0, 12, x.shape))
+
+
+@lru_cache(maxsize=16)
+def thumbnail(example: Example) -> bytes:
+    """PNG of an example, small."""
+    from vesalius.cases.image import decode
+
+    image = decode(example.draw()).image
+    image.thumbnail((248, 248))
+    out = BytesIO()
+    image.save(out, "PNG")
+    return out.getvalue()
 
 
 EXAMPLES = (

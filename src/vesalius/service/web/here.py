@@ -43,7 +43,14 @@ class Here:
         )
 
     def go(self) -> None:
-        """Put it into the URL; the page goes on."""
+        """Put it into the browser's address, unless it was told so last; the page goes on.
+
+        A link within the page leaves the address bare, so that what the server knows is no proof
+        that the browser shows it.
+        """
+        if st.session_state.get("told") == self:
+            return
+        st.session_state["told"] = self
         said = {
             "conversation": self.conversation,
             "image": self.image,
@@ -52,5 +59,12 @@ class Here:
             "width": None if self.window is None else f"{self.window.width:g}",
         }
         wanted = {name: str(value) for name, value in said.items() if value is not None}
-        if st.query_params.to_dict() != wanted:
+        if wanted:
             st.query_params.from_dict(wanted)
+        else:
+            st.query_params.clear()
+
+
+def elsewhere() -> None:
+    """This is a page without a place; the next one with one tells the browser."""
+    st.session_state.pop("told", None)

@@ -9,6 +9,7 @@ import streamlit as st
 from vesalius.service.schemas import DISCLAIMER
 from vesalius.service.web import notices, who, words
 from vesalius.service.web.client import Policy
+from vesalius.service.web.here import elsewhere
 from vesalius.service.web.trouble import ApiError
 
 _PICTURES = re.compile(r"!\[([^\]]*)\]\([^)]*\)")
@@ -21,6 +22,7 @@ _TEXT = {
 
 def card() -> None:
     """The model card, as the run wrote it; its pictures would be fetched, so their names stand."""
+    elsewhere()
     with st.container(key="reading"):
         try:
             text = who.api().model_card()
@@ -35,6 +37,7 @@ def card() -> None:
 
 def about() -> None:
     """What this is, what it is not for, and what happens to what is uploaded."""
+    elsewhere()
     with st.container(key="reading"):
         st.title("About and safety")
         try:

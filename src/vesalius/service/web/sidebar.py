@@ -56,9 +56,16 @@ def _row(api: Api, chat: Any, one: ConversationOut, *, here: bool) -> None:
     title = one.title or "Untitled"
     shown = title if len(title) <= TITLE else f"{title[: TITLE - 1]}…"
     kind = "here" if here else "row"
-    with st.container(key=f"{kind}-{one.conversation_id}", horizontal=True, gap=None, wrap=False):
+    with st.container(
+        key=f"{kind}-{one.conversation_id}",
+        horizontal=True,
+        vertical_alignment="center",
+        gap=None,
+        wrap=False,
+    ):
         at = {"conversation": one.conversation_id}
         st.page_link(chat, label=words.plain(shown), query_params=at, width="stretch")
+        st.caption(words.when(one.updated_at, st.context.timezone))
         asked = st.button(
             "",
             key=f"delete-{one.conversation_id}",

@@ -9,21 +9,101 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import httpx2
 
-from vesalius.errors import Refusal
+from vesalius.errors import RecipeError, Refusal
+from vesalius.service.settings import Settings
+from vesalius.service.web import HEADER, KEY, URL
 
 READY = 600.0
 """Seconds in which a model must be loaded."""
 GRACE = 25.0
 """Seconds to finish in once a stop was asked for; then they are killed."""
 _HERE = files(__package__)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What to start: the options of ``vesalius serve``, or the URL of one that runs."""
+
+    serve: Mapping[str, str]
+    api_url: str | None
+    api_port: int
+    host: str
+    page_port: int
+
+
+def run_together(wish: Wish, announce: Callable[[str], None]) -> None:
+    """Run the page, with the API beneath it unless one runs already, until a stop is asked for.
+
+    RecipeError where the wish contradicts itself or the page would be open to everyone; Refusal
+    where a part does not come up or dies.
+    """
+    _require_alone(wish)
+    known = _require_known(wish.host)
+    page_port = wish.page_port or free_port()
+    shown = f"[{wish.host}]" if ":" in wish.host else wish.host
+    reached = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(shown, shown)  # noqa: S104
+    page = f"http://{reached}:{page_port}"
+    commands: dict[str, Sequence[str]] = {}
+    ready = {"page": f"{page}/_stcore/health"}
+    environment = {URL: wish.api_url or ""}
+    if wish.api_url is None:
+        port = wish.api_port or free_port()
+        api = f"http://127.0.0.1:{port}"
+        said = [f"--{name}={value}" for name, value in wish.serve.items()]
+        at = ["--host=127.0.0.1", f"--port={port}"]
+        commands["service"] = [sys.executable, "-m", "vesalius", "serve", *said, *at]
+        ready["service"] = f"{api}/readyz"
+        # Where people are told apart the API believes only a key made for that.
+        environment = {URL: api} | ({"VESALIUS_KEYS": "on"} if known else {})
+    commands["page"] = page_command(wish.host, page_port)
+    together(commands, ready, environment, lambda: announce(page))
+
+
+def _require_alone(wish: Wish) -> None:
+    if wish.api_url is not None and wish.serve:
+        name = next(iter(wish.serve))
+        raise RecipeError(
+            f"--api-url names a service that has its own --{name}",
+            where="vesalius web",
+            hint=f"leave out --{name} or --api-url",
+        )
+
+
+def _require_known(host: str) -> bool:
+    """Whether people are told apart; beyond loopback they must be, and then a key is needed."""
+    known = bool(os.environ.get(HEADER)) or _login_is_set()
+    if not known and not Settings.model_construct(host=host).loopback:
+        raise RecipeError(
+            "everyone who reaches the page would share one set of conversations",
+            where=f"--host {host}",
+            hint=f"set {HEADER} to the header in which your proxy names the person, or set up "
+            "Streamlit's OIDC login",
+        )
+    if known and not os.environ.get(KEY):
+        raise RecipeError(
+            "the page tells people apart, and the service believes that only from a key",
+            where=KEY,
+            hint="set it to what `vesalius keys create page --for-others` prints",
+        )
+    return known
+
+
+def _login_is_set() -> bool:
+    """Whether a secrets file where Streamlit looks for it has an ``[auth]`` section."""
+    for folder in (Path.home(), Path.cwd()):
+        path = folder / ".streamlit" / "secrets.toml"
+        if path.is_file() and "auth" in tomllib.loads(path.read_text(encoding="utf-8")):
+            return True
+    return False
 
 
 def page_command(host: str, port: int) -> list[str]:
@@ -59,12 +139,12 @@ def together(
     commands: Mapping[str, Sequence[str]],
     ready: Mapping[str, str],
     environment: Mapping[str, str],
-    said: Any,
-) -> int:
-    """Run the commands until one ends or a stop is asked for; the exit code.
+    announce: Callable[[], None],
+) -> None:
+    """Run the commands until a stop is asked for (Ctrl-C, SIGTERM).
 
-    ``ready`` has, for each name, the URL that answers 200 once it works. ``said()`` is called when
-    all do. 0 after Ctrl-C or SIGTERM; Refusal where one does not come up or dies by itself.
+    ``ready`` has, for each name, the URL that answers 200 once it works; when all do, ``announce``
+    is called. Refusal where one does not come up or ends by itself; the others are stopped then.
     """
     stop: list[int] = []
     before = {
@@ -75,14 +155,15 @@ def together(
     running: dict[str, subprocess.Popen[bytes]] = {}
     try:
         for name, command in commands.items():
-            running[name] = subprocess.Popen(command, env=env, start_new_session=True)  # noqa: S603
+            running[name] = subprocess.Popen(  # noqa: S603
+                command, env=env, start_new_session=True, stdout=subprocess.DEVNULL
+            )
             if not _await(name, running, ready[name], stop):
-                return 0
-        said()
+                return
+        announce()
         while not stop:
             _check(running)
             time.sleep(0.2)
-        return 0
     finally:
         _end(list(reversed(running.values())))
         for number, handler in before.items():
@@ -93,7 +174,7 @@ def _await(
     name: str, running: Mapping[str, subprocess.Popen[bytes]], url: str, stop: list[int]
 ) -> bool:
     """Wait for it to be ready; False if a stop was asked for meanwhile."""
-    until = time.monotonic() + READY
+    until, pause = time.monotonic() + READY, 0.2
     with httpx2.Client(timeout=2.0, trust_env=False) as http:
         while time.monotonic() < until:
             if stop:
@@ -104,7 +185,8 @@ def _await(
                     return True
             except httpx2.TransportError:
                 pass
-            time.sleep(0.2)
+            time.sleep(pause)
+            pause = min(2.0, 1.3 * pause)
     raise Refusal("not_ready", f"the {name} was not ready within {READY:g} s")
 
 

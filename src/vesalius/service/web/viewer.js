@@ -14,7 +14,7 @@ function setUp(root) {
     at.y = Math.max(-room(h), Math.min(room(h), at.y));
     img.style.transform = `translate(${at.x}px, ${at.y}px) scale(${at.zoom})`;
     stage.classList.toggle("zoomed", at.zoom > 1);
-    said.textContent = at.zoom === 1 ? "fit" : `${at.zoom.toFixed(1)}×`;
+    said.textContent = `${at.zoom.toFixed(1)}×`;
   }
   function zoom(factor, event) {
     const before = at.zoom;

@@ -17,7 +17,7 @@ _HTML = """
     aria-label="Picture. Plus and minus zoom, 0 fits, arrows move."><img alt=""></div></div>
   <div class="tools" role="group" aria-label="Zoom">
     <button type="button" class="out" aria-label="Zoom out">−</button>
-    <span class="said" aria-live="polite">fit</span>
+    <span class="said" aria-live="polite">1.0×</span>
     <button type="button" class="in" aria-label="Zoom in">+</button>
     <button type="button" class="fit" aria-label="Fit the picture">Fit</button>
   </div>
@@ -30,13 +30,25 @@ export default function ({ data, parentElement }) {
   if (!span || span.at === data.at) return;
   const first = span.at === undefined;
   span.at = data.at;
-  if (!data.move) return;
-  requestAnimationFrame(() => {
-    span.getRootNode().host.scrollIntoView({ block: "end", behavior: first ? "auto" : "smooth" });
+  // Later than Streamlit's own scrolling to the bottom, which happens as the content grows.
+  setTimeout(() => {
+    // Only the page's own scroller: scrollIntoView would also move what holds it.
+    const main = document.querySelector(".stMain");
+    const top = data.move && main ? main.scrollHeight : 0;
+    if (main) main.scrollTo({ top, behavior: first ? "auto" : "smooth" });
     // On a touch screen the focus would raise the keyboard over the answer.
     const box = document.querySelector('[data-testid="stChatInputTextArea"]');
     if (box && matchMedia("(pointer: fine)").matches) box.focus({ preventScroll: true });
-  });
+  }, 350);
+}
+"""
+_DOOR_JS = """
+let place;
+export default function ({ data }) {
+  const first = place === undefined, moved = place !== data.place;
+  place = data.place;
+  if (first || !moved || innerWidth > 768) return;
+  document.querySelector('[data-testid="stSidebarCollapseButton"] button')?.click();
 }
 """
 
@@ -51,7 +63,7 @@ def show(png: bytes, *, image_id: str, alt: str) -> None:
 
 
 def end(at: str, *, move: bool) -> None:
-    """The foot of the conversation: where ``at`` is new and ``move`` is set, it comes into view."""
+    """The foot of the talk: where ``at`` is new it comes into view, or without ``move`` the top."""
     _foot()(key="foot", data={"at": at, "move": move})
 
 
@@ -59,6 +71,16 @@ def end(at: str, *, move: bool) -> None:
 def _viewer() -> Any:
     css, js = (_text(f"viewer.{kind}") for kind in ("css", "js"))
     return st.components.v2.component("vesalius.viewer", html=_HTML, css=css, js=js)
+
+
+def arrive(place: str) -> None:
+    """On a phone the side covers the page; where ``place`` is new it is folded away."""
+    _door()(key="door", data={"place": place})
+
+
+@lru_cache(maxsize=1)
+def _door() -> Any:
+    return st.components.v2.component("vesalius.door", html=_END, js=_DOOR_JS)
 
 
 @lru_cache(maxsize=1)

@@ -7,11 +7,9 @@ from time import monotonic
 
 import streamlit as st
 
+from vesalius.service.web import HEADER, KEY, URL
 from vesalius.service.web.client import Api, Version
 
-URL, KEY = "VESALIUS_API_URL", "VESALIUS_API_KEY"
-HEADER = "VESALIUS_WEB_USER_HEADER"
-"""Names the header in which a trusted proxy says who has signed in."""
 DEFAULT_URL = "http://127.0.0.1:8000"
 FRESH = 60.0
 """Seconds for which the service's word about itself is kept."""

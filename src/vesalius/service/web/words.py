@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from vesalius.service.schemas import ConfidenceOut, Window
 from vesalius.service.web.trouble import ApiError
@@ -129,6 +130,18 @@ def left(until: datetime, now: datetime | None = None) -> str:
     if seconds <= 0:
         return "no time"
     return f"{seconds / 3600:.0f} h" if seconds >= 5400 else f"{max(1, seconds // 60):.0f} min"
+
+
+def when(moment: datetime, zone: str | None, now: datetime | None = None) -> str:
+    """Today the time, ``14:05``; before that the day, ``24 Nov``; in the reader's time zone."""
+    try:
+        there = ZoneInfo(zone) if zone else None
+    except (ValueError, ZoneInfoNotFoundError):
+        there = None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    local = moment.astimezone(there)
+    today = (now or datetime.now(UTC)).astimezone(there).date()
+    return f"{local:%H:%M}" if local.date() == today else f"{local.day} {local:%b}"
 
 
 def size(count: int) -> str:

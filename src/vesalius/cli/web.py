@@ -1,0 +1,59 @@
+"""web: the chat page and the API beneath it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(web)
+
+
+def web(
+    run: Annotated[Path | None, typer.Option(help="A fitted run's folder.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Without a run: a hub id or folder of a model.")
+    ] = None,
+    endpoint: Annotated[
+        str | None, typer.Option(help="Or an OpenAI-compatible server, e.g. http://host/v1.")
+    ] = None,
+    replay: Annotated[
+        str | None, typer.Option(help="Or saved predictions, or 'echo': to look at the page.")
+    ] = None,
+    api_url: Annotated[
+        str | None, typer.Option(help="A service that runs already: starts the page alone.")
+    ] = None,
+    port: Annotated[int, typer.Option(help="Of the API; 0 chooses a free one.")] = 8000,
+    web_port: Annotated[int, typer.Option(help="Of the page; 0 chooses a free one.")] = 8501,
+    host: Annotated[
+        str, typer.Option(help="Of the page; beyond loopback it must know who is at it.")
+    ] = "127.0.0.1",
+    state: Annotated[
+        Path | None, typer.Option(help="Folder of database and pictures; default vesalius-state.")
+    ] = None,
+    abstain_below: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Mark answers of less confidence.")
+    ] = None,
+) -> None:
+    """Serve: the chat page and its API together, until Ctrl-C; if one dies the other is stopped."""
+    from vesalius.service.web.start import Wish, run_together
+
+    given = {
+        "run": run,
+        "model": model,
+        "endpoint": endpoint,
+        "replay": replay,
+        "state": state,
+        "abstain-below": abstain_below,
+    }
+    said = {name: str(value) for name, value in given.items() if value is not None}
+    run_together(Wish(said, api_url, port, host, web_port), _announce)
+
+
+def _announce(url: str) -> None:
+    typer.echo(f"open {url} (Ctrl-C stops it)")
+    typer.echo("Research use only; not a medical device.", err=True)
