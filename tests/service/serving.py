@@ -13,13 +13,10 @@ from typing import Any
 
 import httpx2
 import numpy as np
-import uvicorn
 from PIL import Image
 
-from vesalius.service.app import application
-from vesalius.service.protocol import protocol
 from vesalius.service.running import Service
-from vesalius.service.server import _bound, assemble
+from vesalius.service.server import Server, assemble, bound, listening
 from vesalius.service.settings import settings
 
 
@@ -51,16 +48,8 @@ def serving(state: Path, *, warm: bool = True, **said: Any) -> Iterator[Serving]
     own = {"replay": "echo", "replay_seconds": 0.0, "port": 0, "state": state, "decoders": 1}
     found = settings(**own | said)
     service = assemble(found)
-    listener = _bound(found)
-    config = uvicorn.Config(
-        application(service),
-        http=protocol(found.header_deadline, found.connections),
-        ws="none",
-        log_config=None,
-        access_log=False,
-        timeout_graceful_shutdown=5,
-    )
-    server = uvicorn.Server(config)
+    listener = bound(found)
+    server = Server(listening(service), service)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"

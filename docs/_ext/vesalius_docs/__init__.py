@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from vesalius_docs import api, cli, datasets, metrics, settings
+from vesalius_docs import api, cli, datasets, http, metrics, settings
 
 INDEX = """# Reference
 
@@ -23,6 +23,7 @@ recipe
 models
 metrics
 datasets
+http
 api
 ```
 """
@@ -37,6 +38,7 @@ def pages() -> dict[str, str]:
         "models.md": settings.models_page(),
         "metrics.md": metrics.page(),
         "datasets.md": datasets.page(),
+        "http.md": http.page(),
         "api.md": api.page(),
         **{f"_cli/{name}.md": text for name, text in cli.fragments().items()},
     }

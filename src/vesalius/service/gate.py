@@ -19,6 +19,7 @@ from vesalius.service import problems
 from vesalius.service.settings import Settings
 from vesalius.service.telemetry import Metrics, log, place_of
 
+MAX_HEAD = 16 * 1024
 LOCAL = ("localhost", "127.0.0.1", "::1")
 SAFE = {
     "X-Content-Type-Options": "nosniff",
@@ -67,6 +68,11 @@ class Gate:
 
     def _admit(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
+        head = len(scope["raw_path"]) + len(scope["query_string"])
+        if head + sum(len(name) + len(value) for name, value in headers.raw) > MAX_HEAD:
+            raise Refusal(
+                "head_too_large", f"path and headers have at most {MAX_HEAD:,} bytes here"
+            )
         name = headers.get("host", "").rpartition(":")[0] or headers.get("host", "")
         if self.hosts and name.strip("[]").lower() not in self.hosts:
             raise Refusal("host_not_allowed", "this service is not called by that name")
@@ -74,6 +80,9 @@ class Gate:
         if origin and origin not in self.settings.origins and not _same(origin, headers):
             raise Refusal("origin_not_allowed", "pages of that origin may not call this service")
         length = headers.get("content-length", "")
+        if length and "transfer-encoding" in headers:
+            # Two lengths: a proxy may believe the other one (request smuggling, RFC 9112, 6.3).
+            raise Refusal("bad_request", "a request has a Content-Length or a Transfer-Encoding")
         if length.isdigit() and int(length) > self.settings.max_body:
             raise self._too_large()
 

@@ -51,6 +51,7 @@ TABLE: dict[str, Kind] = {
     "unsupported_parameter": Kind(422, "This parameter is not supported"),
     "remote_image": Kind(422, "Pictures are not fetched"),
     "prompt_too_long": Kind(422, "The conversation is too long for the model"),
+    "head_too_large": Kind(431, "The request's head is too large"),
     "rate_limited": Kind(429, "Too many requests"),
     "overloaded": Kind(429, "Too much is waiting"),
     "cancelled": Kind(499, "The caller went away"),
@@ -97,7 +98,7 @@ def body(error: VesaliusError, request_id: str) -> dict[str, Any]:
     kind = kind_of(error.code)
     detail = _detail(error) if known else "Something failed; the request id finds it in the log."
     return {
-        "type": f"https://vesalius.readthedocs.io/errors#{error.code if known else 'internal'}",
+        "type": f"https://vesalius.readthedocs.io/reference/http.html#{error.code if known else 'internal'}",
         "title": kind.title,
         "status": kind.status,
         "detail": detail,

@@ -40,6 +40,13 @@ class Deadline(H11Protocol):
         elif self.waiting is None:
             self._wait()
 
+    def on_response_complete(self) -> None:
+        """A head that has begun to come behind the last request is waited for like a first one."""
+        super().on_response_complete()
+        if self.conn.their_state is h11.IDLE and self.conn.trailing_data[0]:
+            self._unset_keepalive_if_required()
+            self._wait()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """The peer is gone."""
         self._stop_waiting()

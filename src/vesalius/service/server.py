@@ -97,10 +97,23 @@ def serve(settings: Settings, announce: Callable[[str, Service], None]) -> None:
     """
     configure_logs(settings.log_format, settings.log_level)
     service = assemble(settings)
-    listener = _bound(settings)
+    listener = bound(settings)
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
-    config = uvicorn.Config(
+    server = Server(listening(service), service)
+    try:
+        announce(f"http://{shown}:{port}", service)
+        server.run(sockets=[listener])
+    finally:
+        listener.close()
+    if not server.started:
+        raise Refusal("engine_unavailable", "the service could not start", hint="the log says why")
+
+
+def listening(service: Service) -> uvicorn.Config:
+    """How uvicorn listens: our protocol and logs, none of its own headers."""
+    settings = service.settings
+    return uvicorn.Config(
         application(service),
         http=protocol(settings.header_deadline, settings.connections),
         ws="none",
@@ -115,17 +128,9 @@ def serve(settings: Settings, announce: Callable[[str, Service], None]) -> None:
         h11_max_incomplete_event_size=HEAD_BYTES,
         proxy_headers=False,
     )
-    server = _Server(config, service)
-    try:
-        announce(f"http://{shown}:{port}", service)
-        server.run(sockets=[listener])
-    finally:
-        listener.close()
-    if not server.started:
-        raise Refusal("engine_unavailable", "the service could not start", hint="the log says why")
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
     """uvicorn that tells the engine of a signal at once, so that what waits is refused or done."""
 
     def __init__(self, config: uvicorn.Config, service: Service) -> None:
@@ -140,7 +145,7 @@ class _Server(uvicorn.Server):
         await draining
 
 
-def _bound(settings: Settings) -> socket.socket:
+def bound(settings: Settings) -> socket.socket:
     """A listening socket; RecipeError where the address is taken or not ours."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     found = socket.socket(family, socket.SOCK_STREAM)

@@ -31,13 +31,12 @@ def problems(*codes: str, called: bool = True) -> dict[int | str, dict[str, Any]
         response = found.setdefault(
             kind.status,
             {
-                "model": Problem,
                 "description": kind.title,
-                "content": {MEDIA_TYPE: {"examples": {}}},
+                "content": {MEDIA_TYPE: {"schema": inlined(Problem), "examples": {}}},
             },
         )
         example = {
-            "type": f"https://vesalius.readthedocs.io/errors#{code}",
+            "type": f"https://vesalius.readthedocs.io/reference/http.html#{code}",
             "title": kind.title,
             "status": kind.status,
             "detail": f"{kind.title.lower()}: what is wrong, and what to do",
