@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import re
 import shutil
 import subprocess
@@ -57,13 +58,25 @@ def said(text: str, directive: str) -> list[str]:
 def test_its_limits_fit_the_services(texts: dict[str, str]) -> None:
     text, service = texts["nginx/nginx.conf"], Settings()
     (most,) = said(text, "client_max_body_size")
-    # Above the service's own, whose refusal is problem+json.
-    assert int(most.removesuffix("m")) * MIB > service.max_body
+    assert int(most.removesuffix("m")) * MIB == service.max_body
     (head,) = said(text, "client_header_timeout")
     assert int(head.removesuffix("s")) <= service.header_deadline
     streams = [t for t in said(text, "proxy_read_timeout") if t.endswith("s")]
     assert all(int(t[:-1]) > max(service.deadline, service.heartbeat) for t in streams)
     assert len(streams) == 1
+
+
+def test_its_own_refusals_are_those_of_the_table(texts: dict[str, str]) -> None:
+    from vesalius.errors import Refusal
+    from vesalius.service import problems
+
+    told = re.findall(r"return (\d+) '(\{.*\})';", texts["nginx/nginx.conf"])
+    assert len(told) == 2
+    for status, text in told:
+        said = json.loads(text)
+        ours = json.loads(problems.response(Refusal(said["code"], said["detail"]), "req_1").body)
+        assert said | {"request_id": "req_1"} == ours
+        assert str(ours["status"]) == status
 
 
 def test_streams_pass_and_metrics_do_not(texts: dict[str, str]) -> None:
@@ -84,3 +97,10 @@ def test_logs_hold_neither_addresses_nor_paths(texts: dict[str, str]) -> None:
     assert said(text, "error_log") == ["stderr crit"]
     (form,) = re.findall(r"log_format \w+ '(.*?)';", text)
     assert not re.search(r"remote_addr|request_uri|\$request |args|user|forwarded", form)
+
+
+def test_every_place_that_passes_on_says_for_whom(texts: dict[str, str]) -> None:
+    """One proxy_set_header in a block hides those of the blocks around it."""
+    for block in re.findall(r"location / \{(.*?)\n    \}", texts["nginx/nginx.conf"], re.S):
+        for header in ("Host $host", "X-Forwarded-For $remote_addr", "Connection"):
+            assert f"proxy_set_header {header}" in block

@@ -32,15 +32,14 @@ postgresql, _server = _store.postgresql, _store._server
 """The store's tests start a PostgreSQL server; so do these."""
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/vesalius.db"
-    return str(request.getfixturevalue("postgresql"))
-
-
-@pytest.fixture(params=["nginx", "plain"])
-def cluster(request: pytest.FixtureRequest, tmp_path: Path, database: str) -> Iterator[Cluster]:
+@pytest.fixture(
+    params=[("nginx", "sqlite"), ("nginx", "postgresql"), ("plain", "sqlite")], ids="-".join
+)
+def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Cluster]:
+    kind, kept_in = request.param
+    database = f"sqlite:///{tmp_path}/vesalius.db"
+    if kept_in == "postgresql":
+        database = str(request.getfixturevalue("postgresql"))
     env = environment(
         replay_seconds="1.0",
         state=str(tmp_path / "state"),
@@ -60,7 +59,7 @@ def cluster(request: pytest.FixtureRequest, tmp_path: Path, database: str) -> It
         for one in processes:
             one.wait()
         ports = [one.port for one in processes]
-        with balanced(request.param, ports, tmp_path) as url:
+        with balanced(kind, ports, tmp_path) as url:
             # No connection is kept, so that the plain balancer chooses anew for every request.
             headers = {"Authorization": f"Bearer {key.strip()}", "Connection": "close"}
             with client(url, **headers) as asking:
