@@ -111,6 +111,10 @@ def ask(
     image: Annotated[Path, typer.Argument(help="A picture: PNG, JPEG, WebP, TIFF, BMP or DICOM.")],
     question: Annotated[str, typer.Argument(help="What to ask about it.")],
     run: RunFolder,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="Also write the answer about a DICOM picture as a DICOM SR file."),
+    ] = None,
 ) -> None:
     """Ask a fitted run one question about one picture."""
     from rich.console import Console
@@ -118,14 +122,30 @@ def ask(
     from vesalius.predict import ask as step
     from vesalius.run import Run
 
-    answer = step(Run.open(run), image, question)
+    found = Run.open(run)
+    if report is not None:
+        _refuse_report(report, image)
+    answer = step(found, image, question)
     console = Console()
     console.print(f"[bold]{answer.text or '(no answer)'}[/]", highlight=False)
     if answer.confidence:
         console.print(
             f"confidence {answer.confidence.value:.2f} ({answer.confidence.method})", style="dim"
         )
+    if report is not None:
+        from vesalius.results import algorithm_of, write_report
+
+        write_report(report, answer, image.read_bytes(), algorithm_of(found))
+        console.print(f"wrote {report}, which names the patient", highlight=False)
     console.print("Research use only; not a medical device.", style="dim")
+
+
+def _refuse_report(report: Path, image: Path) -> None:
+    """Say so before a model is loaded where no report can be written."""
+    from vesalius.cases.picture import Picture
+    from vesalius.results import refuse_report
+
+    refuse_report(report, Picture.from_file(image).read())
 
 
 def export(

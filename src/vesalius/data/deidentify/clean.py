@@ -18,7 +18,7 @@ DEEPEST = 32
 """Sequences within sequences; what lies deeper is removed."""
 _CONTENT = 0x0040A730
 _PIXELS = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
-_BINARY = frozenset(("US", "SS", "UL", "SL", "OB", "OW", "US or SS", "OB or OW"))
+_WHOLE, _BYTES = frozenset(("US", "SS", "UL", "SL")), frozenset(("OB", "OW"))
 
 
 @dataclass(frozen=True)
@@ -120,8 +120,10 @@ def named(tag: int) -> str:
 
 
 def _is(read: str, known: str) -> bool:
-    """Whether an element came in the dictionary's representation, or another kind of number."""
-    return read in known.split(" or ") or (read in _BINARY and known in _BINARY)
+    """Whether an element came in the dictionary's representation, or in one of the same kind."""
+    listed = set(known.split(" or "))
+    alike = _WHOLE if read in _WHOLE else _BYTES if read in _BYTES else frozenset()
+    return read in listed or bool(listed & alike)
 
 
 def _is_standard(item: Dataset) -> bool:

@@ -105,7 +105,7 @@ def _scan_end(frame: bytes, at: int) -> int:
 
 def _jpeg2000(frame: bytes, boxed: bool) -> Stripped:
     data, removed, at = bytearray(frame), int(boxed), 2
-    precision = (frame[40] & 0x7F) + 1 if len(frame) > 40 else 0
+    precision = (frame[42] & 0x7F) + 1 if len(frame) > 42 else 0  # Ssiz of the first component
     tile_start, tile_length = 0, 0
     while at + 2 <= len(data):
         marker = int.from_bytes(data[at : at + 2], "big")

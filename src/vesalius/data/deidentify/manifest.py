@@ -24,9 +24,8 @@ from vesalius.errors import DatasetError, RunError
 from vesalius.files import mend_lines, read_lines
 
 NAME = "manifest.jsonl"
-AGAIN = frozenset(
-    ("worker_lost", "worker_timeout", "worker_busy", "unreadable", "disk_full", "not_written")
-)
+AGAIN = frozenset(("worker_lost", "worker_timeout", "worker_busy", "worker_failed"))
+AGAIN |= {"unreadable", "disk_full", "not_written"}
 """Faults of the day: such files are tried again when a run goes on."""
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pydicom.config import IGNORE
+from pydicom.datadict import dictionary_VM
 from pydicom.dataelem import DataElement
 from pydicom.multival import MultiValue
 
@@ -77,8 +78,9 @@ def shifted_dates(source: DataElement, days: int) -> DataElement:
 
 def kept(source: DataElement) -> DataElement | None:
     """The element as it is (K), or None where its value is not what its representation allows."""
-    form = _FORMS.get(source.VR)
-    said = values(source)
+    form, said = _FORMS.get(source.VR), values(source)
+    if source.VR not in _BYTES and not _is_count(source.tag, len(said)):
+        return None  # numbers beside the point may be anything: text, too
     if form is not None:
         texts = [_written(one) for one in said]
         good = all(one == "" or form.fullmatch(one) for one in texts)
@@ -98,6 +100,14 @@ def values(source: DataElement) -> Sequence[Any]:
     if source.value is None or source.value == "":
         return []
     return list(source.value) if isinstance(source.value, MultiValue | list) else [source.value]
+
+
+def _is_count(tag: int, count: int) -> bool:
+    """Whether an element may have so many values (PS3.6): none, ``1``, ``1-3``, ``2-n`` ..."""
+    least, _, most = str(dictionary_VM(tag)).partition("-")
+    if count == 0 or most.endswith("n"):
+        return count == 0 or count >= int(least)
+    return int(least) <= count <= int(most or least)
 
 
 def _written(value: Any) -> str:

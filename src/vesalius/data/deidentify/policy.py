@@ -72,6 +72,8 @@ class Policy:
             return "C"
         if not dated and self.options.retain_device and instead.get("device") == "K":
             return "K"
+        if representation == "UI" and basic == "D":
+            return "U"
         if representation == "SQ" and basic in {"D", "X/D", "Z/D", "X/Z/D"}:
             # A dummy item would say nothing; the sequence is left empty.
             return "Z"

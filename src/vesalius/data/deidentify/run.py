@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from vesalius.data.deidentify.pseudonyms import Pseudonyms, read_key
 from vesalius.data.deidentify.reading import is_dicom
 from vesalius.data.deidentify.sources import File, listed, root_of
 from vesalius.data.deidentify.verify import Finding, check
-from vesalius.errors import DatasetError, IdentityRisk, VesaliusError
+from vesalius.errors import DatasetError, IdentityRisk, MissingExtra, VesaliusError
 from vesalius.workers import Pool
 
 SECONDS = 600.0
@@ -76,6 +77,8 @@ def deidentify(
     Raises DatasetError for places that may not be used, VesaliusError for the key.
     """
     options = options or Options()
+    if options.clean_pixels and find_spec("rapidocr") is None:
+        raise MissingExtra("rapidocr", "ocr")
     _refuse_places(source, out, key, map_file)
     secret, key_path = read_key(key, out.with_name(f"{out.name}.key"))
     pseudonyms = Pseudonyms(secret)

@@ -20,7 +20,7 @@ from vesalius.data.deidentify.pixels import copy_pixels
 from vesalius.data.deidentify.policy import Policy, tables
 from vesalius.data.deidentify.pseudonyms import Pseudonyms
 from vesalius.data.deidentify.reading import DIRECTORY, read
-from vesalius.errors import ImageError
+from vesalius.errors import ImageError, VesaliusError
 
 IMPLEMENTATION = "2.25.216308174562046103183024387653254126587"
 """Ours, a UUID drawn once: it stands in every file that this module writes."""
@@ -52,7 +52,7 @@ def deidentified(data: bytes, options: Options, pseudonyms: Pseudonyms) -> Done 
     with quietly():
         try:
             return _deidentified(read(data, options.max_bytes), options, pseudonyms)
-        except (ImageError, MemoryError):
+        except (VesaliusError, MemoryError):
             raise
         except Exception as error:
             # Parsers fail in many ways on broken bytes, and their messages may quote the patient.

@@ -19,7 +19,8 @@ from vesalius.data.deidentify.traces import TECHNICAL, TEXTS, Trace, traces
 
 _NAMES = re.compile(rb"(V-[0-9A-F]{16}|Anonymous|Removed)?[ \0]*\Z")
 _DUMMY_DATE = b"19000101"
-_NEVER = frozenset((0x00880200, 0x00420011, 0x00020016, 0x00020017, 0x00020018, 0xFFFCFFFC))
+_NEVER = frozenset((0x00880200, 0x00420011, 0xFFFCFFFC, 0x04000120, 0x04000520))
+_NEVER |= {0x00020016, 0x00020017, 0x00020018, 0x00020026, 0x00020027, 0x00020028}
 _CODES = re.compile(r"Code(Value|Meaning)$|CodingScheme|^DeidentificationMethod$")
 _RETAINED = {"uid": b"113110", "device": b"113109"}
 _MOST = 50
@@ -89,7 +90,7 @@ def _structure(file: _File, dates: frozenset[str] | None) -> Iterator[Finding]:
             yield Finding("private", name)
         if group in range(0x5000, 0x5100) or group in range(0x6000, 0x6100):
             yield Finding("overlay", name)
-        if piece.tag in _NEVER or group in {0x0400, 0x4FFE}:
+        if piece.tag in _NEVER or group == 0x4FFE:
             yield Finding("forbidden", name)
         if not _is_clean(file, piece, dates):
             yield Finding(f"{piece.representation.lower()}_left", name)
