@@ -29,7 +29,7 @@ T = TypeVar("T")
 ASKED = ("what modality is this?", "is there a nodule?", "where is it?", "what plane is it?")
 
 
-def made(folder: Path, model: dict[str, Any]) -> Run:
+def made(folder: Path, model: dict[str, Any], **blocks: Any) -> Run:
     return fit(
         Recipe.model_validate(
             {
@@ -41,6 +41,7 @@ def made(folder: Path, model: dict[str, Any]) -> Run:
                 },
                 "model": model,
                 "decoding": {"max_new_tokens": 24},
+                **blocks,
             }
         ),
         folder,
@@ -288,6 +289,23 @@ def test_a_models_folder_needs_no_run(run: Run, tmp_path: Path) -> None:
     assert host.about["recipe"] is None
     assert len(host.about["weights_sha256"]) == 64
     assert host.about["family"] == "LLaVA-1.5"
+
+
+def test_similar_cases_stand_beside_an_answer(tmp_path: Path) -> None:
+    run = made(tmp_path / "run", {"name": "majority"}, retrieve={"neighbours": 2, "threshold": -1})
+    host = hosted(str(run.path))
+    asked = job("a")
+    (said,) = host.model.predict([asked.dialogue], asked.decoding)
+    found = host.supported(said, picture())
+    assert found.text == said.text
+    assert len(found.evidence) == 2
+    assert found.evidence[0].similarity >= found.evidence[1].similarity
+    gone = Picture(picture().key, partial(Path("nowhere.png").read_bytes))
+    assert host.supported(said, gone) == found  # looked up once
+    other = Picture("another", partial(bytes, b"no picture"))
+    assert host.supported(said, other) == said
+    assert host.supported(found, other) == found  # it brings its own
+    assert host.supported(said, None) == said
 
 
 PARENT = """

@@ -199,8 +199,8 @@ def remember(model: Model, limit: int) -> None:
         model.recall = Recall(limit)
 
 
-def warm(model: Model) -> None:
-    """A first answer, to a drawn picture; ModelError says why there is none."""
+def warm(host: Hosted) -> None:
+    """A first answer, with its similar cases, to a drawn picture; ModelError if there is none."""
     import io
 
     from PIL import Image
@@ -210,10 +210,13 @@ def warm(model: Model) -> None:
 
     buffer = io.BytesIO()
     Image.linear_gradient("L").convert("RGB").save(buffer, "PNG")
-    turn = Turn(Question("What is shown?"), (Picture("warm-up", buffer.getvalue),))
-    found = model.predict([Dialogue("warm-up", (turn,), "warm-up")], Decoding(max_new_tokens=2))
+    picture = Picture("warm-up", buffer.getvalue)
+    turn = Turn(Question("What is shown?"), (picture,))
+    asked = [Dialogue("warm-up", (turn,), "warm-up")]
+    found = host.model.predict(asked, Decoding(max_new_tokens=2))
     if len(found) != 1:
         raise ModelError("the first question was not answered")
-    recall = getattr(model, "recall", None)
+    host.supported(found[0], picture)
+    recall = getattr(host.model, "recall", None)
     if recall is not None:
         recall.forget()

@@ -86,7 +86,7 @@ class Line:
             self.batches[len(tickets)] += 1
 
     async def pieces(
-        self, ticket: Ticket, leave: Callable[[Ticket], None]
+        self, ticket: Ticket, leave: Callable[[Ticket], object]
     ) -> AsyncGenerator[Piece]:
         """What the ticket is handed, up to its prediction; ``leave`` is told of an early end."""
         done = False

@@ -85,7 +85,7 @@ class Worker:
             torch.set_num_threads(self._spec.threads)
         host = self._hosted = hosted(self._spec.source)
         remember(host.model, self._spec.cache_bytes)
-        warm(host.model)
+        warm(host)
         self.send("ready", host.about)
 
     def serve(self) -> None:
