@@ -435,7 +435,7 @@ def test_damaged_files_are_kept_or_refused_and_nothing_else(data, pool):
 
 
 @pytest.mark.slow
-@settings(max_examples=20_000, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=3_000, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=mutated())
 def test_many_damaged_files_are_kept_or_refused_and_nothing_else(data, pool):
     kept_or_refused(data, pool)

@@ -18,7 +18,7 @@ from pydicom.config import IGNORE
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.pixels import iter_pixels
+from pydicom.pixels import iter_pixels, pixel_array
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
 from vesalius.cases.dicom import (
@@ -63,6 +63,21 @@ def rewritten(data: bytes, limits: Limits) -> tuple[bytes, bool | None]:
         if (code := modality(file)) is not None:
             _put(made, "Modality", "CS", code)
         return as_bytes(made), said
+
+
+def stored_frames(data: bytes) -> tuple[Dataset, np.ndarray]:
+    """A kept object and its stored values, (frames, rows, columns) or (..., 3); a copy."""
+    file = pydicom.dcmread(BytesIO(data))
+    values, frames = pixel_array(file), int(file.get("NumberOfFrames") or 1)
+    shape = (frames, int(file.Rows), int(file.Columns), *((3,) * (file.SamplesPerPixel == 3)))
+    return file, np.array(values.reshape(shape))
+
+
+def with_frames(file: Dataset, values: np.ndarray) -> bytes:
+    """A kept object with other stored values of the same shape and type."""
+    name = next(name for name in _PIXELS if name in file)
+    _put(file, name, file[name].VR, _even(values))
+    return as_bytes(file)
 
 
 def as_bytes(made: Dataset) -> bytes:

@@ -1,0 +1,226 @@
+"""Text burned into pictures: where it is, never what it says; and black boxes over it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from vesalius.cases.image import DEFAULT_LIMITS, decode, stretch, tiff_pages
+from vesalius.cases.kept import Kept, png_of, tiff_of
+from vesalius.cases.kept_dicom import stored_frames, with_frames
+from vesalius.errors import MissingExtra
+
+FRAMES = 5
+"""How many frames of a long series are looked at."""
+SCORE = 0.5
+"""How sure of its reading the text reader must be."""
+_LEAST = 3  # characters: a marker of side (R, L) stays, a name or a date does not
+_TALLEST = 0.25  # of the picture's shorter side: a round skull is read as a zero
+# Pixels of the longer side: a smaller picture is enlarged for the search, a larger one reduced.
+_SMALLER, _LARGER = 512, 1600
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A box around one line of text, in pixels of the picture; ``score`` in [0, 1]."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+    score: float
+
+
+def find_text(image: Image.Image, *, faint: bool = True) -> tuple[Region, ...]:
+    """Lines of text in the picture, by PP-OCR: only where three or more characters can be read.
+
+    Single letters, such as the markers of side, are no finding. ``faint`` searches the picture a
+    second time with its grey levels equalised, for writing that hardly differs from its ground.
+    Works offline; MissingExtra without the extra ``ocr``.
+    """
+    found = _lines(image)
+    if faint:
+        found += _lines(equalised(np.asarray(image.convert("L"))))
+    return _merged(found)
+
+
+def equalised(values: np.ndarray) -> Image.Image:
+    """Grey values of any depth, shape (height, width), spread evenly over 8 bits by their rank."""
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    below = np.cumsum(counts) - counts
+    scale = 255.0 / max(int(below[-1]), 1)
+    shades: np.ndarray = np.rint(below * scale).astype(np.uint8)[inverse.reshape(values.shape)]
+    return Image.fromarray(shades)
+
+
+def cover(image: Image.Image, regions: Iterable[Region]) -> Image.Image:
+    """A copy of the picture (8-bit RGB or grey) with black boxes over the regions."""
+    covered = image.copy()
+    pen = ImageDraw.Draw(covered)
+    for region in regions:
+        corner = (region.x + region.width - 1, region.y + region.height - 1)
+        pen.rectangle(((region.x, region.y), corner), fill=0)
+    return covered
+
+
+def inspect(kept: Kept, mask: bool = False) -> tuple[Kept, tuple[Region, ...]]:
+    """Where text is burned into a kept picture, and the picture with a warning that says so.
+
+    With ``mask`` the regions are black in what comes back, in every frame. Of more than
+    ``FRAMES`` frames so many are looked at, the first, the last and evenly between them: what a
+    device writes stands in the same place throughout. Text that is only in a frame between them
+    is missed. A frame is searched as it is shown and with its grey levels equalised; of a DICOM
+    object all stored values, so that a window cannot hide writing. Runs in a worker process
+    (:class:`vesalius.workers.Pool`): argument and result can be pickled.
+    """
+    pictures = kept.frames if kept.suffix != ".png" else 1
+    looked_at = sorted({round(at) for at in np.linspace(0, pictures - 1, min(pictures, FRAMES))})
+    regions = _merged(
+        region
+        for frame in looked_at
+        for view in _views(kept, frame)
+        for region in find_text(view, faint=False)
+    )
+    if not regions:
+        return kept, ()
+    if mask:
+        kept = mask_kept(kept, dict.fromkeys(range(pictures), regions))
+    places = "place" if len(regions) == 1 else "places"
+    done = "covered" if mask else "found"
+    said = f"text burned into the picture was {done} in {len(regions)} {places}"
+    return replace(kept, warnings=(*kept.warnings, said)), regions
+
+
+def mask_kept(kept: Kept, regions: Mapping[int, Sequence[Region]]) -> Kept:
+    """The kept picture with the regions of each frame (0-based) filled with its darkest shade.
+
+    The stored values of a DICOM object are overwritten, so that no window brings them back.
+    """
+    if kept.suffix == ".dcm":
+        return replace(kept, data=_masked_dicom(kept, regions))
+    if kept.suffix == ".png":
+        covered = cover(decode(kept.data).image, regions.get(0, ()))
+        return replace(kept, data=png_of(covered))
+    pages = (
+        cover(page, regions.get(number, ()))
+        for number, page in enumerate(tiff_pages(kept.data, DEFAULT_LIMITS))
+    )
+    return replace(kept, data=tiff_of(pages))
+
+
+def _views(kept: Kept, frame: int) -> Iterable[Image.Image]:
+    shown = decode(kept.data, frame=frame).image
+    yield shown
+    values = np.asarray(shown.convert("L"))
+    if kept.suffix == ".dcm":
+        _, frames = stored_frames(kept.data)
+        if frames.ndim == 3:
+            values = frames[frame]
+            yield Image.fromarray(stretch(values))
+    yield equalised(values)
+
+
+def _masked_dicom(kept: Kept, regions: Mapping[int, Sequence[Region]]) -> bytes:
+    file, frames = stored_frames(kept.data)
+    dark = _darkest(kept.data, file.PhotometricInterpretation == "MONOCHROME1", frames)
+    for number, boxes in regions.items():
+        for box in boxes:
+            frames[number, box.y : box.y + box.height, box.x : box.x + box.width] = dark
+    return with_frames(file, frames)
+
+
+def _darkest(data: bytes, inverted: bool, frames: np.ndarray) -> Any:
+    """The stored value that is shown darkest: the lowest, or the highest where shades fall."""
+    if frames.ndim == 4:  # colours
+        return 0
+    shades, values = np.asarray(decode(data).image)[..., 0], frames[len(frames) // 2]
+    at_lowest, at_highest = int(shades.flat[values.argmin()]), int(shades.flat[values.argmax()])
+    falling = at_highest < at_lowest or (at_highest == at_lowest and inverted)
+    return np.nanmax(frames) if falling else np.nanmin(frames)
+
+
+def _lines(image: Image.Image) -> list[Region]:
+    width, height = image.size
+    scale = min(max(_SMALLER / max(width, height), 1.0), 4.0)
+    scale = min(scale, _LARGER / max(width, height))
+    size = (max(round(width * scale), 1), max(round(height * scale), 1))
+    pixels = np.asarray(image.convert("RGB").resize(size, Image.Resampling.BICUBIC))
+    read = _reader()(np.ascontiguousarray(pixels[..., ::-1]), use_cls=False)
+    found = []
+    for corners, score, text in zip(*(_some(read, name) for name in _PARTS), strict=True):
+        left, top = np.min(corners, axis=0) / scale
+        right, bottom = np.max(corners, axis=0) / scale
+        thick = min(right - left, bottom - top)
+        letters = [letter for letter in text if letter.isalnum()]
+        if score < SCORE or len(letters) < _LEAST or len(set(letters)) < 2:
+            continue
+        if thick > max(_TALLEST * min(width, height), 24):
+            continue
+        rim = 1 + thick / 8  # the box is drawn tightly around the letters
+        x, y = max(int(left - rim), 0), max(int(top - rim), 0)
+        across = min(int(right + rim) + 1, width) - x
+        down = min(int(bottom + rim) + 1, height) - y
+        if across > 0 and down > 0:
+            found.append(Region(x, y, across, down, float(score)))
+    return found
+
+
+_PARTS = ("boxes", "scores", "txts")
+
+
+def _some(read: Any, name: str) -> Sequence[Any]:
+    value = getattr(read, name, None)
+    return () if value is None else value
+
+
+@cache
+def _reader() -> Any:
+    try:
+        import onnxruntime  # type: ignore[import-untyped]
+        from rapidocr import RapidOCR
+    except ImportError as error:
+        raise MissingExtra("rapidocr", "ocr") from error
+    onnxruntime.set_default_logger_severity(3)
+    threads = int(os.environ.get("OMP_NUM_THREADS") or -1)
+    options = {"intra_op_num_threads": threads, "inter_op_num_threads": 1}
+    return RapidOCR(
+        params={
+            "Global.log_level": "critical",
+            "Global.text_score": SCORE,
+            "Global.max_side_len": 2 * _LARGER,  # sizes are ours to choose
+            "Det.limit_side_len": 32,
+            **{f"EngineConfig.onnxruntime.{name}": value for name, value in options.items()},
+        }
+    )
+
+
+def _merged(regions: Iterable[Region]) -> tuple[Region, ...]:
+    """The regions, those that mostly lie in another joined with it."""
+    kept: list[Region] = []
+    for region in sorted(regions, key=lambda one: -one.width * one.height):
+        for number, other in enumerate(kept):
+            if _shared(region, other) > 0.5 * region.width * region.height:
+                kept[number] = _joined(region, other)
+                break
+        else:
+            kept.append(region)
+    return tuple(sorted(kept, key=lambda one: (one.y, one.x)))
+
+
+def _shared(one: Region, other: Region) -> int:
+    across = min(one.x + one.width, other.x + other.width) - max(one.x, other.x)
+    down = min(one.y + one.height, other.y + other.height) - max(one.y, other.y)
+    return max(across, 0) * max(down, 0)
+
+
+def _joined(one: Region, other: Region) -> Region:
+    x, y = min(one.x, other.x), min(one.y, other.y)
+    right = max(one.x + one.width, other.x + other.width)
+    bottom = max(one.y + one.height, other.y + other.height)
+    return Region(x, y, right - x, bottom - y, max(one.score, other.score))
