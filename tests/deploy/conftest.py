@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -78,8 +79,10 @@ def read_stages(text: str) -> dict[str, list[tuple[str, str]]]:
 
 @pytest.fixture(scope="session")
 def started(stages: dict[str, list[tuple[str, str]]]) -> dict[str, list[str]]:
-    """What ``api`` and ``web`` run: the words of their last CMD."""
-    return {
-        name: json.loads([rest for word, rest in stages[name] if word == "CMD"][-1])
-        for name in ("api", "web")
-    }
+    """What ``api`` and ``web`` run: the words of their last CMD, a shell around them taken off."""
+    found = {}
+    for name in ("api", "web"):
+        words = json.loads([rest for word, rest in stages[name] if word == "CMD"][-1])
+        shell = words[:2] == ["sh", "-c"]
+        found[name] = shlex.split(words[2].removeprefix("exec ")) if shell else words
+    return found

@@ -100,11 +100,17 @@ def test_services_are_closed_and_bounded(compose: Compose) -> None:
             assert "docker.sock" not in str(volume)
 
 
-def test_only_api_and_pages_can_be_reached(compose: Compose) -> None:
+def test_only_the_door_can_be_reached(deploy: Path, compose: Compose) -> None:
     assert compose["networks"]["inside"] == {"internal": True}
     outside = {n for n, s in compose["services"].items() if "outside" in s["networks"]}
-    assert outside == {"api", "web"}
+    assert outside == {"door"}
     assert {n for n, s in compose["services"].items() if s.get("ports")} == outside
+    # The pages believe a header; the door is the one that sets it.
+    header = compose["services"]["web"]["environment"]["VESALIUS_WEB_USER_HEADER"]
+    conf = (deploy / "nginx" / "nginx.conf").read_text()
+    assert f"proxy_set_header {header} $remote_user;" in conf
+    named = re.findall(r"server (\w+):(\d+)", (deploy / "nginx/upstreams.compose.conf").read_text())
+    assert named == [("api", "8000"), ("web", "8501")]
 
 
 def test_everything_that_stays_is_asked_how_it_is(compose: Compose) -> None:
@@ -130,7 +136,8 @@ def test_secrets_are_files(deploy: Path, compose: Compose) -> None:
             if re.search(r"PASSWORD|SECRET|KEY|TOKEN|DATABASE_URL", name):
                 assert name.endswith("_FILE"), name
                 assert value.startswith("/run/"), name
-        assert set(service.get("secrets", [])) <= set(compose["secrets"])
+        named = {s if isinstance(s, str) else s["source"] for s in service.get("secrets", [])}
+        assert named <= set(compose["secrets"])
     assert (deploy / "secrets" / ".gitignore").read_text().splitlines()[0] == "*"
 
 
@@ -143,6 +150,7 @@ def test_secrets_are_made_once_and_fit_together(
     subprocess.run([str(deploy / "new-secrets"), str(folder)], check=True)
     made = {path.name: path.read_text() for path in folder.iterdir()}
     assert {f"secrets/{name}" for name in made} == {s["file"] for s in compose["secrets"].values()}
+    assert made["users"] == ""  # nobody is let in until somebody says so
     url = make_url(made["database_url"])
     assert url.password == made["postgres_password"]
     assert len(made["postgres_password"]) == 64  # 32 random bytes in hexadecimal

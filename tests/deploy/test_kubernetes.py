@@ -104,7 +104,8 @@ def test_probes_and_ports_are_those_of_the_images(
         (container,) = pod["containers"]
         (port,) = container["ports"]
         assert ("EXPOSE", str(port["containerPort"])) in stages[name]
-        assert container["args"] == started[name]
+        asked = [w.replace("http://api:8000", "$VESALIUS_API_URL") for w in container["args"]]
+        assert asked == started[name]
         for probe in ("startupProbe", "readinessProbe"):
             assert container[probe]["httpGet"]["path"] == ready[name]
         assert container["livenessProbe"]["httpGet"]["path"] == alive.get(name, ready[name])
@@ -145,6 +146,19 @@ def test_secret_keys_that_are_asked_for_are_in_the_example(manifests: Manifests)
         for variable in pod["containers"][0]["env"]:
             if "valueFrom" in variable:
                 assert variable["valueFrom"]["secretKeyRef"]["key"] in known
+
+
+def test_who_has_signed_in_is_the_ingress_word(manifests: Manifests) -> None:
+    env = {e["name"]: e.get("value") for e in pods(manifests)["web"]["containers"][0]["env"]}
+    notes = manifests["Ingress", "web"]["metadata"]["annotations"]
+    prefix = "nginx.ingress.kubernetes.io/auth-"
+    assert notes[f"{prefix}response-headers"] == env["VESALIUS_WEB_USER_HEADER"]
+    assert notes[f"{prefix}url"].endswith("/oauth2/auth")
+    (rule,) = manifests["NetworkPolicy", "web"]["spec"]["ingress"]
+    (who,) = rule["from"]
+    assert who["namespaceSelector"]["matchLabels"] == {
+        "kubernetes.io/metadata.name": "ingress-nginx"
+    }
 
 
 def test_nothing_comes_in_or_goes_out_unnamed(manifests: Manifests) -> None:

@@ -43,6 +43,7 @@ def test_nginx_reads_it(texts: dict[str, str], tmp_path: Path) -> None:
     text = texts["nginx/nginx.conf"].replace("/etc/vesalius/tls", str(tmp_path))
     text = text.replace("/run/nginx.pid", str(tmp_path / "pid"))
     (tmp_path / "nginx.conf").write_text(text)
+    (tmp_path / "upstreams.conf").write_text(texts["nginx/upstreams.conf"])
     command = [nginx, "-t", "-q", "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -88,7 +89,9 @@ def test_streams_pass_and_metrics_do_not(texts: dict[str, str]) -> None:
     assert said(api, "proxy_next_upstream") == ["error timeout"]
     assert "non_idempotent" not in text
     pages = text.split("server_name vesalius.")[1]
-    assert 'proxy_set_header X-Forwarded-User "";' in pages
+    assert "auth_basic_user_file" in pages
+    assert "proxy_set_header X-Forwarded-User $remote_user;" in pages
+    assert 'proxy_set_header X-Vesalius-User "";' in pages
     assert "$http_upgrade" in pages
 
 

@@ -134,13 +134,19 @@ def nginx(ports: list[int], folder: Path) -> Iterator[str]:
         "/run/nginx.pid": str(folder / "nginx.pid"),
         "/dev/stdout": str(folder / "access.log"),
         "listen 443 ssl": f"listen 127.0.0.1:{door} ssl",
+        "server_name api.vesalius.example": "server_name 127.0.0.1",
+        "/etc/vesalius/users": str(folder / "users"),
         "listen 80 default_server": f"listen 127.0.0.1:{plain} default_server",
         "events {": "daemon off;\nevents {",
     }
     for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"):
         changes["http {"] = changes.get("http {", "http {") + f"\n{name}_temp_path {folder / name};"
+    upstreams = (ROOT / "deploy" / "nginx" / "upstreams.conf").read_text()
     for number, port in enumerate(ports, 1):
-        changes[f"server 127.0.0.1:800{number} "] = f"server 127.0.0.1:{port} "
+        here = f"server 127.0.0.1:800{number} "
+        assert here in upstreams
+        upstreams = upstreams.replace(here, f"server 127.0.0.1:{port} ")
+    (folder / "upstreams.conf").write_text(upstreams)
     for old, new in changes.items():
         assert old in text, old
         text = text.replace(old, new, 1) if old == "http {" else text.replace(old, new)
