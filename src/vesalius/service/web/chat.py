@@ -68,7 +68,8 @@ def _welcome(api: Api, about: Version) -> None:
 
 def _talk(api: Api, about: Version, here: Here, whole: ConversationWhole | None) -> None:
     turns = whole.messages if whole else []
-    busy = bool(turns) and turns[-1].state == "pending"
+    live = _live(here)
+    busy = live is not None or (bool(turns) and turns[-1].state == "pending")
     side, main = st.columns([5, 7], gap="large")
     with side, st.container(key="picture"):
         shown = (
@@ -84,21 +85,25 @@ def _talk(api: Api, about: Version, here: Here, whole: ConversationWhole | None)
         key="question",
     )
     with main, st.container(key="talk"):
+        going = live is not None or asked is not None
+        last = turns[-1].answer_id if turns else here.image
+        viewer.end(f"{last} {going}", move=bool(turns) or going)
         if whole is not None:
             _head(api, whole)
         notices.told()
         threshold = about.policy.abstain_below
+        now = None if live is None or live.begun is None else live.begun.answer_id
         for turn in turns:
-            if turn.state != "pending":
+            if turn.state != "pending" and turn.answer_id != now:
                 answer.show(api, turn, threshold=threshold, latest=turn is turns[-1] and not asked)
-        if busy:
+        if live is not None:
+            _follow(live)
+        elif busy:
             _pending(api, turns[-1], here)
         elif shown.usable:
             asked = asked or (None if turns else _suggest())
             if asked:
                 _ask(api, asked, here, shown)
-        at = turns[-1].answer_id if turns else str(here.image)
-        viewer.end(at, move=bool(turns))
 
 
 def _head(api: Api, whole: ConversationWhole) -> None:
@@ -130,28 +135,55 @@ def _suggest() -> str | None:
     return chosen[0]
 
 
+def _live(here: Here) -> Answering | None:
+    """The answer that this session is hearing for what is shown here."""
+    live = st.session_state.get("answering")
+    if not isinstance(live, Answering) or live.ended:
+        return None
+    if live.begun is None:
+        return live if live.image_id == here.image else None
+    if here.conversation is None and live.image_id == here.image:
+        return live
+    return live if live.begun.conversation_id == here.conversation else None
+
+
 def _ask(api: Api, asked: str, here: Here, shown: Shown) -> None:
-    """Ask, and write the answer as it comes; whatever then stands in the store is shown."""
+    """Ask, and write the answer as it comes."""
     assert here.image is not None
     view = {"image_id": here.image, "frame": shown.frame, "window": shown.window}
     view["conversation_id"] = here.conversation
+    live = (
+        api.caption(CaptionRequest(**view))
+        if asked == DESCRIBE
+        else api.ask(AskRequest(question=asked, **view))
+    )
+    st.session_state["answering"] = live
+    _follow(live)
+
+
+def _follow(live: Answering) -> None:
+    """An answer as it comes, from its beginning; then what the service has kept of it is shown.
+
+    Any click runs the page anew, and so this; only Stop stops the answer.
+    """
     with st.chat_message("user", avatar=answer.PERSON):
-        st.markdown(words.plain(asked))
+        st.markdown(words.plain(live.question or DESCRIBE))
     with st.chat_message("assistant", avatar=MARK):
         status = st.empty()
         text = st.container()
-        # Pressing it runs the page again, which leaves the block below and so closes the stream.
-        st.button("Stop", icon=":material/stop_circle:", key="stop", help="Stop this answer")
+        st.button(
+            "Stop",
+            icon=":material/stop_circle:",
+            key="stop",
+            help="Stop this answer",
+            on_click=live.close,
+        )
         try:
-            sent = (
-                api.caption(CaptionRequest(**view))
-                if asked == DESCRIBE
-                else api.ask(AskRequest(question=asked, **view))
-            )
-            with sent as answering, text:
-                st.write_stream(_pieces(answering, status))
+            with text:
+                st.write_stream(_pieces(live, status))
         except ApiError as error:
             notices.later(error)
+    st.session_state.pop("answering", None)
     st.rerun()
 
 
@@ -199,7 +231,7 @@ def _watch(api: Api, conversation_id: str) -> None:
 def _cannot(error: ApiError) -> None:
     with st.container(key="welcome"):
         if error.code == "not_found":
-            st.title("There is no such conversation")
+            st.title("Nothing is kept here")
         elif error.code in {"unreachable", "not_ready"}:
             st.title("The service is not there yet")
         else:

@@ -7,8 +7,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from queue import Empty, SimpleQueue
-from threading import Event, Thread
+from threading import Condition, Event, Thread
 from typing import Any, Self
 
 import httpx2
@@ -37,8 +36,9 @@ Heard = Begun | str | AnswerOut
 class Answering:
     """One question being answered. Closing it closes the connection, which cancels the answer.
 
-    A thread reads, because a read cannot be interrupted while whoever asked must be able to stop
-    between two words, or before the first.
+    A thread reads, because a read cannot be interrupted, while whoever asked must be able to stop
+    between two words, or before the first. It reads on when nobody listens: the page is run anew
+    at every click and when its browser goes, and neither is a wish to stop.
     """
 
     def __init__(
@@ -50,7 +50,9 @@ class Answering:
     ) -> None:
         self._http, self._path, self._body = http, path, body
         self._patience = patience
-        self._heard: SimpleQueue[Heard | Refusal | None] = SimpleQueue()
+        self.image_id, self.question = body.get("image_id"), body.get("question")
+        self._heard: list[Heard | Refusal] = []
+        self._news, self._ended = Condition(), False
         self._closed = Event()
         self._socket: socket.socket | None = None
         self._thread = Thread(target=self._read, name="answer", daemon=True)
@@ -69,18 +71,33 @@ class Answering:
             with suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RDWR)
 
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will come."""
+        return self._ended or self._closed.is_set()
+
+    @property
+    def begun(self) -> Begun | None:
+        """Its ids, once they are known."""
+        return next((one for one in self._heard if isinstance(one, Begun)), None)
+
     def heard(self, tick: float = 0.2) -> Iterator[Heard | None]:
-        """What comes, and None after each ``tick`` seconds of silence; raises the API's error."""
+        """All that came and comes, from the beginning; None after each ``tick`` s of silence.
+
+        Raises the API's error.
+        """
+        at = 0
         while True:
-            try:
-                one = self._heard.get(timeout=tick)
-            except Empty:
-                yield None
-                continue
-            if one is None:
+            with self._news:
+                if at == len(self._heard) and not self._ended:
+                    self._news.wait(tick)
+                one = self._heard[at] if at < len(self._heard) else None
+                over = one is None and self._ended
+            if over:
                 return
             if isinstance(one, Refusal):
                 raise one
+            at += one is not None
             yield one
 
     def _read(self) -> None:
@@ -90,11 +107,18 @@ class Answering:
                 if wait is None or self._closed.wait(wait):
                     break
         except Refusal as refusal:
-            self._heard.put(refusal)
+            self._put(refusal)
         except (httpx2.HTTPError, httpx2.StreamError, OSError) as error:
             self._lost(error)
         finally:
-            self._heard.put(None)
+            with self._news:
+                self._ended = True
+                self._news.notify_all()
+
+    def _put(self, one: Heard | Refusal) -> None:
+        with self._news:
+            self._heard.append(one)
+            self._news.notify_all()
 
     def _once(self, *, last: bool) -> float | None:
         """Read one response to its end; the seconds to wait where it is worth another."""
@@ -126,7 +150,7 @@ class Answering:
                 return
             heard = _meaning(event, response)
             if heard is not None:
-                self._heard.put(heard)
+                self._put(heard)
             if isinstance(heard, AnswerOut):
                 return
         raise httpx2.RemoteProtocolError("the stream ended before the answer did")
@@ -141,9 +165,9 @@ class Answering:
         if self._closed.is_set():
             return
         if isinstance(error, httpx2.TimeoutException | httpx2.ConnectError):
-            self._heard.put(unreachable(error))
+            self._put(unreachable(error))
         else:
-            self._heard.put(ApiError("connection_lost", "the connection was lost meanwhile"))
+            self._put(ApiError("connection_lost", "the connection was lost meanwhile"))
 
 
 def _meaning(event: httpx2.ServerSentEvent, response: httpx2.Response) -> Heard | None:

@@ -39,7 +39,6 @@ _NEXT = {
     "connection_lost": "Ask again. What was already written is kept.",
     "image_corrupt": "Export it again from where it came, and upload the new copy.",
     "image_truncated": "The file seems cut short. Copy it again and upload the new copy.",
-    "unsupported_media_type": "Use PNG, JPEG, WebP, TIFF, BMP, GIF or DICOM.",
     "body_too_large": "Use a smaller file.",
     "storage_full": "Tell whoever runs this service.",
     "foreign_answer": "Check that the page is set to the right service, and the same version.",
