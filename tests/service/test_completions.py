@@ -9,8 +9,9 @@ from typing import Any
 
 import openai
 import pytest
-from hostile import hostile
 from serving import Serving, png, serving
+
+from hostile import hostile
 
 
 @pytest.fixture(scope="module")
@@ -75,18 +76,26 @@ def test_a_history_of_turns_is_taken(client: openai.OpenAI) -> None:
     assert "which side?" in found.choices[0].message.content
 
 
+UNPROCESSABLE = openai.UnprocessableEntityError
+TOOL = {"type": "function", "function": {"name": "x"}}
+
+
+def user(content: Any) -> dict[str, Any]:
+    return {"role": "user", "content": content}
+
+
 @pytest.mark.parametrize(
     ("said", "error", "code"),
     [
         ({"model": "gpt-9"}, openai.NotFoundError, "not_found"),
-        ({"n": 2}, openai.UnprocessableEntityError, "invalid_request"),
-        ({"tools": [{"type": "function", "function": {"name": "x"}}]}, openai.UnprocessableEntityError, "unsupported_parameter"),
-        ({"messages": [{"role": "assistant", "content": "x"}]}, openai.UnprocessableEntityError, "invalid_request"),
-        ({"messages": [{"role": "user", "content": "a"}, {"role": "user", "content": "b"}]}, openai.UnprocessableEntityError, "invalid_request"),
-        ({"messages": [{"role": "user", "content": " "}]}, openai.UnprocessableEntityError, "question_empty"),
-        ({"messages": [{"role": "user", "content": shown("x", b"not a picture")}]}, openai.APIStatusError, "unsupported_media_type"),
+        ({"n": 2}, UNPROCESSABLE, "invalid_request"),
+        ({"tools": [TOOL]}, UNPROCESSABLE, "unsupported_parameter"),
+        ({"messages": [{"role": "assistant", "content": "x"}]}, UNPROCESSABLE, "invalid_request"),
+        ({"messages": [user("a"), user("b")]}, UNPROCESSABLE, "invalid_request"),
+        ({"messages": [user(" ")]}, UNPROCESSABLE, "question_empty"),
+        ({"messages": [user(shown("x", b"?"))]}, openai.APIStatusError, "unsupported_media_type"),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_is_refused_in_the_client_s_terms(
     client: openai.OpenAI, said: dict[str, Any], error: type[openai.APIStatusError], code: str
 ) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hostile import SECRETS, hostile
 from PIL import Image
 from serving import Serving, png, serving
 
+from hostile import SECRETS, hostile
 from vesalius.cases.image import decode
 
 TYPES = ("image/png", "application/octet-stream")

@@ -201,10 +201,7 @@ def test_a_caller_that_goes_away_cancels_its_question(slow: Serving) -> None:
     until(lambda: slow.service.engine.load()["running"] == 0)
     for stream in (True, False):
         with pytest.raises(httpx2.ReadTimeout):
-            said = {"image_id": image_id, "question": "gone?", "stream": stream}
-            with slow.client.stream("POST", "/ask_question", json=said, timeout=0.3) as answer:
-                for _ in answer.iter_bytes():
-                    pass
+            read_for(0.3, slow, {"image_id": image_id, "question": "gone?", "stream": stream})
         # The contract is a second; the model here would take one and a half.
         until(lambda: slow.service.engine.load()["running"] == 0, seconds=1.0)
         found = slow.client.get("/conversations").json()["conversations"][0]["conversation_id"]
@@ -301,6 +298,12 @@ def test_an_unsure_answer_is_marked(tmp_path: Path) -> None:
         assert api.ask(image_id=api.image_id(), question="sure?").json()["abstained"] is True
     with serving(tmp_path / "b", abstain_below=0.1) as api:
         assert api.ask(image_id=api.image_id(), question="sure?").json()["abstained"] is False
+
+
+def read_for(seconds: float, api: Serving, said: dict) -> None:
+    with api.client.stream("POST", "/ask_question", json=said, timeout=seconds) as answer:
+        for _ in answer.iter_bytes():
+            pass
 
 
 def state(api: Serving, conversation: str) -> str:

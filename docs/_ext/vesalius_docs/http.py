@@ -17,8 +17,8 @@ PROBLEMS = """(errors)=
 
 Whatever goes wrong is told as `application/problem+json`
 ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)): `status`, `title`, `detail` (what is wrong and
-what to do), a stable `code`, and a `request_id` that finds the line in the log. 429 and 503 come with
-`Retry-After`.
+what to do), a stable `code`, and a `request_id` that finds the line in the log. 429 and 503 come
+with `Retry-After`.
 """
 
 

@@ -19,7 +19,7 @@ from vesalius.service import bodies, problems
 from vesalius.service.gate import Gate
 from vesalius.service.routes import completions, conversations, operations, pictures, questions
 from vesalius.service.running import Service
-from vesalius.service.telemetry import place_of, trace
+from vesalius.service.telemetry import place_of
 
 ROUTES = (pictures, questions, conversations, completions, operations)
 HTTP_CODES = {
@@ -39,7 +39,7 @@ Errors are RFC 9457 problem+json with a stable `code`. Callers beyond this machi
 
 def application(service: Service) -> ASGIApp:
     """The whole service as an ASGI application."""
-    return Gate(fastapi(service), service.settings, service.metrics)
+    return Gate(fastapi(service), service.settings, service.metrics, service.traces)
 
 
 def fastapi(service: Service) -> FastAPI:
@@ -74,7 +74,6 @@ def fastapi(service: Service) -> FastAPI:
             allow_headers=["Authorization", "Content-Type"],
         )
     _secured(app)
-    trace(app, service.settings.otlp_endpoint)
     return app
 
 
@@ -123,8 +122,8 @@ def _secured(app: FastAPI) -> None:
         schemes = schema.setdefault("components", {}).setdefault("securitySchemes", {})
         schemes["bearer"] = {"type": "http", "scheme": "bearer", "description": "A key or a login"}
         schema["security"] = [{"bearer": []}, {}]
-        for operations in schema["paths"].values():
-            for operation in operations.values():
+        for methods in schema["paths"].values():
+            for operation in methods.values():
                 # FastAPI's own words for bad fields: here they are problems like all others.
                 if "application/json" in operation["responses"].get("422", {}).get("content", {}):
                     del operation["responses"]["422"]

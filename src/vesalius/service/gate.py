@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from vesalius.errors import Refusal, VesaliusError
 from vesalius.service import problems
 from vesalius.service.settings import Settings
-from vesalius.service.telemetry import Metrics, log, place_of
+from vesalius.service.telemetry import Metrics, Traces, log, place_of
 
 MAX_HEAD = 16 * 1024
 LOCAL = ("localhost", "127.0.0.1", "::1")
@@ -31,8 +31,10 @@ SAFE = {
 class Gate:
     """ASGI middleware around everything."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics) -> None:
-        self.app, self.settings, self.metrics = app, settings, metrics
+    def __init__(
+        self, app: ASGIApp, settings: Settings, metrics: Metrics, traces: Traces | None = None
+    ) -> None:
+        self.app, self.settings, self.metrics, self.traces = app, settings, metrics, traces
         # A page elsewhere must not reach a keyless service through somebody's browser, under
         # whatever name it got that browser to resolve to this machine.
         self.hosts = settings.hosts or (LOCAL if settings.loopback else ())
@@ -148,6 +150,8 @@ class Gate:
             "status": status,
             "ms": round(seconds * 1000, 1),
         }
+        if self.traces is not None:
+            self.traces.request(told, Headers(scope=scope), seconds)
         told |= {k: v for k, v in (("code", code), ("fault", fault)) if v}
         (log().error if fault else log().info)("request", **told)
 

@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse
 from vesalius.errors import VesaliusError
 
 MEDIA_TYPE = "application/problem+json"
+DOCUMENTED = "https://vesalius.readthedocs.io/reference/http.html"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +98,13 @@ def body(error: VesaliusError, request_id: str) -> dict[str, Any]:
     known = error.code in TABLE
     kind = kind_of(error.code)
     detail = _detail(error) if known else "Something failed; the request id finds it in the log."
+    code = error.code if known else "internal"
     return {
-        "type": f"https://vesalius.readthedocs.io/reference/http.html#{error.code if known else 'internal'}",
+        "type": f"{DOCUMENTED}#{code}",
         "title": kind.title,
         "status": kind.status,
         "detail": detail,
-        "code": error.code if known else "internal",
+        "code": code,
         "request_id": request_id,
     }
 

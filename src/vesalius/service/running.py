@@ -18,7 +18,7 @@ from vesalius.service.engine import Engine
 from vesalius.service.intake import Intake
 from vesalius.service.settings import Settings
 from vesalius.service.store import Store
-from vesalius.service.telemetry import Metrics, log, place_of
+from vesalius.service.telemetry import Metrics, Traces, log, place_of
 
 
 @dataclass(slots=True)
@@ -35,6 +35,7 @@ class Service:
     instruction: str
     """What is asked for a caption."""
     history: bool
+    traces: Traces | None = None
     index: Callable[[str], bytes | None] | None = None
     """Small pictures of the run's cases by key."""
     created: int = field(default_factory=lambda: int(time.time()))
@@ -62,6 +63,8 @@ class Service:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.to_thread(self.intake.close)
         await asyncio.to_thread(self.store.close)
+        if self.traces is not None:
+            await asyncio.to_thread(self.traces.close)
 
     @property
     def ready(self) -> bool:

@@ -22,7 +22,7 @@ from vesalius.service.protocol import protocol
 from vesalius.service.running import Service
 from vesalius.service.settings import Settings
 from vesalius.service.store import Store
-from vesalius.service.telemetry import Metrics, configure_logs, log
+from vesalius.service.telemetry import Metrics, Traces, configure_logs, log
 
 DIALOGUES = ("dialogue", "visual_dialogue")
 KEEP_ALIVE = 5
@@ -45,6 +45,7 @@ def assemble(settings: Settings) -> Service:
         run=settings.run,
         instruction="Describe this image." if recipe is None else recipe.data.instruction,
         history=_with_history(settings, recipe),
+        traces=None if settings.otlp_endpoint is None else Traces(settings.otlp_endpoint),
         index=None if settings.run is None else _thumbnails(settings.run),
     )
 
@@ -138,6 +139,7 @@ class Server(uvicorn.Server):
         self._service = service
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop the engine while uvicorn waits for what is being answered."""
         log().info("stopping")
         # uvicorn waits for responses before it ends the lifespan; the engine must end them.
         draining = asyncio.ensure_future(self._service.engine.stop(self._service.settings.grace))

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
+from collections.abc import Mapping
 from typing import Any
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from vesalius.errors import MissingExtra
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
@@ -66,7 +70,7 @@ def configure_logs(form: str, level: str) -> None:
             render,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
         cache_logger_on_first_use=False,
     )
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "httpx2", "alembic", "sqlalchemy"):
@@ -91,35 +95,47 @@ def place_of(error: BaseException) -> str:
     return f"{type(error).__name__} at {file}:{frame.tb_lineno}"
 
 
-def trace(app: Any, endpoint: str | None) -> None:
-    """Send traces of requests to an OTLP endpoint; MissingExtra without the packages."""
-    if endpoint is None:
-        return
-    try:
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-        from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
-        from opentelemetry.sdk.resources import Resource
-        from opentelemetry.sdk.trace import TracerProvider
-        from opentelemetry.sdk.trace.export import BatchSpanProcessor
-    except ImportError as error:
-        from vesalius.errors import MissingExtra
+class Traces:
+    """A span for every request, sent to an OTLP endpoint: route, method and status, nothing more.
 
-        raise MissingExtra("opentelemetry-sdk", "telemetry") from error
-    provider = TracerProvider(resource=Resource.create({"service.name": "vesalius"}))
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint)))
-    FastAPIInstrumentor.instrument_app(
-        app,
-        tracer_provider=provider,
-        server_request_hook=_without_ids,
-        exclude_spans=["send", "receive"],
-    )
+    Written by hand: instrumentation of the shelf puts paths into its spans, and ids are in them.
+    MissingExtra without the packages.
+    """
 
+    def __init__(self, endpoint: str) -> None:
+        try:
+            from opentelemetry import propagate, trace
+            from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+            from opentelemetry.sdk.resources import Resource
+            from opentelemetry.sdk.trace import TracerProvider
+            from opentelemetry.sdk.trace.export import BatchSpanProcessor
+        except ImportError as error:
+            raise MissingExtra("opentelemetry-sdk", "telemetry") from error
+        self._provider = TracerProvider(resource=Resource.create({"service.name": "vesalius"}))
+        self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint)))
+        self._tracer = self._provider.get_tracer("vesalius")
+        self._kind, self._extract = trace.SpanKind.SERVER, propagate.extract
 
-def _without_ids(span: Any, _scope: dict[str, Any]) -> None:
-    """Paths carry ids: a span keeps the method only, and its route, which has none."""
-    if span is not None and span.is_recording():
-        for name in ("http.target", "http.url", "url.path", "url.full", "url.query"):
-            span.set_attribute(name, "")
+    def request(self, told: dict[str, Any], headers: Mapping[str, str], seconds: float) -> None:
+        """The span of a request that has just ended, under its caller's trace if it names one."""
+        end = time.time_ns()
+        span = self._tracer.start_span(
+            f"{told['method']} {told['route']}",
+            context=self._extract(headers),
+            kind=self._kind,
+            start_time=end - int(seconds * 1e9),
+            attributes={
+                "http.request.method": told["method"],
+                "http.route": told["route"],
+                "http.response.status_code": told["status"],
+                "vesalius.request_id": told["request_id"],
+            },
+        )
+        span.end(end)
+
+    def close(self) -> None:
+        """Send what is left."""
+        self._provider.shutdown()
 
 
 def _without_traceback(record: logging.LogRecord) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from vesalius.service.problems import MEDIA_TYPE, TABLE
+from vesalius.service.problems import DOCUMENTED, MEDIA_TYPE, TABLE
 from vesalius.service.schemas import Problem
 
 EVERYWHERE = ("bad_request", "unauthenticated", "forbidden", "rate_limited", "internal")
@@ -36,7 +36,7 @@ def problems(*codes: str, called: bool = True) -> dict[int | str, dict[str, Any]
             },
         )
         example = {
-            "type": f"https://vesalius.readthedocs.io/reference/http.html#{code}",
+            "type": f"{DOCUMENTED}#{code}",
             "title": kind.title,
             "status": kind.status,
             "detail": f"{kind.title.lower()}: what is wrong, and what to do",
