@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import io
+from importlib.util import find_spec
 
+import pytest
 from layouts import drawing, put, put_lines, put_parquet
 from PIL import Image
 
+from hostile import hostile
 from vesalius.data.cards import Card, Release
 from vesalius.data.check import Summary, check
 from vesalius.data.open import open_dataset
@@ -116,3 +119,19 @@ def test_hostile_pictures_are_findings_not_crashes(shared, tmp_path):
     faulty = {names[int(row) - 1] for row in errors}
     assert {"html_as.png", "text_as.png", "trunc_half.jpg", "bomb_1bit_14000.png"} <= faulty
     assert not {"ok_rgb.png", "ok_bmp.bmp", "gray16.png"} & faulty
+
+
+@pytest.mark.skipif(find_spec("rapidocr") is None, reason="needs the extra ocr")
+def test_burned_in_text_is_a_warning_once_a_picture_and_is_not_repeated(tmp_path):
+    put(tmp_path / "name.png", hostile()["burned_name.png"][0])
+    put(tmp_path / "ok.png", drawing(1))
+    rows = [
+        {"id": "a", "image": "name.png", "caption": "x", "group": "p"},
+        {"id": "b", "image": "name.png", "caption": "x", "group": "p"},
+        {"id": "c", "image": "ok.png", "caption": "x"},
+    ]
+    assert findings(tmp_path, rows) == []
+    ((code, where, what),) = findings(tmp_path, rows, text=True)
+    assert (code, where) == ("burned_in", "train.jsonl row 1")
+    assert what.startswith("name.png: text in the picture at [")
+    assert "ROE" not in what

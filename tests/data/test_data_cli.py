@@ -34,9 +34,19 @@ def test_check_exits_1_on_errors_and_names_the_row(tmp_path):
     folder(tmp_path)
     assert call("check", "folder", "--root", tmp_path).exit_code == 0
     put(tmp_path / "images" / "b.png", "junk")
-    result = call("check", "folder", "--root", tmp_path)
+    result = call("check", "folder", "--root", tmp_path, "--no-text")
     assert result.exit_code == 1
     assert "test.jsonl row 1" in result.output
+
+
+def test_check_says_once_that_text_is_not_looked_for(tmp_path, monkeypatch):
+    folder(tmp_path)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    said = "burned-in text is not looked for: pip install 'vesalius[ocr]'"
+    result = call("check", "folder", "--root", tmp_path)
+    assert result.exit_code == 0
+    assert result.output.count(said) == 1
+    assert said not in call("check", "folder", "--root", tmp_path, "--no-text").output
 
 
 def test_show_writes_html_and_png(tmp_path):

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import pytest
 from layouts import brain_tumor, drawing, medpix, put, slake, vqa_rad
 
+from hostile import hostile
 from vesalius.data.imports import import_dataset
 from vesalius.data.open import open_dataset
 from vesalius.errors import DatasetError, Leakage
@@ -86,3 +89,23 @@ def test_own_splits_are_kept_and_must_not_leak(drawn, tmp_path):
         import_dataset(dataset, tmp_path / "out")
     done = import_dataset(dataset, tmp_path / "out", allow_leaks=True)
     assert done.cases == {"train": 1, "test": 1}
+
+
+@pytest.mark.skipif(find_spec("rapidocr") is None, reason="needs the extra ocr")
+def test_text_in_pictures_is_covered_where_asked_and_the_rest_is_copied(drawn, tmp_path):
+    from vesalius.data.burned_in import find_text
+
+    def lay(root):
+        put(root / "a.bmp", hostile()["burned_name.png"][0])  # under another format's name
+        put(root / "b.png", drawing(1))
+        put(root / "t.csv", "image,question,answer,patient\na.bmp,q,a,p\nb.png,q,b,r\n")
+        return {}
+
+    dataset = drawn("folder", lay)
+    done = import_dataset(dataset, tmp_path / "out", fractions={"train": 1.0}, mask_text=True)
+    assert done.covered == 1
+    cases = open_dataset("folder", tmp_path / "out").cases("train")
+    again = {case.questions[0].answers[0].text: case.pictures[0] for case in cases}
+    assert find_text(again["a"].pixels()) == ()
+    assert again["a"].key.endswith("a.png")
+    assert again["b"].read() == drawing(1)

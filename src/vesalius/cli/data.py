@@ -61,22 +61,31 @@ def check(
     options: Options = None,
     split_file: SplitFile = None,
     limit: Annotated[int, typer.Option(help="Print at most so many findings.")] = 50,
+    text: Annotated[bool, typer.Option(help="Look for text burned into the pictures.")] = True,
 ) -> None:
-    """Look for bad pictures, empty texts, duplicates and boxes outside; exit 1 on errors."""
+    """Look for bad pictures, burned-in and empty texts, duplicates; exit 1 on errors."""
+    from importlib.util import find_spec
+
     from rich.console import Console
     from rich.markup import escape
 
+    from vesalius.cli.plain import counting
     from vesalius.data.cards import card
     from vesalius.data.check import Summary
     from vesalius.data.check import check as findings
 
     console, summary = Console(soft_wrap=True), Summary()
     dataset = _opened(name, root, hub, options, split_file)
-    for number, finding in enumerate(findings(dataset, card=card(name), summary=summary)):
-        if number < limit:
-            colour = "red" if finding.level == "error" else "yellow"
-            label = f"[{colour}]{finding.level} {finding.code}[/{colour}]"
-            console.print(f"{label} {escape(finding.where)}: {escape(finding.what)}")
+    if text and find_spec("rapidocr") is None:
+        console.print("burned-in text is not looked for: pip install 'vesalius\\[ocr]'")
+        text = False
+    found = findings(dataset, card=card(name), summary=summary, text=text)
+    with counting(console, lambda: f"{summary.pictures} pictures"):
+        for number, finding in enumerate(found):
+            if number < limit:
+                colour = "red" if finding.level == "error" else "yellow"
+                label = f"[{colour}]{finding.level} {finding.code}[/{colour}]"
+                console.print(f"{label} {escape(finding.where)}: {escape(finding.what)}")
     for split, cases in summary.cases.items():
         console.print(f"{split}: {cases} cases, {summary.questions[split]} questions")
     for (level, code), count in sorted(summary.counts.items()):
@@ -123,6 +132,7 @@ def import_(
     seed: Seed = 0,
     allow_errors: Annotated[bool, typer.Option(help="Leave faulty cases out.")] = False,
     allow_leaks: Annotated[bool, typer.Option(help="Keep splits that share pictures.")] = False,
+    mask_text: Annotated[bool, typer.Option(help="Black boxes over burned-in text.")] = False,
 ) -> None:
     """Read your own data, check it, split it by patient or picture, and write a new set."""
     from rich.console import Console
@@ -140,10 +150,13 @@ def import_(
         seed=seed,
         allow_errors=allow_errors,
         allow_leaks=allow_leaks,
+        mask_text=mask_text,
     )
     console = Console()
     for split, cases in done.cases.items():
         console.print(f"{split}: {cases} cases")
+    if mask_text:
+        console.print(f"{done.covered} pictures had text, which is covered")
     console.print(f"{len(done.findings)} findings; read it with: --root {target} folder")
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
+from rich.console import Console
+from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
@@ -13,6 +16,18 @@ from vesalius.evaluation.facts import flat
 
 if TYPE_CHECKING:
     from vesalius.data.upgrade.files import Written
+
+
+def counting(console: Console, said: Callable[[], str]) -> AbstractContextManager[object]:
+    """A last line that shows, four times a second, what ``said`` returns; only on a terminal."""
+    if not console.is_terminal:
+        return nullcontext()
+    return Live(
+        get_renderable=lambda: Text(said(), style="dim"),
+        console=console,
+        refresh_per_second=4,
+        transient=True,
+    )
 
 
 def facts_table(title: str, facts: Mapping[str, Any]) -> Table:

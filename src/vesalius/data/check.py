@@ -57,15 +57,17 @@ def check(
     card: Card | None = None,
     splits: Iterable[str] | None = None,
     summary: Summary | None = None,
+    text: bool = False,
 ) -> Iterator[Finding]:
     """Findings as they are met, split by split; ``summary`` is filled along the way.
 
     Every picture is decoded once. Codes: ``missing``, ``unreadable`` and the decoder's own,
     ``tiny``, ``blank``, ``empty_question``, ``empty_answer``, ``empty_caption``, ``no_content``,
-    ``duplicate_id``, ``duplicate_question``, ``box_outside``, ``two_groups``, ``counts``,
-    ``parse``.
+    ``duplicate_id``, ``duplicate_question``, ``box_outside``, ``two_groups``, ``burned_in``,
+    ``counts``, ``parse``. ``text`` looks for burned-in text, once in every different picture (the
+    extra ``ocr``; a quarter of a second each).
     """
-    seen = _Seen(summary or Summary())
+    seen = _Seen(summary or Summary(), text)
     for split in dataset.splits() if splits is None else splits:
         for finding in seen.split(dataset, split):
             seen.summary.counts[finding.level, finding.code] += 1
@@ -78,8 +80,8 @@ def check(
 class _Seen:
     """What must be remembered between cases: ids of the split, and pictures' hashes and groups."""
 
-    def __init__(self, summary: Summary) -> None:
-        self.summary = summary
+    def __init__(self, summary: Summary, text: bool) -> None:
+        self.summary, self.text = summary, text
         self.groups: dict[bytes, tuple[str, str]] = {}
 
     def split(self, dataset: Dataset, split: str) -> Iterator[Finding]:
@@ -110,7 +112,10 @@ class _Seen:
             code = error.code.removeprefix("image_")
             yield _error(code, where, f"{picture.key}: {error.what}")
             return
+        new = exact not in self.groups
         first = self.groups.setdefault(exact, (case.group, where))
+        if new and self.text:
+            yield from _burned_in(image, picture.key, where)
         if first[0] != case.group:
             what = f"{picture.key}: the same picture is at {first[1]} in group {first[0]}"
             yield _warning("two_groups", where, what)
@@ -129,6 +134,17 @@ def _pixels(image: Image.Image, key: str, case: Case, where: str) -> Iterator[Fi
         if min(box.x, box.y) < -SLACK or right > width + SLACK or bottom > height + SLACK:
             what = f"{key}: {box.label} [{box.x:g}, {box.y:g}, {box.width:g}, {box.height:g}]"
             yield _error("box_outside", where, f"{what} leaves the {width} x {height} picture")
+
+
+def _burned_in(image: Image.Image, key: str, where: str) -> Iterator[Finding]:
+    from vesalius.data.burned_in import find_text
+
+    # What it says is nobody's to repeat; where it is, is enough to look.
+    found = find_text(image, faint=False)
+    if found:
+        places = "; ".join(f"[{r.x}, {r.y}, {r.width}, {r.height}]" for r in found[:3])
+        more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+        yield _warning("burned_in", where, f"{key}: text in the picture at {places}{more}")
 
 
 def _words(case: Case, where: str) -> Iterator[Finding]:

@@ -23,11 +23,12 @@ from vesalius.files import write_atomic
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What was written: cases by split, the findings, and the pictures that were left out."""
+    """What was written: cases by split, the findings, and how many pictures had text covered."""
 
     root: Path
     cases: Mapping[str, int]
     findings: tuple[Finding, ...]
+    covered: int = 0
 
 
 def import_dataset(
@@ -38,13 +39,16 @@ def import_dataset(
     seed: int = 0,
     allow_errors: bool = False,
     allow_leaks: bool = False,
+    mask_text: bool = False,
 ) -> Imported:
     """Write ``dataset`` to the new folder ``target``: ``<split>.jsonl`` and ``images/``.
 
-    Pictures are copied byte for byte. A set with splits of its own keeps them unless ``fractions``
-    are given; a set with none is split by group. Raises DatasetError if the target is not empty, or
-    at the first errors of the check unless ``allow_errors`` (faulty cases are then left out), and
-    Leakage where splits that are kept share a group or a picture, unless ``allow_leaks``.
+    Pictures are copied byte for byte; with ``mask_text`` those that text is burned into are
+    written anew, black boxes over it (the extra ``ocr``). A set with splits of its own keeps them
+    unless ``fractions`` are given; a set with none is split by group. Raises DatasetError if the
+    target is not empty, or at the first errors of the check unless ``allow_errors`` (faulty cases
+    are then left out), and Leakage where splits that are kept share a group or a picture, unless
+    ``allow_leaks``.
     """
     if target.exists() and any(target.iterdir()):
         raise DatasetError("the folder is not empty", where=target, hint="name a new one")
@@ -60,14 +64,15 @@ def import_dataset(
     else:
         assigned = split_members(members(dataset), fractions, seed=seed)
     refused = {finding.where.split(", question ")[0] for finding in faulty}
-    return Imported(target, _written(dataset, target, assigned, refused), findings)
+    images = _Images(target, mask_text)
+    cases = _written(dataset, images, assigned, refused)
+    return Imported(target, cases, findings, images.covered)
 
 
 def _written(
-    dataset: Dataset, target: Path, assigned: Mapping[str, str] | None, refused: set[str]
+    dataset: Dataset, images: _Images, assigned: Mapping[str, str] | None, refused: set[str]
 ) -> dict[str, int]:
     rows: dict[str, list[str]] = {}
-    names: Counter[str] = Counter()
     met: dict[str, Source | None] = {}
     for split in dataset.splits():
         for case in dataset.cases(split):
@@ -75,11 +80,11 @@ def _written(
                 continue
             if assigned is not None:
                 refuse_twin(case, met)
-            row = case_row(case, [_copied(p, target, names) for p in case.pictures])
+            row = case_row(case, [images.copied(p) for p in case.pictures])
             part = split if assigned is None else assigned[case.id]
             rows.setdefault(part, []).append(json.dumps(row, ensure_ascii=False))
     for split, lines in rows.items():
-        write_atomic(target / f"{split}.jsonl", "\n".join(lines) + "\n")
+        write_atomic(images.target / f"{split}.jsonl", "\n".join(lines) + "\n")
     return {split: len(rows[split]) for split in in_order(rows)}
 
 
@@ -115,17 +120,37 @@ def _question(question: Question) -> dict[str, Any]:
     return {name: value for name, value in row.items() if value is not None}
 
 
-def _copied(picture: Picture, target: Path, names: Counter[str]) -> str:
-    """The picture's path below ``target``, its bytes copied there under a plain, unused name."""
-    if picture.frame is not None or picture.window is not None:
-        where, hint = picture.key, "the dicom reader keeps them; import pictures"
-        raise DatasetError("a frame of a file cannot be copied by itself", where=where, hint=hint)
-    plain = Path(re.sub(r"[^A-Za-z0-9._-]+", "_", picture.key.split("/")[-1]))
-    names[plain.name] += 1
-    number = names[plain.name]
-    name = plain.name if number == 1 else f"{plain.stem}~{number}{plain.suffix}"
-    try:
-        write_atomic(target / "images" / name, picture.read())
-    except ImageError as error:
-        raise DatasetError(f"{picture.key}: {error.what}") from error
-    return f"images/{name}"
+class _Images:
+    """The pictures below ``target``, each under a plain, unused name."""
+
+    def __init__(self, target: Path, mask_text: bool) -> None:
+        self.target, self.mask_text, self.covered = target, mask_text, 0
+        self._names: Counter[str] = Counter()
+
+    def copied(self, picture: Picture) -> str:
+        """The path of the copy, relative to the target."""
+        if picture.frame is not None or picture.window is not None:
+            where, hint = picture.key, "the dicom reader keeps them; import pictures"
+            what = "a frame of a file cannot be copied by itself"
+            raise DatasetError(what, where=where, hint=hint)
+        plain = Path(re.sub(r"[^A-Za-z0-9._-]+", "_", picture.key.split("/")[-1]))
+        try:
+            data, suffix = self._content(picture.read(), plain.suffix)
+        except ImageError as error:
+            raise DatasetError(f"{picture.key}: {error.what}") from error
+        plain = plain.with_suffix(suffix) if suffix != plain.suffix else plain
+        self._names[plain.name] += 1
+        number = self._names[plain.name]
+        name = plain.name if number == 1 else f"{plain.stem}~{number}{plain.suffix}"
+        write_atomic(self.target / "images" / name, data)
+        return f"images/{name}"
+
+    def _content(self, data: bytes, suffix: str) -> tuple[bytes, str]:
+        if not self.mask_text:
+            return data, suffix
+        from vesalius.cases.kept import keep
+        from vesalius.data.burned_in import inspect
+
+        kept, found = inspect(keep(data), mask=True)
+        self.covered += bool(found)
+        return (kept.data, kept.suffix) if found else (data, suffix)
