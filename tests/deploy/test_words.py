@@ -70,7 +70,7 @@ def test_every_command_line_exists(
             flags = {w.split("=")[0] for w in words if re.match(r"--[a-z]", w)}
             assert flags <= reader.options(commands[command]), f"{name}: {words}"
             seen.add(command)
-    assert {"serve", "web", "keys create", "export"} <= seen
+    assert {"serve", "web", "keys create"} <= seen
 
 
 def test_no_image_is_latest(texts: dict[str, str]) -> None:
