@@ -136,7 +136,7 @@ def ask(
         from vesalius.results import algorithm_of, write_report
 
         write_report(report, answer, image.read_bytes(), algorithm_of(found))
-        console.print(f"wrote {report}, which names the patient", highlight=False)
+        console.print(f"wrote {report}, which names the patient", highlight=False, soft_wrap=True)
     console.print("Research use only; not a medical device.", style="dim")
 
 
