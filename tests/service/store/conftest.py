@@ -85,18 +85,17 @@ def lite(tmp_path: Path, clock: Clock) -> Iterator[Store]:
 
 
 @pytest.fixture
-def postgresql(_server: str) -> str:
+def postgresql(_server: str) -> Iterator[str]:
     """The address of an empty database on a PostgreSQL server that runs for these tests."""
     import pg8000.dbapi
 
-    name = f"test_{time.monotonic_ns()}"
-    host, port = _server.split(":")
-    with closing(
-        pg8000.dbapi.connect(user="vesalius", host=host, port=int(port), database="postgres")
-    ) as connection:
+    name, (host, port) = f"test_{time.monotonic_ns()}", _server.split(":")
+    where = {"user": "vesalius", "host": host, "port": int(port), "database": "postgres"}
+    with closing(pg8000.dbapi.connect(**where)) as connection:
         connection.autocommit = True
         connection.cursor().execute(f"CREATE DATABASE {name}")
-    return f"postgresql://vesalius@{_server}/{name}"
+        yield f"postgresql://vesalius@{_server}/{name}"
+        connection.cursor().execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture(scope="session")

@@ -110,10 +110,7 @@ def test_postgresql_forbids_to_empty_the_log(postgresql, tmp_path) -> None:
         (["DELETE FROM audit_head"], 1),
         (["UPDATE audit_head SET entries = 0, digest = ''"], 1),
         (
-            [
-                "INSERT INTO audit SELECT 6, at, event, owner_hash, object_hash, outcome, digest "
-                "FROM audit WHERE seq = 5"
-            ],
+            ["INSERT INTO audit (seq, at, event, outcome, digest) VALUES (6, '', 'x', 'ok', '')"],
             6,
         ),
     ],
@@ -171,18 +168,18 @@ def test_threads_that_write_at_once_make_one_chain(store) -> None:
 def test_a_long_log_is_walked_in_little_memory(lite) -> None:
     unguard(lite)
     last, rows = GENESIS, []
-    for seq in range(1, 30_001):
+    for seq in range(1, 5001):
         row = AuditRow(seq=seq, at="a time", event="image.added", outcome="ok")
         last = row.digest = _chained(last, row)
         rows.append(row)
     with lite._db.write() as session:
         session.add_all(rows)
-    execute(lite, f"UPDATE audit_head SET entries = 30000, digest = '{last}'")
+    execute(lite, f"UPDATE audit_head SET entries = 5000, digest = '{last}'")
     del rows, row
     gc.collect()
     tracemalloc.start()
     found = lite.verify()
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert (found.ok, found.count) == (True, 30_000)
-    assert peak < 8 * 2**20  # 500 rows at a time, not 30,000
+    assert (found.ok, found.count) == (True, 5000)
+    assert peak < 5 * 2**20  # 500 rows at a time; all of them at once take 12 MB

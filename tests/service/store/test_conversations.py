@@ -49,21 +49,14 @@ def test_a_page_goes_on_where_its_last_conversation_was_deleted(store, clock) ->
     assert second.next is None
 
 
-@pytest.mark.parametrize("cursor", ["", "x", "20300102T030405.000000", "2030~x", "~", "\0~"])
-def test_a_cursor_of_ones_own_making_is_refused_or_harmless(lite, cursor) -> None:
-    lite.new_conversation("ada")
-    try:
-        page = lite.conversations("ada", before=cursor)
-    except Refusal as refusal:
-        assert refusal.code == "invalid_cursor"
-    else:
-        assert cursor == "20300102T030405.000000"
-        assert page.conversations == ()
+@pytest.mark.parametrize("cursor", ["", "x", "2030~x", "~", "\0~", "20300102T030405.000000~\0"])
+def test_a_cursor_of_ones_own_making_is_refused(store, cursor) -> None:
+    assert code(lambda: store.conversations("ada", before=cursor)) == "invalid_cursor"
 
 
 def test_another_owners_conversation_was_never_there(store) -> None:
     theirs = store.new_conversation("ada")
-    for conversation_id in (theirs.id, "cnv_" + "0" * 40, "", "img_1"):
+    for conversation_id in (theirs.id, "cnv_" + "0" * 40, "", "img_1", "cnv_\0", "\ud800"):
         assert code(lambda i=conversation_id: store.conversation("bob", i)) == "not_found"
         assert code(lambda i=conversation_id: store.delete_conversation("bob", i)) == "not_found"
     assert store.conversations("bob").conversations == ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import cast
 
@@ -19,12 +20,14 @@ from vesalius.service.store.records import (
     Turn,
     TurnState,
     Verdict,
+    is_id,
     new_id,
 )
 from vesalius.service.store.state import State, not_found
 from vesalius.service.store.tables import ConversationRow, FeedbackRow, ImageRow, TurnRow
 
 TITLE = 80  # characters of the first question that name a conversation
+_CURSOR = "%Y%m%dT%H%M%S.%f"
 
 
 class Conversations(State):
@@ -85,10 +88,11 @@ def owned(
     session: Session, owner: str, conversation_id: str, *, lock: bool = False
 ) -> ConversationRow:
     """The owner's conversation, locked against other writers if asked; Refusal ``not_found``."""
-    row = session.get(ConversationRow, conversation_id, with_for_update=lock or None)
-    if row is None or row.owner != owner:
-        raise not_found("conversation")
-    return row
+    if is_id("cnv_", conversation_id):
+        row = session.get(ConversationRow, conversation_id, with_for_update=lock or None)
+        if row is not None and row.owner == owner:
+            return row
+    raise not_found("conversation")
 
 
 def title_of(question: str) -> str:
@@ -150,16 +154,16 @@ def _conversation(row: ConversationRow) -> Conversation:
 
 
 def _cursor(row: ConversationRow) -> str:
-    return f"{row.created_at.astimezone(UTC):%Y%m%dT%H%M%S.%f}~{row.id}"
+    return f"{row.created_at.astimezone(UTC):{_CURSOR}}~{row.id}"
 
 
 def _place(cursor: str) -> tuple[datetime, str]:
     when, _, conversation_id = cursor.partition("~")
-    try:
-        return datetime.strptime(when, "%Y%m%dT%H%M%S.%f").replace(tzinfo=UTC), conversation_id
-    except ValueError as error:
-        raise Refusal(
-            "invalid_cursor",
-            "this is no place in the list of conversations",
-            hint="use the cursor that the page before gave",
-        ) from error
+    if is_id("cnv_", conversation_id):
+        with suppress(ValueError):
+            return datetime.strptime(when, _CURSOR).replace(tzinfo=UTC), conversation_id
+    raise Refusal(
+        "invalid_cursor",
+        "this is no place in the list of conversations",
+        hint="use the cursor that the page before gave",
+    )

@@ -16,7 +16,7 @@ from vesalius.cases.picture import Picture
 from vesalius.errors import Refusal
 from vesalius.service.store.database import Conflict
 from vesalius.service.store.pictures import read_stored
-from vesalius.service.store.records import Image, new_id
+from vesalius.service.store.records import Image, is_id, new_id
 from vesalius.service.store.state import State, not_found
 from vesalius.service.store.tables import ImageRow
 
@@ -148,7 +148,7 @@ def _live(owner: str, sha256: str, variant: str) -> Select[ImageRow]:
 
 
 def _owned(session: Session, owner: str, image_id: str) -> ImageRow:
-    row = session.get(ImageRow, image_id)
+    row = session.get(ImageRow, image_id) if is_id("img_", image_id) else None
     if row is None or row.owner != owner:
         raise not_found("image")
     return row

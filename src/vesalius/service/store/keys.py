@@ -16,7 +16,7 @@ from datetime import timedelta
 from sqlalchemy import select, update
 
 from vesalius.errors import Refusal
-from vesalius.service.store.records import Key, new_id
+from vesalius.service.store.records import Key, is_id, new_id
 from vesalius.service.store.state import State, not_found
 from vesalius.service.store.tables import KeyRow
 
@@ -60,7 +60,7 @@ class Keys(State):
     def revoke_key(self, key_id: str) -> Key:
         """End a key's life from the next request on; Refusal ``not_found``."""
         with self._db.write() as session:
-            row = session.get(KeyRow, key_id)
+            row = session.get(KeyRow, key_id) if is_id("key_", key_id) else None
             if row is None:
                 raise not_found("key")
             row.revoked_at = row.revoked_at or self._now()
@@ -68,10 +68,11 @@ class Keys(State):
 
     def authenticate(self, secret: str) -> Key | None:
         """The key of a secret, unless it is revoked; compared in constant time."""
-        parts = secret.split("_", 2)
-        named = len(parts) == 3 and parts[0] == "vsk" and len(secret) <= 200
+        scheme, _, rest = secret.partition("_")
+        key_id = "key_" + rest.partition("_")[0]
+        named = scheme == "vsk" and is_id("key_", key_id)
         with self._db.read() as session:
-            row = session.get(KeyRow, f"key_{parts[1]}") if named and parts[1].isalnum() else None
+            row = session.get(KeyRow, key_id) if named else None
         same = hmac.compare_digest(row.digest if row else _NOBODY, _digest(secret))
         if row is None or not same or row.revoked_at is not None:
             return None

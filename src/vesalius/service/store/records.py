@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any, Literal, Required, TypedDict
 ImageState = Literal["stored", "expired", "lost", "deleted"]
 TurnState = Literal["pending", "done", "failed", "cancelled", "interrupted"]
 Verdict = Literal["up", "down"]
+_DIGITS = re.compile("[0-9a-f]{40}")
 
 
 def new_id(prefix: str) -> str:
@@ -19,6 +21,11 @@ def new_id(prefix: str) -> str:
     Lower case, because a picture's file is named by its id and some file systems fold case.
     """
     return prefix + secrets.token_hex(20)
+
+
+def is_id(prefix: str, text: str) -> bool:
+    """Whether a text can be an id at all; a database need not be asked for one that cannot."""
+    return text.startswith(prefix) and _DIGITS.fullmatch(text, len(prefix)) is not None
 
 
 @dataclass(frozen=True, slots=True)

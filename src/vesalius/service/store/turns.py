@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from vesalius.errors import Refusal
 from vesalius.service.store.conversations import feedback_of, owned, read_turns, start, title_of
 from vesalius.service.store.images import living
-from vesalius.service.store.records import Feedback, Said, Turn, Verdict, new_id
+from vesalius.service.store.records import Feedback, Said, Turn, Verdict, is_id, new_id
 from vesalius.service.store.state import State, not_found
 from vesalius.service.store.tables import ConversationRow, FeedbackRow, TurnRow
 
@@ -178,7 +178,8 @@ def _check_room(session: Session, conversation: ConversationRow, max_turns: int)
 
 
 def _turn_of(session: Session, owner: str, answer_id: str, *, lock: bool = False) -> TurnRow:
-    row = session.get(TurnRow, answer_id, with_for_update=lock or None)
+    known = is_id("ans_", answer_id)
+    row = session.get(TurnRow, answer_id, with_for_update=lock or None) if known else None
     if row is not None:
         whose = select(ConversationRow.owner).where(ConversationRow.id == row.conversation_id)
         if session.scalar(whose) == owner:
