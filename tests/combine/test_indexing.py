@@ -180,3 +180,13 @@ def test_what_cannot_be_indexed_is_refused_beforehand(tmp_path) -> None:
     indexing.ready(Retrieve(), [blind, *many(1)])
     with pytest.raises(ModelError, match="no such encoder"):
         indexing.ready(Retrieve(encoder=str(tmp_path)), many(1))
+
+
+def test_a_picture_is_read_once(tmp_path, monkeypatch) -> None:
+    reads = []
+    one = picture("p", 1)
+    counted = Picture("p", lambda: reads.append("p") or one.read())
+    train = [asked("A", {"q": "a"}, counted), asked("A", {"r": "b"}, counted)]
+    monkeypatch.setattr(indexing, "HELD", 1)
+    indexing.write_index(tmp_path / "index", indexing.shown(train), Retrieve(thumbnails=16), {})
+    assert reads == ["p"]

@@ -7,7 +7,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
 from textwrap import shorten
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 ABOUT, CASES, THUMBNAILS = "about.json", "cases.jsonl", "thumbnails.bin"
 PART = 192
 """Pictures that are encoded and written together: what a killed indexing loses at most."""
+HELD = 16
+"""Pictures whose bytes are in memory at a time."""
 QUESTION, ANSWER, PAIRS = 120, 400, 8
 """Characters that are kept of a question and of an answer, and pairs that are kept of a case."""
 
@@ -169,12 +171,23 @@ def _encoded(parts: Path, entries: Sequence[Shown], settings: Retrieve) -> list[
 
 def _part(pictures: list[Picture], encoder: ImageEncoder, side: int) -> dict[str, NDArray[Any]]:
     """``vectors`` (n, d); with thumbnails their bytes one after the other, and where each ends."""
-    vectors = encoder.embed(pictures)
-    if not side:
-        return {"vectors": vectors}
-    small = [_thumbnail(picture, side) for picture in pictures]
-    ends = np.cumsum([len(data) for data in small])
-    return {"vectors": vectors, "bytes": np.frombuffer(b"".join(small), np.uint8), "ends": ends}
+    vectors: list[NDArray[np.float32]] = []
+    small: list[bytes] = []
+    for at in range(0, len(pictures), HELD):
+        # Read once: the encoder asks for the bytes twice, the thumbnail again.
+        held = [_held(picture) for picture in pictures[at : at + HELD]]
+        vectors.append(encoder.embed(held))
+        small += [_thumbnail(picture, side) for picture in held if side]
+    made: dict[str, NDArray[Any]] = {"vectors": np.concatenate(vectors)}
+    if side:
+        made["bytes"] = np.frombuffer(b"".join(small), np.uint8)
+        made["ends"] = np.cumsum([len(data) for data in small])
+    return made
+
+
+def _held(picture: Picture) -> Picture:
+    data = picture.read()
+    return replace(picture, read=lambda: data)
 
 
 def _thumbnail(picture: Picture, side: int) -> bytes:
