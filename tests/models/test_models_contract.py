@@ -7,11 +7,14 @@ from typing import Any
 
 import pytest
 
-from vesalius import Dialogue, Recipe, Run
+from vesalius import Answer, Dialogue, Prediction, Recipe, Run
+from vesalius.cases.prediction import Confidence
 from vesalius.errors import ModelError, RunError
+from vesalius.files import append_lines
 from vesalius.fit import fit, load, plan
 from vesalius.gather import dialogues
 from vesalius.models import models
+from vesalius.recipe import Data
 
 SMALL = {
     "vision_sizes": {"image_size": 32, "hidden_size": 32, "num_attention_heads": 2},
@@ -30,7 +33,14 @@ BLOCKS: dict[str, dict[str, Any]] = {
     "linear_probe": {"epochs": 2},
     "majority": {},
     "nearest": {},
+    "replay": {},
     "vilt": {"tiny": True, "training": {"max_steps": 2, "batch": 2}},
+}
+
+
+DATA = {
+    "dataset": "phantom",
+    "options": {"cases": {"train": 6, "validation": 2, "test": 3}, "size": 48},
 }
 
 
@@ -38,18 +48,25 @@ def recipe(name: str) -> Recipe:
     return Recipe.model_validate(
         {
             "name": name,
-            "data": {
-                "dataset": "phantom",
-                "options": {"cases": {"train": 6, "validation": 2, "test": 3}, "size": 48},
-            },
+            "data": DATA,
             "model": {"name": name, **BLOCKS[name]},
             "decoding": {"max_new_tokens": 4},
         }
     )
 
 
+@pytest.fixture(scope="module", autouse=True)
+def saved(tmp_path_factory: pytest.TempPathFactory) -> None:
+    path = tmp_path_factory.mktemp("saved") / "predictions.jsonl"
+    sure = Confidence(0.5, "half")
+    said = dialogues(Data.model_validate(DATA), "test")
+    rows = [Prediction.of(d, Answer(f"answer to {d.id}"), confidence=sure) for d in said]
+    append_lines(path, (row.to_row() for row in rows))
+    BLOCKS["replay"]["predictions"] = str(path)
+
+
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
+def runs(saved: None, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
     folder = tmp_path_factory.mktemp("runs")
     return {name: fit(recipe(name), folder / name) for name in BLOCKS}
 

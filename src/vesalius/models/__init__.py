@@ -23,6 +23,7 @@ models = Registry(
         "linear_probe": "vesalius.models.linear_probe:LinearProbe",
         "majority": "vesalius.models.majority:Majority",
         "nearest": "vesalius.combine.nearest:Nearest",
+        "replay": "vesalius.models.replay:Replay",
         "vilt": "vesalius.models.vilt:Vilt",
     },
 )
