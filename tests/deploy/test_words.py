@@ -126,3 +126,30 @@ def test_no_index_of_packages_is_named(texts: dict[str, str]) -> None:
         for pattern in (r"--(?:extra-)?index-url\s+(\S+)", r"\bTORCH_INDEX=(\S+)"):
             for value in re.findall(pattern, text):
                 assert value.startswith(('"$', "$", "${")), f"{name}: {value}"
+
+
+def test_every_setting_is_in_the_reference(
+    root: Path, known_commands: tuple[ModuleType, dict[str, Any]]
+) -> None:
+    from vesalius_docs import service
+
+    grouped = [name for names in service.groups(Settings).values() for name in names]
+    assert sorted(grouped) == sorted(Settings.model_fields)
+    text = service.page()
+    for name, field in Settings.model_fields.items():
+        assert f"| `VESALIUS_{name.upper()}` |" in text
+        assert field.description, name
+    guide = (root / "docs" / "guide" / "deploy.md").read_text()
+    assert "../reference/service.md" in guide
+    for variable in set(re.findall(r"\bVESALIUS_[A-Z_]*[A-Z]\b", guide)):
+        own = {f"VESALIUS_{name.upper()}" for name in Settings.model_fields}
+        assert variable.removesuffix("_FILE") in own | {"VESALIUS_API_URL", "VESALIUS_API_KEY"}
+
+
+def test_the_guide_names_files_that_are_there(root: Path, texts: dict[str, str]) -> None:
+    guide = (root / "docs" / "guide" / "deploy.md").read_text()
+    named = set(re.findall(r"deploy/[\w./-]*\w", guide))
+    there = {f"deploy/{name}" for name in texts}
+    made = {"deploy/secrets/users", "deploy/secrets/tls.crt"}  # by new-secrets
+    folders = {p.rpartition("/")[0] for p in there} | {"deploy/kubernetes"}
+    assert named <= there | made | folders, named - there - made - folders

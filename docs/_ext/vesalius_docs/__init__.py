@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from vesalius_docs import api, cli, datasets, http, metrics, settings
+from vesalius_docs import api, cli, datasets, http, metrics, service, settings
 
 INDEX = """# Reference
 
@@ -24,6 +24,7 @@ models
 metrics
 datasets
 http
+service
 api
 ```
 """
@@ -39,6 +40,7 @@ def pages() -> dict[str, str]:
         "metrics.md": metrics.page(),
         "datasets.md": datasets.page(),
         "http.md": http.page(),
+        "service.md": service.page(),
         "api.md": api.page(),
         **{f"_cli/{name}.md": text for name, text in cli.fragments().items()},
     }

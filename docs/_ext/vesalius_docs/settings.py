@@ -47,7 +47,7 @@ def models_page() -> str:
 def fields_of(settings: type[BaseModel]) -> str:
     """A table of a settings class's fields."""
     rows = [
-        (code(name), kind(field.annotation), _default(field), _meaning(field))
+        (code(name), kind(field.annotation), _default(field), meaning(field))
         for name, field in settings.model_fields.items()
     ]
     return table(("key", "takes", "default", "meaning"), rows)
@@ -79,7 +79,8 @@ def _default(field: FieldInfo) -> str:
     )
 
 
-def _meaning(field: FieldInfo) -> str:
+def meaning(field: FieldInfo) -> str:
+    """What a field's docstring says, with its bounds."""
     signs = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
     limits = [
         f"{sign} {getattr(limit, name):g}"
