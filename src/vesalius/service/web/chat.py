@@ -176,7 +176,8 @@ def _follow(live: Answering) -> None:
             icon=":material/stop_circle:",
             key="stop",
             help="Stop this answer",
-            on_click=live.close,
+            on_click=_stop,
+            args=(live,),
         )
         try:
             with text:
@@ -185,6 +186,11 @@ def _follow(live: Answering) -> None:
             notices.later(error)
     st.session_state.pop("answering", None)
     st.rerun()
+
+
+def _stop(live: Answering) -> None:
+    live.close()
+    st.toast("Stopped", icon=":material/stop_circle:")
 
 
 def _pieces(answering: Answering, status: DeltaGenerator) -> Iterator[str]:

@@ -1,0 +1,387 @@
+"""The page in a real browser, over the real service with saved answers."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("streamlit", reason="the extra web is not installed")
+pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from vesalius.service.schemas import AskRequest
+from vesalius.service.web.client import Api
+from vesalius.service.web.examples import EXAMPLES
+from vesalius.service.web.start import free_port
+from vesalius.service.web.style import NOTICE
+
+CHROMIUM = os.environ.get("VESALIUS_CHROMIUM") or shutil.which("chromium")
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="no chromium: scripts/system-packages installs it"
+)
+ARGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+WAIT = 30_000
+DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+FOUND = "Is there anything abnormal?"
+DOUBT = "Is it malignant?"
+ANSWER = "Yes: a large nodule in the right lower lung, round, with a sharp border and no calcium."
+SECONDS = 2.5
+"""For which an answer is written: long enough to be stopped."""
+
+
+def _row(number: int, question: str, answer: str, sure: float, **said: Any) -> str:
+    nearest = {"case": "c1", "similarity": 1.0, "picture": "a.png", "text": "a nodule, right"}
+    other = {"case": "c2", "similarity": 0.9, "picture": "b.png", "text": "<b>no</b> nodule"}
+    confidence = {"value": sure, "method": "mean token probability"}
+    row = {"id": str(number), "question": question, "answer": answer, "confidence": confidence}
+    return json.dumps({**row, "evidence": [nearest, other], **said})
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where page and service listen."""
+
+    url: str
+    api: Api
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Page and service, started as a person starts them."""
+    folder = tmp_path_factory.mktemp("web")
+    saved = folder / "predictions.jsonl"
+    rows = [_row(1, FOUND, ANSWER, 0.82), _row(2, DOUBT, "benign", 0.31, abstained=True)]
+    saved.write_text("\n".join(rows) + "\n")
+    port, web_port = free_port(), free_port()
+    command = [sys.executable, "-m", "vesalius", "web", "--replay", str(saved)]
+    at = ["--port", str(port), "--web-port", str(web_port), "--state", str(folder / "state")]
+    env = {
+        **os.environ,
+        "VESALIUS_REPLAY_SECONDS": str(SECONDS),
+        "VESALIUS_RATE_PER_MINUTE": "100000",
+        "VESALIUS_TEXT_IN_DICOM": "off",  # reading it loads a model of its own
+        "OMP_NUM_THREADS": "1",
+    }
+    running = subprocess.Popen(
+        [*command, *at], env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    try:
+        assert "open http://127.0.0.1" in running.stdout.readline()
+        with Api(f"http://127.0.0.1:{port}") as api:
+            yield Site(f"http://127.0.0.1:{web_port}", api)
+    finally:
+        running.send_signal(signal.SIGTERM)
+        running.communicate(timeout=60)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as started:
+        made = started.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+        yield made
+        made.close()
+
+
+@pytest.fixture
+def page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """A new visitor; the test fails if the page asks anything of another host."""
+    said = getattr(request, "param", {"viewport": DESKTOP})
+    context = browser.new_context(accept_downloads=True, **said)
+    made = context.new_page()
+    made.set_default_timeout(WAIT)
+    expect.set_options(timeout=WAIT)
+    outside: list[str] = []
+    made.on("request", lambda asked: outside.append(asked.url))
+    yield made
+    context.close()
+    assert [
+        url for url in outside if not re.match(r"(https?://127\.0\.0\.1|data:|blob:)", url)
+    ] == []
+
+
+def begin(page: Page, site: Site, at: str = "") -> None:
+    page.goto(site.url + at)
+    settle(page)
+
+
+def settle(page: Page) -> None:
+    """Until the page's script has run to its end."""
+    page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]')
+
+
+def upload(page: Page, data: bytes, name: str = "DOE^JANE.png") -> None:
+    sent = {"name": name, "mimeType": "image/png", "buffer": data}
+    page.locator("input[type=file]").set_input_files(sent)
+
+
+def ask(page: Page, question: str) -> None:
+    box = page.get_by_test_id("stChatInputTextArea")
+    expect(box).to_be_enabled()
+    box.fill(question)
+    box.press("Enter")
+
+
+@pytest.fixture
+def asked(site: Site) -> str:
+    """A conversation of the test's own, with one answer."""
+    return _asked(site)
+
+
+@pytest.fixture(scope="session")
+def read(site: Site) -> str:
+    """A conversation for tests that change nothing of it."""
+    return _asked(site)
+
+
+def _asked(site: Site) -> str:
+    image = site.api.upload(EXAMPLES[0].draw())
+    with site.api.ask(AskRequest(image_id=image.image_id, question=FOUND)) as answering:
+        *_, last = answering.heard()
+    return last.conversation_id
+
+
+def test_upload_ask_and_read_the_answer_as_it_comes(page: Page, site: Site) -> None:
+    begin(page, site)
+    expect(page.locator(".vs-notice")).to_have_text(NOTICE)
+    upload(page, EXAMPLES[0].draw())
+    expect(page.get_by_alt_text("The uploaded picture as the model sees it")).to_be_visible()
+    ask(page, FOUND)
+    # While it is being written: some words, not all of them, and a way to stop.
+    expect(page.get_by_role("button", name="Stop")).to_be_visible()
+    expect(page.get_by_text(re.compile(r"^Yes: a large"))).to_be_visible()
+    assert page.get_by_text(ANSWER).count() == 0
+    expect(page.get_by_text(ANSWER)).to_be_visible()
+    expect(page.get_by_text("Fairly sure (0.82)")).to_be_visible()
+    expect(page.get_by_role("button", name="Stop")).to_have_count(0)
+    expect(page.locator(".vs-cases .vs-same")).to_have_text(
+        "this same picture is in the training set"
+    )
+    expect(page.locator(".vs-cases")).to_contain_text("<b>no</b> nodule")
+    page.get_by_text("Fairly sure (0.82)").click()
+    expect(page.get_by_text("mean token probability").first).to_be_visible()
+    page.get_by_text("How this answer was made").click()
+    expect(page.locator(".vs-facts")).to_contain_text("replay")
+    assert "conversation=cnv_" in page.url
+    assert "DOE" not in page.content()
+
+    ask(page, DOUBT)
+    doubt = page.get_by_text("Not sure (0.31): do not rely on this answer")
+    expect(doubt).to_be_in_viewport()
+    page.reload()
+    expect(doubt).to_be_visible()
+    expect(page.get_by_text(ANSWER)).to_be_visible()
+    expect(page.get_by_alt_text("The uploaded picture as the model sees it")).to_be_visible()
+
+
+def test_stop_stops_and_what_was_asked_stays(page: Page, site: Site) -> None:
+    begin(page, site)
+    page.get_by_role("button", name="Brain MRI", exact=True).click()
+    page.get_by_role("button", name="Describe this picture").click()
+    page.wait_for_url(re.compile("conversation=cnv_"))
+    page.get_by_role("button", name="Stop").click()
+    expect(page.get_by_text("You stopped this answer.")).to_be_visible()
+    found = page.url.partition("conversation=")[2]
+    turn = site.api.conversation(found).messages[-1]
+    assert (turn.state, turn.answer) == ("cancelled", None)
+    expect(page.get_by_test_id("stChatInputTextArea")).to_be_enabled()
+
+
+@pytest.mark.slow
+def test_a_reload_does_not_lose_an_answer_that_is_being_written(page: Page, site: Site) -> None:
+    begin(page, site)
+    page.get_by_role("button", name="Chest X-ray", exact=True).click()
+    page.get_by_role("button", name=FOUND).click()
+    expect(page.get_by_role("button", name="Stop")).to_be_visible()
+    page.wait_for_url(re.compile("conversation=cnv_"))
+    page.reload()
+    expect(page.get_by_text("This answer is being written")).to_be_visible()
+    expect(page.get_by_text(ANSWER)).to_be_visible()
+
+
+def test_a_text_file_named_png_is_refused_in_words(page: Page, site: Site) -> None:
+    begin(page, site)
+    upload(page, b"These are words, not a picture.")
+    told = page.get_by_test_id("stAlert")
+    expect(told).to_contain_text("not PNG, JPEG")
+    expect(told).to_contain_text(re.compile("Request id req_"))
+    settle(page)
+    assert "DOE" not in page.content()
+    expect(page.get_by_role("button", name="Upload", exact=True)).to_be_visible()
+
+
+@pytest.mark.slow
+def test_an_unknown_conversation_is_told(page: Page, site: Site) -> None:
+    begin(page, site, "/?conversation=cnv_nobody")
+    expect(page.get_by_text("Nothing is kept here")).to_be_visible()
+
+
+@pytest.mark.slow
+def test_feedback_reaches_the_service(page: Page, site: Site, asked: str) -> None:
+    begin(page, site, f"/?conversation={asked}")
+    page.get_by_role("radio", name="Thumbs down").click()
+    expect(page.get_by_text("Thank you, noted.")).to_be_visible()
+    page.get_by_role("button", name="Unsafe").or_(page.get_by_role("radio", name="Unsafe")).click()
+    comment = page.get_by_label("In your words")
+    comment.fill("the side is wrong")
+    comment.press("Enter")
+    settle(page)
+    page.wait_for_timeout(500)
+    said = site.api.conversation(asked).messages[-1].feedback
+    assert said is not None
+    assert (said["verdict"], said["reason"]) == ("down", "unsafe")
+    assert said["comment"] == "the side is wrong"
+    page.reload()
+    expect(page.get_by_role("radio", name="Thumbs down")).to_be_checked()
+
+
+def test_export_is_a_file(page: Page, site: Site, read: str) -> None:
+    begin(page, site, f"/?conversation={read}")
+    page.get_by_role("button", name="Export").click()
+    for form in ("JSON", "HTML"):
+        with page.expect_download() as coming:
+            page.get_by_role("button", name=f"As {form}").click()
+        assert coming.value.suggested_filename == f"conversation.{form.lower()}"
+        text = Path(coming.value.path()).read_text(encoding="utf-8")
+        assert ANSWER in text
+        assert "research use only" in text.lower()
+    whole = site.api.conversation(read)
+    assert json.loads(site.api.export(read, "json"))["conversation_id"] == whole.conversation_id
+
+
+def test_deleting_asks_first_and_really_deletes(page: Page, site: Site, asked: str) -> None:
+    begin(page, site, f"/?conversation={asked}")
+    row = page.locator(f".st-key-here-{asked}")
+    row.get_by_role("button").click()
+    page.get_by_role("dialog").get_by_role("button", name="Keep it").click()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    assert site.api.conversation(asked).turns == 1
+    row.get_by_role("button").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(page.get_by_text("Ask about a medical picture")).to_be_visible()
+    held = site.api.conversations(limit=100).conversations
+    assert asked not in {one.conversation_id for one in held}
+
+
+@pytest.mark.slow
+def test_a_deleted_picture_goes_and_the_talk_stays(page: Page, site: Site, asked: str) -> None:
+    begin(page, site, f"/?conversation={asked}")
+    page.get_by_role("button", name="Delete picture").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(page.get_by_text("This picture was deleted.")).to_be_visible()
+    expect(page.get_by_text(ANSWER)).to_be_visible()
+    expect(page.get_by_alt_text("The uploaded picture as the model sees it")).to_have_count(0)
+    expect(page.get_by_test_id("stChatInputTextArea")).to_be_disabled()
+
+
+@pytest.mark.slow
+def test_windows_and_frames_change_what_the_model_is_shown(page: Page, site: Site) -> None:
+    begin(page, site)
+    page.get_by_role("button", name="Chest CT, DICOM").click()
+    shown = page.get_by_alt_text("The uploaded picture as the model sees it")
+    before = shown.get_attribute("src")
+    page.get_by_text("Lung", exact=True).click()
+    expect(shown).not_to_have_attribute("src", before)
+    page.wait_for_url(re.compile("centre=-600&width=1500"))
+    slider = page.get_by_role("slider")
+    slider.press("ArrowRight")
+    page.wait_for_url(re.compile("frame=7"))
+    ask(page, FOUND)
+    expect(page.get_by_text("frame 7, lung window")).to_be_visible()
+    turn = site.api.conversation(page.url.partition("conversation=")[2]).messages[-1]
+    assert turn.frame == 7
+    assert turn.window is not None
+    assert (turn.window.centre, turn.window.width) == (-600, 1500)
+
+
+@pytest.mark.slow
+def test_zoom_by_button_and_key(page: Page, site: Site, read: str) -> None:
+    begin(page, site, f"/?conversation={read}")
+    page.get_by_role("button", name="Zoom in").click()
+    expect(page.get_by_text("1.5×")).to_be_visible()
+    stage = page.get_by_role("group", name="Picture.")
+    stage.press("+")
+    expect(page.get_by_text("2.3×")).to_be_visible()
+    stage.press("0")
+    expect(page.get_by_text("1.0×")).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    "page", [{"viewport": PHONE, "has_touch": True}], indirect=True, ids=["phone"]
+)
+def test_on_a_phone_nothing_hangs_over_the_side(page: Page, site: Site, read: str) -> None:
+    for at in ("", f"/?conversation={read}", "/about", "/card"):
+        begin(page, site, at)
+        expect(page.locator(".vs-notice")).to_be_in_viewport()
+        assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+        wide = "e => e.scrollWidth - e.clientWidth"
+        assert page.locator(".stMain").evaluate(wide) <= 0, at
+    # The side covers the page, and folds away where it was used.
+    begin(page, site, f"/?conversation={read}")
+    page.get_by_test_id("stExpandSidebarButton").click()
+    page.get_by_role("link", name="About and safety").click()
+    expect(page.get_by_role("heading", name="About and safety")).to_be_visible()
+    expect(page.get_by_test_id("stSidebar")).not_to_be_in_viewport()
+
+
+@pytest.mark.slow
+def test_by_keyboard_alone(page: Page, site: Site) -> None:
+    begin(page, site)
+    press_until(page, "Chest X-ray")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("What would you like to know?")).to_be_visible()
+    settle(page)
+    press_until(page, "Ask about this picture")
+    page.keyboard.type(FOUND)
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Fairly sure (0.82)")).to_be_visible()
+    # The next question can be typed at once.
+    expect(page.get_by_test_id("stChatInputTextArea")).to_be_focused()
+    press_until(page, "Thumbs up", back=True)
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Thank you, noted.")).to_be_visible()
+
+
+def press_until(page: Page, name: str, *, back: bool = False) -> None:
+    """Tab (or Shift+Tab) until what has the focus is called ``name``."""
+    called = (
+        "(() => { const e = document.activeElement;"
+        " return e.ariaLabel || e.placeholder || e.innerText || '' })()"
+    )
+    for _ in range(60):
+        page.keyboard.press("Shift+Tab" if back else "Tab")
+        if page.evaluate(called).strip() == name:
+            return
+    raise AssertionError(f"{name} is not reached by Tab")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("page", "dark"),
+    [({"viewport": DESKTOP, "color_scheme": s}, s == "dark") for s in ("light", "dark")],
+    indirect=["page"],
+    ids=["light", "dark"],
+)
+def test_light_and_dark_follow_the_browser(page: Page, site: Site, dark: bool) -> None:
+    begin(page, site)
+    colour = page.locator(".stApp").evaluate("e => getComputedStyle(e).backgroundColor")
+    red = int(re.findall(r"\d+", colour)[0])
+    assert (red < 60) is dark
