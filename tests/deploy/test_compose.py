@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -165,3 +166,33 @@ def test_secrets_are_made_once_and_fit_together(
     assert all(path.stat().st_mode & 0o004 for path in folder.iterdir())
     subprocess.run([str(deploy / "new-secrets"), str(folder)], check=True)
     assert made == {path.name: path.read_text() for path in folder.iterdir()}
+
+
+@pytest.mark.slow
+def test_the_bucket_is_made_and_used_with_these_variables(
+    deploy: Path, compose: Compose, tmp_path: Path
+) -> None:
+    """The one-shot's own command and the store, against a server that speaks S3."""
+    server = pytest.importorskip("moto.server")
+    running = server.ThreadedMotoServer(port=0, verbose=False)
+    running.start()
+    try:
+        subprocess.run([str(deploy / "new-secrets"), str(tmp_path / "secrets")], check=True)
+        env = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+        for line in (deploy / "env" / "s3.env").read_text().splitlines():
+            if line and not line.startswith("#"):
+                env.update([line.split("=", 1)])
+        env["AWS_ENDPOINT_URL"] = "http://{}:{}".format(*running.get_host_and_port())
+        env["AWS_SHARED_CREDENTIALS_FILE"] = str(tmp_path / "secrets" / "aws_credentials")
+        make = compose["services"]["bucket"]["command"]
+        code = (
+            "import os; from vesalius.service.store import Store;"
+            f"s = Store('sqlite:///{tmp_path}/v.db', os.environ['VESALIUS_PICTURES_URL']);"
+            "s.migrate(); s.ping()"
+        )
+        for words in (make, make, ["python", "-c", code]):  # made twice: what is there is left
+            command = [sys.executable, *words[1:]]
+            done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stderr
+    finally:
+        running.stop()
