@@ -14,8 +14,12 @@ import pytest
 pytest.importorskip("streamlit", reason="the extra web is not installed")
 
 from vesalius.errors import RecipeError, Refusal
+from vesalius.service.schemas import AskRequest
 from vesalius.service.web import HEADER, KEY
+from vesalius.service.web.client import Api
+from vesalius.service.web.examples import EXAMPLES
 from vesalius.service.web.start import Wish, free_port, page_command, run_together, together
+from vesalius.service.web.trouble import ApiError
 
 
 def wish(**said) -> Wish:
@@ -101,3 +105,41 @@ def test_the_command_starts_both_and_a_signal_stops_both(tmp_path: Path) -> None
     finally:
         running.kill()
         running.communicate()
+
+
+@pytest.mark.slow
+def test_two_people_behind_one_page_are_two_owners(tmp_path: Path) -> None:
+    state = ["--state", str(tmp_path / "state")]
+    vesalius = [sys.executable, "-m", "vesalius"]
+    made = subprocess.run(
+        [*vesalius, "keys", "create", "page", "--for-others", *state],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    key, port = made.stdout.strip(), free_port()
+    env = {**os.environ, HEADER: "X-Remote-User", KEY: key}
+    at = ["--port", str(port), "--web-port", "0"]
+    running = subprocess.Popen(
+        [*vesalius, "web", "--replay", "echo", *state, *at],
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        assert running.stdout.readline().startswith("open http://127.0.0.1")
+        url = f"http://127.0.0.1:{port}"
+        assert httpx2.get(f"{url}/conversations").status_code == 401
+        with Api(url, key=key, user="ann") as ann, Api(url, key=key, user="bob") as bob:
+            image = ann.upload(EXAMPLES[0].draw())
+            said = AskRequest(image_id=image.image_id, question="what?")
+            *_, answer = ann.ask(said).heard()
+            with pytest.raises(ApiError) as caught:
+                bob.conversation(answer.conversation_id)
+            assert caught.value.status == 404
+            assert bob.conversations().conversations == []
+            assert len(ann.conversations().conversations) == 1
+    finally:
+        running.send_signal(signal.SIGTERM)
+        running.communicate(timeout=60)
