@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from vesalius.errors import Refusal, VesaliusError
+from vesalius.errors import MissingExtra, Refusal, VesaliusError
 from vesalius.service.store import Store
 from vesalius.service.store.pictures import Pictures
 from vesalius.service.store.records import Reconciled
@@ -140,6 +140,16 @@ def test_any_other_failure_is_a_refusal_that_quotes_nothing(lite, kept, day, mon
 def test_a_place_that_is_none_is_refused_at_the_start(tmp_path) -> None:
     with pytest.raises(VesaliusError, match="no folder or URL"):
         Pictures("nowhere://bucket/x")
+
+
+@pytest.mark.parametrize(("scheme", "extra"), [("s3", "s3"), ("gs", "gcs"), ("gcs", "gcs")])
+def test_a_file_system_that_is_not_installed_is_named(monkeypatch, scheme, extra) -> None:
+    def missing(*_: object, **__: object) -> None:
+        raise ImportError
+
+    monkeypatch.setattr("vesalius.service.store.pictures.fsspec.url_to_fs", missing)
+    with pytest.raises(MissingExtra, match=rf"vesalius\[{extra}\]"):
+        Pictures(f"{scheme}://bucket/x")
 
 
 def test_memory_holds_pictures_while_the_process_lives(tmp_path, kept, day, clock) -> None:

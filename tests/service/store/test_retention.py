@@ -42,6 +42,7 @@ def test_pictures_go_and_the_text_stays(store, kept, day, clock, tmp_path) -> No
     store.finish_turn("ada", asked.answer_id, answer="a hand")
     assert store.sweep() == Swept(0, 0, 0, 0)
     clock.forward(days=1)
+    assert store.turn("ada", asked.answer_id).image_state == "expired"
     assert store.sweep() == Swept(1, 0, 0, 0)
     assert [p.name for p in files(tmp_path)] == [f"{young.id}.png"]
     assert code(lambda: store.image("ada", image.id)) == "image_expired"
@@ -129,6 +130,17 @@ def test_the_reconciler_marks_rows_without_files(store, kept, day, clock, tmp_pa
     assert store.image("ada", whole.id) == whole
     _, created = store.add_image("ada", SHA, kept(), expires_at=day)
     assert created
+
+
+def test_a_place_that_is_not_mounted_is_no_loss(lite, kept, day, clock, tmp_path) -> None:
+    for number in range(10):
+        lite.add_image("ada", f"{number:064x}", kept(), expires_at=day)
+    place = (tmp_path / "pictures").rename(tmp_path / "unmounted")
+    clock.forward(minutes=2)
+    assert code(lite.reconcile) == "storage_unavailable"
+    place.rename(tmp_path / "pictures")
+    assert lite.reconcile() == Reconciled(0, 0)
+    assert len(files(tmp_path)) == 10
 
 
 def test_a_sweep_that_died_between_row_and_file_is_cleaned_up_after(

@@ -60,7 +60,7 @@ class Conversations(State):
             row = owned(session, owner, conversation_id)
             asked = select(TurnRow).where(TurnRow.conversation_id == row.id)
             turns = session.scalars(asked.order_by(TurnRow.position)).all()
-            return Transcript(_conversation(row), read_turns(session, turns))
+            return Transcript(_conversation(row), read_turns(session, turns, self._now()))
 
     def delete_conversation(self, owner: str, conversation_id: str) -> None:
         """Remove a conversation with its questions, answers and feedback, for good.
@@ -104,11 +104,11 @@ def title_of(question: str) -> str:
     return (cut.rsplit(" ", 1)[0] if " " in cut[TITLE // 2 :] else cut[:-1]) + "…"
 
 
-def read_turns(session: Session, rows: Sequence[TurnRow]) -> tuple[Turn, ...]:
-    """Turns with their feedback and the state of their pictures, two queries for all."""
+def read_turns(session: Session, rows: Sequence[TurnRow], now: datetime) -> tuple[Turn, ...]:
+    """Turns with their feedback and the state of their pictures now, two queries for all."""
     opinions = select(FeedbackRow).where(FeedbackRow.answer_id.in_([r.answer_id for r in rows]))
     given = {row.answer_id: feedback_of(row) for row in session.scalars(opinions)}
-    states = _image_states(session, {r.image_id for r in rows if r.image_id})
+    states = _image_states(session, {r.image_id for r in rows if r.image_id}, now)
     return tuple(_turn(row, given.get(row.answer_id), states) for row in rows)
 
 
@@ -118,9 +118,13 @@ def feedback_of(row: FeedbackRow) -> Feedback:
     return Feedback(row.answer_id, verdict, row.reason, row.comment, row.created_at)
 
 
-def _image_states(session: Session, ids: Iterable[str]) -> dict[str, ImageState]:
-    known = select(ImageRow.id, ImageRow.state).where(ImageRow.id.in_(list(ids)))
-    return {image_id: cast("ImageState", state) for image_id, state in session.execute(known)}
+def _image_states(session: Session, ids: Iterable[str], now: datetime) -> dict[str, ImageState]:
+    known = session.scalars(select(ImageRow).where(ImageRow.id.in_(list(ids))))
+    over = {True: "expired", False: "stored"}  # expired, too, before a sweep comes by
+    return {
+        row.id: cast("ImageState", over[row.expires_at <= now] if row.sha256 else row.state)
+        for row in known
+    }
 
 
 def _turn(row: TurnRow, feedback: Feedback | None, states: dict[str, ImageState]) -> Turn:

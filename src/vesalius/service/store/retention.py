@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, exists, select
 from sqlalchemy.orm import Session
 
+from vesalius.errors import Refusal
 from vesalius.service.store.images import bury
 from vesalius.service.store.pictures import SHARDS, image_of
 from vesalius.service.store.records import Reconciled, Swept
@@ -19,6 +20,7 @@ from vesalius.service.store.tables import ConversationRow, ImageRow, TurnRow
 from vesalius.service.store.turns import interrupt
 
 BATCH = 500
+_MANY = 10
 
 
 class Retention(State):
@@ -52,10 +54,11 @@ class Retention(State):
         """Remove pictures that no row names, and mark rows whose picture is gone.
 
         Whatever is younger than ``grace`` is left alone: its upload may be under way. Files that
-        are not named as the store names them are never touched.
+        are not named as the store names them are never touched. Refusal ``storage_unavailable``
+        where many pictures are gone and none is left: a place that is not mounted, not a loss.
         """
         before = (now or self._now()) - grace
-        removed = lost = 0
+        removed, seen, lost = 0, 0, set[str]()
         for name in SHARDS:
             # Rows, then files, then rows again: what comes or goes meanwhile is in none of the two
             # differences, and no more than one sub-folder is in memory.
@@ -63,8 +66,14 @@ class Retention(State):
                 old = _kept(session, name, before)
             files = self._pictures.shard(name)
             removed += self._remove_strays(name, {f for f, at in files.items() if at < before})
-            lost += self._mark_lost(old - set(files))
-        return Reconciled(removed, lost)
+            seen, lost = seen + len(files), lost | (old - set(files))
+        if not seen and len(lost) >= _MANY:
+            raise Refusal(
+                "storage_unavailable",
+                f"not one of {len(lost)} pictures is in its place, so none was marked as lost",
+                hint="is the folder or the bucket of pictures the right one, and mounted?",
+            )
+        return Reconciled(removed, self._mark_lost(lost))
 
     def _expire(self, now: datetime) -> int:
         over = ImageRow.state == "stored", ImageRow.expires_at <= now
@@ -104,10 +113,11 @@ class Retention(State):
         return len(strays)
 
     def _mark_lost(self, files: set[str]) -> int:
-        if not files:
-            return 0
-        with self._db.write() as session:
-            return len(bury(session, [image_of(file) for file in files], "lost"))
+        ids, marked = sorted(map(image_of, files)), 0
+        for start in range(0, len(ids), BATCH):
+            with self._db.write() as session:
+                marked += len(bury(session, ids[start : start + BATCH], "lost"))
+        return marked
 
 
 def _kept(session: Session, name: str, before: datetime | None = None) -> set[str]:

@@ -67,7 +67,7 @@ class Turns(State):
             conversation.turns += 1
             conversation.updated_at = now
             session.flush()
-            return read_turns(session, [row])[0]
+            return read_turns(session, [row], now)[0]
 
     def finish_turn(self, owner: str, answer_id: str, **said: Unpack[Said]) -> Turn:
         """Write the answer down; the turn is ``done``.
@@ -97,7 +97,7 @@ class Turns(State):
     def turn(self, owner: str, answer_id: str) -> Turn:
         """The turn of an answer; Refusal ``not_found``."""
         with self._db.read() as session:
-            return read_turns(session, [_turn_of(session, owner, answer_id)])[0]
+            return read_turns(session, [_turn_of(session, owner, answer_id)], self._now())[0]
 
     def interrupt_pending(self, *, everyone: bool = False) -> int:
         """Mark turns past their deadline as ``interrupted``: whoever was to answer them is dead.
@@ -142,7 +142,7 @@ class Turns(State):
                 row.finished_at = now
                 session.flush()
                 session.refresh(row)  # as it was stored: a NaN went in as null
-            return read_turns(session, [row])[0]
+            return read_turns(session, [row], now)[0]
 
 
 def interrupt(
