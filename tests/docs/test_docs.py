@@ -69,7 +69,7 @@ def test_shell_commands_exist_with_their_options(path: Path, reference: ModuleTy
             assert set(words[1:]) <= targets, words
         if words[0] != "vesalius":
             continue
-        name = " ".join(words[1:3]) if words[1] == "data" else words[1]
+        name = words[1] if words[1] in commands else " ".join(words[1:3])
         assert name in commands, words
         flags = {word.split("=")[0] for word in words if re.match(r"--?[a-z]", word)}
         assert flags <= reference.cli.options(commands[name]), words
