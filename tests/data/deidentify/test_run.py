@@ -25,6 +25,7 @@ from vesalius.cli.main import app
 from vesalius.data.deidentify import Options, check_folder, deidentify, policy
 from vesalius.data.deidentify import run as running
 from vesalius.data.deidentify.manifest import Manifest
+from vesalius.data.deidentify.pseudonyms import Pseudonyms
 from vesalius.data.deidentify.sources import File
 from vesalius.errors import DatasetError, IdentityRisk, MissingExtra, RunError, VesaliusError
 
@@ -219,6 +220,33 @@ def test_members_that_climb_bombs_and_locked_archives(tmp_path: Path) -> None:
     }
     assert summary.statuses["done"] == 1
     assert {path.name for path in tmp_path.iterdir()} == {"in", "out", "out.key"}
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_two_members_of_one_name_and_a_member_that_does_not_inflate(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    with zipfile.ZipFile(folder / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for number in (1, 2, 3):
+            archive.writestr("same.dcm", image(number))
+        start = archive.infolist()[2].header_offset
+    data = bytearray((folder / "a.zip").read_bytes())
+    data[start + 200 : start + 260] = bytes(60)
+    put(folder / "a.zip", bytes(data))
+    summary = here(folder, tmp_path / "out")
+    assert summary.statuses["done"] == 2
+    assert summary.codes == {("failed", "unreadable"): 1}
+
+
+def test_one_run_at_a_time(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    here(source, out)
+    pseudonyms = Pseudonyms((tmp_path / "out.key").read_bytes().strip())
+    with (
+        Manifest.open(out, Options(), pseudonyms),
+        pytest.raises(RunError, match="another run is writing"),
+    ):
+        here(source, out)
 
 
 def test_links_that_lead_outside(source: Path, tmp_path: Path) -> None:

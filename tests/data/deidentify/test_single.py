@@ -128,6 +128,16 @@ def test_sequences_are_cleaned_at_every_depth() -> None:
     assert "PatientName" not in item or not item.PatientName
 
 
+def test_a_picture_within_a_sequence_is_removed() -> None:
+    made = scan(GREY)
+    item = deep(1)
+    item.BitsAllocated, item.PixelData = 8, SECRET.encode() + b" "
+    made.SourceImageSequence = Sequence([item])
+    out = done(made)
+    assert not left(out.data)
+    assert out.tally["X", "PixelData"] == 1
+
+
 def test_sequences_deeper_than_any_object_needs_are_removed_not_followed() -> None:
     made = scan(GREY)
     made.SourceImageSequence = Sequence([deep(60)])
@@ -299,6 +309,13 @@ def test_shifted_dates_keep_their_intervals() -> None:
     assert (data.AcquisitionTime, data.PatientBirthDate) == ("111213.5", "")
     assert out.dates == {moved("20200229"), moved("20200301"), moved("20191231")}
     assert check(out.data, written(made), out.dates) == []
+
+
+def test_what_is_de_identified_already_can_be_again() -> None:
+    first = done(full(), dates="shift")
+    second = done(first.data, OTHER, dates="shift")
+    assert check(second.data, first.data, second.dates) == []
+    assert read(second.data).PatientID == OTHER.patient(read(first.data).PatientID)
 
 
 def test_what_may_be_retained() -> None:

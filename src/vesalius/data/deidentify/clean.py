@@ -38,7 +38,9 @@ class Cleaner:
         """
         made = Dataset()
         for tag in sorted(source.keys()):
-            if depth == 0 and int(tag) in _PIXELS:
+            if int(tag) in _PIXELS:
+                if depth:  # a picture in a picture, which nobody looks into
+                    self.count("X", int(tag))
                 continue
             done = self._element(source, int(tag), depth)
             if done is not None:

@@ -6,9 +6,9 @@ keyed hash of its path, size and time. A run that was killed goes on where the r
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,11 +56,7 @@ class Manifest:
         out.mkdir(parents=True, exist_ok=True)
         # Closed by __exit__; its lock ends with the process, however that ends.
         file = path.open("a", encoding="utf-8")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            file.close()
-            raise RunError("another run is writing here", where=out) from error
+        _lock(file, out)
         made = cls(out, pseudonyms, file, _private(map_file))
         mend_lines(path)
         made._begin(path, head)
@@ -116,6 +112,18 @@ class Manifest:
             self._rows.append({"status": row["status"], "code": row.get("code")})
             if row.get("output"):
                 self._outputs.add(row["output"])
+
+
+def _lock(file: IO[str], out: Path) -> None:
+    if sys.platform == "win32":
+        return
+    import fcntl
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.close()
+        raise RunError("another run is writing here", where=out) from error
 
 
 def _standing(lines: Iterator[tuple[int, dict[str, Any]]]) -> Iterator[dict[str, Any]]:

@@ -130,7 +130,7 @@ def _bare_frames(source: Dataset, made: Dataset, cleaner: Cleaner) -> bool:
     LIMITS.check_frames(frames)
     stored = list(generate_frames(BytesIO(source.PixelData), number_of_frames=frames))
     if len(stored) != frames:
-        raise ImageError("image_truncated", "there are fewer frames than the header claims")
+        raise ImageError("image_truncated", "the frames are not as many as the header claims")
     bare = [strip(frame) for frame in stored]
     used = int(source.get("BitsStored") or 0)
     if any(frame.precision > max(used, 8) for frame in bare):

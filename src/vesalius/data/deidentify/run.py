@@ -104,7 +104,10 @@ def check_folder(folder: Path) -> Iterator[tuple[Path, list[Finding]]]:
     if not folder.exists():
         raise DatasetError("there is no such file or folder", where=folder)
     for file in listed(folder):
-        data = b"" if file.fault else file.read(2**31)
+        if file.fault:
+            yield Path(file.name), [Finding("unreadable", "file")]
+            continue
+        data = file.read(2**31)
         if is_dicom(data[:132]):
             yield Path(file.name), check(data)
 
@@ -143,7 +146,7 @@ def _results(
         for file in todo:
             yield file, job.run(file, manifest.name(file), out, options, secret)
         return
-    size = workers or len(os.sched_getaffinity(0))
+    size = workers or _cores()
     target = f"{job.__name__}:{job.run.__name__}"
     pool = Pool(target, size=size, memory=_MEMORY, seconds=SECONDS, recycle=_RECYCLE)
 
@@ -158,8 +161,9 @@ def _results(
             row = {"status": "failed", "code": error.code}
         return row
 
-    with pool, ThreadPoolExecutor(size) as threads:
-        waiting: dict[Future[dict[str, Any]], File] = {}
+    threads = ThreadPoolExecutor(size)
+    waiting: dict[Future[dict[str, Any]], File] = {}
+    try:
         for file in todo:
             waiting[threads.submit(work, file)] = file
             if len(waiting) >= size * _AHEAD:
@@ -168,6 +172,15 @@ def _results(
         while waiting:
             done, _ = wait(waiting, return_when=FIRST_COMPLETED)
             yield from ((waiting.pop(future), future.result()) for future in done)
+    finally:
+        # Stopped by Ctrl-C, what is in flight is given up: it has no row, and is done again.
+        pool.close()
+        threads.shutdown(cancel_futures=True)
+
+
+def _cores() -> int:
+    available = getattr(os, "sched_getaffinity", None)  # not on every system
+    return len(available(0)) if available else os.cpu_count() or 1
 
 
 def _progress() -> Any:

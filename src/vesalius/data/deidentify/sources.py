@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from vesalius.data.deidentify.reading import is_dicom
@@ -14,6 +16,10 @@ from vesalius.data.reading.dicom_headers import is_directory, listed_files
 from vesalius.errors import DatasetError
 
 MOST_MEMBERS = 1_000_000
+_UNREADABLE = (
+    *(OSError, RuntimeError, NotImplementedError, EOFError, IndexError),
+    *(zipfile.BadZipFile, zlib.error),
+)
 _ENCRYPTED = 0x1
 
 
@@ -21,12 +27,13 @@ _ENCRYPTED = 0x1
 class File:
     """A file, or a member of an archive, by its ``name`` below the source.
 
+    ``member`` is its place in the archive's directory, since two members may have one name.
     ``stamp`` changes when the file does. ``fault`` is why it is not even opened, or None.
     """
 
     name: str
     path: Path
-    member: str | None
+    member: int | None
     stamp: str
     fault: str | None = None
 
@@ -37,9 +44,10 @@ class File:
                 with self.path.open("rb") as file:
                     data = file.read(most + 1)
             else:
-                with zipfile.ZipFile(self.path) as archive, archive.open(self.member) as inner:
+                archive = _archive(self.path, os.getpid())
+                with archive.open(archive.infolist()[self.member]) as inner:
                     data = inner.read(most + 1)
-        except (OSError, RuntimeError, NotImplementedError, EOFError, zipfile.BadZipFile) as error:
+        except _UNREADABLE as error:
             raise DatasetError("cannot be read") from error
         if len(data) > most:
             raise DatasetError(f"has more than {most:,} bytes")
@@ -103,7 +111,7 @@ def _members(archive: Path, prefix: str) -> Iterator[File]:
     if len(found) > MOST_MEMBERS:
         yield _lying(prefix or archive.name, archive, "too_many")
         return
-    for info in found:
+    for number, info in enumerate(found):
         if info.is_dir() or "__MACOSX" in PurePosixPath(info.filename).parts:
             continue
         stamp = f"{info.CRC} {info.file_size}"
@@ -113,7 +121,13 @@ def _members(archive: Path, prefix: str) -> Iterator[File]:
         except DatasetError:
             # Nothing is unpacked by its name, but honest archives have no such names.
             fault = "outside"
-        yield File(prefix + info.filename, archive, info.filename, stamp, fault)
+        yield File(prefix + info.filename, archive, number, stamp, fault)
+
+
+@lru_cache(maxsize=4)
+def _archive(path: Path, process: int) -> zipfile.ZipFile:  # noqa: ARG001
+    # Kept open: reading the directory of a large archive for each member would take hours.
+    return zipfile.ZipFile(path)
 
 
 def _is_directory_file(path: Path) -> bool:

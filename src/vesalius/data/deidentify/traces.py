@@ -18,6 +18,7 @@ from vesalius.data.deidentify.elements import Broken, Piece, inflated, pieces
 
 Kind = Literal["name", "word", "id", "date", "uid", "device", "place", "text"]
 TEXTS = frozenset(("LO", "SH", "ST", "LT", "UT", "UC", "UR", "AE", "PN", "UN"))
+_SOFTWARE = 0x00020012  # Implementation Class UID: of a program, and ours in what we wrote
 _WIDE = ("utf-16-le", "utf-16-be")
 _ASIAN = ("cp932", "euc_jp", "iso2022_jp_2", "euc_kr", "iso2022_kr", "gb18030")
 _CODECS = (*_WIDE, "utf-8", "latin-1", *_ASIAN)
@@ -90,7 +91,7 @@ def _identifying(
     representation, keyword = piece.representation, keyword_for_tag(piece.tag)
     if representation in {"DA", "DT"}:
         yield from (("date", date) for date in _dates(value))
-    elif representation == "UI":
+    elif representation == "UI" and piece.tag != _SOFTWARE:
         yield from (("uid", uid) for uid in _uids(value))
     elif representation in TEXTS and keyword and not keyword.startswith("Deidentification"):
         text = decode_bytes(value, encodings, {0x09, 0x0A, 0x0C, 0x0D, 0x5C, 0x5E, 0x3D})
