@@ -219,6 +219,19 @@ def test_bytes_are_counted_and_the_oldest_goes_first() -> None:
     assert (len(recall), recall.size) == (0, 0)
 
 
+def test_one_picture_is_forgotten_in_all_its_views() -> None:
+    recall = Recall(2**20)
+    views = (("a", None, None),), (("a#frame=1", 1, None),), (("b", None, None), ("a", None, None))
+    for number, key in enumerate((*views, (("ab", None, None),))):
+        recall.keep(Kept(key, (number,), ((torch.zeros(1, 1, 1, 4),) * 2,)))
+    recall.keep_features(views[0], torch.zeros(1, 2, 4))
+    assert len(recall) == 5
+    recall.forget("a#frame=3")
+    assert len(recall) == 1
+    assert recall.find((("ab", None, None),), (3, 4), 1) is not None
+    assert recall.size == 32
+
+
 def test_a_common_beginning() -> None:
     assert common((1, 2, 3), (1, 2, 4)) == 2
     assert common((1, 2), (1, 2, 4)) == 2

@@ -130,6 +130,17 @@ def test_a_follow_up_question_starts_from_what_was_kept(run: Run, hosting: Hosti
     assert after["cache_tokens"] > before["cache_tokens"]
 
 
+def test_a_deleted_picture_is_forgotten(hosting: Hosting) -> None:
+    hosting.do(lambda: heard(hosting.engine, job("a", shown=picture(78))))
+    kept = hosting.engine.load()["cache_bytes"]
+    hosting.engine.forget("shade-78")
+    gone = Picture("shade-78", partial(Path("nowhere.png").read_bytes))
+    with pytest.raises(Refusal, match="FileNotFoundError"):
+        hosting.do(lambda: heard(hosting.engine, job("b", shown=gone)))
+    time.sleep(0.1)
+    assert hosting.engine.load()["cache_bytes"] < kept
+
+
 def test_where_an_answer_comes_from(run: Run, hosting: Hosting) -> None:
     about = hosting.engine.about()
     assert about["model"] == "served"

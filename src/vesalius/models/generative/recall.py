@@ -128,12 +128,13 @@ class Recall:
                 _, oldest = self._kept.popitem(last=False)
                 self.size -= oldest.size
 
-    def forget(self) -> None:
-        """Give up everything."""
+    def forget(self, picture: str | None = None) -> None:
+        """Give up everything, or what is kept of one picture, whatever frame or window of it."""
         with self._lock:
-            self._kept.clear()
-            self._heads.clear()
-            self.size = 0
+            for name in [n for n in self._kept if picture is None or _shows(n[0], picture)]:
+                self.size -= self._kept.pop(name).size
+            for head in [h for h in self._heads if picture is None or _shows(h[1], picture)]:
+                del self._heads[head]
 
 
 class Unread(Mapping[str, torch.Tensor]):
@@ -167,6 +168,12 @@ def common(one: Sequence[int], other: Sequence[int]) -> int:
         if a != b:
             return place
     return min(len(one), len(other))
+
+
+def _shows(key: PictureKey, picture: str) -> bool:
+    """Whether a picture of that key, marks of frame and window aside, is among those named."""
+    bare = picture.partition("#")[0]
+    return any(one[0].partition("#")[0] == bare for one in key if isinstance(one, tuple))
 
 
 def _begins(short: Sequence[int], long: Sequence[int]) -> bool:

@@ -55,6 +55,9 @@ class Engine(Protocol):
     async def stop(self, grace: float) -> None:
         """Take no new jobs; give those there ``grace`` seconds, then refuse them."""
 
+    def forget(self, picture: str) -> None:
+        """Give up, soon, what is kept in memory of a picture, by its key, in every view of it."""
+
     def stream(self, job: Job) -> AsyncGenerator[Piece]:
         """The answer in pieces; closing the iterator cancels it within a second.
 

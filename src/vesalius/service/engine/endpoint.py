@@ -118,6 +118,12 @@ class EndpointEngine:
         if self._client is not None:
             await self._client.aclose()
 
+    def forget(self, picture: str) -> None:
+        """Give up a picture's ``data:`` URLs; what the server keeps is its own."""
+        bare = picture.partition("#")[0]
+        for key in [k for k in self._encoded if k[0].partition("#")[0] == bare]:
+            del self._encoded[key]
+
     async def stream(self, job: Job) -> AsyncGenerator[Piece]:
         """The server's pieces, then the prediction."""
         ticket = self._line.admit(job)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vesalius.cases.picture import Picture
 from vesalius.cases.prediction import Neighbour, Prediction
@@ -17,8 +17,36 @@ from vesalius.models import Model
 from vesalius.recipe import Decoding
 from vesalius.run import Run, environment
 
+if TYPE_CHECKING:
+    from vesalius.combine.retrieve import Retriever
+
 LOOKED_UP = 512
 """Pictures whose neighbours are remembered."""
+
+
+class Neighbours:
+    """A run's similar cases; each picture is looked up once."""
+
+    def __init__(self, retriever: Retriever) -> None:
+        self._retriever = retriever
+        self._known: OrderedDict[tuple[Any, ...], tuple[Neighbour, ...]] = OrderedDict()
+
+    def of(self, picture: Picture) -> tuple[Neighbour, ...]:
+        """The training cases most like a picture."""
+        key = (picture.key, picture.frame, picture.window)
+        found = self._known.pop(key, None)
+        if found is None:
+            (found,) = self._retriever.neighbours([picture])
+        self._known[key] = found
+        if len(self._known) > LOOKED_UP:
+            self._known.popitem(last=False)
+        return found
+
+    def forget(self, picture: str) -> None:
+        """Give up what was found for a picture, in every view of it."""
+        bare = picture.partition("#")[0]
+        for key in [k for k in self._known if k[0].partition("#")[0] == bare]:
+            del self._known[key]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,16 +55,24 @@ class Hosted:
 
     model: Model
     about: dict[str, Any]
-    neighbours: Callable[[Picture], tuple[Neighbour, ...]] | None = None
+    neighbours: Neighbours | None = None
 
     def supported(self, prediction: Prediction, picture: Picture | None) -> Prediction:
         """The prediction with similar cases as evidence, unless it brings its own."""
         if self.neighbours is None or picture is None or prediction.evidence:
             return prediction
         try:
-            return replace(prediction, evidence=self.neighbours(picture))
+            return replace(prediction, evidence=self.neighbours.of(picture))
         except VesaliusError:
             return prediction  # an answer is worth more than what stands beside it
+
+    def forget(self, picture: str) -> None:
+        """Give up all that is kept of a picture."""
+        recall = getattr(self.model, "recall", None)
+        if recall is not None:
+            recall.forget(picture)
+        if self.neighbours is not None:
+            self.neighbours.forget(picture)
 
 
 def hosted(source: str) -> Hosted:
@@ -96,7 +132,6 @@ def _common(model: Model, name: str) -> dict[str, Any]:
     network: Any = getattr(model, "network", None)
     if network is not None:
         said |= {"family": network.family.title, "preprocessing": _preprocessing(network)}
-        said["history"] = True
     return said | {"software": {"python": here["python"], **here["packages"]}}
 
 
@@ -109,28 +144,14 @@ def _preprocessing(network: Any) -> str:
     return f"{type(network.processor).__name__}, {square}{type(images).__name__} {shape}".strip()
 
 
-def _retrieval(run: Run) -> Callable[[Picture], tuple[Neighbour, ...]] | None:
-    """What finds a run's similar cases; each picture is looked up once."""
+def _retrieval(run: Run) -> Neighbours | None:
+    """What finds a run's similar cases, if it has an index."""
     if not (run.path / "index").is_dir():
         return None
     from vesalius.combine.retrieve import Retriever
 
     retriever = Retriever.load(run)
-    if retriever is None:
-        return None
-    known: OrderedDict[tuple[Any, ...], tuple[Neighbour, ...]] = OrderedDict()
-
-    def neighbours(picture: Picture) -> tuple[Neighbour, ...]:
-        key = (picture.key, picture.frame, picture.window)
-        found = known.pop(key, None)
-        if found is None:
-            (found,) = retriever.neighbours([picture])
-        known[key] = found
-        if len(known) > LOOKED_UP:
-            known.popitem(last=False)
-        return found
-
-    return neighbours
+    return None if retriever is None else Neighbours(retriever)
 
 
 def digest(files: Mapping[str, str]) -> str | None:

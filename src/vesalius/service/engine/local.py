@@ -92,6 +92,11 @@ class LocalEngine:
         if self._worker is not None:
             await asyncio.to_thread(self._worker.end)
 
+    def forget(self, picture: str) -> None:
+        """Give up what the worker keeps of a picture, after the batch that it is at."""
+        if self._worker is not None:
+            self._worker.send(("forget", picture))
+
     async def stream(self, job: Job) -> AsyncGenerator[Piece]:
         """The answer as it is written, then the prediction."""
         ticket = self._line.admit(job)
@@ -179,9 +184,10 @@ class LocalEngine:
         )
         self._line.refuse_all(self._line.refusal)
         self._cache = {}
-        self._restarting = asyncio.create_task(self._again(wait))
+        self._restarting = asyncio.create_task(self._again(worker, wait))
 
-    async def _again(self, wait: float) -> None:
+    async def _again(self, lost: Spawned, wait: float) -> None:
+        await asyncio.to_thread(lost.kill)  # what closed its pipe may still hold memory
         await asyncio.sleep(wait)
         self._restarts += 1
         self._begin()

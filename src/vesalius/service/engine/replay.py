@@ -79,6 +79,9 @@ class ReplayEngine:
             with suppress(asyncio.CancelledError):
                 await self._serving
 
+    def forget(self, picture: str) -> None:
+        """Nothing is kept."""
+
     async def stream(self, job: Job) -> AsyncGenerator[Piece]:
         """The answer word by word, then the prediction."""
         ticket = self._line.admit(job)

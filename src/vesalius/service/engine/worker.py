@@ -72,7 +72,9 @@ class Worker:
         self._incoming, self._outgoing = incoming, outgoing
         self._spec: Spec = incoming.recv()
         self._jobs: deque[Waiting] = deque()
+        self._current: set[int] = set()
         self._left: set[int] = set()
+        self._forgotten: deque[str] = deque()
         self._changed = threading.Condition()
         self._hosted: Hosted | None = None
         threading.Thread(target=self._listen, name="listening", daemon=True).start()
@@ -92,9 +94,14 @@ class Worker:
         """Answer for ever."""
         while True:
             batch = self._gathered()
+            while self._forgotten:
+                self._host.forget(self._forgotten.popleft())
             if batch:
                 self.send("begun", [one.number for one in batch])
                 self._answer(batch)
+                with self._changed:
+                    self._left -= self._current
+                    self._current = set()
                 self.send("load", self._load())
 
     def send(self, *event: Any) -> None:
@@ -107,12 +114,14 @@ class Worker:
     def _listen(self) -> None:
         try:
             while True:
-                what, number, *job = self._incoming.recv()
+                what, about, *job = self._incoming.recv()
                 with self._changed:
                     if what == "ask":
-                        self._jobs.append(Waiting(number, job[0], time.monotonic()))
-                    else:
-                        self._left.add(number)
+                        self._jobs.append(Waiting(about, job[0], time.monotonic()))
+                    elif what == "forget":
+                        self._forgotten.append(about)
+                    elif about in self._current or any(j.number == about for j in self._jobs):
+                        self._left.add(about)
                     self._changed.notify()
         except (EOFError, OSError):
             os._exit(0)
@@ -120,7 +129,9 @@ class Worker:
     def _gathered(self) -> list[Waiting]:
         """The first that waits, and those that may be answered with it and come soon enough."""
         with self._changed:
-            self._changed.wait_for(lambda: self._jobs)
+            self._changed.wait_for(lambda: self._jobs or self._forgotten)
+            if not self._jobs:
+                return []
             end = self._jobs[0].arrived + self._spec.wait
             while len(self._jobs) < self._spec.batch and (rest := end - time.monotonic()) > 0:
                 self._changed.wait(rest)
@@ -136,6 +147,7 @@ class Worker:
                 else:
                     others.append(one)
             self._jobs.extend(others)
+            self._current = {one.number for one in batch}
             return batch
 
     def _answer(self, batch: Sequence[Waiting]) -> None:
@@ -153,9 +165,6 @@ class Worker:
             for one in batch:
                 if not one.done and not self._gone(one):
                     self._answer([one])
-        finally:
-            with self._changed:
-                self._left.difference_update(one.number for one in batch)
 
     def _pieces(self, batch: Sequence[Waiting]) -> Iterator[Piece]:
         decoding = batch[0].job.decoding.model_copy(update={"batch": len(batch)})
