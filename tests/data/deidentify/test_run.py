@@ -345,15 +345,19 @@ def test_killed_at_any_moment_it_goes_on(tmp_path: Path) -> None:
     for number in range(120):
         put(folder / f"{number}.dcm", image(number))
     deidentify(folder, tmp_path / "whole", key=key, workers=0)
-    for turn in range(6):
-        out = tmp_path / "killed"
+    out = tmp_path / "killed"
+    manifest = out / "manifest.jsonl"
+    for turn in range(5):
         process = subprocess.Popen(
             [sys.executable, "-c", CALL, str(folder), str(out), str(key)],
             stderr=subprocess.DEVNULL,
         )
-        time.sleep(0.8 + 0.15 * turn)
+        while not manifest.exists() or manifest.read_bytes().count(b"\n") < 5 + 15 * turn:
+            assert process.poll() is None
+            time.sleep(0.005)
         process.send_signal(signal.SIGKILL)
         process.wait()
+    assert manifest.read_bytes().count(b"\n") < 120
     summary = deidentify(folder, out, key=key, workers=0)
     assert summary.statuses == {"done": 120}
     assert outputs(out) == outputs(tmp_path / "whole")

@@ -376,6 +376,14 @@ def test_reports_are_refused_or_cleaned() -> None:
     assert [item.ValueType for item in shifted] == ["DATE", "UIDREF", "CODE", "NUM", "CONTAINER"]
 
 
+def test_the_tally_repeats_no_word_of_the_file() -> None:
+    made = report()
+    made.ContentSequence[0].ValueType = "DOEJANE"
+    tally = done(made, keep_reports=True).tally
+    assert tally["X", "ContentSequence other"] == 1
+    assert "DOEJANE" not in repr(tally)
+
+
 def test_a_content_item_that_points_by_position_is_removed() -> None:
     made = report()
     pointer = Dataset()

@@ -7,7 +7,7 @@ import io
 import numpy as np
 import pydicom
 import pytest
-from planted import GREY, SECRET, done, full, jpeg
+from planted import GREY, SECRET, code, done, full, jpeg
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
@@ -134,3 +134,12 @@ def test_words_that_say_nothing_are_no_traces() -> None:
     made = scan(GREY, PatientName="Anonymous", Manufacturer="Acme", InstitutionName="Acme")
     words = [trace for trace in traces(written(made)).found if trace.kind in {"word", "place"}]
     assert words == []
+
+
+def test_a_species_is_no_patients_number() -> None:
+    made = scan(GREY, PatientSpeciesDescription="homo sapiens")
+    made.PatientSpeciesCodeSequence = Sequence([code("337915000", "SCT", "homo sapiens")])
+    source = written(made)
+    out = done(source)
+    assert check(out.data, source, out.dates) == []
+    assert b"homo sapiens" in out.data

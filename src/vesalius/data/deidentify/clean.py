@@ -104,11 +104,13 @@ class Cleaner:
             or self.policy.dropped_content(concept, kind)
         )
         if gone:
-            self.tally["X", f"ContentSequence {kind if kind.isalnum() else ''}".strip()] += 1
+            self.tally["X", f"ContentSequence {kind if kind in KINDS else 'other'}"] += 1
         return gone
 
 
 _NAMELESS = frozenset(("IMAGE", "COMPOSITE", "WAVEFORM", "SCOORD", "SCOORD3D", "TCOORD"))
+KINDS = _NAMELESS | {"TEXT", "PNAME", "DATE", "TIME", "DATETIME", "UIDREF", "CODE", "NUM"}
+"""Content items that may be named in a tally: a file's own word for one may be anything."""
 
 
 def named(tag: int) -> str:

@@ -24,6 +24,7 @@ _ASIAN = ("cp932", "euc_jp", "iso2022_jp_2", "euc_kr", "iso2022_kr", "gb18030")
 _CODECS = (*_WIDE, "utf-8", "latin-1", *_ASIAN)
 _ID = re.compile(r"ID$|IDs$|Number|Identifier|Accession|Serial|AETitle|Barcode")
 _DEVICE = re.compile(r"Device|Station|Detector|Gantry|Generator|Cassette|Plate|Machine|Lens|Source")
+_CHARACTERISTIC = re.compile(r"Species|Breed|Strain|Agent|Ethnic|Smoking|Intervention|Drug")
 _PLACE = re.compile(r"Institution|Address|Station|Location|Department|Organization|Telephone|AE$")
 TECHNICAL = re.compile(
     r"Manufacturer|SoftwareVersions|SequenceName|Code(Value|Meaning)$|CodingScheme|CoilName"
@@ -119,7 +120,7 @@ def _uids(value: bytes) -> Iterator[str]:
 
 
 def _kind(tag: int, keyword: str) -> Kind:
-    if tag >> 16 == 0x0010:
+    if tag >> 16 == 0x0010 and not _CHARACTERISTIC.search(keyword):
         return "id"
     if _DEVICE.search(keyword):
         return "device"
