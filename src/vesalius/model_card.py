@@ -140,7 +140,8 @@ def _made(run: Run, checks: str) -> Iterator[str]:
     named = ("vesalius", "torch", "transformers", "peft")
     yield ", ".join(f"{name} {packages[name]}" for name in named if name in packages)
     yield f"recipe {recipe.digest()}"
-    yield checks
+    if checks:
+        yield checks
 
 
 def _table(evaluation: Evaluation | None) -> str:

@@ -92,6 +92,12 @@ def test_the_picture_shown_is_the_picture_decoded(plain: Serving) -> None:
         assert np.array_equal(np.asarray(image.convert("RGB")), np.asarray(decode(data).image))
 
 
+def test_what_an_upload_told_can_be_asked_again(plain: Serving) -> None:
+    told = plain.upload(png(4)).json()
+    url = f"/images/{told['image_id']}"
+    assert plain.client.get(url, headers={"Accept": "application/json"}).json() == told
+
+
 def test_frames_and_windows_of_dicom_are_those_of_the_decoder(plain: Serving) -> None:
     data = next(
         d

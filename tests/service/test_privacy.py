@@ -94,8 +94,10 @@ def test_metrics_count_what_was_done(tmp_path: Path) -> None:
         'vesalius_requests_total{method="POST",route="/ask_question",status="200"} 1.0',
         'vesalius_engine{what="ready"} 1.0',
         "vesalius_first_token_seconds_count 1.0",
+        'vesalius_answers_total{finish="stop"} 1.0',
     ):
         assert line in text, line
+    assert 'finish="cancelled"' not in text
 
 
 def test_traces_hold_routes_and_no_ids(tmp_path: Path) -> None:

@@ -99,17 +99,20 @@ class Answering:
         async with aclosing(self._pieces(shown)) as pieces:
             await anext(pieces)
             turn = await asyncio.to_thread(self._begin, asked, question)
+            done = False
             try:
                 yield Begun(turn.answer_id, turn.conversation_id)
                 async for event in self._told(turn, shown, pieces, asked.owner):
+                    done = not isinstance(event, str)
                     yield event
             except VesaliusError as error:
                 self.metrics.answers.labels(error.code).inc()
                 self._store_later(asked.owner, turn.answer_id, error.code)
                 raise
             except (asyncio.CancelledError, GeneratorExit):
-                self.metrics.answers.labels("cancelled").inc()
-                self._store_later(asked.owner, turn.answer_id, "cancelled")
+                if not done:
+                    self.metrics.answers.labels("cancelled").inc()
+                    self._store_later(asked.owner, turn.answer_id, "cancelled")
                 raise
 
     def require_room(self) -> None:

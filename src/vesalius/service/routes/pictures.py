@@ -75,10 +75,11 @@ async def upload_image(request: Request, service: Serving, caller: Calling) -> R
 @router.get(
     "/images/{image_id}",
     response_class=Response,
-    responses=shown("The picture", "image/png")
+    responses=shown("The picture", "image/png", "application/json")
     | problems("not_found", "image_expired", "image_frame", "image_window", "invalid_request"),
 )
 async def image(  # noqa: PLR0917
+    request: Request,
     service: Serving,
     caller: Calling,
     image_id: Identifier,
@@ -86,8 +87,13 @@ async def image(  # noqa: PLR0917
     centre: Annotated[Level | None, Query()] = None,
     width: Annotated[Width | None, Query()] = None,
 ) -> Response:
-    """The exact picture the model sees, for a frame and a window (centre and width together)."""
+    """The exact picture the model sees, for a frame and a window (centre and width together).
+
+    For ``Accept: application/json`` it is told what the upload told: size, kind, frames, warnings.
+    """
     found = await in_thread(service.store.image, caller.owner, image_id)
+    if "application/json" in request.headers.get("accept", ""):
+        return JSONResponse(_told(found).model_dump(mode="json"))
     if (centre is None) != (width is None):
         raise Refusal("image_window", "a window is a centre and a width")
     window = None if centre is None or width is None else (centre, width)
