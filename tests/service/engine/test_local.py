@@ -221,11 +221,25 @@ def test_one_that_cannot_be_answered_takes_no_other_with_it(hosting: Hosting) ->
     assert (good[1].id, fine[1].id) == ("good", "fine")
 
 
+class Unknown:
+    """Goes into a pickle and does not come out of it."""
+
+    def __reduce__(self) -> Any:
+        return (int, ("no number",))
+
+    def __call__(self) -> bytes:
+        return b""
+
+
 def test_what_cannot_be_sent_is_refused_and_leaves_the_line(hosting: Hosting) -> None:
     unsent = job("a", shown=Picture("k", lambda: b""))
     with pytest.raises(Refusal, match="cannot be handed"):
         hosting.do(lambda: heard(hosting.engine, unsent))
     assert hosting.engine.load()["queued"] == 0
+    torn = job("b", shown=Picture("k", Unknown()))
+    with pytest.raises(Refusal, match="failed at this question"):
+        hosting.do(lambda: heard(hosting.engine, torn))
+    hosting.do(lambda: heard(hosting.engine, job("c")))
 
 
 def test_a_killed_worker_is_replaced(hosting: Hosting) -> None:

@@ -95,7 +95,7 @@ class LocalEngine:
     def forget(self, picture: str) -> None:
         """Give up what the worker keeps of a picture, after the batch that it is at."""
         if self._worker is not None:
-            self._worker.send(("forget", picture))
+            self._worker.tell("forget", picture)
 
     async def stream(self, job: Job) -> AsyncGenerator[Piece]:
         """The answer as it is written, then the prediction."""
@@ -105,7 +105,7 @@ class LocalEngine:
         worker = self._worker
         assert worker is not None
         try:
-            worker.send(("ask", ticket.number, replace(job, dialogue=dialogue)))
+            worker.ask(ticket.number, replace(job, dialogue=dialogue))
         except Refusal:
             self._line.remove(ticket)
             raise
@@ -114,7 +114,7 @@ class LocalEngine:
                 yield piece
 
     def _leave(self, worker: Spawned, ticket: Ticket) -> None:
-        worker.send(("leave", ticket.number))
+        worker.tell("leave", ticket.number)
 
     def _begin(self) -> None:
         loop = asyncio.get_running_loop()

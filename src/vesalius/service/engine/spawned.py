@@ -14,6 +14,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from vesalius.errors import Refusal
+from vesalius.service.engine import Job
 from vesalius.service.engine.worker import Spec
 
 # Nothing of the parent's program is imported again, only the path is the same.
@@ -51,20 +52,25 @@ class Spawned:
         self._hear = hear
         for work in (self._write, self._read):
             threading.Thread(target=work, name="engine", daemon=True).start()
-        self.send(spec)
+        self._outbox.put(pickle.dumps(spec))
 
     @property
     def pid(self) -> int:
         """The process's number."""
         return self._process.pid
 
-    def send(self, message: Any) -> None:
-        """Send without waiting; Refusal if it cannot be pickled. To a dead worker: nothing."""
+    def ask(self, number: int, job: Job) -> None:
+        """Send a job without waiting; Refusal if it cannot be pickled."""
         try:
-            self._outbox.put(pickle.dumps(message))
+            packed = pickle.dumps(job)
         except (pickle.PicklingError, AttributeError, TypeError) as error:
             what = "the question cannot be handed to the model's process"
             raise Refusal("engine_unavailable", what) from error
+        self._outbox.put(pickle.dumps(("ask", number, packed)))
+
+    def tell(self, what: str, about: int | str) -> None:
+        """``leave`` a job by its number, or ``forget`` a picture by its key."""
+        self._outbox.put(pickle.dumps((what, about)))
 
     def end(self, seconds: float = 5.0) -> None:
         """Close the pipe, and kill the worker if it has not ended ``seconds`` later."""

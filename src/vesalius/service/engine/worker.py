@@ -5,7 +5,9 @@ It ends when its pipe does, so it never outlives the service, however that ends.
 
 from __future__ import annotations
 
+import logging
 import os
+import pickle
 import signal
 import sys
 import threading
@@ -50,6 +52,9 @@ def main(incoming: int, outgoing: int) -> None:
     """Serve until the pipe ends; the first message is the spec."""
     for ignored in (signal.SIGINT, signal.SIGTERM):
         signal.signal(ignored, signal.SIG_IGN)  # whoever started us ends us, by the pipe
+    logging.getLogger("bitsandbytes").setLevel(
+        logging.ERROR
+    )  # it tells of kernels it can do without
     sys.excepthook = _silent
     threading.excepthook = lambda args: _silent(args.exc_type, args.exc_value, None)
     worker = Worker(Connection(incoming, writable=False), Connection(outgoing, readable=False))
@@ -76,6 +81,7 @@ class Worker:
         self._left: set[int] = set()
         self._forgotten: deque[str] = deque()
         self._changed = threading.Condition()
+        self._sending = threading.Lock()
         self._hosted: Hosted | None = None
         threading.Thread(target=self._listen, name="listening", daemon=True).start()
 
@@ -107,24 +113,35 @@ class Worker:
     def send(self, *event: Any) -> None:
         """An event to the service; without a service there is nothing left to do."""
         try:
-            self._outgoing.send(event)
+            with self._sending:
+                self._outgoing.send(event)
         except OSError:
             os._exit(0)
 
     def _listen(self) -> None:
         try:
             while True:
-                what, about, *job = self._incoming.recv()
-                with self._changed:
-                    if what == "ask":
-                        self._jobs.append(Waiting(about, job[0], time.monotonic()))
-                    elif what == "forget":
-                        self._forgotten.append(about)
-                    elif about in self._current or any(j.number == about for j in self._jobs):
-                        self._left.add(about)
-                    self._changed.notify()
+                self._take(*self._incoming.recv())
         except (EOFError, OSError):
             os._exit(0)
+
+    def _take(self, what: str, about: Any, packed: bytes = b"") -> None:
+        """A job, a number that nobody waits for any more, or a picture to forget."""
+        job: Job | None = None
+        if what == "ask":
+            try:
+                job = pickle.loads(packed)  # noqa: S301  # from the service, by a pipe of its own
+            except Exception as error:  # noqa: BLE001  # a picture of a kind that is not known here
+                self.send("fault", about, *told(error))
+                return
+        with self._changed:
+            if job is not None:
+                self._jobs.append(Waiting(about, job, time.monotonic()))
+            elif what == "forget":
+                self._forgotten.append(about)
+            elif about in self._current or any(one.number == about for one in self._jobs):
+                self._left.add(about)
+            self._changed.notify()
 
     def _gathered(self) -> list[Waiting]:
         """The first that waits, and those that may be answered with it and come soon enough."""
