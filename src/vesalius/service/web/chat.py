@@ -193,17 +193,15 @@ def _stop(live: Answering) -> None:
     st.toast("Stopped", icon=":material/stop_circle:")
 
 
-def _pieces(answering: Answering, status: DeltaGenerator) -> Iterator[str]:
+def _pieces(live: Answering, status: DeltaGenerator) -> Iterator[str]:
     """The words of an answer; while none come, the seconds are counted."""
-    begun, waiting = monotonic(), True
-    for heard in answering.heard():
+    waiting = True
+    for heard in live.heard():
         match heard:
             case None:
                 # Writing anything is also what lets the page notice that Stop was pressed.
-                said = (
-                    f":material/hourglass_top: Looking at the picture, {monotonic() - begun:.0f} s"
-                )
-                status.caption(said if waiting else "")
+                since = f"Looking at the picture, {monotonic() - live.since:.0f} s"
+                status.caption(f":material/hourglass_top: {since}" if waiting else "")
             case Begun():
                 Here(heard.conversation_id).go()
             case str():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -50,6 +51,7 @@ class Answering:
     ) -> None:
         self._http, self._path, self._body = http, path, body
         self._patience = patience
+        self.since = time.monotonic()
         self.image_id, self.question = body.get("image_id"), body.get("question")
         self._heard: list[Heard | Refusal] = []
         self._news, self._ended = Condition(), False

@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from vesalius.service.schemas import ConfidenceOut, Window
 from vesalius.service.web.trouble import ApiError
 
-SAME = 0.9995
-"""Cosine similarity from which two pictures are called the same."""
+SAME = 0.9999
+"""Cosine similarity from which two pictures are called the same: ``combine.retrieve.SAME``."""
 _SURE = ((0.9, "very sure"), (0.7, "fairly sure"), (0.5, "unsure"), (0.0, "very unsure"))
 PRESETS = {
     "Lung": Window(centre=-600, width=1500),
