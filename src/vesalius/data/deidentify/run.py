@@ -72,7 +72,8 @@ def deidentify(
     file ``key`` (made if absent, by default beside ``out``) or from $VESALIUS_DEIDENTIFY_KEY.
     ``map_file`` is told, privately, which source is which manifest row. A killed run goes on with
     the same call. ``workers`` processes work at once, by default one a core; 0 works in this
-    process, which a decoder's crash then ends. Files that cannot be done have a row and are counted; the summary tells.
+    process, which a decoder's crash then ends. Files that cannot be done have a row and are
+    counted; the summary tells.
 
     Raises DatasetError for places that may not be used, VesaliusError for the key.
     """
