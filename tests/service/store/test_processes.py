@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -153,8 +154,8 @@ def check(store: Store, promised: list[list[str]]) -> None:
 def test_twenty_thousand_images_in_flat_memory(lite, tmp_path, clock, day, monkeypatch) -> None:
     # Not synced to the disk, which takes most of the time and none of the memory.
     monkeypatch.setattr(os, "fsync", lambda _: None)
-    with lite._db._engine.connect() as connection:
-        connection.exec_driver_sql("PRAGMA synchronous=OFF")
+    with closing(lite._db._engine.raw_connection()) as connection:
+        connection.cursor().execute("PRAGMA synchronous=OFF")
 
     def add(start: int, stop: int) -> int:
         for number in range(start, stop):
