@@ -233,3 +233,8 @@ def test_no_log_repeats_the_header(caplog: pytest.LogCaptureFixture):
     with caplog.at_level("DEBUG"):
         decode(data)
     assert not any(secret in caplog.text for secret in SECRETS)
+
+
+def test_a_modality_is_a_defined_term_or_none():
+    assert decoded(scan(RAMP, Modality="XA")).modality == "XA"
+    assert decoded(scan(RAMP, Modality="DOEJANE")).modality is None

@@ -29,7 +29,15 @@ _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 GREY = ("MONOCHROME1", "MONOCHROME2")
 _COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
-_MODALITY = re.compile(r"[A-Z]{2,16}")
+# The defined terms (PS3.3 C.7.3.1.1.1): anything else in that field may be anything, a name too.
+_MODALITIES = frozenset(
+    """
+    ANN AR ASMT AU BDUS BI BMD CFM CR CT CTPROTOCOL DG DMS DOC DX ECG EEG EMG EOG EPS ES FID GM HC HD
+    IO IOL IVOCT IVUS KER KO LEN LS M3D MG MR NM OAM OCT OP OPM OPT OPTBSV OPTENF OPV OSS OT PA PLAN
+    POS PR PT PX REG RESP RF RG RTDOSE RTIMAGE RTINTENT RTPLAN RTRAD RTRECORD RTSEGANN RTSTRUCT RWV
+    SEG SM SMR SR SRF STAIN TEXTUREMAP TG US VA XA XAPROTOCOL XC
+    """.split()
+)
 _PERCENTILES = (0.5, 99.5)
 
 
@@ -75,9 +83,9 @@ def refusing_dicom() -> Iterator[None]:
 
 
 def modality(file: pydicom.Dataset) -> str | None:
-    """The modality code (CT, MR ...); None where the field holds anything else."""
+    """The modality code (CT, MR ...); None where the field holds no defined term."""
     said = str(file.get("Modality", "") or "")
-    return said if _MODALITY.fullmatch(said) else None
+    return said if said in _MODALITIES else None
 
 
 def read_dicom(data: bytes) -> pydicom.FileDataset:

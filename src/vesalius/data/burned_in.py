@@ -182,7 +182,7 @@ def _some(read: Any, name: str) -> Sequence[Any]:
 @cache
 def _reader() -> Any:
     try:
-        import onnxruntime  # type: ignore[import-untyped]
+        import onnxruntime
         from rapidocr import RapidOCR
     except ImportError as error:
         raise MissingExtra("rapidocr", "ocr") from error

@@ -7,7 +7,6 @@ into pictures is looked for in another one.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from importlib.util import find_spec
 from io import BytesIO
 
@@ -39,7 +38,9 @@ class Intake:
         self._shown = Pool(
             "vesalius.service.intake:shown", size=size, memory=memory, seconds=seconds
         )
-        self._readers = Pool("vesalius.data.burned_in:inspect", size=1, seconds=OCR_SECONDS)
+        self._readers = Pool(
+            "vesalius.data.burned_in:inspect", size=1, memory=2048 * MIB, seconds=OCR_SECONDS
+        )
         # An upload is in memory until it is decoded: so many at a time, the others wait.
         self._room = asyncio.Semaphore(4 * size)
 
@@ -50,10 +51,6 @@ class Intake:
             if policy == "off":
                 return kept, 0
             kept, regions = await asyncio.to_thread(self._readers.run, kept, policy == "mask")
-        if regions:
-            done = "and was blackened" if policy == "mask" else "and may name a patient"
-            said = f"text was found in the picture ({len(regions)} places) {done}"
-            kept = replace(kept, warnings=(*kept.warnings, said))
         return kept, len(regions)
 
     def policy(self, data: bytes) -> TextPolicy:
@@ -75,7 +72,9 @@ class Intake:
 
     def warm(self) -> None:
         """Start what the policies need, so that the first caller does not wait for it."""
-        self._decoders.run(_DOT, self.settings.limits)
+        kept = self._decoders.run(_DOT, self.settings.limits)
+        if self._looks_for_text:
+            self._readers.run(kept, False)
 
     def close(self) -> None:
         """End the processes."""

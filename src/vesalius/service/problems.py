@@ -73,6 +73,8 @@ TABLE: dict[str, Kind] = {
     "image_missing": Kind(404, "The picture is gone"),
     "worker_timeout": Kind(422, "The picture takes too long to decode"),
     "worker_lost": Kind(422, "The picture cannot be decoded safely"),
+    "worker_busy": Kind(429, "Too many pictures are being decoded"),
+    "worker_failed": Kind(500, "A fault of the service"),
     # the service
     "internal": Kind(500, "A fault of the service"),
     "model": Kind(422, "The model cannot answer this"),
@@ -84,7 +86,7 @@ TABLE: dict[str, Kind] = {
     "deadline": Kind(504, "The answer took too long"),
     "storage_full": Kind(507, "The storage is full"),
 }
-RETRY = {"overloaded": 1.0, "engine_unavailable": 5.0, "not_ready": 5.0, "storage_unavailable": 2.0}
+RETRY = {"overloaded": 1.0, "worker_busy": 2.0, "engine_unavailable": 5.0, "not_ready": 5.0, "storage_unavailable": 2.0}
 """Seconds after which trying again may help, where the error itself does not say."""
 
 

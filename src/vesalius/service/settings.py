@@ -137,7 +137,7 @@ class Settings(BaseSettings):
     # pictures in
     decoders: int = Field(default=2, ge=1, le=64)
     """Processes that decode what strangers send."""
-    decoder_mib: int = Field(default=2048, ge=256)
+    decoder_mib: int = Field(default=3072, ge=256)
     """Memory of each."""
     decoder_seconds: float = Field(default=20, gt=0)
     """Time of each for one picture."""
