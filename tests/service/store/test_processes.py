@@ -119,8 +119,8 @@ def test_twenty_times_killed_nothing_that_was_promised_is_lost(url, tmp_path) ->
     for life in range(20):
         told = [sys.executable, "-c", LIVES, url, pictures, str(life)]
         with subprocess.Popen(told, stdout=subprocess.PIPE, text=True) as process:
-            lines = [process.stdout.readline()]
-            time.sleep(chance.uniform(0, 0.3))
+            lines = [process.stdout.readline() for _ in range(chance.randint(1, 24))]
+            time.sleep(chance.uniform(0, 0.02))  # somewhere inside the next write
             os.kill(process.pid, signal.SIGKILL)
             lines += process.stdout.readlines()
         promised += [line.split() for line in lines if line.endswith("\n") and line.count(" ") == 2]
