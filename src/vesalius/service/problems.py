@@ -86,7 +86,13 @@ TABLE: dict[str, Kind] = {
     "deadline": Kind(504, "The answer took too long"),
     "storage_full": Kind(507, "The storage is full"),
 }
-RETRY = {"overloaded": 1.0, "worker_busy": 2.0, "engine_unavailable": 5.0, "not_ready": 5.0, "storage_unavailable": 2.0}
+RETRY = {
+    "overloaded": 1.0,
+    "worker_busy": 2.0,
+    "engine_unavailable": 5.0,
+    "not_ready": 5.0,
+    "storage_unavailable": 2.0,
+}
 """Seconds after which trying again may help, where the error itself does not say."""
 
 
