@@ -57,7 +57,8 @@ def test_saved_answers_by_picture_then_by_question(tmp_path: Path) -> None:
         Prediction("2", Answer("x ray"), question="what is it?", picture="shade-2", evidence=near),
     ]
     append_lines(path, (row.to_row() for row in rows))
-    engine = ReplayEngine(path, seconds=0)
+    engine = ReplayEngine(tmp_path, seconds=0)
+    assert engine.about()["model"] == f"replay of {tmp_path.name}"
 
     async def work() -> None:
         _, first = await heard(engine, job("a", "what is it?", shown=picture(1)))

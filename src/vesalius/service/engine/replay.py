@@ -21,7 +21,7 @@ from vesalius.service.engine.line import Line, Ticket
 
 
 class ReplayEngine:
-    """Answers from a file of predictions, or an echo of the question, ``seconds`` a batch.
+    """Answers from a run or file of predictions, or an echo of the question, ``seconds`` a batch.
 
     A saved answer is found by question and picture key, else by question alone; a question that
     was never asked is echoed, so that every request can be told from every other.
@@ -38,6 +38,8 @@ class ReplayEngine:
     ) -> None:
         self._seconds, self._batch, self._wait = seconds, batch, wait
         self._line = Line(queue, batch)
+        if answers is not None and answers.is_dir():
+            answers /= "predictions.jsonl"
         self._said = {} if answers is None else _by_question(answers)
         self._name = "echo" if answers is None else f"replay of {answers.parent.name}"
         self._arrived: asyncio.Queue[Ticket] = asyncio.Queue()
