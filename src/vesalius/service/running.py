@@ -21,6 +21,9 @@ from vesalius.service.store import Store
 from vesalius.service.telemetry import Metrics, Traces, log, place_of
 
 
+RECONCILE_SECONDS = 3600.0
+
+
 @dataclass(slots=True)
 class Service:
     """Settings, state, engine and what stands between them."""
@@ -113,19 +116,21 @@ class Service:
 
     async def _housekeeping(self) -> None:
         """Delete what is past its time, and mend what a crash left, for as long as it serves."""
-        settings = self.settings
+        age, reconcile = timedelta(days=self.settings.text_days), 0.0
         while True:
             try:
-                age = timedelta(days=settings.text_days)
                 swept = await asyncio.to_thread(self.store.sweep, text_for=age)
-                mended = await asyncio.to_thread(self.store.reconcile)
                 self.metrics.deleted.labels("images").inc(swept.images)
                 self.metrics.deleted.labels("conversations").inc(swept.conversations)
-                log().debug("swept", images=swept.images, files=mended.files_removed)
+                if time.monotonic() >= reconcile:
+                    # In a bucket this lists every shard, so it is done less often.
+                    mended = await asyncio.to_thread(self.store.reconcile)
+                    reconcile = time.monotonic() + RECONCILE_SECONDS
+                    log().debug("mended", files=mended.files_removed, rows=mended.rows_lost)
             except Exception as error:  # noqa: BLE001
                 # A database that is away now may be back for the next round.
                 log().error("sweep", fault=place_of(error))
-            await asyncio.sleep(settings.sweep_seconds)
+            await asyncio.sleep(self.settings.sweep_seconds)
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)
