@@ -20,7 +20,6 @@ from vesalius.service.settings import Settings
 from vesalius.service.store import Store
 from vesalius.service.telemetry import Metrics, Traces, log, place_of
 
-
 RECONCILE_SECONDS = 3600.0
 
 
