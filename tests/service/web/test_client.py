@@ -170,6 +170,13 @@ def test_a_neighbour_without_a_picture_is_none(server: Server) -> None:
     assert server.got[0][1] == "/neighbours/a%2Fb%20c.png"
 
 
+def test_a_name_from_the_address_stays_one_part_of_the_path(server: Server) -> None:
+    server.does = [problem(404, "not_found")]
+    with Api(server.url) as api, pytest.raises(ApiError):
+        api.conversation("../model-card?x=1")
+    assert server.got[0][1] == "/conversations/..%2Fmodel-card%3Fx%3D1"
+
+
 def test_a_problem_keeps_its_code_words_and_request_id(server: Server) -> None:
     server.does = [problem(404, "not_found")]
     with Api(server.url) as api, pytest.raises(ApiError) as caught:

@@ -103,7 +103,9 @@ class Api:
 
     def about_image(self, image_id: str) -> Uploaded | None:
         """What was told when it was uploaded; None where the service only has the picture."""
-        response = self._send("GET", f"/images/{image_id}", headers={"Accept": "application/json"})
+        response = self._send(
+            "GET", f"/images/{_part(image_id)}", headers={"Accept": "application/json"}
+        )
         if not response.headers.get("Content-Type", "").startswith("application/json"):
             return None
         return _as(Uploaded, response.json())
@@ -119,12 +121,12 @@ class Api:
         }
         asked = {name: value for name, value in view.items() if value is not None}
         accept = {"Accept": "image/png"}
-        return self._bytes(f"/images/{image_id}", params=asked, headers=accept)
+        return self._bytes(f"/images/{_part(image_id)}", params=asked, headers=accept)
 
     def thumbnail(self, picture: str) -> bytes | None:
         """PNG of a similar training picture; None where there is none to show."""
         try:
-            return self._bytes(f"/neighbours/{quote(picture, safe='')}")
+            return self._bytes(f"/neighbours/{_part(picture)}")
         except ApiError as error:
             if error.status == 404:
                 return None
@@ -147,20 +149,20 @@ class Api:
 
     def conversation(self, conversation_id: str) -> ConversationWhole:
         """A conversation with its turns."""
-        return _as(ConversationWhole, self._json("GET", f"/conversations/{conversation_id}"))
+        return _as(ConversationWhole, self._json("GET", f"/conversations/{_part(conversation_id)}"))
 
     def delete_conversation(self, conversation_id: str) -> None:
         """Delete it for good."""
-        self._send("DELETE", f"/conversations/{conversation_id}")
+        self._send("DELETE", f"/conversations/{_part(conversation_id)}")
 
     def delete_image(self, image_id: str) -> None:
         """Delete a picture for good."""
-        self._send("DELETE", f"/images/{image_id}")
+        self._send("DELETE", f"/images/{_part(image_id)}")
 
     def export(self, conversation_id: str, form: Literal["json", "html"]) -> bytes:
         """The conversation as a file."""
         asked = {"format": form}
-        return self._bytes(f"/conversations/{conversation_id}/export", params=asked)
+        return self._bytes(f"/conversations/{_part(conversation_id)}/export", params=asked)
 
     def feedback(self, said: FeedbackRequest) -> None:
         """What a reader thinks of an answer."""
@@ -205,3 +207,8 @@ def _as(kind: type[T], said: Any) -> T:
         raise ApiError(
             "foreign_answer", "the service answers in another form than expected"
         ) from error
+
+
+def _part(name: str) -> str:
+    """A name as one part of a path: those in the page's address may be anything."""
+    return quote(name, safe="")

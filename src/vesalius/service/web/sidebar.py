@@ -67,11 +67,10 @@ def _row(api: Api, chat: Any, one: ConversationOut, *, here: bool) -> None:
         st.page_link(chat, label=words.plain(shown), query_params=at, width="stretch")
         st.caption(words.when(one.updated_at, st.context.timezone))
         asked = st.button(
-            "",
+            f"Delete “{words.plain(shown)}”",  # for those who hear it; its text is not shown
             key=f"delete-{one.conversation_id}",
             icon=":material/delete:",
             type="tertiary",
-            help=f"Delete “{words.plain(shown)}”",
         )
     if asked:
         st.dialog("Delete this conversation?")(_confirm)(

@@ -28,14 +28,13 @@ _END_JS = """
 export default function ({ data, parentElement }) {
   const span = parentElement.querySelector("span");
   if (!span || span.at === data.at) return;
-  const first = span.at === undefined;
   span.at = data.at;
   // Later than Streamlit's own scrolling to the bottom, which happens as the content grows.
   setTimeout(() => {
     // Only the page's own scroller: scrollIntoView would also move what holds it.
     const main = document.querySelector(".stMain");
     const top = data.move && main ? main.scrollHeight : 0;
-    if (main) main.scrollTo({ top, behavior: first ? "auto" : "smooth" });
+    if (main) main.scrollTo({ top, behavior: "instant" });
     // On a touch screen the focus would raise the keyboard over the answer.
     const box = document.querySelector('[data-testid="stChatInputTextArea"]');
     if (box && matchMedia("(pointer: fine)").matches) box.focus({ preventScroll: true });
