@@ -9,7 +9,7 @@ from typing import Any
 
 import openai
 import pytest
-from serving import Serving, png, serving
+from serving import Serving, events, png, serving
 
 from hostile import hostile
 
@@ -146,3 +146,13 @@ def test_hostile_pictures_are_refused_here_as_in_an_upload(api: Serving) -> None
         said = {"model": "echo", "messages": [{"role": "user", "content": content}]}
         answer = api.client.post("/v1/chat/completions", json=said)
         assert (answer.status_code, answer.json()["code"]) == (status, code), name
+
+
+def test_a_service_answers_through_another_one(tmp_path: Path, api: Serving) -> None:
+    """An OpenAI-compatible server as the engine, its one model found by itself."""
+    with serving(tmp_path, replay=None, endpoint=f"{api.url}/v1") as front:
+        told = front.ask(image_id=front.image_id(), question="passed on?").json()
+        assert told["answer"] == "You asked: passed on?"
+        assert (told["provenance"]["model"], told["provenance"]["engine"]) == ("echo", "endpoint")
+        streamed = front.ask(image_id=front.image_id(), question="passed on?", stream=True)
+        assert [name for name, _ in events(streamed.text)][-1] == "done"

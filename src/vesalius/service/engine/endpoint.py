@@ -45,7 +45,7 @@ class EndpointEngine:
     def __init__(
         self,
         url: str,
-        model: str,
+        model: str | None,
         *,
         key: str | None = None,
         queue: int = 32,
@@ -152,12 +152,13 @@ class EndpointEngine:
             self._set(_away())
             raise Refusal("engine_unavailable", "the model's server does not take our key")
         known = {str(one.get("id")): one for one in listed if isinstance(one, dict)}
+        self._model = self._model or next(iter(known), None)
         if known and self._model not in known:
             self._set(_away())
             said = f"the model's server has no {self._model}; it has {', '.join(sorted(known))}"
             raise Refusal("engine_unavailable", said)
-        there = found is not None and found.is_success
-        self._served = known.get(self._model, self._served)
+        there = found is not None and found.is_success and self._model is not None
+        self._served = known.get(self._model or "", self._served)
         self._set(None if there else _away())
         return there
 

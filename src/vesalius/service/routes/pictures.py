@@ -106,7 +106,9 @@ async def image(  # noqa: PLR0917
 @router.delete("/images/{image_id}", status_code=204, responses=problems("not_found"))
 async def delete_image(service: Serving, caller: Calling, image_id: Identifier) -> None:
     """Delete a picture for good; what was said of it stays."""
+    found = await in_thread(service.store.image, caller.owner, image_id)
     await in_thread(service.store.delete_image, caller.owner, image_id)
+    service.engine.forget(service.store.picture(found).key)
     service.metrics.deleted.labels("images").inc()
     await in_thread(service.note, "image.deleted", caller, image_id)
 
