@@ -9,6 +9,7 @@ from importlib.resources import files
 import jinja2
 
 from vesalius.errors import VesaliusError
+from vesalius.evaluation.facts import flat
 from vesalius.service.running import Service
 from vesalius.service.schemas import ConversationWhole, TurnOut
 
@@ -28,7 +29,7 @@ async def page(service: Service, owner: str, whole: ConversationWhole) -> str:
         shown[key] = await _picture(service, owner, turn, window)
         views.append(shown[key])
     return _template().render(
-        conversation=whole, turns=list(zip(whole.messages, views, strict=True))
+        conversation=whole, turns=list(zip(whole.messages, views, strict=True)), facts=flat
     )
 
 
