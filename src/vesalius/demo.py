@@ -94,6 +94,7 @@ def _say_where(folder: Path, page: Path, console: Console) -> None:
         f"report   {page}\nruns     {folder}/nano and the baselines beside it\n"
         f"next     vesalius ask {folder}/case.png 'which organ is shown?' --run {folder}/nano\n"
         f"         vesalius retrieve {folder}/case.png --run {folder}/nano\n"
+        f"         vesalius web --run {folder}/nano       (a chat page in the browser)\n"
         "         vesalius fit recipes/phantom-nano.yaml --dry-run\n"
         "         your own data in one command: docs/guide/own-data.md\n"
         "Drawn phantoms, random weights at the start: this shows the machinery, not medicine.\n"
