@@ -1,0 +1,153 @@
+"""OpenAI's messages as a dialogue: turns with pictures, which come as ``data:`` URLs.
+
+Nothing of them is kept. A host is asked for a picture only if it stands in ``VESALIUS_IMAGE_HOSTS``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import hashlib
+import re
+from collections.abc import Sequence
+from functools import partial
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from vesalius.cases.case import Answer, Question
+from vesalius.cases.dialogue import Dialogue, Turn
+from vesalius.cases.picture import Picture
+from vesalius.errors import Refusal
+from vesalius.service.running import Service
+
+DATA_URL = re.compile(r"data:(?:[\w.+-]+/[\w.+-]+)?;base64,", re.ASCII)
+MAX_PICTURES = 8
+
+
+class ImageUrl(BaseModel):
+    """Where a picture is: a ``data:`` URL."""
+
+    url: str
+    detail: Literal["auto", "low", "high"] = "auto"
+
+
+class TextPart(BaseModel):
+    """Words of a message."""
+
+    type: Literal["text"]
+    text: str
+
+
+class ImagePart(BaseModel):
+    """A picture of a message."""
+
+    type: Literal["image_url"]
+    image_url: ImageUrl
+
+
+class Message(BaseModel):
+    """A message; system messages are told as instructions before the first question."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    role: Literal["system", "developer", "user", "assistant"]
+    content: str | list[Annotated[TextPart | ImagePart, Field(discriminator="type")]]
+
+
+async def dialogue_of(
+    messages: Sequence[Message], name: str, service: Service, owner: str
+) -> Dialogue:
+    """The messages as turns: user, assistant, user ... the last one open; Refusal otherwise."""
+    context: list[str] = []
+    turns: list[Turn] = []
+    shown = 0
+    for message in messages:
+        text = _text(message)
+        if message.role in {"system", "developer"}:
+            context.append(text)
+        elif message.role == "user":
+            if turns and turns[-1].reply is None:
+                raise _out_of_turn()
+            urls = _urls(message)
+            shown += len(urls)
+            if shown > MAX_PICTURES:
+                raise Refusal("invalid_request", f"at most {MAX_PICTURES} pictures")
+            pictures = tuple([await _picture(url, service, owner) for url in urls])
+            turns.append(Turn(Question(service.questions.checked(text)), pictures))
+        else:
+            if not turns or turns[-1].reply is not None:
+                raise _out_of_turn()
+            last = turns[-1]
+            turns[-1] = Turn(last.question, last.pictures, Answer(text=text))
+    if not turns or turns[-1].reply is not None:
+        raise _out_of_turn()
+    told = {"instructions": " ".join(context)} if any(context) else {}
+    return Dialogue(name, tuple(turns), group=name, case=name, context=told)
+
+
+def _out_of_turn() -> Refusal:
+    said = "messages must alternate: user, assistant, ..., the last one the user's"
+    return Refusal("invalid_request", said)
+
+
+def _text(message: Message) -> str:
+    if isinstance(message.content, str):
+        return message.content
+    return "\n".join(part.text for part in message.content if isinstance(part, TextPart))
+
+
+def _urls(message: Message) -> list[str]:
+    if isinstance(message.content, str):
+        return []
+    return [part.image_url.url for part in message.content if isinstance(part, ImagePart)]
+
+
+async def _picture(url: str, service: Service, owner: str) -> Picture:
+    """A picture of the request, through the same intake as an upload; held in memory only."""
+    head = DATA_URL.match(url)
+    if head is not None:
+        try:
+            data = await asyncio.to_thread(base64.b64decode, url[head.end() :], validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise Refusal("invalid_request", "a data: URL is not valid base64") from error
+    else:
+        data = await _fetched(url, service)
+    kept, _ = await service.intake.take(data, service.intake.policy(data))
+    content = hashlib.sha256(kept.data).hexdigest()
+    salted = hashlib.sha256(f"{owner}:{content}".encode()).hexdigest()
+    return Picture(f"sha256:{salted}", partial(_same, kept.data))
+
+
+async def _fetched(url: str, service: Service) -> bytes:
+    """A picture from an allowed host; no redirects, no more than a body may have."""
+    host = urlsplit(url).hostname or ""
+    if host not in service.settings.image_hosts or urlsplit(url).scheme not in {"http", "https"}:
+        raise Refusal(
+            "remote_image",
+            "pictures are not fetched from there",
+            hint="send them as data: URLs",
+        )
+    import httpx2
+
+    most, data = service.settings.max_body, bytearray()
+    try:
+        async with (
+            httpx2.AsyncClient(timeout=10, follow_redirects=False, trust_env=False) as client,
+            client.stream("GET", url) as answer,
+        ):
+            if answer.status_code != 200:
+                raise Refusal("remote_image", f"its host answered {answer.status_code}")
+            async for chunk in answer.aiter_bytes():
+                data += chunk
+                if len(data) > most:
+                    raise Refusal("image_too_large", f"more than {most:,} bytes")
+    except httpx2.HTTPError as error:
+        raise Refusal("remote_image", "the picture's host does not answer") from error
+    return bytes(data)
+
+
+def _same(data: bytes) -> bytes:
+    return data
