@@ -1,6 +1,6 @@
 """OpenAI's messages as a dialogue: turns with pictures, which come as ``data:`` URLs.
 
-Nothing of them is kept. A host is asked for a picture only if it stands in ``VESALIUS_IMAGE_HOSTS``.
+Nothing of them is kept. Only hosts in ``VESALIUS_IMAGE_HOSTS`` are asked for a picture.
 """
 
 from __future__ import annotations
