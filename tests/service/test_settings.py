@@ -1,0 +1,92 @@
+"""Settings: from the environment, validated, with safe defaults."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vesalius.errors import RecipeError
+from vesalius.service.settings import Settings, settings
+
+
+def test_the_defaults_are_those_of_the_contract() -> None:
+    found = Settings()
+    assert (found.max_body, found.max_pixels, found.max_aspect) == (20 * 2**20, 40_000_000, 200)
+    assert (found.max_frames, found.max_question, found.max_turns) == (512, 2000, 20)
+    assert (found.max_tokens, found.deadline, found.queue) == (512, 60, 32)
+    assert (found.header_deadline, found.image_hours, found.text_days) == (30, 24, 30)
+    assert (found.batch, found.batch_wait, found.heartbeat) == (8, 0.01, 15)
+    assert (found.text_in_dicom, found.text_in_pictures) == ("flag", "off")
+    assert found.abstain_below is None
+    assert found.loopback
+
+
+def test_the_environment_is_read_and_what_is_said_goes_over_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("VESALIUS_QUEUE", "7")
+    monkeypatch.setenv("VESALIUS_BATCH", "4")
+    monkeypatch.setenv("VESALIUS_ORIGINS", "https://a.example, https://b.example")
+    found = settings(queue=9, host=None)
+    assert (found.queue, found.batch) == (9, 4)
+    assert found.origins == ("https://a.example", "https://b.example")
+    assert found.host == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("host", "keys", "needed"),
+    [
+        ("127.0.0.1", "auto", False),
+        ("localhost", "auto", False),
+        ("::1", "auto", False),
+        ("127.8.8.8", "auto", False),
+        ("0.0.0.0", "auto", True),
+        ("::", "auto", True),
+        ("hospital.example", "auto", True),
+        ("127.0.0.1", "on", True),
+    ],
+)
+def test_keys_are_needed_wherever_others_can_call(host: str, keys: str, needed: bool) -> None:
+    assert settings(host=host, keys=keys).need_keys is needed
+
+
+@pytest.mark.parametrize(
+    ("said", "named"),
+    [
+        ({"queue": 0}, "VESALIUS_QUEUE"),
+        ({"host": "0.0.0.0", "keys": "off"}, "keys cannot be off"),
+        ({"run": Path("a"), "model": "b"}, "only one of"),
+        ({"oidc_issuer": "https://x"}, "belong together"),
+        ({"abstain_below": 2}, "VESALIUS_ABSTAIN_BELOW"),
+        ({"text_in_dicom": "perhaps"}, "VESALIUS_TEXT_IN_DICOM"),
+    ],
+)
+def test_what_cannot_be_is_named(said: dict, named: str) -> None:
+    with pytest.raises(RecipeError) as told:
+        settings(**said)
+    assert named in str(told.value)
+
+
+def test_secrets_are_not_shown() -> None:
+    assert "hush" not in repr(settings(endpoint="http://x", endpoint_key="hush"))
+
+
+@pytest.mark.parametrize(
+    ("said", "refused"),
+    [
+        ({}, True),
+        ({"ephemeral": True}, False),
+        ({"database_url": "postgresql://db/x"}, True),
+        ({"database_url": "postgresql://db/x", "pictures_url": "gs://bucket"}, False),
+    ],
+)
+def test_cloud_run_needs_state_that_stays(
+    monkeypatch: pytest.MonkeyPatch, said: dict, refused: bool
+) -> None:
+    monkeypatch.setenv("K_SERVICE", "vesalius")
+    if refused:
+        with pytest.raises(RecipeError, match="Cloud Run"):
+            settings(**said).require_kept_state()
+    else:
+        settings(**said).require_kept_state()
