@@ -44,7 +44,7 @@ DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 FOUND = "Is there anything abnormal?"
 DOUBT = "Is it malignant?"
 ANSWER = "Yes: a large nodule in the right lower lung, round, with a sharp border and no calcium."
-SECONDS = 2.5
+SECONDS = 3.0
 """For which an answer is written: long enough to be stopped."""
 
 
@@ -143,17 +143,18 @@ def ask(page: Page, question: str) -> None:
 @pytest.fixture
 def asked(site: Site) -> str:
     """A conversation of the test's own, with one answer."""
-    return _asked(site)
+    return _asked(site, 2)
 
 
 @pytest.fixture(scope="session")
 def read(site: Site) -> str:
     """A conversation for tests that change nothing of it."""
-    return _asked(site)
+    return _asked(site, 0)
 
 
-def _asked(site: Site) -> str:
-    image = site.api.upload(EXAMPLES[0].draw())
+def _asked(site: Site, example: int) -> str:
+    # The same bytes are the same picture: what one test deletes must be no other's.
+    image = site.api.upload(EXAMPLES[example].draw())
     with site.api.ask(AskRequest(image_id=image.image_id, question=FOUND)) as answering:
         *_, last = answering.heard()
     return last.conversation_id
@@ -213,8 +214,11 @@ def test_a_reload_does_not_lose_an_answer_that_is_being_written(page: Page, site
     expect(page.get_by_role("button", name="Stop")).to_be_visible()
     page.wait_for_url(re.compile("conversation=cnv_"))
     page.reload()
-    expect(page.get_by_text("This answer is being written")).to_be_visible()
+    # On a slow machine it may be done by the time the page is there again.
+    waiting = page.get_by_text("This answer is being written")
+    expect(waiting.or_(page.get_by_text(ANSWER))).to_be_visible()
     expect(page.get_by_text(ANSWER)).to_be_visible()
+    expect(waiting).to_have_count(0)
 
 
 def test_a_text_file_named_png_is_refused_in_words(page: Page, site: Site) -> None:
