@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from serving import Serving, png, serving
+from serving import Serving, png, serving, until
 
 from hostile import SECRETS, hostile
 from vesalius.cases.image import decode
@@ -141,6 +141,18 @@ def test_an_expired_picture_says_so(tmp_path: Path) -> None:
         assert (found.status_code, found.json()["code"]) == (404, "image_expired")
         asked = api.ask(image_id=image_id, question="still there?")
         assert asked.json()["code"] == "image_expired"
+
+
+def test_what_is_deleted_or_expired_is_forgotten_by_the_engine(tmp_path: Path) -> None:
+    with serving(tmp_path, image_hours=1 / 3600, sweep_seconds=0.2) as api:
+        forgotten: list[str] = []
+        api.service.engine.forget = forgotten.append
+        first, second = api.image_id(png(5)), api.image_id(png(6))
+        for image_id in (first, second):
+            assert api.ask(image_id=image_id, question="kept?").status_code == 200
+        api.client.delete(f"/images/{first}")
+        assert len(forgotten) == 1
+        until(lambda: len(set(forgotten)) == 2, seconds=10)
 
 
 def test_burned_in_text_is_told_or_blackened_by_policy(tmp_path: Path) -> None:

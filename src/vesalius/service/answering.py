@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -80,6 +81,7 @@ class Answering:
         self.history = history
         self.decoding = Decoding(**engine.about().get("decoding", {}))
         self._later: set[asyncio.Task[Any]] = set()
+        self._until: dict[str, datetime] = {}  # pictures the engine may hold something of
 
     async def events(self, asked: Asked) -> AsyncGenerator[Event]:
         """The events of one question. Closing it cancels; what was begun is stored as such.
@@ -90,6 +92,7 @@ class Answering:
         question = self.checked(asked.question)
         image = await asyncio.to_thread(self.store.image, asked.owner, asked.image_id)
         require_view(image.kind, image.frames, asked.frame, asked.window)
+        self._until[self.store.picture(image).key] = image.expires_at
         shown = Shown(
             self.store.picture(image, asked.frame, asked.window),
             await self._past(asked),
@@ -123,6 +126,13 @@ class Answering:
         if waiting >= self.settings.queue:
             said = f"{waiting} questions are waiting already"
             raise Refusal("overloaded", said, hint="ask again later")
+
+    def forget_expired(self) -> None:
+        """Have the engine forget pictures whose time is over: they leave its memory, too."""
+        now = datetime.now(UTC)
+        for key in [key for key, end in self._until.items() if end <= now]:
+            self.engine.forget(key)
+            del self._until[key]
 
     async def settle(self) -> None:
         """Wait for what is still to be stored."""

@@ -119,6 +119,8 @@ class Service:
         while True:
             try:
                 swept = await asyncio.to_thread(self.store.sweep, text_for=age)
+                if self.answering is not None:
+                    self.answering.forget_expired()
                 self.metrics.deleted.labels("images").inc(swept.images)
                 self.metrics.deleted.labels("conversations").inc(swept.conversations)
                 if time.monotonic() >= reconcile:
