@@ -210,7 +210,7 @@ def test_stop_stops_and_what_was_asked_stays(page: Page, site: Site) -> None:
 def test_a_reload_does_not_lose_an_answer_that_is_being_written(page: Page, site: Site) -> None:
     begin(page, site)
     page.get_by_role("button", name="Chest X-ray", exact=True).click()
-    page.get_by_role("button", name=FOUND).click()
+    page.get_by_role("button", name=FOUND, exact=True).click()
     expect(page.get_by_role("button", name="Stop")).to_be_visible()
     page.wait_for_url(re.compile("conversation=cnv_"))
     page.reload()
@@ -314,6 +314,8 @@ def test_windows_and_frames_change_what_the_model_is_shown(page: Page, site: Sit
     assert turn.frame == 7
     assert turn.window is not None
     assert (turn.window.centre, turn.window.width) == (-600, 1500)
+    page.reload()
+    expect(page.get_by_role("slider")).to_have_value("7")
 
 
 @pytest.mark.slow
