@@ -49,6 +49,11 @@ class Access:
         self._count(found)
         return found
 
+    def at_hand(self, request: Request) -> bool:
+        """Whether the caller is told without a database or a network."""
+        local = self.settings.rate_storage.startswith("memory:")
+        return local and "authorization" not in request.headers
+
     def _found(self, request: Request) -> Caller:
         token = _bearer(request)
         user = request.headers.get(self.settings.user_header, "")[:MAX_USER]

@@ -22,6 +22,7 @@ from vesalius.service.running import Service
 from vesalius.service.telemetry import place_of
 
 ROUTES = (pictures, questions, conversations, completions, operations)
+ASKING = ("/ask_question", "/caption", "/v1/chat/completions")
 HTTP_CODES = {
     404: "not_found",
     405: "method_not_allowed",
@@ -39,7 +40,9 @@ Errors are RFC 9457 problem+json with a stable `code`. Callers beyond this machi
 
 def application(service: Service) -> ASGIApp:
     """The whole service as an ASGI application."""
-    return Gate(fastapi(service), service.settings, service.metrics, service.traces)
+    shed = dict.fromkeys(ASKING, service.require_room)
+    app, settings = fastapi(service), service.settings
+    return Gate(app, settings, service.metrics, traces=service.traces, shed=shed)
 
 
 def fastapi(service: Service) -> FastAPI:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -29,12 +31,23 @@ SAFE = {
 
 
 class Gate:
-    """ASGI middleware around everything."""
+    """ASGI middleware around everything.
+
+    ``shed`` holds a check for paths that cost the most: it refuses before anything else is done,
+    so that refusing many costs little.
+    """
 
     def __init__(
-        self, app: ASGIApp, settings: Settings, metrics: Metrics, traces: Traces | None = None
+        self,
+        app: ASGIApp,
+        settings: Settings,
+        metrics: Metrics,
+        *,
+        traces: Traces | None = None,
+        shed: Mapping[str, Callable[[], None]] = MappingProxyType({}),
     ) -> None:
-        self.app, self.settings, self.metrics, self.traces = app, settings, metrics, traces
+        self.app, self.settings, self.metrics = app, settings, metrics
+        self.traces, self.shed = traces, shed
         # A page elsewhere must not reach a keyless service through somebody's browser, under
         # whatever name it got that browser to resolve to this machine.
         self.hosts = settings.hosts or (LOCAL if settings.loopback else ())
@@ -59,6 +72,9 @@ class Gate:
 
         try:
             self._admit(scope)
+            if (path := scope["path"]) in self.shed and scope["method"] == "POST":
+                scope["state"]["route"] = path
+                self.shed[path]()
             await self.app(scope, self._bounded(scope, receive), sending)
         except ClientDisconnect:
             seen.code = "cancelled"
@@ -135,7 +151,8 @@ class Gate:
             await answer(scope, receive, send)
 
     def _tell(self, scope: Scope, seen: _Seen, seconds: float, request_id: str) -> None:
-        route = getattr(scope.get("route"), "path", None) or "unknown"
+        routed = getattr(scope.get("route"), "path", None)
+        route = routed or scope["state"].get("route") or "unknown"
         status = seen.status or 499
         code = seen.code or scope["state"].get("problem")
         self.metrics.requests.labels(scope["method"][:8], route, str(status)).inc()

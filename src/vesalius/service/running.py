@@ -80,6 +80,10 @@ class Service:
             raise Refusal("not_ready", "the model is not ready", hint="GET /readyz says when")
         return self.answering
 
+    def require_room(self) -> None:
+        """Refusal at once, before anything is read, unless a question could be taken."""
+        self.questions.require_room()
+
     @property
     def thumbnails(self) -> bool:
         """Whether the run's index holds small pictures of its cases."""

@@ -23,7 +23,13 @@ def service_of(request: Request) -> Service:
 
 async def caller_of(request: Request) -> Caller:
     """Who calls; Refusal where that is not known, or too often."""
-    return await asyncio.to_thread(service_of(request).access.caller, request)
+    access = service_of(request).access
+    # A thread only where something is waited for: a hop costs more than the check.
+    return (
+        access.caller(request)
+        if access.at_hand(request)
+        else await in_thread(access.caller, request)
+    )
 
 
 Serving = Annotated[Service, Depends(service_of)]
