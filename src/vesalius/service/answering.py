@@ -28,6 +28,7 @@ from vesalius.service.store import Store
 from vesalius.service.store.records import Turn as Stored
 from vesalius.service.store.records import new_id
 from vesalius.service.telemetry import Metrics
+from vesalius.service.threads import in_thread
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ class Answering:
         """
         self.require_room()
         question = self.checked(asked.question)
-        image = await asyncio.to_thread(self.store.image, asked.owner, asked.image_id)
+        image = await in_thread(self.store.image, asked.owner, asked.image_id)
         require_view(image.kind, image.frames, asked.frame, asked.window)
         self._until[self.store.picture(image).key] = image.expires_at
         shown = Shown(
@@ -101,7 +102,7 @@ class Answering:
         )
         async with aclosing(self._pieces(shown)) as pieces:
             await anext(pieces)
-            turn = await asyncio.to_thread(self._begin, asked, question)
+            turn = await in_thread(self._begin, asked, question)
             done = False
             try:
                 yield Begun(turn.answer_id, turn.conversation_id)
@@ -181,7 +182,7 @@ class Answering:
                 seconds = (first, time.perf_counter() - started)
                 said = self._said(piece, shown, seconds)
                 finish = partial(self.store.finish_turn, owner, turn.answer_id, **said)
-                yield await asyncio.to_thread(finish)
+                yield await in_thread(finish)
                 return
             if piece is not None:
                 first = first or time.perf_counter() - started
@@ -228,7 +229,7 @@ class Answering:
         """The turns before, about this same view: what the model is shown of the conversation."""
         if not self.history or asked.conversation_id is None:
             return []
-        told = await asyncio.to_thread(self.store.conversation, asked.owner, asked.conversation_id)
+        told = await in_thread(self.store.conversation, asked.owner, asked.conversation_id)
         view = (asked.image_id, asked.frame, asked.window)
         past: list[Turn] = []
         for turn in reversed(told.turns):
@@ -260,7 +261,7 @@ class Answering:
         def close() -> None:
             self.store.fail_turn(owner, answer_id, code, cancelled=code == "cancelled")
 
-        task = asyncio.get_running_loop().create_task(asyncio.to_thread(close))
+        task = asyncio.get_running_loop().create_task(in_thread(close))
         self._later.add(task)
         task.add_done_callback(self._later.discard)
 

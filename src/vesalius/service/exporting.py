@@ -11,7 +11,8 @@ import jinja2
 from vesalius.errors import VesaliusError
 from vesalius.evaluation.facts import flat
 from vesalius.service.running import Service
-from vesalius.service.schemas import ConversationWhole, TurnOut
+from vesalius.service.schemas import ConversationWhole
+from vesalius.service.threads import in_thread
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; sandbox"
 
@@ -26,7 +27,7 @@ async def page(service: Service, owner: str, whole: ConversationWhole) -> str:
         if key in shown or turn.image_id is None:
             views.append(None)
             continue
-        shown[key] = await _picture(service, owner, turn, window)
+        shown[key] = await _picture(service, owner, turn.image_id, turn.frame, window)
         views.append(shown[key])
     return _template().render(
         conversation=whole, turns=list(zip(whole.messages, views, strict=True)), facts=flat
@@ -34,19 +35,21 @@ async def page(service: Service, owner: str, whole: ConversationWhole) -> str:
 
 
 async def _picture(
-    service: Service, owner: str, turn: TurnOut, window: tuple[float, float] | None
+    service: Service,
+    owner: str,
+    image_id: str,
+    frame: int | None,
+    window: tuple[float, float] | None,
 ) -> str:
     """The view as a data URL; empty where the picture's time has passed."""
-    from vesalius.service.routes.calling import in_thread
-
     try:
-        found = await in_thread(service.store.image, owner, turn.image_id)
+        found = await in_thread(service.store.image, owner, image_id)
         data = await in_thread(service.store.read_picture, found)
     except VesaliusError as error:
         if error.code not in {"not_found", "image_expired", "image_missing"}:
             raise
         return ""
-    png = await service.intake.png(data, turn.frame, window)
+    png = await service.intake.png(data, frame, window)
     return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 

@@ -19,6 +19,7 @@ from vesalius.service.intake import Intake
 from vesalius.service.settings import Settings
 from vesalius.service.store import Store
 from vesalius.service.telemetry import Metrics, Traces, log, place_of
+from vesalius.service.threads import in_thread
 
 RECONCILE_SECONDS = 3600.0
 
@@ -51,7 +52,7 @@ class Service:
 
     async def start(self) -> None:
         """Bring the database up to date, then load the engine beside what already serves."""
-        await asyncio.to_thread(self.store.migrate)
+        await in_thread(self.store.migrate)
         self._spawn(self._load())
         self._spawn(self._housekeeping())
 
@@ -64,7 +65,7 @@ class Service:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.to_thread(self.intake.close)
-        await asyncio.to_thread(self.store.close)
+        await in_thread(self.store.close)
         if self.traces is not None:
             await asyncio.to_thread(self.traces.close)
 
@@ -122,14 +123,14 @@ class Service:
         age, reconcile = timedelta(days=self.settings.text_days), 0.0
         while True:
             try:
-                swept = await asyncio.to_thread(self.store.sweep, text_for=age)
+                swept = await in_thread(self.store.sweep, text_for=age)
                 if self.answering is not None:
                     self.answering.forget_expired()
                 self.metrics.deleted.labels("images").inc(swept.images)
                 self.metrics.deleted.labels("conversations").inc(swept.conversations)
                 if time.monotonic() >= reconcile:
                     # In a bucket this lists every shard, so it is done less often.
-                    mended = await asyncio.to_thread(self.store.reconcile)
+                    mended = await in_thread(self.store.reconcile)
                     reconcile = time.monotonic() + RECONCILE_SECONDS
                     log().debug("mended", files=mended.files_removed, rows=mended.rows_lost)
             except Exception as error:  # noqa: BLE001

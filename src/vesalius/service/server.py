@@ -25,6 +25,7 @@ from vesalius.service.running import Service
 from vesalius.service.settings import Settings
 from vesalius.service.store import Store
 from vesalius.service.telemetry import Metrics, Traces, configure_logs, log
+from vesalius.service.threads import favour_the_loop
 
 DIALOGUES = ("dialogue", "visual_dialogue")
 KEEP_ALIVE = 5
@@ -104,6 +105,7 @@ def serve(settings: Settings, announce: Callable[[str, Service], None]) -> None:
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     server = Server(listening(service), service)
+    favour_the_loop()
     try:
         announce(f"http://{shown}:{port}", service)
         server.run(sockets=[listener])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Request
@@ -11,19 +11,20 @@ from starlette.requests import ClientDisconnect
 
 from vesalius.service.access import Caller
 from vesalius.service.running import Service
+from vesalius.service.threads import in_thread
 
 Found = TypeVar("Found")
 
 
-def service_of(request: Request) -> Service:
-    """The service behind the app."""
+async def service_of(request: Request) -> Service:
+    """The service behind the app (async: FastAPI would take a thread for it otherwise)."""
     found: Service = request.app.state.service
     return found
 
 
 async def caller_of(request: Request) -> Caller:
     """Who calls; Refusal where that is not known, or too often."""
-    access = service_of(request).access
+    access = request.app.state.service.access
     # A thread only where something is waited for: a hop costs more than the check.
     return (
         access.caller(request)
@@ -34,11 +35,6 @@ async def caller_of(request: Request) -> Caller:
 
 Serving = Annotated[Service, Depends(service_of)]
 Calling = Annotated[Caller, Depends(caller_of)]
-
-
-async def in_thread(work: Callable[..., Found], *said: Any, **named: Any) -> Found:
-    """Blocking work beside the event loop."""
-    return await asyncio.to_thread(work, *said, **named)
 
 
 async def while_there(request: Request, work: Coroutine[Any, Any, Found]) -> Found:

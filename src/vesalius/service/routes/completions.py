@@ -22,10 +22,11 @@ from vesalius.service import bodies
 from vesalius.service.answering import primed
 from vesalius.service.engine import Job
 from vesalius.service.messages import Message, dialogue_of
-from vesalius.service.routes.calling import Calling, Serving, in_thread, while_there
+from vesalius.service.routes.calling import Calling, Serving, while_there
 from vesalius.service.routes.describe import body, problems
 from vesalius.service.routes.events import event, streamed
 from vesalius.service.running import Service
+from vesalius.service.threads import in_thread
 
 router = APIRouter(prefix="/v1", tags=["openai"])
 MAX_MESSAGES = 64

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 from starlette.responses import HTMLResponse, JSONResponse
 
 from vesalius.service import bodies, exporting, shaping
-from vesalius.service.routes.calling import Calling, Serving, in_thread
+from vesalius.service.routes.calling import Calling, Serving
 from vesalius.service.routes.describe import body, problems, shown
 from vesalius.service.schemas import (
     ConversationOut,
@@ -17,6 +17,7 @@ from vesalius.service.schemas import (
     Identifier,
     NewConversation,
 )
+from vesalius.service.threads import in_thread
 
 router = APIRouter(tags=["conversations"])
 

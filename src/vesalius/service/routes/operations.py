@@ -9,8 +9,9 @@ from starlette.responses import JSONResponse, PlainTextResponse
 
 from vesalius.errors import Refusal
 from vesalius.service.cards import card, version_of
-from vesalius.service.routes.calling import Calling, Serving, in_thread
+from vesalius.service.routes.calling import Calling, Serving
 from vesalius.service.routes.describe import problems, shown
+from vesalius.service.threads import in_thread
 
 router = APIRouter(tags=["operations"])
 

@@ -11,10 +11,11 @@ from starlette.responses import JSONResponse
 from vesalius.errors import Refusal
 from vesalius.service import bodies
 from vesalius.service.intake import require_view
-from vesalius.service.routes.calling import Calling, Serving, in_thread
+from vesalius.service.routes.calling import Calling, Serving
 from vesalius.service.routes.describe import problems, shown, upload
 from vesalius.service.schemas import Identifier, Level, Uploaded, Width
 from vesalius.service.store.records import Image
+from vesalius.service.threads import in_thread
 
 router = APIRouter(tags=["pictures"])
 FIELDS = ("image_file", "file")

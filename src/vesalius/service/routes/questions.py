@@ -13,7 +13,7 @@ from vesalius.errors import Refusal
 from vesalius.service import bodies, shaping
 from vesalius.service.access import Caller
 from vesalius.service.answering import Asked, Begun, Event
-from vesalius.service.routes.calling import Calling, Serving, in_thread, while_there
+from vesalius.service.routes.calling import Calling, Serving, while_there
 from vesalius.service.routes.describe import STREAM, body, problems
 from vesalius.service.routes.events import event, streamed
 from vesalius.service.running import Service
@@ -25,6 +25,7 @@ from vesalius.service.schemas import (
     Window,
 )
 from vesalius.service.store.records import Turn
+from vesalius.service.threads import in_thread
 
 router = APIRouter(tags=["questions"])
 EXAMPLE = {"image_id": "img_3f…", "question": "Is there a pleural effusion?"}
