@@ -165,7 +165,7 @@ def test_too_much_waiting_is_refused_at_once_and_what_waits_is_answered(slow: Se
     answered = [answer for answer, _ in found if answer.status_code == 200]
     refused = [(answer, seconds) for answer, seconds in found if answer.status_code == 429]
     assert len(answered) + len(refused) == 12
-    assert len(answered) >= 3  # one being answered and two in line
+    assert len(answered) >= 2  # those in line, and one more where the first had begun by then
     assert refused
     for answer, _ in refused:
         assert answer.json()["code"] == "overloaded"
