@@ -96,7 +96,7 @@ class Pool:
         function arrives as it was raised. Raises WorkerBusy, WorkerTimeout, WorkerLost and
         WorkerFailed.
         """
-        limit = self._seconds if seconds is None else seconds
+        limit = left = self._seconds if seconds is None else seconds
         began = time.monotonic()
         try:
             worker = self._take(began + limit)
@@ -106,11 +106,20 @@ class Pool:
         try:
             worker.wait_ready()
             # Starting is the pool's affair: the task has the time that waiting in line left it.
-            outcome, value = worker.ask(args, max(limit - worker.waited(began), 0.001))
-        except BaseException as error:
+            left = limit - worker.waited(began)
+            outcome, value = worker.ask(args, max(left, 0.001))
+        except WorkerTimeout as error:
             worker.kill()
             self._give(worker)
-            self.ended["timeout" if isinstance(error, WorkerTimeout) else "lost"] += 1
+            if left < limit / 2:  # the line's fault, not the task's
+                self.ended["busy"] += 1
+                raise WorkerBusy("no worker was free in time", hint="try again later") from error
+            self.ended["timeout"] += 1
+            raise
+        except BaseException:
+            worker.kill()
+            self._give(worker)
+            self.ended["lost"] += 1
             raise
         self._give(worker)
         self.ended[outcome] += 1
@@ -258,7 +267,8 @@ def work(order: tuple[int, str, int | None, int]) -> None:
     """
     number, target, memory, threads = order
     pipe = Connection(number)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to hear
+    for ignored in (signal.SIGINT, signal.SIGTERM):  # the parent's to hear: the pipe ends us
+        signal.signal(ignored, signal.SIG_IGN)
     module, _, name = target.partition(":")
     try:
         function = getattr(import_module(module), name)

@@ -48,6 +48,7 @@ def serving(state: Path, *, warm: bool = True, **said: Any) -> Iterator[Serving]
     own = {"replay": "echo", "replay_seconds": 0.0, "port": 0, "state": state, "decoders": 1}
     found = settings(**own | said)
     service = assemble(found)
+    service.store.migrate()
     listener = bound(found)
     server = Server(listening(service), service)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)

@@ -172,7 +172,7 @@ def test_logins_of_an_issuer_are_callers(tmp_path: Path) -> None:
         for token in (
             issuer.token(aud="another"),
             issuer.token(iss="http://elsewhere"),
-            issuer.token(exp=time.time() - 5),
+            issuer.token(exp=time.time() - 120),
             forged,
             unsigned,
         ):

@@ -34,6 +34,11 @@ def test_the_environment_is_read_and_what_is_said_goes_over_it(
     assert found.host == "127.0.0.1"
 
 
+def test_a_login_or_a_name_outside_closes_the_door_on_loopback_too() -> None:
+    assert settings(oidc_issuer="https://x", oidc_audience="y").need_keys
+    assert settings(hosts=("api.hospital.example",)).need_keys
+
+
 @pytest.mark.parametrize(
     ("host", "keys", "needed"),
     [
@@ -78,6 +83,7 @@ def test_secrets_are_not_shown() -> None:
         ({}, True),
         ({"ephemeral": True}, False),
         ({"database_url": "postgresql://db/x"}, True),
+        ({"database_url": "postgresql://db/x", "pictures_url": "file:///x"}, True),
         ({"database_url": "postgresql://db/x", "pictures_url": "gs://bucket"}, False),
     ],
 )

@@ -22,6 +22,8 @@ from vesalius.service.store import Store
 
 LOCAL = "local"
 MAX_USER = 256
+LEEWAY = 60
+"""Seconds by which the issuer's clock may differ from ours."""
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA")
 HINT = "send Authorization: Bearer <key>; vesalius keys create makes one"
 
@@ -56,7 +58,7 @@ class Access:
 
     def _found(self, request: Request) -> Caller:
         token = _bearer(request)
-        user = request.headers.get(self.settings.user_header, "")[:MAX_USER]
+        user = _named(request.headers.getlist(self.settings.user_header))
         most = self.settings.rate_per_minute
         ours = token is not None and token.startswith("vsk_")
         # OpenAI's clients always send some token: where none is needed, a foreign one is nothing.
@@ -113,6 +115,7 @@ class _Login:
                 key.key,
                 algorithms=list(ALGORITHMS),
                 audience=self.audience,
+                leeway=LEEWAY,
                 issuer=[self.issuer, f"{self.issuer}/"],
                 options={"require": ["exp", "sub", "iss", "aud"]},
             )
@@ -135,6 +138,13 @@ class _Login:
             return str(answer.json()["jwks_uri"])
         except (httpx2.HTTPError, KeyError, ValueError) as error:
             raise jwt.PyJWKClientConnectionError("discovery failed") from error
+
+
+def _named(said: list[str]) -> str:
+    """The person that a front end names: once, and whole, for a cut name may be another's."""
+    if len(said) > 1 or len("".join(said)) > MAX_USER:
+        raise Refusal("bad_request", f"a person is named once, by at most {MAX_USER} characters")
+    return "".join(said)
 
 
 def _bearer(request: Request) -> str | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -27,7 +27,7 @@ from vesalius.service.settings import Settings
 from vesalius.service.store import Store
 from vesalius.service.store.records import Turn as Stored
 from vesalius.service.store.records import new_id
-from vesalius.service.telemetry import Metrics
+from vesalius.service.telemetry import Metrics, log, place_of
 from vesalius.service.threads import in_thread
 
 
@@ -102,7 +102,7 @@ class Answering:
         )
         async with aclosing(self._pieces(shown)) as pieces:
             await anext(pieces)
-            turn = await in_thread(self._begin, asked, question)
+            turn = await self._begun(asked, question)
             done = False
             try:
                 yield Begun(turn.answer_id, turn.conversation_id)
@@ -139,6 +139,19 @@ class Answering:
         """Wait for what is still to be stored."""
         if self._later:
             await asyncio.gather(*self._later, return_exceptions=True)
+
+    async def _begun(self, asked: Asked, question: str) -> Stored:
+        """The turn, written down; where the caller leaves meanwhile, closed once it is there."""
+        writing = asyncio.ensure_future(in_thread(self._begin, asked, question))
+        try:
+            return await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            self._later_on(self._undone(writing, asked.owner))
+            raise
+
+    async def _undone(self, writing: asyncio.Future[Stored], owner: str) -> None:
+        turn = await writing
+        await in_thread(self.store.fail_turn, owner, turn.answer_id, "cancelled", cancelled=True)
 
     def _begin(self, asked: Asked, question: str) -> Stored:
         return self.store.begin_turn(
@@ -261,9 +274,17 @@ class Answering:
         def close() -> None:
             self.store.fail_turn(owner, answer_id, code, cancelled=code == "cancelled")
 
-        task = asyncio.get_running_loop().create_task(in_thread(close))
+        self._later_on(in_thread(close))
+
+    def _later_on(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
         self._later.add(task)
-        task.add_done_callback(self._later.discard)
+        task.add_done_callback(self._stored)
+
+    def _stored(self, task: asyncio.Task[Any]) -> None:
+        self._later.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log().error("turn", fault=place_of(error))  # not its words: they may quote
 
 
 async def primed(stream: AsyncIterator[Piece]) -> AsyncGenerator[Piece | None]:

@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
@@ -61,6 +62,7 @@ def fastapi(service: Service) -> FastAPI:
         lifespan=living,
         docs_url=None,  # it loads scripts from elsewhere
         redoc_url=None,
+        redirect_slashes=False,  # to http:// behind a proxy, with key and picture
     )
     app.state.service = service
     for module in ROUTES:
@@ -68,13 +70,15 @@ def fastapi(service: Service) -> FastAPI:
     app.add_exception_handler(VesaliusError, _told)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(ClientDisconnect, _left)
     app.add_exception_handler(Exception, _fault)
     if service.settings.origins:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=list(service.settings.origins),
             allow_methods=["GET", "POST", "DELETE"],
-            allow_headers=["Authorization", "Content-Type"],
+            allow_headers=["Authorization", "Content-Type", service.settings.user_header],
+            expose_headers=["Retry-After", "X-Request-ID"],
         )
     _secured(app)
     return app
@@ -110,6 +114,10 @@ async def _http(request: Request, error: Exception) -> Response:
     for name, value in (error.headers or {}).items():
         answer.headers[name] = value
     return answer
+
+
+async def _left(request: Request, error: Exception) -> Response:
+    return _answer(request, Refusal("cancelled", "the caller went away"), error)
 
 
 async def _fault(request: Request, error: Exception) -> Response:

@@ -22,7 +22,7 @@ MAX_NAME = 100
 MAX_FIELD = 64 * 1024
 MAX_HEADERS = 8
 MAX_HEADER_BYTES = 4096
-MAX_DEPTH = 32
+MAX_ITEMS = 20_000
 FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
 
 Body = TypeVar("Body", bound=BaseModel)
@@ -57,7 +57,11 @@ def content_type(request: Request) -> str:
 def read_json(data: bytes) -> Any:
     """JSON that is an object; Refusal if it is none, or nested beyond reason."""
     try:
+        if sum(map(data.count, (b",", b"[", b"{"))) > MAX_ITEMS:
+            raise ValueError("more values than any request has")
         content = json.loads(data or b"null", parse_constant=_no_constant)
+        if b"\\u" in data:
+            json.dumps(content, ensure_ascii=False).encode()  # a lone surrogate is no text
     except (ValueError, RecursionError) as error:
         raise Refusal("invalid_json", "the body is not valid JSON") from error
     if not isinstance(content, dict):
@@ -169,6 +173,8 @@ def _urlencoded(data: bytes) -> list[Part]:
 
     found: list[Part] = []
     names, values = bytearray(), bytearray()
+    if data.count(b"&") > 4 * MAX_PARTS:
+        raise Refusal("invalid_multipart", "the form is over its limits")
 
     def end() -> None:
         if len(found) >= MAX_PARTS or len(names) > MAX_NAME or len(values) > 3 * MAX_FIELD:

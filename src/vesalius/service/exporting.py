@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 
 import jinja2
@@ -14,6 +14,8 @@ from vesalius.service.running import Service
 from vesalius.service.schemas import ConversationWhole
 from vesalius.service.threads import in_thread
 
+SIDE = 1024
+"""Pixels of the longer side of a picture in the page: it is to be read, not to be diagnosed."""
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; sandbox"
 
 
@@ -29,9 +31,9 @@ async def page(service: Service, owner: str, whole: ConversationWhole) -> str:
             continue
         shown[key] = await _picture(service, owner, turn.image_id, turn.frame, window)
         views.append(shown[key])
-    return _template().render(
-        conversation=whole, turns=list(zip(whole.messages, views, strict=True)), facts=flat
-    )
+    turns = list(zip(whole.messages, views, strict=True))
+    render = partial(_template().render, conversation=whole, turns=turns, facts=flat)
+    return await in_thread(render)
 
 
 async def _picture(
@@ -49,7 +51,7 @@ async def _picture(
         if error.code not in {"not_found", "image_expired", "image_missing"}:
             raise
         return ""
-    png = await service.intake.png(data, frame, window)
+    png = await service.intake.png(data, frame, window, SIDE)
     return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 

@@ -22,6 +22,7 @@ from vesalius.service.settings import Settings
 from vesalius.service.telemetry import Metrics, Traces, log, place_of
 
 MAX_HEAD = 16 * 1024
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 LOCAL = ("localhost", "127.0.0.1", "::1")
 SAFE = {
     "X-Content-Type-Options": "nosniff",
@@ -46,6 +47,7 @@ class Gate:
         traces: Traces | None = None,
         shed: Mapping[str, Callable[[], None]] = MappingProxyType({}),
     ) -> None:
+        self._held = 0
         self.app, self.settings, self.metrics = app, settings, metrics
         self.traces, self.shed = traces, shed
         # A page elsewhere must not reach a keyless service through somebody's browser, under
@@ -75,13 +77,14 @@ class Gate:
             if (path := scope["path"]) in self.shed and scope["method"] == "POST":
                 scope["state"]["route"] = path
                 self.shed[path]()
-            await self.app(scope, self._bounded(scope, receive), sending)
+            await self.app(scope, self._bounded(receive, seen), sending)
         except ClientDisconnect:
             seen.code = "cancelled"
         except Exception as error:  # noqa: BLE001
             # The last resort: handlers below have answered all that is known.
             await self._answer(error, scope, seen, receive, sending)
         finally:
+            self._held -= seen.held
             self._tell(scope, seen, time.perf_counter() - started, request_id)
 
     def _admit(self, scope: Scope) -> None:
@@ -104,7 +107,7 @@ class Gate:
         if length.isdigit() and int(length) > self.settings.max_body:
             raise self._too_large()
 
-    def _bounded(self, scope: Scope, receive: Receive) -> Receive:
+    def _bounded(self, receive: Receive, seen: _Seen) -> Receive:
         """``receive`` that counts bytes and seconds until the body is there."""
         left, until = self.settings.max_body, time.monotonic() + self.settings.body_deadline
         whole = False
@@ -120,9 +123,13 @@ class Gate:
                 seconds = self.settings.body_deadline
                 raise Refusal("timeout", f"the body did not arrive within {seconds:g} s") from None
             if message["type"] == "http.request":
-                left -= len(message.get("body", b""))
+                size = len(message.get("body", b""))
+                left, seen.held, self._held = left - size, seen.held + size, self._held + size
                 if left < 0:
                     raise self._too_large()
+                if self._held > self.settings.max_held:
+                    said = "too much is being sent at once"
+                    raise Refusal("overloaded", said, hint="send it again later")
                 whole = not message.get("more_body", False)
             else:
                 whole = True
@@ -146,7 +153,7 @@ class Gate:
         if seen.status == 0:
             openai = scope["path"].startswith("/v1/")
             answer = problems.response(known, scope["state"]["request_id"], openai=openai)
-            if known.code in {"body_too_large", "timeout"}:
+            if known.code in {"body_too_large", "timeout"} or seen.held:
                 answer.headers["Connection"] = "close"  # what is still to come is not read
             await answer(scope, receive, send)
 
@@ -155,14 +162,14 @@ class Gate:
         route = routed or scope["state"].get("route") or "unknown"
         status = seen.status or 499
         code = seen.code or scope["state"].get("problem")
-        self.metrics.requests.labels(scope["method"][:8], route, str(status)).inc()
+        self.metrics.requests.labels(_method(scope), route, str(status)).inc()
         self.metrics.seconds.labels(route).observe(seconds)
         if code:
             self.metrics.problems.labels(code if code in problems.TABLE else "internal").inc()
         fault = seen.fault or scope["state"].get("fault")
         told: dict[str, Any] = {
             "request_id": request_id,
-            "method": scope["method"][:8],
+            "method": _method(scope),
             "route": route,
             "status": status,
             "ms": round(seconds * 1000, 1),
@@ -177,9 +184,14 @@ class _Seen:
     """What is known of a response so far."""
 
     def __init__(self) -> None:
-        self.status = 0
+        self.status = self.held = 0
         self.code: str | None = None
         self.fault: str | None = None
+
+
+def _method(scope: Scope) -> str:
+    """Any other is a caller's word, and no label."""
+    return str(scope["method"]) if scope["method"] in METHODS else "other"
 
 
 def _same(origin: str, headers: Headers) -> bool:

@@ -7,8 +7,11 @@ into pictures is looked for in another one.
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from importlib.util import find_spec
 from io import BytesIO
+from typing import Any
 
 from vesalius.cases.claims import kind_of
 from vesalius.cases.image import decode
@@ -41,17 +44,32 @@ class Intake:
         self._readers = Pool(
             "vesalius.data.burned_in:inspect", size=1, memory=2048 * MIB, seconds=OCR_SECONDS
         )
-        # An upload is in memory until it is decoded: so many at a time, the others wait.
-        self._room = asyncio.Semaphore(4 * size)
+        # Threads of their own for each: one kind of work must not keep another from its turn.
+        self._threads = {
+            pool: ThreadPoolExecutor(count, thread_name_prefix="intake")
+            for pool, count in ((self._decoders, size), (self._shown, size), (self._readers, 1))
+        }
 
     async def take(self, data: bytes, policy: TextPolicy) -> tuple[Kept, int]:
         """What is kept of the picture, and in how many places text was found; ImageError."""
-        async with self._room:
-            kept: Kept = await asyncio.to_thread(self._decoders.run, data, self.settings.limits)
-            if policy == "off":
-                return kept, 0
-            kept, regions = await asyncio.to_thread(self._readers.run, kept, policy == "mask")
+        kept: Kept = await self._done_by(self._decoders, data, self.settings.limits)
+        if policy == "off":
+            return kept, 0
+        kept, regions = await self._done_by(self._readers, kept, policy == "mask")
         return kept, len(regions)
+
+    async def _done_by(self, pool: Pool, *said: Any) -> Any:
+        """A pool's result within the deadline of a request, its wait for a process included."""
+        work = asyncio.get_running_loop().run_in_executor(
+            self._threads[pool], partial(pool.run, *said)
+        )
+        try:
+            async with asyncio.timeout(self.settings.deadline):
+                return await work
+        except TimeoutError:
+            raise Refusal(
+                "worker_busy", "too many pictures are being decoded", hint="try again later"
+            ) from None
 
     def policy(self, data: bytes) -> TextPolicy:
         """What is done about text that is burned into such a picture."""
@@ -64,10 +82,17 @@ class Intake:
         return policies != {"off"}
 
     async def png(
-        self, data: bytes, frame: int | None, window: tuple[float, float] | None
+        self,
+        data: bytes,
+        frame: int | None,
+        window: tuple[float, float] | None,
+        side: int | None = None,
     ) -> bytes:
-        """A view of a kept picture as PNG: pixel for pixel what a model sees of it."""
-        made: bytes = await asyncio.to_thread(self._shown.run, data, frame, window)
+        """A view of a kept picture as PNG: pixel for pixel what a model sees of it.
+
+        With ``side`` it is made smaller, its longer side at most so many pixels.
+        """
+        made: bytes = await self._done_by(self._shown, data, frame, window, side)
         return made
 
     def warm(self) -> None:
@@ -78,14 +103,19 @@ class Intake:
 
     def close(self) -> None:
         """End the processes."""
-        for pool in (self._decoders, self._shown, self._readers):
+        for pool, threads in self._threads.items():
             pool.close()
+            threads.shutdown(wait=False, cancel_futures=True)
 
 
-def shown(data: bytes, frame: int | None, window: tuple[float, float] | None) -> bytes:
+def shown(
+    data: bytes, frame: int | None, window: tuple[float, float] | None, side: int | None
+) -> bytes:
     """The picture in ``data`` as PNG; what is kept has passed its limits when it came."""
-    out = BytesIO()
-    decode(data, frame=frame, window=window).image.save(out, "PNG", compress_level=1)
+    image, out = decode(data, frame=frame, window=window).image, BytesIO()
+    if side is not None:
+        image.thumbnail((side, side))
+    image.save(out, "PNG", compress_level=1)
     return out.getvalue()
 
 

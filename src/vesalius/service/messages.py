@@ -25,6 +25,8 @@ from vesalius.service.running import Service
 
 DATA_URL = re.compile(r"data:(?:[\w.+-]+/[\w.+-]+)?;base64,", re.ASCII)
 MAX_PICTURES = 8
+FETCHING = 20.0
+"""Seconds to fetch a picture."""
 
 
 class ImageUrl(BaseModel):
@@ -54,7 +56,14 @@ class Message(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     role: Literal["system", "developer", "user", "assistant"]
-    content: str | list[Annotated[TextPart | ImagePart, Field(discriminator="type")]]
+    content: (
+        str
+        | Annotated[
+            list[Annotated[TextPart | ImagePart, Field(discriminator="type")]],
+            Field(max_length=64),
+        ]
+        | None
+    ) = None
 
 
 async def dialogue_of(
@@ -94,13 +103,13 @@ def _out_of_turn() -> Refusal:
 
 
 def _text(message: Message) -> str:
-    if isinstance(message.content, str):
-        return message.content
+    if not isinstance(message.content, list):
+        return message.content or ""
     return "\n".join(part.text for part in message.content if isinstance(part, TextPart))
 
 
 def _urls(message: Message) -> list[str]:
-    if isinstance(message.content, str):
+    if not isinstance(message.content, list):
         return []
     return [part.image_url.url for part in message.content if isinstance(part, ImagePart)]
 
@@ -123,8 +132,12 @@ async def _picture(url: str, service: Service, owner: str) -> Picture:
 
 async def _fetched(url: str, service: Service) -> bytes:
     """A picture from an allowed host; no redirects, no more than a body may have."""
-    host = urlsplit(url).hostname or ""
-    if host not in service.settings.image_hosts or urlsplit(url).scheme not in {"http", "https"}:
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        parts, host = urlsplit(""), ""
+    if host not in service.settings.image_hosts or parts.scheme not in {"http", "https"}:
         raise Refusal(
             "remote_image",
             "pictures are not fetched from there",
@@ -135,6 +148,7 @@ async def _fetched(url: str, service: Service) -> bytes:
     most, data = service.settings.max_body, bytearray()
     try:
         async with (
+            asyncio.timeout(FETCHING),
             httpx2.AsyncClient(timeout=10, follow_redirects=False, trust_env=False) as client,
             client.stream("GET", url) as answer,
         ):
@@ -144,7 +158,7 @@ async def _fetched(url: str, service: Service) -> bytes:
                 data += chunk
                 if len(data) > most:
                     raise Refusal("image_too_large", f"more than {most:,} bytes")
-    except httpx2.HTTPError as error:
+    except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError) as error:
         raise Refusal("remote_image", "the picture's host does not answer") from error
     return bytes(data)
 

@@ -22,6 +22,8 @@ class Deadline(H11Protocol):
     header_deadline: ClassVar[float] = 30.0
     most: ClassVar[int] = 1000
     waiting: asyncio.TimerHandle | None = None
+    stalled: asyncio.TimerHandle | None = None
+    early = False
 
     def connection_made(self, transport: Any) -> None:
         """A peer: its first head is waited for from now on."""
@@ -34,6 +36,11 @@ class Deadline(H11Protocol):
     def data_received(self, data: bytes) -> None:
         """Bytes: the deadline ends with a whole head, and begins with the first byte of a next."""
         super().data_received(data)
+        if self.early:
+            if self.conn.their_state is h11.SEND_BODY:
+                return  # what still comes does not prolong it
+            self.early = False
+            self._stop_waiting()
         # h11 leaves IDLE when a whole head was read.
         if self.conn.their_state is not h11.IDLE:
             self._stop_waiting()
@@ -43,12 +50,34 @@ class Deadline(H11Protocol):
     def on_response_complete(self) -> None:
         """A head that has begun to come behind the last request is waited for like a first one."""
         super().on_response_complete()
-        if self.conn.their_state is h11.IDLE and self.conn.trailing_data[0]:
+        if self.conn.their_state is h11.SEND_BODY and not self.transport.is_closing():
+            # Answered before its body has come (401, 404): the rest has as long as a head has.
+            self._stop_waiting()
+            self.early = True
+            self.waiting = self.loop.call_later(self.header_deadline, self.transport.abort)
+        elif self.conn.their_state is h11.IDLE and self.conn.trailing_data[0]:
             self._unset_keepalive_if_required()
             self._wait()
 
+    def pause_writing(self) -> None:
+        """The peer does not read: it has as long to go on as a head has to come."""
+        super().pause_writing()
+        self._stop_stalled()
+        self.stalled = self.loop.call_later(self.header_deadline, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """It reads again."""
+        self._stop_stalled()
+        super().resume_writing()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close; a peer that does not take what is still to be sent is not waited for."""
+        super().timeout_keep_alive_handler()
+        self.loop.call_later(self.header_deadline, self.transport.abort)
+
     def connection_lost(self, exc: Exception | None) -> None:
         """The peer is gone."""
+        self._stop_stalled()
         self._stop_waiting()
         super().connection_lost(exc)
 
@@ -63,6 +92,11 @@ class Deadline(H11Protocol):
         if self.waiting is not None:
             self.waiting.cancel()
             self.waiting = None
+
+    def _stop_stalled(self) -> None:
+        if self.stalled is not None:
+            self.stalled.cancel()
+            self.stalled = None
 
     def _expire(self) -> None:
         said = f"the request's head did not arrive within {self.header_deadline:g} s"

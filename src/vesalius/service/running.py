@@ -48,11 +48,11 @@ class Service:
     """Why the model could not be loaded."""
     card: str | None = None
     """The model card, once somebody asked for it."""
+    _refused: dict[str, float] = field(default_factory=dict)
     _tasks: set[asyncio.Task[Any]] = field(default_factory=set)
 
     async def start(self) -> None:
-        """Bring the database up to date, then load the engine beside what already serves."""
-        await in_thread(self.store.migrate)
+        """Load the engine beside what already serves, and begin to keep house."""
         self._spawn(self._load())
         self._spawn(self._housekeeping())
 
@@ -94,25 +94,39 @@ class Service:
         """The small picture of a case in the run's index."""
         return None if self.index is None else self.index(key)
 
-    def note(self, event: str, caller: Caller, about: str) -> None:
+    def note(self, event: str, caller: Caller, about: str, outcome: str = "ok") -> None:
         """An entry in the audit log: hashes of who and what, no words."""
         hashed = hashlib.sha256(about.encode()).hexdigest()[:40]
         owner = caller.owner.removeprefix("own_")
-        self.store.log(event, owner_hash=owner, object_hash=hashed)
+        self.store.log(event, owner_hash=owner, object_hash=hashed, outcome=outcome)
+
+    def note_refused(self, code: str) -> None:
+        """That somebody was not let in; once a minute a code, or strangers would fill the log."""
+        now = time.monotonic()
+        if now - self._refused.get(code, -60.0) >= 60:
+            self._refused[code] = now
+            self.store.log("access.refused", outcome=code)
 
     def expires(self) -> datetime:
         """When a picture that comes now will be deleted."""
         return datetime.now(UTC) + timedelta(hours=self.settings.image_hours)
 
     async def _load(self) -> None:
-        try:
-            await asyncio.to_thread(self.intake.warm)
-            await self.engine.start()
-        except Exception as error:  # noqa: BLE001
-            # The service stays up and says it is not ready; the log says why.
-            self.failure = str(error) if isinstance(error, VesaliusError) else place_of(error)
-            log().error("engine", state="failed", fault=place_of(error), why=self.failure)
-            return
+        """Load the model; while it cannot be, say why, and try again: weights may come late."""
+        wait = 5.0
+        while True:
+            try:
+                await asyncio.to_thread(self.intake.warm)
+                await self.engine.start()
+                break
+            except Exception as error:  # noqa: BLE001
+                # The service stays up and says it is not ready; the log says why.
+                why = str(error) if isinstance(error, VesaliusError) else place_of(error)
+                self.failure = why
+                log().error("engine", state="failed", fault=place_of(error), why=why)
+            await asyncio.sleep(wait)
+            wait = min(60.0, 2 * wait)
+        self.failure = None
         self.answering = Answering(
             self.settings, self.store, self.engine, self.metrics, history=self.history
         )

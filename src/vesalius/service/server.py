@@ -101,6 +101,7 @@ def serve(settings: Settings, announce: Callable[[str, Service], None]) -> None:
     """
     configure_logs(settings.log_format, settings.log_level)
     service = assemble(settings)
+    service.store.migrate()
     listener = bound(settings)
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host

@@ -97,6 +97,8 @@ class Settings(BaseSettings):
     # how much
     max_body: int = Field(default=20 * MIB, ge=1024)
     """Bytes of a request."""
+    max_held: int = Field(default=256 * MIB, ge=1024)
+    """Bytes of all requests being served, together; more are told to come again."""
     max_pixels: int = Field(default=40_000_000, ge=1)
     """Pixels of a frame, checked from the header before anything is decoded."""
     max_total_pixels: int = Field(default=400_000_000, ge=1)
@@ -189,7 +191,8 @@ class Settings(BaseSettings):
     @property
     def need_keys(self) -> bool:
         """Whether a caller must say who it is."""
-        return self.keys == "on" or (self.keys == "auto" and not self.loopback)
+        open_door = not self.loopback or self.oidc_issuer is not None or bool(self.hosts)
+        return self.keys == "on" or (self.keys == "auto" and open_door)
 
     @property
     def limits(self) -> Limits:
@@ -214,13 +217,18 @@ class Settings(BaseSettings):
 
     def require_kept_state(self) -> None:
         """RecipeError where state would be lost: a local disk under Cloud Run, unless told so."""
-        local = self.database.startswith("sqlite") or "://" not in self.pictures
+        local = self.database.startswith("sqlite") or not _afar(self.pictures)
         if os.environ.get("K_SERVICE") and local and not self.ephemeral:
             raise RecipeError(
                 "this is Cloud Run, whose disk is lost with every instance",
                 where="VESALIUS_DATABASE_URL, VESALIUS_PICTURES_URL",
                 hint="name PostgreSQL and a bucket, or set VESALIUS_EPHEMERAL=true on purpose",
             )
+
+
+def _afar(pictures: str) -> bool:
+    scheme, apart, _ = pictures.partition("://")
+    return bool(apart) and scheme not in {"file", "local", "memory"}
 
 
 def settings(**said: Any) -> Settings:

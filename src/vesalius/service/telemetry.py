@@ -76,7 +76,8 @@ def configure_logs(form: str, level: str) -> None:
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "httpx2", "alembic", "sqlalchemy"):
         logging.getLogger(name).setLevel(logging.ERROR)
     # Tracebacks quote values; the gate logs where a fault was, without them.
-    logging.getLogger("uvicorn.error").addFilter(_without_traceback)
+    for name in ("uvicorn.error", "asyncio", "sqlalchemy.pool", "sqlalchemy.engine"):
+        logging.getLogger(name).addFilter(_without_words)
 
 
 def log() -> Any:
@@ -138,7 +139,9 @@ class Traces:
         self._provider.shutdown()
 
 
-def _without_traceback(record: logging.LogRecord) -> bool:
-    record.exc_info = None
-    record.exc_text = None
+def _without_words(record: logging.LogRecord) -> bool:
+    """Of an exception the kind alone; asyncio's messages hold it as text as well."""
+    if record.exc_info and record.exc_info[1] is not None:
+        record.msg, record.args = place_of(record.exc_info[1]), ()
+    record.exc_info = record.exc_text = None
     return True

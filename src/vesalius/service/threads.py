@@ -15,7 +15,11 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import ParamSpec, TypeVar
 
+from vesalius.errors import Refusal
+
 THREADS = 4
+DEADLINE = 30.0
+"""Seconds for which anybody waits for the storage."""
 SWITCH_SECONDS = 0.001
 """How long a busy thread may keep the others waiting (Python's own: 0.005)."""
 
@@ -28,7 +32,11 @@ _storage = ThreadPoolExecutor(THREADS, thread_name_prefix="storage")
 async def in_thread(work: Callable[Said, Found], *said: Said.args, **named: Said.kwargs) -> Found:
     """``work``'s result, done in one of the storage threads."""
     called = partial(contextvars.copy_context().run, partial(work, *said, **named))
-    return await asyncio.get_running_loop().run_in_executor(_storage, called)
+    try:
+        async with asyncio.timeout(DEADLINE):
+            return await asyncio.get_running_loop().run_in_executor(_storage, called)
+    except TimeoutError:
+        raise Refusal("storage_unavailable", "the storage does not answer in time") from None
 
 
 def favour_the_loop() -> None:

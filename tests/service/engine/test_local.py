@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import aclosing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,10 +22,11 @@ import pytest
 from asking import heard, job, picture
 
 from vesalius import Picture, Prediction, Recipe, Run
-from vesalius.errors import ImageError, ModelError, Refusal
+from vesalius.errors import ImageError, ModelError, Refusal, VesaliusError
 from vesalius.fit import fit, load
 from vesalius.service.engine.hosted import hosted
 from vesalius.service.engine.local import LocalEngine
+from vesalius.service.engine.worker import Spec, Worker
 
 T = TypeVar("T")
 ASKED = ("what modality is this?", "is there a nodule?", "where is it?", "what plane is it?")
@@ -266,6 +269,108 @@ def test_a_killed_worker_is_replaced(hosting: Hosting) -> None:
         await heard(engine, job("c"))
 
     hosting.do(work)
+
+
+async def back(engine: LocalEngine, restarts: int) -> None:
+    end = time.monotonic() + 150
+    while engine.load()["restarts"] < restarts or not engine.ready:
+        assert time.monotonic() < end
+        await asyncio.sleep(0.05)
+
+
+def test_a_hanging_worker_is_replaced(frequent: Run) -> None:
+    hosting = Hosting(frequent.path, hung=2.0)
+    engine = hosting.engine
+
+    async def work() -> None:
+        pid = engine.pid
+        os.kill(pid, signal.SIGSTOP)
+        with pytest.raises(Refusal) as late:
+            await heard(engine, job("a", seconds=0.2))
+        assert late.value.code == "deadline"
+        with pytest.raises(Refusal) as lost:
+            await heard(engine, job("b", seconds=60))
+        assert lost.value.code == "engine_unavailable"
+        assert not engine.ready
+        await back(engine, 1)
+        assert engine.pid != pid
+        assert (await heard(engine, job("c")))[1].text
+
+    try:
+        hosting.do(engine.start)
+        hosting.do(work)
+    finally:
+        hosting.close()
+
+
+def test_a_slow_worker_is_not_taken_for_a_hanging_one(run: Run) -> None:
+    hosting = Hosting(run.path, hung=3.0)
+    engine = hosting.engine
+    slow: Any = partial(time.sleep, 7)
+
+    async def work() -> None:
+        pid = engine.pid
+        started = time.monotonic()
+        with pytest.raises(VesaliusError):  # in the end it has read no picture
+            await heard(engine, job("a", shown=Picture("slow", slow)))
+        assert time.monotonic() - started > 6
+        await asyncio.sleep(4)  # nothing to say is no silence either
+        assert (await heard(engine, job("b")))[1].text
+        assert (engine.pid, engine.load()["restarts"]) == (pid, 0)
+
+    try:
+        hosting.do(engine.start)
+        hosting.do(work)
+    finally:
+        hosting.close()
+
+
+def test_jobs_that_were_left_do_not_pile_up(frequent: Run) -> None:
+    hosting = Hosting(frequent.path)
+    engine = hosting.engine
+    large = Picture("large", partial(bytes, b"x" * 2**22))
+
+    async def work() -> None:
+        assert engine.pid is not None
+        os.kill(engine.pid, signal.SIGSTOP)
+        for number in range(10):
+            with pytest.raises(Refusal):
+                await heard(engine, job(f"j{number}", shown=large, seconds=0.1))
+        worker: Any = engine._worker
+        assert not worker._unsent
+        # The first has begun to be written and is left by a message; of the others numbers stay.
+        waiting = [worker._outbox.get() for _ in range(worker._outbox.qsize())]
+        assert sum(isinstance(one, bytes) for one in waiting) <= 2
+        os.kill(engine.pid, signal.SIGCONT)
+        assert (await heard(engine, job("last")))[1].text
+
+    try:
+        hosting.do(engine.start)
+        hosting.do(work)
+    finally:
+        hosting.close()
+
+
+class Pipe:
+    """Stands for a pipe by which only the spec comes."""
+
+    def recv(self) -> Spec:
+        return Spec("", 8, 0.01, 0, None)
+
+
+def test_a_waiting_job_that_was_left_is_dropped_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Worker, "_listen", lambda _: None)
+    pipe: Any = Pipe()
+    worker = Worker(pipe, pipe)
+    asked = job("a")
+    packed = pickle.dumps(replace(asked, dialogue=replace(asked.dialogue, context={})))
+    for number in range(3):
+        worker._take("ask", number, packed)
+    worker._take("leave", 1)
+    assert [one.number for one in worker._jobs] == [0, 2]
+    assert [one.number for one in worker._gathered()] == [0, 2]
+    worker._take("leave", 2)
+    assert worker._left == {2}
 
 
 def test_any_model_is_hosted_and_stops_gracefully(

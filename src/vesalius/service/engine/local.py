@@ -21,6 +21,10 @@ LONGEST = 30.0
 """Seconds between two attempts to start a worker that keeps dying, at most."""
 STEADY = 60.0
 """Seconds that a worker must have served for its death not to count with those before."""
+HUNG = 60.0
+"""Seconds without any word from a worker that was asked for one, after which it is killed."""
+LOOKS = 10
+"""How often that time is looked at: of a service that was itself stopped only one look is lost."""
 
 
 class LocalEngine:
@@ -28,7 +32,8 @@ class LocalEngine:
 
     Up to ``batch`` jobs that wait are answered together, gathered for ``wait`` seconds; ``queue``
     may wait. ``cache_bytes`` bounds what is kept of conversations (0: nothing). ``threads``: of
-    the model's process, by default torch's own choice.
+    the model's process, by default torch's own choice. ``hung``: seconds of silence after which
+    that process is killed and started again; loading is not watched.
     """
 
     def __init__(
@@ -40,6 +45,7 @@ class LocalEngine:
         queue: int = 32,
         cache_bytes: int = 2**29,
         threads: int | None = None,
+        hung: float = HUNG,
     ) -> None:
         self._spec = Spec(str(source), batch, wait, cache_bytes, threads)
         self._line = Line(queue, batch)
@@ -52,6 +58,8 @@ class LocalEngine:
         self._once_ready = False
         self._stopping = False
         self._restarting: asyncio.Task[None] | None = None
+        self._hung, self._silent = hung, 0
+        self._watching: asyncio.Task[None] | None = None
 
     @property
     def ready(self) -> bool:
@@ -85,10 +93,11 @@ class LocalEngine:
         if self._started is not None and not self._started.done():
             grace = 0
         await self._line.drain(grace)
-        if self._restarting is not None:
-            self._restarting.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._restarting
+        for task in (self._watching, self._restarting):
+            if task is not None:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
         if self._worker is not None:
             await asyncio.to_thread(self._worker.end)
 
@@ -114,7 +123,7 @@ class LocalEngine:
                 yield piece
 
     def _leave(self, worker: Spawned, ticket: Ticket) -> None:
-        worker.tell("leave", ticket.number)
+        worker.leave(ticket.number)
 
     def _begin(self) -> None:
         loop = asyncio.get_running_loop()
@@ -132,6 +141,7 @@ class LocalEngine:
         if event is None:
             self._lost(worker)
             return
+        self._silent = 0
         what, *said = event
         if what == "piece":
             self._hand(said[0], said[1])
@@ -142,7 +152,7 @@ class LocalEngine:
         elif what == "load":
             self._cache = said[0]
         elif what == "ready":
-            self._served(said[0])
+            self._served(worker, said[0])
         elif what == "failed":
             self._end(untold(*said))
 
@@ -151,11 +161,24 @@ class LocalEngine:
         if ticket is not None:
             ticket.hand(piece)
 
-    def _served(self, about: dict[str, Any]) -> None:
+    def _served(self, worker: Spawned, about: dict[str, Any]) -> None:
         self._about, self._since, self._once_ready = about, time.monotonic(), True
         if not self._stopping:
             self._line.refusal = None
+            self._watching = asyncio.create_task(self._watch(worker))
         self._end(None)
+
+    async def _watch(self, worker: Spawned) -> None:
+        """Ask for signs of life; a worker that gives none is killed, and so lost."""
+        self._silent = 0
+        while self._silent < LOOKS:
+            if self._silent == 0:  # the ping before was answered: never more than one in the pipe
+                worker.tell("ping")
+            self._silent += 1
+            await asyncio.sleep(self._hung / LOOKS)
+        if not self._stopping:
+            self._refuse()  # at once: what hangs in a driver may take long to die
+        await asyncio.to_thread(worker.kill)
 
     def _end(self, error: VesaliusError | None) -> None:
         """The start has succeeded, or failed."""
@@ -168,6 +191,8 @@ class LocalEngine:
 
     def _lost(self, worker: Spawned) -> None:
         """The worker has died: its jobs end, and it is started again, later each time."""
+        if self._watching is not None:
+            self._watching.cancel()
         if self._stopping:
             self._end(Refusal("shutting_down", "the service is stopping"))
             return
@@ -179,12 +204,16 @@ class LocalEngine:
         self._since = None
         self._deaths = 1 if steady else self._deaths + 1
         wait = min(LONGEST, 0.5 * 2 ** (self._deaths - 1))
+        self._refuse()
+        self._cache = {}
+        self._restarting = asyncio.create_task(self._again(worker, wait))
+
+    def _refuse(self) -> None:
+        """Every job ends, and none is taken until a worker serves again."""
         self._line.refusal = Refusal(
             "engine_unavailable", "the model's process died and is being restarted", retry_after=5
         )
         self._line.refuse_all(self._line.refusal)
-        self._cache = {}
-        self._restarting = asyncio.create_task(self._again(worker, wait))
 
     async def _again(self, lost: Spawned, wait: float) -> None:
         await asyncio.to_thread(lost.kill)  # what closed its pipe may still hold memory

@@ -51,7 +51,8 @@ class Spawned:
         os.close(outgoing)
         self._jobs = Connection(to_worker, readable=False)
         self._pieces = Connection(from_worker, writable=False)
-        self._outbox: SimpleQueue[bytes | None] = SimpleQueue()
+        self._outbox: SimpleQueue[bytes | int | None] = SimpleQueue()
+        self._unsent: dict[int, bytes] = {}  # jobs whose numbers are in the outbox
         self._hear = hear
         for work in (self._write, self._read):
             threading.Thread(target=work, name="engine", daemon=True).start()
@@ -69,10 +70,16 @@ class Spawned:
         except (pickle.PicklingError, AttributeError, TypeError) as error:
             what = "the question cannot be handed to the model's process"
             raise Refusal("engine_unavailable", what) from error
-        self._outbox.put(pickle.dumps(("ask", number, packed)))
+        self._unsent[number] = packed
+        self._outbox.put(number)
 
-    def tell(self, what: str, about: int | str) -> None:
-        """``leave`` a job by its number, or ``forget`` a picture by its key."""
+    def leave(self, number: int) -> None:
+        """Nobody waits for this job any more: it is not sent, or its number is told."""
+        if self._unsent.pop(number, None) is None:
+            self.tell("leave", number)
+
+    def tell(self, what: str, about: int | str = 0) -> None:
+        """``forget`` a picture by its key, or ``ping``."""
         self._outbox.put(pickle.dumps((what, about)))
 
     def end(self, seconds: float = 5.0) -> None:
@@ -100,7 +107,11 @@ class Spawned:
     def _write(self) -> None:
         with suppress(OSError):
             while (message := self._outbox.get()) is not None:
-                self._jobs.send_bytes(message)
+                if isinstance(message, bytes):
+                    self._jobs.send_bytes(message)
+                # Whoever takes a job out decides: one that was left meanwhile is not there.
+                elif (packed := self._unsent.pop(message, None)) is not None:
+                    self._jobs.send_bytes(pickle.dumps(("ask", message, packed)))
         self._jobs.close()
 
     def _read(self) -> None:

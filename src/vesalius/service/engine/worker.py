@@ -126,7 +126,10 @@ class Worker:
             os._exit(0)
 
     def _take(self, what: str, about: Any, packed: bytes = b"") -> None:
-        """A job, a number that nobody waits for any more, or a picture to forget."""
+        """A job, a number that nobody waits for any more, a picture to forget, or a ping."""
+        if what == "ping":  # answered here, so that a long batch is no silence
+            self.send("pong")
+            return
         job: Job | None = None
         if what == "ask":
             try:
@@ -139,8 +142,10 @@ class Worker:
                 self._jobs.append(Waiting(about, job, time.monotonic()))
             elif what == "forget":
                 self._forgotten.append(about)
-            elif about in self._current or any(one.number == about for one in self._jobs):
+            elif about in self._current:
                 self._left.add(about)
+            else:  # it may hold a large picture, and the batch before it may be long
+                self._jobs = deque(one for one in self._jobs if one.number != about)
             self._changed.notify()
 
     def _gathered(self) -> list[Waiting]:
@@ -152,14 +157,16 @@ class Worker:
             end = self._jobs[0].arrived + self._spec.wait
             while len(self._jobs) < self._spec.batch and (rest := end - time.monotonic()) > 0:
                 self._changed.wait(rest)
+                if not self._jobs:  # all of them were left meanwhile
+                    return []
             first = self._jobs[0]
             batch: list[Waiting] = []
             others: list[Waiting] = []
             while self._jobs:
                 one = self._jobs.popleft()
-                if one.number in self._left or one.job.deadline < time.time():
-                    self._left.discard(one.number)
-                elif len(batch) < self._spec.batch and one.job.decoding == first.job.decoding:
+                if one.job.deadline < time.time():
+                    continue
+                if len(batch) < self._spec.batch and one.job.decoding == first.job.decoding:
                     batch.append(one)
                 else:
                     others.append(one)

@@ -9,6 +9,7 @@ from typing import Annotated, Any, TypeVar
 from fastapi import Depends, Request
 from starlette.requests import ClientDisconnect
 
+from vesalius.errors import Refusal
 from vesalius.service.access import Caller
 from vesalius.service.running import Service
 from vesalius.service.threads import in_thread
@@ -24,13 +25,17 @@ async def service_of(request: Request) -> Service:
 
 async def caller_of(request: Request) -> Caller:
     """Who calls; Refusal where that is not known, or too often."""
-    access = request.app.state.service.access
+    service: Service = request.app.state.service
+    access = service.access
     # A thread only where something is waited for: a hop costs more than the check.
-    return (
-        access.caller(request)
-        if access.at_hand(request)
-        else await in_thread(access.caller, request)
-    )
+    try:
+        if access.at_hand(request):
+            return access.caller(request)
+        return await in_thread(access.caller, request)
+    except Refusal as error:
+        if error.code in {"invalid_key", "forbidden"}:
+            await in_thread(service.note_refused, error.code)
+        raise
 
 
 Serving = Annotated[Service, Depends(service_of)]

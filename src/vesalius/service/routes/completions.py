@@ -15,6 +15,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse
 
+from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.prediction import Prediction
 from vesalius.errors import Refusal
 from vesalius.recipe import Decoding
@@ -67,6 +68,11 @@ class ChatRequest(BaseModel):
     n: Literal[1] | None = None
 
 
+NEUTRAL: dict[str, Any] = {
+    "top_p": 1, "frequency_penalty": 0, "presence_penalty": 0, "logprobs": False, "stop": [],
+    "response_format": {"type": "text"}, "logit_bias": {}, "tools": [], "tool_choice": "none",
+}  # fmt: skip
+"""What clients send that want nothing by it."""
 HARMLESS = {"user", "metadata", "store", "service_tier", "safety_identifier", "parallel_tool_calls"}
 
 
@@ -118,7 +124,7 @@ async def chat_completions(request: Request, service: Serving, caller: Calling) 
     dialogue = await dialogue_of(asked.messages, name, service, caller.owner)
     decoding = _decoding(asked, service)
     job = Job(name, dialogue, decoding, time.time() + service.settings.deadline)
-    pieces = primed(service.engine.stream(job))
+    pieces = _forgetting(primed(service.engine.stream(job)), dialogue, service)
     await in_thread(service.note, "completion.asked", caller, name)
     if not asked.stream:
         prediction = await while_there(request, _whole(pieces))
@@ -147,6 +153,19 @@ async def chat_completions(request: Request, service: Serving, caller: Calling) 
     )
 
 
+async def _forgetting(
+    pieces: AsyncGenerator[str | Prediction | None], dialogue: Dialogue, service: Service
+) -> AsyncGenerator[str | Prediction | None]:
+    """The pieces; at their end the engine gives up what it held of the pictures."""
+    try:
+        async with aclosing(pieces):
+            async for piece in pieces:
+                yield piece
+    finally:
+        for picture in dialogue.pictures:
+            service.engine.forget(picture.key)
+
+
 async def _whole(pieces: AsyncGenerator[str | Prediction | None]) -> Prediction:
     async with aclosing(pieces):
         async for piece in pieces:
@@ -157,7 +176,8 @@ async def _whole(pieces: AsyncGenerator[str | Prediction | None]) -> Prediction:
 
 def _require_supported(asked: ChatRequest) -> None:
     extra = set(asked.model_extra or {}) - HARMLESS
-    unsupported = sorted(name for name in extra if (asked.model_extra or {})[name] is not None)
+    given = asked.model_extra or {}
+    unsupported = sorted(n for n in extra if given[n] is not None and given[n] != NEUTRAL.get(n))
     if unsupported:
         named = ", ".join(unsupported)[:200]
         raise Refusal("unsupported_parameter", f"not supported here: {named}", hint="leave it out")

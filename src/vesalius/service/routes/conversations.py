@@ -64,6 +64,7 @@ async def conversation(
 ) -> ConversationWhole:
     """A conversation with all its turns, also those still being answered."""
     found = await in_thread(service.store.conversation, caller.owner, conversation_id)
+    await in_thread(service.note, "conversation.read", caller, conversation_id)
     return shaping.transcript(found, service.thumbnails)
 
 

@@ -9,7 +9,18 @@ from pydantic import BaseModel
 from vesalius.service.problems import DOCUMENTED, MEDIA_TYPE, TABLE
 from vesalius.service.schemas import Problem
 
-EVERYWHERE = ("bad_request", "unauthenticated", "forbidden", "rate_limited", "internal")
+EVERYWHERE = (
+    "bad_request",
+    "unauthenticated",
+    "invalid_key",
+    "forbidden",
+    "host_not_allowed",
+    "timeout",
+    "head_too_large",
+    "rate_limited",
+    "internal",
+    "storage_unavailable",
+)
 """Problems that any endpoint for callers may tell."""
 STREAM = {
     "description": "With `stream`: server-sent events `meta`, `token` ..., `done` or `error`.",

@@ -23,7 +23,7 @@ def event(name: str | None, data: Any) -> bytes:
     """One event; ``data`` becomes JSON unless it is text already."""
     text = data if isinstance(data, str) else json.dumps(data, ensure_ascii=False, default=str)
     head = "" if name is None else f"event: {name}\n"
-    return f"{head}data: {text}\n\n".encode()
+    return f"{head}data: {text}\n\n".encode("utf-8", "replace")
 
 
 def streamed(

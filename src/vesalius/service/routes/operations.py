@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -13,6 +14,7 @@ from vesalius.service.routes.calling import Calling, Serving
 from vesalius.service.routes.describe import problems, shown
 from vesalius.service.threads import in_thread
 
+READY_SECONDS = 3
 router = APIRouter(tags=["operations"])
 
 
@@ -27,7 +29,11 @@ async def readyz(service: Serving) -> dict[str, str]:
     """Ready: the model has done its first inference, and the storage answers."""
     if not service.ready:
         raise Refusal("not_ready", service.failure or "the model is being loaded")
-    await in_thread(service.store.ping)
+    try:
+        async with asyncio.timeout(READY_SECONDS):
+            await in_thread(service.store.ping)
+    except TimeoutError:
+        raise Refusal("storage_unavailable", "the storage does not answer") from None
     return {"status": "ready"}
 
 

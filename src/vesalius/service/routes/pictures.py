@@ -101,6 +101,7 @@ async def image(  # noqa: PLR0917
     require_view(found.kind, found.frames, frame, window)
     data = await in_thread(service.store.read_picture, found)
     png = await service.intake.png(data, frame, window)
+    await in_thread(service.note, "image.read", caller, image_id)
     return Response(png, media_type="image/png")
 
 
