@@ -153,8 +153,10 @@ class Gate:
         if seen.status == 0:
             openai = scope["path"].startswith("/v1/")
             answer = problems.response(known, scope["state"]["request_id"], openai=openai)
-            if known.code in {"body_too_large", "timeout"} or seen.held:
-                answer.headers["Connection"] = "close"  # what is still to come is not read
+            if known.code == "timeout":
+                # Of other refusals what is still to come is read and dropped, for a while: a
+                # client that is cut off while it sends would never see why.
+                answer.headers["Connection"] = "close"
             await answer(scope, receive, send)
 
     def _tell(self, scope: Scope, seen: _Seen, seconds: float, request_id: str) -> None:
