@@ -14,6 +14,19 @@ if TYPE_CHECKING:
 keys = typer.Typer(help="Serve: make, list and revoke the keys of callers.", no_args_is_help=True)
 logs = typer.Typer(help="Serve: the audit log.", no_args_is_help=True)
 
+FittedRun = Annotated[Path | None, typer.Option(help="A fitted run's folder.")]
+OtherModel = Annotated[
+    str | None, typer.Option(help="Without a run: a hub id or folder of a model.")
+]
+Endpoint = Annotated[
+    str | None, typer.Option(help="Or an OpenAI-compatible server, e.g. http://host/v1.")
+]
+Replay = Annotated[
+    str | None, typer.Option(help="Or saved predictions, or 'echo': for tests, load and a look.")
+]
+AbstainBelow = Annotated[
+    float | None, typer.Option(min=0, max=1, help="Mark answers of less confidence.")
+]
 StateFolder = Annotated[
     Path | None, typer.Option(help="Folder of database and pictures; default vesalius-state.")
 ]
@@ -30,16 +43,10 @@ def register(app: typer.Typer) -> None:
 
 
 def serve(
-    run: Annotated[Path | None, typer.Option(help="A fitted run's folder.")] = None,
-    model: Annotated[
-        str | None, typer.Option(help="Without a run: a hub id or folder of a model.")
-    ] = None,
-    endpoint: Annotated[
-        str | None, typer.Option(help="Or an OpenAI-compatible server, e.g. http://host/v1.")
-    ] = None,
-    replay: Annotated[
-        str | None, typer.Option(help="Or saved predictions, or 'echo': for tests and load.")
-    ] = None,
+    run: FittedRun = None,
+    model: OtherModel = None,
+    endpoint: Endpoint = None,
+    replay: Replay = None,
     host: Annotated[
         str | None, typer.Option(help="Default 127.0.0.1. Beyond loopback keys are needed.")
     ] = None,
@@ -49,9 +56,7 @@ def serve(
     pictures: Annotated[
         str | None, typer.Option(help="A folder, or an fsspec URL, e.g. s3://bucket/prefix.")
     ] = None,
-    abstain_below: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Mark answers of less confidence.")
-    ] = None,
+    abstain_below: AbstainBelow = None,
     log_format: Annotated[str | None, typer.Option(help="json or console.")] = None,
 ) -> None:
     """Serve: answer questions about pictures over HTTP. Every setting is also VESALIUS_... ."""

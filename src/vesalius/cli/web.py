@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from vesalius.cli.serve import (
+    AbstainBelow,
+    Endpoint,
+    FittedRun,
+    OtherModel,
+    Replay,
+    StateFolder,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -14,16 +22,10 @@ def register(app: typer.Typer) -> None:
 
 
 def web(
-    run: Annotated[Path | None, typer.Option(help="A fitted run's folder.")] = None,
-    model: Annotated[
-        str | None, typer.Option(help="Without a run: a hub id or folder of a model.")
-    ] = None,
-    endpoint: Annotated[
-        str | None, typer.Option(help="Or an OpenAI-compatible server, e.g. http://host/v1.")
-    ] = None,
-    replay: Annotated[
-        str | None, typer.Option(help="Or saved predictions, or 'echo': to look at the page.")
-    ] = None,
+    run: FittedRun = None,
+    model: OtherModel = None,
+    endpoint: Endpoint = None,
+    replay: Replay = None,
     api_url: Annotated[
         str | None, typer.Option(help="A service that runs already: starts the page alone.")
     ] = None,
@@ -32,12 +34,8 @@ def web(
     host: Annotated[
         str, typer.Option(help="Of the page; beyond loopback it must know who is at it.")
     ] = "127.0.0.1",
-    state: Annotated[
-        Path | None, typer.Option(help="Folder of database and pictures; default vesalius-state.")
-    ] = None,
-    abstain_below: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Mark answers of less confidence.")
-    ] = None,
+    state: StateFolder = None,
+    abstain_below: AbstainBelow = None,
 ) -> None:
     """Serve: the chat page and its API together, until Ctrl-C; if one dies the other is stopped."""
     from vesalius.service.web.start import Wish, run_together
