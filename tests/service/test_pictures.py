@@ -6,6 +6,7 @@ import json
 from io import BytesIO
 from pathlib import Path
 
+import httpx2
 import numpy as np
 import pytest
 from PIL import Image
@@ -167,6 +168,19 @@ def test_burned_in_text_is_told_or_blackened_by_policy(tmp_path: Path) -> None:
         masked = api.upload(data).json()
         assert any("was covered" in said for said in masked["warnings"])
         after = api.client.get(f"/images/{masked['image_id']}").content
+    with serving(tmp_path / "asked") as api:  # off by policy, asked for by the caller
+        plain = api.upload(data).json()
+
+        def wish(mask: str) -> httpx2.Response:
+            said = {"files": {"file": data}, "data": {"mask": mask}}
+            return api.client.post("/upload_image", **said)
+
+        asked = wish("true").json()
+        assert asked["image_id"] != plain["image_id"]
+        assert any("was covered" in said for said in asked["warnings"])
+        assert api.client.get(f"/images/{asked['image_id']}").content == after
+        wrong = wish("perhaps")
+        assert (wrong.status_code, wrong.json()["code"]) == (422, "invalid_request")
     light = [
         np.asarray(Image.open(BytesIO(found)).convert("L")).astype(int).sum()
         for found in (before, after)

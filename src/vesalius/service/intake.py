@@ -55,6 +55,8 @@ class Intake:
         kept: Kept = await self._done_by(self._decoders, data, self.settings.limits)
         if policy == "off":
             return kept, 0
+        if find_spec("rapidocr") is None:
+            raise MissingExtra("rapidocr", "ocr")
         kept, regions = await self._done_by(self._readers, kept, policy == "mask")
         return kept, len(regions)
 

@@ -87,9 +87,12 @@ def upload() -> dict[str, Any]:
     file = {"type": "string", "format": "binary", "description": "PNG, JPEG ... or DICOM."}
     schema = {
         "type": "object",
-        "properties": {"image_file": file, "file": {**file, "description": "The same."}},
-        "minProperties": 1,
-        "maxProperties": 1,
+        "properties": {
+            "image_file": file,
+            "file": {**file, "description": "The same."},
+            "mask": {"type": "boolean", "description": "Cover text burned into the picture."},
+        },
+        "oneOf": [{"required": ["image_file"]}, {"required": ["file"]}],
         "additionalProperties": False,
     }
     return {

@@ -53,11 +53,12 @@ async def upload_image(request: Request, service: Serving, caller: Calling) -> R
     """Take in a picture: PNG, JPEG, WebP, TIFF, BMP, GIF or DICOM, found by content.
 
     What is kept is a re-encoded picture without metadata, never the uploaded bytes. The same bytes
-    from the same caller give the same id.
+    from the same caller give the same id. With ``mask`` text that is burned into the picture is
+    looked for and covered, whatever the service's policy is.
     """
-    data = _one_file(await request.body(), request)
+    data, mask = _sent(await request.body(), request)
     sha256 = hashlib.sha256(data).hexdigest()
-    policy = service.intake.policy(data)
+    policy = "mask" if mask else service.intake.policy(data)
     own: dict[str, Any] = {"expires_at": service.expires(), "variant": policy}
     store = service.store
     known = await in_thread(store.known_image, caller.owner, sha256, **own)
@@ -129,17 +130,22 @@ async def neighbour(service: Serving, caller: Calling, key: str) -> Response:
     return Response(found, media_type="image/png")
 
 
-def _one_file(data: bytes, request: Request) -> bytes:
-    """The one file of an upload form, under either of its names."""
+def _sent(data: bytes, request: Request) -> tuple[bytes, bool]:
+    """The one file of an upload form, and whether text in it is to be covered."""
     if bodies.content_type(request) != "multipart/form-data":
         raise Refusal(
             "unsupported_body", "an upload is a multipart form", hint="curl -F image_file=@scan.png"
         )
     parts = bodies.parts(data, request.headers["content-type"])
     files = [part for part in parts if part.name in FIELDS]
-    if len(files) != 1 or len(parts) != 1:
-        raise Refusal("invalid_multipart", "the form must hold one part, image_file (or file)")
-    return bytes(files[0].data)
+    others = [part for part in parts if part.name not in FIELDS]
+    if len(files) != 1 or len(others) > 1 or any(part.name != "mask" for part in others):
+        said = "the form must hold one part, image_file (or file), and may hold mask"
+        raise Refusal("invalid_multipart", said)
+    wish = bytes(others[0].data).decode("utf-8", "replace").lower() if others else "false"
+    if wish not in {"true", "false"}:
+        raise Refusal("invalid_request", "mask: true or false")
+    return bytes(files[0].data), wish == "true"
 
 
 def _told(image: Image) -> Uploaded:
