@@ -102,7 +102,7 @@ def create_key(
     """Make a key. It is shown this once; only its hash is kept."""
     store = _store(state, database)
     key, secret = store.create_key(name, may_act_for_others=for_others, rate_per_minute=per_minute)
-    store.log("key.created", object_hash=key.id.removeprefix("key_"))
+    store.log("key.created", about=key.id)
     typer.echo(f"{key.id} ({name}); keep this, it is not shown again:", err=True)
     typer.echo(secret)
 
@@ -132,7 +132,7 @@ def revoke_key(
     """Take a key back, at once."""
     store = _store(state, database)
     key = store.revoke_key(key_id)
-    store.log("key.revoked", object_hash=key.id.removeprefix("key_"))
+    store.log("key.revoked", about=key.id)
     typer.echo(f"{key.id} ({key.name}) is revoked")
 
 

@@ -1,11 +1,10 @@
 """Who calls: a key, a login (OIDC), or anyone on loopback; and how often it may.
 
-Owners are hashes: nothing stored or logged names a person.
+Owners are keyed hashes: nothing stored or logged names a person.
 """
 
 from __future__ import annotations
 
-import hashlib
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import jwt
 from limits import RateLimitItemPerMinute
 from limits.storage import storage_from_string
-from limits.strategies import MovingWindowRateLimiter
+from limits.strategies import SlidingWindowCounterRateLimiter
 from starlette.requests import Request
 
 from vesalius.errors import Refusal
@@ -42,7 +41,7 @@ class Access:
 
     def __init__(self, settings: Settings, store: Store) -> None:
         self.settings, self.store = settings, store
-        self._limiter = MovingWindowRateLimiter(storage_from_string(settings.rate_storage))
+        self._limiter = SlidingWindowCounterRateLimiter(storage_from_string(settings.rate_storage))
         self._login = _Login(settings) if settings.oidc_issuer else None
 
     def caller(self, request: Request) -> Caller:
@@ -54,7 +53,7 @@ class Access:
     def at_hand(self, request: Request) -> bool:
         """Whether the caller is told without a database or a network."""
         local = self.settings.rate_storage.startswith("memory:")
-        return local and "authorization" not in request.headers
+        return local and self.store.salted and "authorization" not in request.headers
 
     def _found(self, request: Request) -> Caller:
         token = _bearer(request)
@@ -65,10 +64,10 @@ class Access:
         if token is None or not (ours or self._login or self.settings.need_keys):
             if self.settings.need_keys:
                 raise Refusal("unauthenticated", "who calls is not known", hint=HINT)
-            owner = _hashed(LOCAL, user)
+            owner = self.store.owner(f"{LOCAL}\n{user}")
             return Caller(owner, owner, most)
         if self._login is not None and not ours:
-            owner = self._login.owner(token)
+            owner = self.store.owner(self._login.name(token))
             return Caller(owner, owner, most)
         key = self.store.authenticate(token)
         if key is None:
@@ -80,7 +79,7 @@ class Access:
                 hint="make one with vesalius keys create --for-others",
             )
         # People behind one key are told apart: each has its own things and its own rate.
-        owner = _hashed(f"key:{key.owner}", user)
+        owner = self.store.owner(f"key:{key.owner}\n{user}")
         return Caller(owner, owner, key.rate_per_minute or most)
 
     def _count(self, caller: Caller) -> None:
@@ -104,8 +103,8 @@ class _Login:
         self.issuer, self.audience = settings.oidc_issuer.rstrip("/"), settings.oidc_audience
         self._keys: jwt.PyJWKClient | None = None
 
-    def owner(self, token: str) -> str:
-        """The token's subject as an owner; Refusal where it is not valid."""
+    def name(self, token: str) -> str:
+        """The token's subject at its issuer; Refusal where it is not valid."""
         try:
             if self._keys is None:
                 self._keys = jwt.PyJWKClient(self._jwks(), cache_keys=True, timeout=5)
@@ -125,7 +124,7 @@ class _Login:
         except jwt.PyJWTError as error:
             hint = "log in again"
             raise Refusal("invalid_key", "this login is not valid", hint=hint) from error
-        return _hashed(f"oidc:{self.issuer}", str(claims["sub"]))
+        return f"oidc:{self.issuer}\n{claims['sub']}"
 
     def _jwks(self) -> str:
         """Where the issuer publishes its keys (OpenID Connect Discovery 1.0, section 4)."""
@@ -155,8 +154,3 @@ def _bearer(request: Request) -> str | None:
     if scheme.lower() != "bearer" or not token.strip():
         raise Refusal("unauthenticated", "the Authorization header is no bearer token", hint=HINT)
     return token.strip()
-
-
-def _hashed(base: str, user: str) -> str:
-    digest = hashlib.sha256(f"{base}\n{user}".encode()).hexdigest()
-    return f"own_{digest[:40]}"

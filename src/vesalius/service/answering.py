@@ -10,7 +10,6 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -82,7 +81,7 @@ class Answering:
         self.history = history
         self.decoding = Decoding(**engine.about().get("decoding", {}))
         self._later: set[asyncio.Task[Any]] = set()
-        self._until: dict[str, datetime] = {}  # pictures the engine may hold something of
+        self._held: dict[str, str] = {}  # pictures the engine may hold something of: key, image id
 
     async def events(self, asked: Asked) -> AsyncGenerator[Event]:
         """The events of one question. Closing it cancels; what was begun is stored as such.
@@ -93,7 +92,7 @@ class Answering:
         question = self.checked(asked.question)
         image = await in_thread(self.store.image, asked.owner, asked.image_id)
         require_view(image.kind, image.frames, asked.frame, asked.window)
-        self._until[self.store.picture(image).key] = image.expires_at
+        self._held[self.store.picture(image).key] = image.id
         shown = Shown(
             self.store.picture(image, asked.frame, asked.window),
             await self._past(asked),
@@ -128,12 +127,13 @@ class Answering:
             said = f"{waiting} questions are waiting already"
             raise Refusal("overloaded", said, hint="ask again later")
 
-    def forget_expired(self) -> None:
-        """Have the engine forget pictures whose time is over: they leave its memory, too."""
-        now = datetime.now(UTC)
-        for key in [key for key, end in self._until.items() if end <= now]:
+    async def forget_gone(self) -> None:
+        """Have the engine forget pictures that expired, or that another process deleted."""
+        held = dict(self._held)
+        kept = await in_thread(self.store.living_of, list(held.values()))
+        for key in [key for key, image_id in held.items() if image_id not in kept]:
             self.engine.forget(key)
-            del self._until[key]
+            del self._held[key]
 
     async def settle(self) -> None:
         """Wait for what is still to be stored."""
@@ -151,7 +151,7 @@ class Answering:
 
     async def _undone(self, writing: asyncio.Future[Stored], owner: str) -> None:
         turn = await writing
-        await in_thread(self.store.fail_turn, owner, turn.answer_id, "cancelled", cancelled=True)
+        await in_thread(self._fail, owner, turn.answer_id, "cancelled")
 
     def _begin(self, asked: Asked, question: str) -> Stored:
         return self.store.begin_turn(
@@ -270,11 +270,11 @@ class Answering:
 
     def _store_later(self, owner: str, answer_id: str, code: str) -> None:
         """Close the turn though nobody waits: a cancelled task cannot wait for a thread."""
+        self._later_on(in_thread(self._fail, owner, answer_id, code))
 
-        def close() -> None:
-            self.store.fail_turn(owner, answer_id, code, cancelled=code == "cancelled")
-
-        self._later_on(in_thread(close))
+    def _fail(self, owner: str, answer_id: str, code: str) -> None:
+        self.store.fail_turn(owner, answer_id, code, cancelled=code == "cancelled")
+        self.store.log("answer.failed", owner=owner, about=answer_id, outcome=code)
 
     def _later_on(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

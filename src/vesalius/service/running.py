@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -96,9 +95,7 @@ class Service:
 
     def note(self, event: str, caller: Caller, about: str, outcome: str = "ok") -> None:
         """An entry in the audit log: hashes of who and what, no words."""
-        hashed = hashlib.sha256(about.encode()).hexdigest()[:40]
-        owner = caller.owner.removeprefix("own_")
-        self.store.log(event, owner_hash=owner, object_hash=hashed, outcome=outcome)
+        self.store.log(event, owner=caller.owner, about=about, outcome=outcome)
 
     def note_refused(self, code: str) -> None:
         """That somebody was not let in; once a minute a code, or strangers would fill the log."""
@@ -139,7 +136,7 @@ class Service:
             try:
                 swept = await in_thread(self.store.sweep, text_for=age)
                 if self.answering is not None:
-                    self.answering.forget_expired()
+                    await self.answering.forget_gone()
                 self.metrics.deleted.labels("images").inc(swept.images)
                 self.metrics.deleted.labels("conversations").inc(swept.conversations)
                 if time.monotonic() >= reconcile:

@@ -143,3 +143,17 @@ def test_threads_that_upload_at_once_get_one_image(store, kept, day, tmp_path) -
     assert len({image_id for image_id, _ in found}) == 1
     assert [created for _, created in found].count(True) == 1
     assert len(files(tmp_path)) == 1
+
+
+def test_which_of_many_images_are_still_kept(store, kept, day, clock) -> None:
+    """Neither what expired, nor what was deleted, nor what never was; more than one query."""
+    old, _ = store.add_image("ada", SHA, kept(), expires_at=day)
+    young, _ = store.add_image("bob", SHA, kept(), expires_at=day + timedelta(days=1))
+    gone, _ = store.add_image("eve", SHA, kept(), expires_at=day + timedelta(days=1))
+    store.delete_image("eve", gone.id)
+    never = [f"img_{number}" for number in range(1200)]
+    named = [old.id, *never, gone.id, young.id]
+    assert store.living_of(named) == {old.id, young.id}
+    clock.forward(days=1)
+    assert store.living_of(named) == {young.id}
+    assert store.living_of([]) == set()

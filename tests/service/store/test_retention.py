@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -49,6 +50,25 @@ def test_pictures_go_and_the_text_stays(store, kept, day, clock, tmp_path) -> No
     assert code(lambda: store.image("bob", image.id)) == "not_found"
     (turn,) = store.conversation("ada", asked.conversation_id).turns
     assert (turn.answer, turn.image_state) == ("a hand", "expired")
+
+
+def test_what_expires_is_in_the_audit_log(store, kept, day, clock) -> None:
+    image, _ = store.add_image("ada", SHA, kept(), expires_at=day)
+    asked = store.begin_turn("bob", None, None, "what is it?")
+    clock.forward(days=40)
+    store.sweep()
+    told = "SELECT event, owner_hash, object_hash FROM audit ORDER BY seq"
+    with store._db.read() as session:
+        found = [tuple(row) for row in session.execute(text(told))]
+    assert found == [
+        ("image.expired", hashed("ada"), hashed(image.id)),
+        ("conversation.expired", hashed("bob"), hashed(asked.conversation_id)),
+    ]
+    assert store.verify().ok
+
+
+def hashed(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()[:40]
 
 
 def test_a_tombstone_holds_no_hash(store, kept, day, clock) -> None:

@@ -11,7 +11,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from datetime import UTC
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
@@ -23,7 +25,19 @@ from vesalius.service.store.tables import AuditHead, AuditRow
 
 GENESIS = "0" * 64
 _CODE = re.compile(r"[a-z0-9_.:-]{1,64}")
-_HASH = re.compile(r"[0-9a-f]{16,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What happened (``image.deleted``), to whose thing, to which one, and how it ended.
+
+    ``event`` and ``outcome`` are lower-case codes; of ``owner`` and ``about`` only hashes are kept.
+    """
+
+    event: str
+    owner: str | None = None
+    about: str | None = None
+    outcome: str = "ok"
 
 
 class Audit(State):
@@ -33,27 +47,13 @@ class Audit(State):
         self,
         event: str,
         *,
-        owner_hash: str | None = None,
-        object_hash: str | None = None,
+        owner: str | None = None,
+        about: str | None = None,
         outcome: str = "ok",
     ) -> None:
-        """Append an entry: lower-case codes (``image.deleted``) and hexadecimal hashes only."""
-        _check(event, outcome, owner_hash, object_hash)
-        at = self._now().astimezone(UTC).isoformat(timespec="microseconds")
+        """Append an entry."""
         with self._db.write() as session:
-            # Locked until the commit: of several writers one chains at a time.
-            head = session.scalars(select(AuditHead).with_for_update()).one()
-            row = AuditRow(
-                seq=head.entries + 1,
-                at=at,
-                event=event,
-                owner_hash=owner_hash,
-                object_hash=object_hash,
-                outcome=outcome,
-            )
-            row.digest = _chained(head.digest, row)
-            session.add(row)
-            head.entries, head.digest = row.seq, row.digest
+            append(session, self._now(), [Entry(event, owner, about, outcome)])
 
     def verify(self, *, noted: str | None = None) -> Verified:
         """Walk the whole chain, a few rows at a time.
@@ -85,6 +85,29 @@ class Audit(State):
             return Verified(not bad, walked, head.digest, walked + 1 if bad else None, bad or None)
 
 
+def append(session: Session, now: datetime, entries: Iterable[Entry]) -> None:
+    """Chain entries to the log; they stand or fall with what else the session writes."""
+    at, head = now.astimezone(UTC).isoformat(timespec="microseconds"), None
+    for entry in entries:
+        if not (_CODE.fullmatch(entry.event) and _CODE.fullmatch(entry.outcome)):
+            raise VesaliusError("an audit entry holds codes, not words")
+        # Locked until the commit: of several writers one chains at a time.
+        head = head or session.scalars(select(AuditHead).with_for_update()).one()
+        row = AuditRow(
+            seq=head.entries + 1,
+            at=at,
+            event=entry.event,
+            owner_hash=_hashed(entry.owner),
+            object_hash=_hashed(entry.about),
+            outcome=entry.outcome,
+        )
+        row.digest = _chained(head.digest, row)
+        session.add(row)
+        # One step at a time: a trigger forbids to move the head by more than one entry.
+        head.entries, head.digest = row.seq, row.digest
+        session.flush()
+
+
 def _up_to(last: int) -> Select[AuditRow]:
     return select(AuditRow).where(AuditRow.seq <= last).order_by(AuditRow.seq)
 
@@ -106,10 +129,5 @@ def _chained(last: str, row: AuditRow) -> str:
     return hashlib.sha256(json.dumps(said, separators=(",", ":")).encode()).hexdigest()
 
 
-def _check(event: str, outcome: str, *hashes: str | None) -> None:
-    for code in (event, outcome):
-        if not _CODE.fullmatch(code):
-            raise VesaliusError("an audit entry holds codes, not words")
-    for digest in hashes:
-        if digest is not None and not _HASH.fullmatch(digest):
-            raise VesaliusError("an audit entry names owners and objects by their hash only")
+def _hashed(name: str | None) -> str | None:
+    return None if name is None else hashlib.sha256(name.encode()).hexdigest()[:40]

@@ -32,6 +32,14 @@ from sqlalchemy.orm import Session
 from vesalius.errors import MissingExtra, Refusal, VesaliusError
 
 WAIT = 10  # seconds: for a lock, and for a free connection
+HUNG = 60  # seconds after which a statement is given up
+_KEPT_ALIVE = {
+    "connect_timeout": WAIT,
+    "keepalives_idle": WAIT,
+    "keepalives_interval": WAIT,
+    "keepalives_count": 3,
+    "tcp_user_timeout": HUNG * 1000,
+}  # psycopg's: its sockets have no time-out of their own
 _MIGRATIONS = Path(__file__).with_name("migrations")
 _ADVISORY = 0x7665_7361_6C69  # any number that every process of ours names
 _FULL = {"SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE", "53100"}
@@ -205,7 +213,8 @@ def _begin(connection: Connection) -> None:
 
 
 def _postgresql(url: URL) -> Engine:
-    waits = {"timeout": 60} if url.get_driver_name() == "pg8000" else {"connect_timeout": WAIT}
+    # A server that hangs ends a statement itself; one that is gone without a word is noticed here.
+    waits = {"timeout": HUNG} if url.get_driver_name() == "pg8000" else _KEPT_ALIVE
     try:
         engine = create_engine(
             url,
@@ -227,7 +236,7 @@ def _postgresql(url: URL) -> Engine:
 def _limit(connection: Any, _record: Any) -> None:
     cursor = connection.cursor()
     cursor.execute(f"SET lock_timeout = '{WAIT}s'")
-    cursor.execute("SET statement_timeout = '60s'")
+    cursor.execute(f"SET statement_timeout = '{HUNG}s'")
     cursor.close()
     connection.commit()
 

@@ -23,6 +23,8 @@ from vesalius.service.store.tables import ImageRow
 if TYPE_CHECKING:
     from vesalius.cases.kept import Kept
 
+_AT_ONCE = 500
+
 
 class Images(State):
     """Pictures of owners, kept until they expire or are deleted."""
@@ -83,6 +85,16 @@ class Images(State):
         """The owner's image; Refusal ``not_found``, or ``image_expired`` after its retention."""
         with self._db.read() as session:
             return _image(living(session, owner, image_id, self._now()))
+
+    def living_of(self, ids: Sequence[str]) -> set[str]:
+        """Those of these images, whoever's they are, that are still kept."""
+        kept, now = set[str](), self._now()
+        with self._db.read() as session:
+            for start in range(0, len(ids), _AT_ONCE):
+                named = ImageRow.id.in_(ids[start : start + _AT_ONCE])
+                alive = ImageRow.state == "stored", ImageRow.expires_at > now
+                kept.update(session.scalars(select(ImageRow.id).where(named, *alive)))
+        return kept
 
     def read_picture(self, image: Image) -> bytes:
         """The stored bytes; Refusal ``image_expired`` where they went in the meantime."""

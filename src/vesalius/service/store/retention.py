@@ -12,6 +12,7 @@ from sqlalchemy import delete, exists, select
 from sqlalchemy.orm import Session
 
 from vesalius.errors import Refusal
+from vesalius.service.store.audit import Entry, append
 from vesalius.service.store.images import bury
 from vesalius.service.store.pictures import SHARDS, image_of
 from vesalius.service.store.records import Reconciled, Swept
@@ -79,20 +80,25 @@ class Retention(State):
         over = ImageRow.state == "stored", ImageRow.expires_at <= now
         with self._db.write() as session:
             # Locked, and locked ones skipped: an expiry renewed by an upload is seen, or waits.
-            due = select(ImageRow.id, ImageRow.suffix).where(*over).limit(BATCH)
-            files = dict(session.execute(due.with_for_update(skip_locked=True)).tuples().all())
-            gone = bury(session, list(files), "expired")
+            due = select(ImageRow.id, ImageRow.owner, ImageRow.suffix).where(*over).limit(BATCH)
+            found = session.execute(due.with_for_update(skip_locked=True)).tuples().all()
+            buried = bury(session, [row[0] for row in found], "expired")
+            gone = [row for row in found if row[0] in buried]
+            append(session, now, (Entry("image.expired", who, name) for name, who, _ in gone))
         # Rows first: nobody is promised a picture that is going. A death here leaves strays.
-        for image_id in gone:
-            self._pictures.remove(self._pictures.path(image_id, files[image_id]))
+        for name, _, suffix in gone:
+            self._pictures.remove(self._pictures.path(name, suffix))
         return len(gone)
 
     def _delete_texts(self, before: datetime) -> int:
-        old = select(ConversationRow.id).where(ConversationRow.updated_at < before).limit(BATCH)
+        old = select(ConversationRow.id, ConversationRow.owner).limit(BATCH)
+        old = old.where(ConversationRow.updated_at < before).with_for_update(skip_locked=True)
         with self._db.write() as session:
-            ids = session.scalars(old.with_for_update(skip_locked=True)).all()
-            session.execute(delete(ConversationRow).where(ConversationRow.id.in_(ids)))
-        return len(ids)
+            due = dict(session.execute(old).tuples().all())
+            session.execute(delete(ConversationRow).where(ConversationRow.id.in_(due)))
+            gone = (Entry("conversation.expired", who, name) for name, who in due.items())
+            append(session, self._now(), gone)
+        return len(due)
 
     def _delete_tombstones(self, before: datetime) -> int:
         named = exists().where(TurnRow.image_id == ImageRow.id)

@@ -179,6 +179,15 @@ class KeyRow(Base):
     last_used_at: Mapped[datetime | None] = mapped_column(Moment)
 
 
+class SecretRow(Base):
+    """A secret that all processes share; ``owners`` is the salt of owners' hashes."""
+
+    __tablename__ = "secrets"
+
+    name: Mapped[str] = mapped_column(Text, primary_key=True)
+    value: Mapped[str] = mapped_column(Text)
+
+
 class AuditRow(Base):
     """An entry of the audit log; triggers forbid to change or remove one."""
 

@@ -1,0 +1,39 @@
+"""Owners: people and keys as keyed hashes, so that nothing stored names anybody."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+
+from vesalius.errors import Refusal
+from vesalius.service.store.state import State
+from vesalius.service.store.tables import SecretRow
+
+
+class Owners(State):
+    """Names as hashes under a salt that this state alone has.
+
+    A list of logins, or another service's state, does not tell whose things are here; a whole copy
+    of the database holds the salt, too, and is to be kept accordingly.
+    """
+
+    _salt: bytes | None = None
+
+    @property
+    def salted(self) -> bool:
+        """Whether the salt is at hand: then :meth:`owner` asks no database."""
+        return self._salt is not None
+
+    def owner(self, name: str) -> str:
+        """HMAC-SHA-256 of ``name``, shortened to 160 bits: ``own_`` and 40 hexadecimal digits."""
+        if self._salt is None:
+            self._salt = self._read_salt()
+        digest = hmac.new(self._salt, name.encode("utf-8", "replace"), hashlib.sha256)
+        return f"own_{digest.hexdigest()[:40]}"
+
+    def _read_salt(self) -> bytes:
+        with self._db.read() as session:
+            row = session.get(SecretRow, "owners")
+        if row is None:
+            raise Refusal("storage_unavailable", "the database has lost its salt")
+        return bytes.fromhex(row.value)

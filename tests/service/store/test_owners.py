@@ -1,0 +1,39 @@
+"""Owners: the same person has the same hash in one state, and another in every other."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import text
+
+from vesalius.errors import Refusal
+from vesalius.service.store import Store
+
+
+def test_a_name_has_one_hash_in_a_state_and_another_in_the_next(tmp_path) -> None:
+    first, again, other = (
+        Store(f"sqlite:///{tmp_path / name}.db", str(tmp_path / name)) for name in "aab"
+    )
+    for store in (first, again, other):
+        store.migrate()
+    assert first.owner("ada") == again.owner("ada") != other.owner("ada")
+    assert first.owner("ada") != first.owner("bob")
+    assert len(first.owner("ada")) == len("own_") + 40
+    for store in (first, again, other):
+        store.close()
+
+
+def test_the_salt_is_read_once(lite, tmp_path) -> None:
+    assert not lite.salted
+    owner = lite.owner("ada")
+    assert lite.salted
+    with lite._db.write() as session:
+        session.execute(text("DELETE FROM secrets"))
+    assert lite.owner("ada") == owner
+
+
+def test_a_lost_salt_is_a_fault_of_the_storage(lite) -> None:
+    with lite._db.write() as session:
+        session.execute(text("DELETE FROM secrets"))
+    with pytest.raises(Refusal, match="salt") as caught:
+        lite.owner("ada")
+    assert caught.value.code == "storage_unavailable"
