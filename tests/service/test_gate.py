@@ -71,9 +71,18 @@ def test_unknown_paths_and_methods_are_problems(api: Serving) -> None:
 
 
 def test_a_loopback_service_is_called_by_its_own_names_only(api: Serving) -> None:
-    answer = api.client.get("/healthz", headers={"Host": "evil.example"})
-    assert (answer.status_code, answer.json()["code"]) == (403, "host_not_allowed")
-    assert api.client.get("/healthz", headers={"Host": "localhost:1"}).status_code == 200
+    for host in ("evil.example", "localhost.evil.example", "x@localhost", "localhost/x", "[::2]"):
+        answer = api.client.get("/healthz", headers={"Host": host})
+        assert (answer.status_code, answer.json()["code"]) == (403, "host_not_allowed")
+    for host in ("localhost", "LOCALHOST:1", "127.0.0.1:80", "[::1]", "[::1]:8000"):
+        assert api.client.get("/healthz", headers={"Host": host}).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/nothing", "/ask_question"])
+def test_head_is_get_without_its_body(api: Serving, path: str) -> None:
+    head, get = api.client.head(path), api.client.get(path)
+    assert (head.status_code, head.content) == (get.status_code, b"")
+    assert head.headers["content-type"] == get.headers["content-type"]
 
 
 def test_pages_elsewhere_may_not_call(api: Serving, tmp_path: Path) -> None:
@@ -82,6 +91,12 @@ def test_pages_elsewhere_may_not_call(api: Serving, tmp_path: Path) -> None:
     with serving(tmp_path, origins=("https://good.example",)) as other:
         allowed = other.client.get("/healthz", headers={"Origin": "https://good.example"})
         assert allowed.headers["access-control-allow-origin"] == "https://good.example"
+        wish = {"Origin": "https://good.example", "Access-Control-Request-Method": "POST"}
+        assert other.client.options("/upload_image", headers=wish).status_code == 200
+        wish["Access-Control-Request-Method"] = "TRACE"
+        refused = other.client.options("/upload_image", headers=wish)
+        assert (refused.status_code, refused.json()["code"]) == (403, "origin_not_allowed")
+        assert refused.headers["content-type"] == problems.MEDIA_TYPE
 
 
 @pytest.mark.parametrize("announced", [True, False])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from contextlib import closing
 from io import BytesIO
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from serving import Serving, png, serving, until
 
 from hostile import SECRETS, hostile
 from vesalius.cases.image import decode
+from vesalius.service.server import open_store
 
 TYPES = ("image/png", "application/octet-stream")
 PLAIN = {"text_in_dicom": "off", "rate_per_minute": 100_000}
@@ -154,6 +157,20 @@ def test_what_is_deleted_or_expired_is_forgotten_by_the_engine(tmp_path: Path) -
         api.client.delete(f"/images/{first}")
         assert len(forgotten) == 1
         until(lambda: len(set(forgotten)) == 2, seconds=10)
+
+
+def test_what_another_process_deleted_is_forgotten_too(tmp_path: Path) -> None:
+    with serving(tmp_path, sweep_seconds=0.2) as api:
+        forgotten: list[str] = []
+        api.service.engine.forget = forgotten.append
+        first, second = api.image_id(png(5)), api.image_id(png(6))
+        for image_id in (first, second):
+            assert api.ask(image_id=image_id, question="kept?").status_code == 200
+        with closing(open_store(api.service.settings)) as elsewhere:
+            elsewhere.delete_image(elsewhere.owner("local\n"), first)
+        until(lambda: forgotten, seconds=10)
+        time.sleep(0.5)  # two more sweeps
+        assert len(forgotten) == 1
 
 
 def test_burned_in_text_is_told_or_blackened_by_policy(tmp_path: Path) -> None:

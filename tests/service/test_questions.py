@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx2
 import pytest
 from serving import Serving, events, png, serving, until
+from sqlalchemy import text
 
 
 @pytest.fixture(scope="module")
@@ -194,6 +195,9 @@ def test_a_deadline_ends_in_504(tmp_path: Path) -> None:
         assert (name, json.loads(data)["code"]) == ("error", "deadline")
         kept = api.client.get("/conversations").json()["conversations"][0]["conversation_id"]
         until(lambda: state(api, kept) == "failed")
+        with api.service.store._db.read() as session:
+            failed = "SELECT outcome FROM audit WHERE event = 'answer.failed'"
+            assert set(session.scalars(text(failed))) == {"deadline"}
 
 
 def test_a_caller_that_goes_away_cancels_its_question(slow: Serving) -> None:

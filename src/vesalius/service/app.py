@@ -8,6 +8,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
@@ -42,7 +43,16 @@ Errors are RFC 9457 problem+json with a stable `code`. Callers beyond this machi
 def application(service: Service) -> ASGIApp:
     """The whole service as an ASGI application."""
     shed = dict.fromkeys(ASKING, service.require_room)
-    app, settings = fastapi(service), service.settings
+    app: ASGIApp = fastapi(service)
+    settings = service.settings
+    if settings.origins:
+        app = _Origins(
+            app,
+            allow_origins=list(settings.origins),
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", settings.user_header],
+            expose_headers=["Retry-After", "X-Request-ID"],
+        )
     return Gate(app, settings, service.metrics, traces=service.traces, shed=shed)
 
 
@@ -72,16 +82,21 @@ def fastapi(service: Service) -> FastAPI:
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(ClientDisconnect, _left)
     app.add_exception_handler(Exception, _fault)
-    if service.settings.origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=list(service.settings.origins),
-            allow_methods=["GET", "POST", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", service.settings.user_header],
-            expose_headers=["Retry-After", "X-Request-ID"],
-        )
     _secured(app)
     return app
+
+
+class _Origins(CORSMiddleware):
+    """Starlette's, whose refusals are problems like all others."""
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        """What a browser is told that asks before it calls."""
+        answer = super().preflight_response(request_headers)
+        if answer.status_code >= 400:
+            said = bytes(answer.body).decode()
+            hint = "GET, POST and DELETE; Authorization and Content-Type"
+            raise Refusal("origin_not_allowed", said[:1].lower() + said[1:], hint=hint)
+        return answer
 
 
 def _answer(request: Request, error: VesaliusError, cause: Exception) -> Response:

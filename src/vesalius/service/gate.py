@@ -6,6 +6,7 @@ Knows no route. Whatever is raised below ends here as problem+json, never as a b
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 import time
 from collections.abc import Callable, Mapping
@@ -24,6 +25,7 @@ from vesalius.service.telemetry import Metrics, Traces, log, place_of
 MAX_HEAD = 16 * 1024
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 LOCAL = ("localhost", "127.0.0.1", "::1")
+HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([\w.-]+))(?::\d{0,5})?", re.ASCII)
 SAFE = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
@@ -62,6 +64,9 @@ class Gate:
         request_id = f"req_{secrets.token_hex(12)}"
         scope.setdefault("state", {})["request_id"] = request_id
         started, seen = time.perf_counter(), _Seen()
+        # HEAD is GET without its body (RFC 9110, 9.3.2); routes need not know of it.
+        bare = scope["method"] == "HEAD"
+        inner = scope | {"method": "GET"} if bare else scope
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -70,6 +75,8 @@ class Gate:
                 headers["X-Request-ID"] = request_id
                 for name, value in SAFE.items():
                     headers.setdefault(name, value)
+            elif bare:
+                message = {**message, "body": b""}
             await send(message)
 
         try:
@@ -77,7 +84,7 @@ class Gate:
             if (path := scope["path"]) in self.shed and scope["method"] == "POST":
                 scope["state"]["route"] = path
                 self.shed[path]()
-            await self.app(scope, self._bounded(receive, seen), sending)
+            await self.app(inner, self._bounded(receive, seen), sending)
         except ClientDisconnect:
             seen.code = "cancelled"
         except Exception as error:  # noqa: BLE001
@@ -85,6 +92,7 @@ class Gate:
             await self._answer(error, scope, seen, receive, sending)
         finally:
             self._held -= seen.held
+            scope["route"] = inner.get("route")
             self._tell(scope, seen, time.perf_counter() - started, request_id)
 
     def _admit(self, scope: Scope) -> None:
@@ -94,8 +102,7 @@ class Gate:
             raise Refusal(
                 "head_too_large", f"path and headers have at most {MAX_HEAD:,} bytes here"
             )
-        name = headers.get("host", "").rpartition(":")[0] or headers.get("host", "")
-        if self.hosts and name.strip("[]").lower() not in self.hosts:
+        if self.hosts and _name(headers.get("host", "")) not in self.hosts:
             raise Refusal("host_not_allowed", "this service is not called by that name")
         origin = headers.get("origin")
         if origin and origin not in self.settings.origins and not _same(origin, headers):
@@ -189,6 +196,12 @@ class _Seen:
         self.status = self.held = 0
         self.code: str | None = None
         self.fault: str | None = None
+
+
+def _name(host: str) -> str:
+    """The name in a Host header, lower case, without port and brackets; empty if it is none."""
+    found = HOST.fullmatch(host)
+    return "" if found is None else (found[1] or found[2]).lower()
 
 
 def _method(scope: Scope) -> str:
