@@ -11,7 +11,9 @@ import binascii
 import hashlib
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
+from itertools import chain, groupby
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
@@ -23,7 +25,9 @@ from vesalius.cases.picture import Picture
 from vesalius.errors import Refusal
 from vesalius.service.running import Service
 
-DATA_URL = re.compile(r"data:(?:[\w.+-]+/[\w.+-]+)?;base64,", re.ASCII)
+DATA_URL = re.compile(
+    r"data:(?:[\w.+-]+/[\w.+-]+)?(?:;[\w.+-]+=[\w.+-]+)*;base64,", re.ASCII | re.IGNORECASE
+)
 MAX_PICTURES = 8
 FETCHING = 20.0
 """Seconds to fetch a picture."""
@@ -69,37 +73,32 @@ class Message(BaseModel):
 async def dialogue_of(
     messages: Sequence[Message], name: str, service: Service, owner: str
 ) -> Dialogue:
-    """The messages as turns: user, assistant, user ... the last one open; Refusal otherwise."""
-    context: list[str] = []
+    """The messages as turns, the last one open; Refusal otherwise.
+
+    Messages of one speaker in a row are one message, with a line for each.
+    """
+    if sum(len(_urls(message)) for message in messages) > MAX_PICTURES:
+        raise Refusal("invalid_request", f"at most {MAX_PICTURES} pictures")
+    if any(_urls(message) for message in messages if message.role != "user"):
+        raise Refusal("invalid_request", "pictures come with the user's messages")
+    context = [_text(m) for m in messages if m.role in {"system", "developer"}]
+    spoken = [m for m in messages if m.role in {"user", "assistant"}]
     turns: list[Turn] = []
-    shown = 0
-    for message in messages:
-        text = _text(message)
-        if message.role in {"system", "developer"}:
-            context.append(text)
-        elif message.role == "user":
-            if turns and turns[-1].reply is None:
-                raise _out_of_turn()
-            urls = _urls(message)
-            shown += len(urls)
-            if shown > MAX_PICTURES:
-                raise Refusal("invalid_request", f"at most {MAX_PICTURES} pictures")
+    for role, said in groupby(spoken, key=lambda message: message.role):
+        row = list(said)
+        text = "\n".join(map(_text, row))
+        if role == "user":
+            urls = chain.from_iterable(map(_urls, row))
             pictures = tuple([await _picture(url, service, owner) for url in urls])
             turns.append(Turn(Question(service.questions.checked(text)), pictures))
+        elif turns:
+            turns[-1] = replace(turns[-1], reply=Answer(text=text))
         else:
-            if not turns or turns[-1].reply is not None:
-                raise _out_of_turn()
-            last = turns[-1]
-            turns[-1] = Turn(last.question, last.pictures, Answer(text=text))
+            raise Refusal("invalid_request", "the user speaks first")
     if not turns or turns[-1].reply is not None:
-        raise _out_of_turn()
+        raise Refusal("invalid_request", "the last message must be the user's")
     told = {"instructions": " ".join(context)} if any(context) else {}
     return Dialogue(name, tuple(turns), group=name, case=name, context=told)
-
-
-def _out_of_turn() -> Refusal:
-    said = "messages must alternate: user, assistant, ..., the last one the user's"
-    return Refusal("invalid_request", said)
 
 
 def _text(message: Message) -> str:
@@ -122,6 +121,8 @@ async def _picture(url: str, service: Service, owner: str) -> Picture:
             data = await asyncio.to_thread(base64.b64decode, url[head.end() :], validate=True)
         except (binascii.Error, ValueError) as error:
             raise Refusal("invalid_request", "a data: URL is not valid base64") from error
+    elif url[:5].lower() == "data:":
+        raise Refusal("invalid_request", "a data: URL must be of the form data:...;base64,...")
     else:
         data = await _fetched(url, service)
     kept, _ = await service.intake.take(data, service.intake.policy(data))

@@ -61,8 +61,10 @@ class ChatRequest(BaseModel):
     messages: list[Message] = Field(min_length=1, max_length=MAX_MESSAGES)
     stream: bool = False
     stream_options: StreamOptions | None = None
-    max_tokens: int | None = Field(default=None, ge=1, le=4096)
-    max_completion_tokens: int | None = Field(default=None, ge=1, le=4096)
+    max_tokens: int | None = Field(default=None, ge=1, le=2**31)
+    """No more than the service allows are made, whatever is asked for."""
+    max_completion_tokens: int | None = Field(default=None, ge=1, le=2**31)
+    """The same, by its newer name."""
     temperature: float | None = Field(default=None, ge=0, le=2)
     seed: int | None = Field(default=None, ge=-(2**53), le=2**53)
     n: Literal[1] | None = None
