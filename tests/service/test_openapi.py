@@ -28,9 +28,11 @@ def test_every_body_has_an_example_and_every_problem_one(schema: dict) -> None:
         for method, operation in operations.items():
             assert operation["description"], (method, path)
             body = operation.get("requestBody", {"content": {}})["content"]
-            if "application/json" in body:
-                assert body["application/json"]["example"], path
+            for kind, content in body.items():
+                assert content["example"], (path, kind)
             for status, response in operation["responses"].items():
+                for kind, content in response.get("content", {}).items():
+                    assert content.get("schema"), (method, path, status, kind)
                 if int(status) >= 400:
                     examples = response["content"][problems.MEDIA_TYPE]["examples"]
                     for code, example in examples.items():

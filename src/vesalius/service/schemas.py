@@ -207,6 +207,13 @@ class ConversationPage(BaseModel):
     next: str | None
 
 
+class CardOut(BaseModel):
+    """A model card, and what answers."""
+
+    markdown: str
+    provenance: dict[str, Any]
+
+
 class Problem(BaseModel):
     """RFC 9457: what is wrong (``code`` is stable), where, and what to do."""
 

@@ -70,6 +70,51 @@ class ChatRequest(BaseModel):
     n: Literal[1] | None = None
 
 
+class Usage(BaseModel):
+    """Tokens read and written."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+class Reply(BaseModel):
+    """What the model said."""
+
+    role: Literal["assistant"] = "assistant"
+    content: str
+    refusal: None = None
+
+
+class Choice(BaseModel):
+    """The one answer, and why it ended."""
+
+    index: Literal[0] = 0
+    message: Reply
+    finish_reason: Literal["stop", "length"]
+    logprobs: None = None
+
+
+class Completion(BaseModel):
+    """A whole answer in OpenAI's shape."""
+
+    id: str
+    object: Literal["chat.completion"] = "chat.completion"
+    created: int
+    model: str
+    choices: list[Choice]
+    usage: Usage
+
+
+CHUNKS = {
+    "description": "With `stream`: chunks as server-sent events, and `[DONE]`.",
+    "content": {
+        "text/event-stream": {
+            "schema": {"type": "string"},
+            "example": 'data: {"object": "chat.completion.chunk", …}\n\ndata: [DONE]\n\n',
+        }
+    },
+}
 NEUTRAL: dict[str, Any] = {
     "top_p": 1, "frequency_penalty": 0, "presence_penalty": 0, "logprobs": False, "stop": [],
     "response_format": {"type": "text"}, "logit_bias": {}, "tools": [], "tool_choice": "none",
@@ -95,8 +140,9 @@ async def get_model(service: Serving, caller: Calling, name: str) -> dict[str, A
 
 @router.post(
     "/chat/completions",
-    response_model=None,
-    responses=problems(
+    response_model=Completion,
+    responses={200: CHUNKS}
+    | problems(
         "invalid_json",
         "invalid_request",
         "unsupported_parameter",
@@ -130,16 +176,24 @@ async def chat_completions(request: Request, service: Serving, caller: Calling) 
     await in_thread(service.note, "completion.asked", caller, name)
     if not asked.stream:
         prediction = await while_there(request, _whole(pieces))
-        return JSONResponse(_completion(prediction, name, asked))
+        return JSONResponse(_completion(prediction, name, asked).model_dump())
     first = await while_there(request, anext(pieces))
-    created = int(time.time())
+    base = {
+        "id": name,
+        "object": "chat.completion.chunk",
+        "created": int(time.time()),
+        "model": asked.model,
+    }
 
     def render(piece: str | Prediction | None) -> bytes:
-        base = _head(name, asked, "chat.completion.chunk", created)
         if isinstance(piece, Prediction):
             ended = event(None, base | {"choices": [_chunk({}, _finish(piece))]})
             wanted = asked.stream_options is not None and asked.stream_options.include_usage
-            told = event(None, base | {"choices": [], "usage": _usage(piece)}) if wanted else b""
+            told = (
+                event(None, base | {"choices": [], "usage": _usage(piece).model_dump()})
+                if wanted
+                else b""
+            )
             return ended + told
         delta = {"role": "assistant", "content": ""} if piece is None else {"content": piece}
         return event(None, base | {"choices": [_chunk(delta, None)]})
@@ -208,29 +262,25 @@ def _model(service: Service) -> dict[str, Any]:
     return {"id": name, "object": "model", "created": service.created, "owned_by": "vesalius"}
 
 
-def _head(name: str, asked: ChatRequest, kind: str, created: int) -> dict[str, Any]:
-    return {"id": name, "object": kind, "created": created, "model": asked.model}
-
-
-def _completion(found: Prediction, name: str, asked: ChatRequest) -> dict[str, Any]:
-    message = {"role": "assistant", "content": found.text, "refusal": None}
-    choice = {"index": 0, "message": message, "finish_reason": _finish(found), "logprobs": None}
-    head = _head(name, asked, "chat.completion", int(time.time()))
-    return head | {"choices": [choice], "usage": _usage(found)}
+def _completion(found: Prediction, name: str, asked: ChatRequest) -> Completion:
+    choice = Choice(message=Reply(content=found.text), finish_reason=_finish(found))
+    return Completion(
+        id=name, created=int(time.time()), model=asked.model, choices=[choice], usage=_usage(found)
+    )
 
 
 def _chunk(delta: dict[str, Any], finish: str | None) -> dict[str, Any]:
     return {"index": 0, "delta": delta, "finish_reason": finish, "logprobs": None}
 
 
-def _finish(found: Prediction) -> str:
+def _finish(found: Prediction) -> Literal["stop", "length"]:
     return "length" if found.finish == "length" else "stop"
 
 
-def _usage(found: Prediction) -> dict[str, int]:
+def _usage(found: Prediction) -> Usage:
     used = found.usage
     read, wrote = (0, 0) if used is None else (used.prompt_tokens, used.new_tokens)
-    return {"prompt_tokens": read, "completion_tokens": wrote, "total_tokens": read + wrote}
+    return Usage(prompt_tokens=read, completion_tokens=wrote, total_tokens=read + wrote)
 
 
 def _error(problem: dict[str, Any]) -> dict[str, Any]:

@@ -71,7 +71,7 @@ async def conversation(
 @router.get(
     "/conversations/{conversation_id}/export",
     response_model=None,
-    responses=shown("A file to keep", "application/json", "text/html")
+    responses=shown("A file to keep", "text/html", model=ConversationWhole)
     | problems("not_found", "invalid_request"),
 )
 async def export(

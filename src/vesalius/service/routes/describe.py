@@ -58,9 +58,18 @@ def problems(*codes: str, called: bool = True) -> dict[int | str, dict[str, Any]
     return found
 
 
-def shown(said: str, *types: str, status: int = 200) -> dict[int | str, dict[str, Any]]:
-    """An OpenAPI response that is of one of these media types."""
-    return {status: {"description": said, "content": {kind: {} for kind in types}}}
+def shown(
+    said: str, *types: str, model: type[BaseModel] | None = None
+) -> dict[int | str, dict[str, Any]]:
+    """An OpenAPI response that is of one of these media types, or JSON as ``model`` says."""
+    content: dict[str, Any] = {kind: {"schema": _content(kind)} for kind in types}
+    if model is not None:
+        content["application/json"] = {"schema": inlined(model)}
+    return {200: {"description": said, "content": content}}
+
+
+def _content(kind: str) -> dict[str, Any]:
+    return {"type": "string"} | ({} if kind.startswith("text/") else {"format": "binary"})
 
 
 def body(schema: type[BaseModel], example: dict[str, Any], *, form: bool = True) -> dict[str, Any]:
@@ -77,8 +86,8 @@ def body(schema: type[BaseModel], example: dict[str, Any], *, form: bool = True)
                 "description": "centre,width",
                 "pattern": r"^-?\d{1,6}(\.\d{1,3})?,\d{1,6}(\.\d{1,3})?$",
             }
-        content["application/x-www-form-urlencoded"] = {"schema": flat}
-        content["multipart/form-data"] = {"schema": flat}
+        for kind in ("application/x-www-form-urlencoded", "multipart/form-data"):
+            content[kind] = {"schema": flat, "example": example}
     return {"requestBody": {"required": True, "content": content}}
 
 
@@ -95,9 +104,9 @@ def upload() -> dict[str, Any]:
         "oneOf": [{"required": ["image_file"]}, {"required": ["file"]}],
         "additionalProperties": False,
     }
-    return {
-        "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}
-    }
+    example = {"image_file": "(the bytes of scan.png)", "mask": False}
+    content = {"multipart/form-data": {"schema": schema, "example": example}}
+    return {"requestBody": {"required": True, "content": content}}
 
 
 def inlined(schema: type[BaseModel]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from vesalius.errors import Refusal
 from vesalius.service.cards import card, version_of
 from vesalius.service.routes.calling import Calling, Serving
 from vesalius.service.routes.describe import problems, shown
+from vesalius.service.schemas import CardOut
 from vesalius.service.threads import in_thread
 
 READY_SECONDS = 3
@@ -57,7 +58,7 @@ async def version(service: Serving) -> dict[str, Any]:
 @router.get(
     "/model-card",
     response_model=None,
-    responses=shown("The card", "application/json", "text/markdown") | problems(),
+    responses=shown("The card", "text/markdown", model=CardOut) | problems(),
 )
 async def model_card(request: Request, service: Serving, caller: Calling) -> Response:
     """How the model was made, what it was measured to do, and its limits.
@@ -68,4 +69,5 @@ async def model_card(request: Request, service: Serving, caller: Calling) -> Res
     markdown = await in_thread(card, service)
     if "text/markdown" in request.headers.get("accept", ""):
         return Response(markdown, media_type="text/markdown; charset=utf-8")
-    return JSONResponse({"markdown": markdown, "provenance": service.engine.about()})
+    told = CardOut(markdown=markdown, provenance=service.engine.about())
+    return JSONResponse(told.model_dump(mode="json"))

@@ -77,7 +77,7 @@ async def upload_image(request: Request, service: Serving, caller: Calling) -> R
 @router.get(
     "/images/{image_id}",
     response_class=Response,
-    responses=shown("The picture", "image/png", "application/json")
+    responses=shown("The picture", "image/png", model=Uploaded)
     | problems("not_found", "image_expired", "image_frame", "image_window", "invalid_request"),
 )
 async def image(  # noqa: PLR0917
