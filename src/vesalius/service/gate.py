@@ -66,7 +66,7 @@ class Gate:
         started, seen = time.perf_counter(), _Seen()
         # HEAD is GET without its body (RFC 9110, 9.3.2); routes need not know of it.
         bare = scope["method"] == "HEAD"
-        inner = scope | {"method": "GET"} if bare else scope
+        inner = {**scope, "method": "GET"} if bare else scope
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":

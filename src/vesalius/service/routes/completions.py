@@ -45,6 +45,25 @@ EXAMPLE = {
     ],
 }
 
+REFUSED = (
+    "invalid_json",
+    "invalid_request",
+    "unsupported_parameter",
+    "unsupported_media_type",
+    "remote_image",
+    "image_corrupt",
+    "image_too_many_pixels",
+    "body_too_large",
+    "question_too_long",
+    "question_empty",
+    "model",
+    "not_found",
+    "overloaded",
+    "not_ready",
+    "engine_unavailable",
+    "deadline",
+)
+
 
 class StreamOptions(BaseModel):
     """Whether a stream ends with what was used."""
@@ -106,7 +125,7 @@ class Completion(BaseModel):
     usage: Usage
 
 
-CHUNKS = {
+CHUNKS: dict[str, Any] = {
     "description": "With `stream`: chunks as server-sent events, and `[DONE]`.",
     "content": {
         "text/event-stream": {
@@ -141,25 +160,7 @@ async def get_model(service: Serving, caller: Calling, name: str) -> dict[str, A
 @router.post(
     "/chat/completions",
     response_model=Completion,
-    responses={200: CHUNKS}
-    | problems(
-        "invalid_json",
-        "invalid_request",
-        "unsupported_parameter",
-        "unsupported_media_type",
-        "remote_image",
-        "image_corrupt",
-        "image_too_many_pixels",
-        "body_too_large",
-        "question_too_long",
-        "question_empty",
-        "model",
-        "not_found",
-        "overloaded",
-        "not_ready",
-        "engine_unavailable",
-        "deadline",
-    ),
+    responses={200: CHUNKS, **problems(*REFUSED)},
     openapi_extra=body(ChatRequest, EXAMPLE, form=False),
 )
 async def chat_completions(request: Request, service: Serving, caller: Calling) -> Response:
@@ -188,13 +189,10 @@ async def chat_completions(request: Request, service: Serving, caller: Calling) 
     def render(piece: str | Prediction | None) -> bytes:
         if isinstance(piece, Prediction):
             ended = event(None, base | {"choices": [_chunk({}, _finish(piece))]})
-            wanted = asked.stream_options is not None and asked.stream_options.include_usage
-            told = (
-                event(None, base | {"choices": [], "usage": _usage(piece).model_dump()})
-                if wanted
-                else b""
-            )
-            return ended + told
+            if asked.stream_options is None or not asked.stream_options.include_usage:
+                return ended
+            usage = _usage(piece).model_dump()
+            return ended + event(None, base | {"choices": [], "usage": usage})
         delta = {"role": "assistant", "content": ""} if piece is None else {"content": piece}
         return event(None, base | {"choices": [_chunk(delta, None)]})
 
