@@ -33,6 +33,7 @@ def version_of(service: Service) -> dict[str, Any]:
         "policy": {
             "text_in_dicom": settings.text_in_dicom,
             "text_in_pictures": settings.text_in_pictures,
+            "mask": service.intake.finds_text,
             "abstain_below": settings.abstain_below,
             "history": service.history,
             "image_hours": settings.image_hours,

@@ -29,7 +29,7 @@ class Intake:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        if find_spec("rapidocr") is None and self._looks_for_text:
+        if self._looks_for_text and not self.finds_text:
             raise MissingExtra(
                 "rapidocr",
                 "ocr",
@@ -55,7 +55,7 @@ class Intake:
         kept: Kept = await self._done_by(self._decoders, data, self.settings.limits)
         if policy == "off":
             return kept, 0
-        if find_spec("rapidocr") is None:
+        if not self.finds_text:
             raise MissingExtra("rapidocr", "ocr")
         kept, regions = await self._done_by(self._readers, kept, policy == "mask")
         return kept, len(regions)
@@ -77,6 +77,11 @@ class Intake:
         """What is done about text that is burned into such a picture."""
         settings = self.settings
         return settings.text_in_dicom if kind_of(data) == "dicom" else settings.text_in_pictures
+
+    @property
+    def finds_text(self) -> bool:
+        """Whether text in pictures can be looked for here."""
+        return find_spec("rapidocr") is not None
 
     @property
     def _looks_for_text(self) -> bool:

@@ -21,6 +21,7 @@ pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from hostile import hostile
 from vesalius.service.schemas import AskRequest
 from vesalius.service.web.client import Api
 from vesalius.service.web.examples import EXAMPLES
@@ -235,6 +236,16 @@ def test_a_text_file_named_png_is_refused_in_words(page: Page, site: Site) -> No
 
 
 @pytest.mark.slow
+def test_text_in_a_picture_is_covered_on_request(page: Page, site: Site) -> None:
+    pytest.importorskip("rapidocr", reason="needs the extra ocr")
+    burned = next(data for name, (data, *_) in hostile().items() if "burned" in name)
+    begin(page, site)
+    page.get_by_text("Cover text in the picture").click()
+    settle(page)
+    upload(page, burned)
+    expect(page.get_by_text(re.compile("was covered"))).to_be_visible(timeout=90_000)
+
+
 def test_an_unknown_conversation_is_told(page: Page, site: Site) -> None:
     begin(page, site, "/?conversation=cnv_nobody")
     expect(page.get_by_text("Nothing is kept here")).to_be_visible()

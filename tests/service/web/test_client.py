@@ -132,6 +132,14 @@ def test_a_picture_is_sent_without_its_name_and_for_its_owner(server: Server) ->
     assert headers["Authorization"] == "Bearer secret"
     assert headers["X-Vesalius-User"] == "jo@ward.example"
     assert f'name="image_file"; filename="{FILE_NAME}"'.encode() in sent
+    assert b'name="mask"' not in sent
+
+
+def test_text_is_covered_on_request(server: Server) -> None:
+    server.does = [says(201, UPLOADED)]
+    with Api(server.url) as api:
+        api.upload(b"bytes", mask=True)
+    assert b'name="mask"\r\n\r\ntrue\r\n' in server.got[0][3]
 
 
 def test_without_a_key_or_person_neither_is_claimed(server: Server) -> None:

@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse
 from vesalius.errors import Refusal
 from vesalius.service import bodies
 from vesalius.service.intake import require_view
-from vesalius.service.routes.calling import Calling, Serving
+from vesalius.service.routes.calling import Calling, Serving, while_there
 from vesalius.service.routes.describe import problems, shown, upload
 from vesalius.service.schemas import Identifier, Level, Uploaded, Width
 from vesalius.service.store.records import Image
@@ -65,7 +65,7 @@ async def upload_image(request: Request, service: Serving, caller: Calling) -> R
     if known is not None:
         image, created = known, False
     else:
-        kept, found = await service.intake.take(data, policy)
+        kept, found = await while_there(request, service.intake.take(data, policy))
         image, created = await in_thread(store.add_image, caller.owner, sha256, kept, **own)
         if found:
             service.metrics.text_found.labels(policy).inc()

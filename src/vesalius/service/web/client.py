@@ -36,6 +36,7 @@ class Policy(BaseModel):
 
     text_in_dicom: str = "flag"
     text_in_pictures: str = "off"
+    mask: bool = False
     abstain_below: float | None = None
     image_hours: float = 24
     text_days: float = 30
@@ -96,10 +97,11 @@ class Api:
         except httpx2.TransportError:
             return False
 
-    def upload(self, data: bytes) -> Uploaded:
-        """Send a picture's bytes, under a neutral name."""
+    def upload(self, data: bytes, *, mask: bool = False) -> Uploaded:
+        """Send a picture's bytes, under a neutral name; with ``mask`` text in it is covered."""
         sent = {"image_file": (FILE_NAME, data, "application/octet-stream")}
-        return _as(Uploaded, self._json("POST", "/upload_image", files=sent))
+        wish = {"mask": "true"} if mask else {}
+        return _as(Uploaded, self._json("POST", "/upload_image", files=sent, data=wish))
 
     def about_image(self, image_id: str) -> Uploaded | None:
         """What was told when it was uploaded; None where the service only has the picture."""

@@ -30,6 +30,12 @@ class Shown:
 
 def upload(api: Api, policy: Policy, *, key: str) -> None:
     """A place to drop a file; once it is taken in, the page goes on to it."""
+    mask = policy.mask and st.toggle(
+        "Cover text in the picture",
+        key=f"mask-{key}",
+        help="Names and dates that are burned into it are looked for and blackened before it is "
+        "kept. Look at the result: not all writing is found.",
+    )
     turn = int(st.session_state.get("uploads", 0))
     given = st.file_uploader(
         "Upload a picture",
@@ -40,14 +46,14 @@ def upload(api: Api, policy: Policy, *, key: str) -> None:
     if given is not None:
         # A new widget next time: this one lets go of the file, and of its name.
         st.session_state["uploads"] = turn + 1
-        take(api, given.getvalue())
+        take(api, given.getvalue(), mask=mask)
 
 
-def take(api: Api, data: bytes) -> None:
+def take(api: Api, data: bytes, *, mask: bool = False) -> None:
     """Upload bytes and begin with them; what is refused is told on the page where one was."""
     try:
         with st.spinner("Uploading and checking the picture"):
-            taken = api.upload(data)
+            taken = api.upload(data, mask=mask)
     except ApiError as error:
         notices.later(error)
     else:
