@@ -61,7 +61,8 @@ def _welcome(api: Api, about: Version) -> None:
         with st.container(horizontal=True, key="examples"):
             for example in EXAMPLES:
                 with st.container(width=124, gap="xsmall"):
-                    st.image(thumbnail(example), alt=f"{example.name}, {example.about}")
+                    alt = f"{example.name}, {example.about}"
+                    st.image(thumbnail(example), alt=alt, width="stretch")
                     if st.button(example.name, help=example.about, width="stretch"):
                         picture.take(api, example.draw())
 
