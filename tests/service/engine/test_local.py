@@ -303,6 +303,28 @@ def test_a_hanging_worker_is_replaced(frequent: Run) -> None:
         hosting.close()
 
 
+def test_a_worker_that_never_ends_its_batch_is_replaced(run: Run) -> None:
+    """It answers pings all the while: its other thread does."""
+    hosting = Hosting(run.path, hung=1.0)
+    engine = hosting.engine
+    stuck = Picture("stuck", partial(time.sleep, 60))  # type: ignore[arg-type]
+
+    async def work() -> None:
+        pid = engine.pid
+        with pytest.raises(Refusal) as late:
+            await heard(engine, job("a", shown=stuck, seconds=0.5))
+        assert late.value.code == "deadline"
+        await back(engine, 1)
+        assert engine.pid != pid
+        assert (await heard(engine, job("b")))[1].text
+
+    try:
+        hosting.do(engine.start)
+        hosting.do(work)
+    finally:
+        hosting.close()
+
+
 def test_a_slow_worker_is_not_taken_for_a_hanging_one(run: Run) -> None:
     hosting = Hosting(run.path, hung=3.0)
     engine = hosting.engine

@@ -22,7 +22,9 @@ LONGEST = 30.0
 STEADY = 60.0
 """Seconds that a worker must have served for its death not to count with those before."""
 HUNG = 60.0
-"""Seconds without any word from a worker that was asked for one, after which it is killed."""
+"""Seconds without any word from a worker that was asked for one, after which it is killed.
+
+So it is one that is still at a batch as long after its last deadline."""
 LOOKS = 10
 """How often that time is looked at: of a service that was itself stopped only one look is lost."""
 
@@ -141,8 +143,10 @@ class LocalEngine:
         if event is None:
             self._lost(worker)
             return
-        self._silent = 0
         what, *said = event
+        if what == "pong" and said[0] > self._hung:
+            return  # only its ear is alive: what it works at should have ended long ago
+        self._silent = 0
         if what == "piece":
             self._hand(said[0], said[1])
         elif what == "fault":

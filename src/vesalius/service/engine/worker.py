@@ -78,6 +78,7 @@ class Worker:
         self._spec: Spec = incoming.recv()
         self._jobs: deque[Waiting] = deque()
         self._current: set[int] = set()
+        self._until = float("inf")  # the last deadline of what is being answered
         self._left: set[int] = set()
         self._forgotten: deque[str] = deque()
         self._changed = threading.Condition()
@@ -118,6 +119,11 @@ class Worker:
         except OSError:
             os._exit(0)
 
+    def _overdue(self) -> float:
+        """Seconds for which a batch has been worked at that nobody waits for any more."""
+        with self._changed:
+            return max(0.0, time.time() - self._until) if self._current else 0.0
+
     def _listen(self) -> None:
         try:
             while True:
@@ -128,7 +134,7 @@ class Worker:
     def _take(self, what: str, about: Any, packed: bytes = b"") -> None:
         """A job, a number that nobody waits for any more, a picture to forget, or a ping."""
         if what == "ping":  # answered here, so that a long batch is no silence
-            self.send("pong")
+            self.send("pong", self._overdue())
             return
         job: Job | None = None
         if what == "ask":
@@ -172,6 +178,7 @@ class Worker:
                     others.append(one)
             self._jobs.extend(others)
             self._current = {one.number for one in batch}
+            self._until = max((one.job.deadline for one in batch), default=self._until)
             return batch
 
     def _answer(self, batch: Sequence[Waiting]) -> None:
