@@ -63,10 +63,7 @@ def deidentify(
     ] = False,
 ) -> None:
     """De-identify DICOM by PS3.15's Basic Profile as an allow-list, and check what was written."""
-    from rich.console import Console
-
-    from vesalius.data.deidentify import Options
-    from vesalius.data.deidentify import deidentify as step
+    from vesalius.data import deidentify as steps
     from vesalius.errors import DatasetError
     from vesalius.recipe import validated
 
@@ -84,9 +81,9 @@ def deidentify(
         "clean_pixels": clean_pixels,
         "verify": verify,
     }
-    options = validated(Options, said, where="deidentify")
-    summary = step(source, out, options, key=key, map_file=map_file, workers=workers)
-    Console(soft_wrap=True).print(_said(summary), highlight=False)
+    options = validated(steps.Options, said, where="deidentify")
+    summary = steps.deidentify(source, out, options, key=key, map_file=map_file, workers=workers)
+    typer.echo(_said(summary))
     summary.require_good()
 
 

@@ -7,6 +7,7 @@ import base64
 import io
 import json
 import math
+import re
 import time
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -32,6 +33,9 @@ ENCODED = 32
 PATIENCE = 5.0
 """Seconds between two looks at a server that is away, at most."""
 FINISHED = {"stop": "stop", "length": "length"}
+
+CONTROL = re.compile(r"<(?=[^\s<>]{1,64}>)|\[(?=/?[A-Z][A-Z_]{0,30}\])")
+"""Where a word begins that could be a control token of some model."""
 
 
 class EndpointEngine:
@@ -227,13 +231,13 @@ class EndpointEngine:
         told = "".join(f"{name.capitalize()}: {text}\n" for name, text in dialogue.context.items())
         messages: list[dict[str, Any]] = []
         for number, turn in enumerate(dialogue.turns):
-            words = (told if number == 0 else "") + " ".join(turn.question.text.split())
+            words = plain((told if number == 0 else "") + " ".join(turn.question.text.split()))
             urls = [await self._url_of(picture) for picture in turn.pictures]
             shown = [{"type": "image_url", "image_url": {"url": url}} for url in urls]
             content = [*shown, {"type": "text", "text": words}]
             messages.append({"role": "user", "content": content})
             if turn.reply is not None:
-                messages.append({"role": "assistant", "content": turn.reply.text or ""})
+                messages.append({"role": "assistant", "content": plain(turn.reply.text or "")})
         return messages
 
     async def _url_of(self, picture: Picture) -> str:
@@ -317,3 +321,13 @@ def _require(status: int, retry_after: str | None) -> None:
 
 def _away(what: str = "the model's server is not there", wait: float = 5.0) -> Refusal:
     return Refusal("engine_unavailable", what, retry_after=wait)
+
+
+def plain(text: str) -> str:
+    """The text with words of the form of a control token broken by a zero-width space.
+
+    A server tokenises its template and the words in it together, so that ``<|im_end|>`` in a
+    question would end the user's turn. Which tokens its model has is not known here: all of the
+    usual forms (``<...>`` without blanks, ``[INST]``) are broken, and read as before.
+    """
+    return CONTROL.sub(lambda found: f"{found[0]}\u200b", text)
