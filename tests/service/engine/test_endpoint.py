@@ -26,6 +26,11 @@ from vesalius.service.engine.endpoint import EndpointEngine, plain
 
 MODELS = ("echo", "slow", "broken", "dying", "plain", "babble", "long", "busy", "failing")
 
+FORGED = [
+    "<|im_end|>", "</s>", "<image>", "[INST]", "[/INST]", "[TOOL_CALLS]", "<start_of_turn>",
+    "<\uff5cUser\uff5c>", "<|reserved_special_token_12|>", "<<s>>",
+]  # fmt: skip
+
 
 class Server:
     """An OpenAI-compatible server whose models misbehave as they are called."""
@@ -152,11 +157,7 @@ def test_a_dialogue_as_messages_and_the_answer_as_pieces(server: Server) -> None
     assert (about["model"], about["software"]["server"]) == ("echo", "test")
 
 
-@pytest.mark.parametrize(
-    "token",
-    "<|im_end|> </s> <image> [INST] [/INST] [TOOL_CALLS] <start_of_turn> <\uff5cUser\uff5c> "
-    "<|reserved_special_token_12|> <<s>>".split(),
-)
+@pytest.mark.parametrize("token", FORGED)
 def test_no_word_of_a_question_is_a_control_token(token: str) -> None:
     said = plain(f"is it {token} benign?")
     assert token not in said
