@@ -63,7 +63,7 @@ def deidentify(
     ] = False,
 ) -> None:
     """De-identify DICOM by PS3.15's Basic Profile as an allow-list, and check what was written."""
-    from vesalius.data import deidentify as steps
+    from vesalius.data import deidentify as package
     from vesalius.errors import DatasetError
     from vesalius.recipe import validated
 
@@ -81,8 +81,8 @@ def deidentify(
         "clean_pixels": clean_pixels,
         "verify": verify,
     }
-    options = validated(steps.Options, said, where="deidentify")
-    summary = steps.deidentify(source, out, options, key=key, map_file=map_file, workers=workers)
+    options = validated(package.Options, said, where="deidentify")
+    summary = package.deidentify(source, out, options, key=key, map_file=map_file, workers=workers)
     typer.echo(_said(summary))
     summary.require_good()
 
@@ -100,17 +100,15 @@ def _said(summary: Summary) -> str:
 
 
 def _check(folder: Path) -> None:
-    from rich.console import Console
-
     from vesalius.data.deidentify import check_folder
     from vesalius.errors import IdentityRisk
 
-    console, files, bad = Console(soft_wrap=True), 0, 0
+    files = bad = 0
     for path, found in check_folder(folder):
         files += 1
         bad += bool(found)
         for finding in found:
-            console.print(f"{finding.code} in {finding.where}: {path}", highlight=False)
+            typer.echo(f"{finding.code} in {finding.where}: {path}")
     if bad:
         raise IdentityRisk(f"{bad} of {files} files hold something they should not", where=folder)
-    console.print(f"{files} files, nothing found")
+    typer.echo(f"{files} files, nothing found")

@@ -11,8 +11,8 @@ from typing import Any
 
 import jwt
 from limits import RateLimitItemPerMinute
-from limits.storage import storage_from_string
-from limits.strategies import SlidingWindowCounterRateLimiter
+from limits.storage import MemoryStorage, storage_from_string
+from limits.strategies import MovingWindowRateLimiter
 from starlette.requests import Request
 
 from vesalius.errors import Refusal
@@ -41,7 +41,8 @@ class Access:
 
     def __init__(self, settings: Settings, store: Store) -> None:
         self.settings, self.store = settings, store
-        self._limiter = SlidingWindowCounterRateLimiter(storage_from_string(settings.rate_storage))
+        self._counts = storage_from_string(settings.rate_storage)
+        self._limiter = MovingWindowRateLimiter(self._counts)
         self._login = _Login(settings) if settings.oidc_issuer else None
 
     def caller(self, request: Request) -> Caller:
@@ -54,6 +55,16 @@ class Access:
         """Whether the caller is told without a database or a network."""
         local = self.settings.rate_storage.startswith("memory:")
         return local and self.store.salted and "authorization" not in request.headers
+
+    def tidy(self) -> None:
+        """Drop callers that have not called for a minute: ``limits`` would keep their names."""
+        if not isinstance(self._counts, MemoryStorage):
+            return
+        for bucket in [name for name, calls in list(self._counts.events.items()) if not calls]:
+            with self._counts.locks[bucket]:
+                if not self._counts.events.get(bucket):
+                    self._counts.events.pop(bucket, None)
+                    self._counts.locks.pop(bucket, None)
 
     def _found(self, request: Request) -> Caller:
         token = _bearer(request)

@@ -131,9 +131,11 @@ class Answering:
         """Have the engine forget pictures that expired, or that another process deleted."""
         held = dict(self._held)
         kept = await in_thread(self.store.living_of, list(held.values()))
-        for key in [key for key, image_id in held.items() if image_id not in kept]:
-            self.engine.forget(key)
-            del self._held[key]
+        for key, image_id in held.items():
+            # The same picture may be here again meanwhile, newly uploaded.
+            if image_id not in kept and self._held.get(key) == image_id:
+                self.engine.forget(key)
+                del self._held[key]
 
     async def settle(self) -> None:
         """Wait for what is still to be stored."""
@@ -274,7 +276,6 @@ class Answering:
 
     def _fail(self, owner: str, answer_id: str, code: str) -> None:
         self.store.fail_turn(owner, answer_id, code, cancelled=code == "cancelled")
-        self.store.log("answer.failed", owner=owner, about=answer_id, outcome=code)
 
     def _later_on(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -49,7 +49,7 @@ def application(service: Service) -> ASGIApp:
         app = _Origins(
             app,
             allow_origins=list(settings.origins),
-            allow_methods=["GET", "POST", "DELETE"],
+            allow_methods=["GET", "HEAD", "POST", "DELETE"],
             allow_headers=["Authorization", "Content-Type", settings.user_header],
             expose_headers=["Retry-After", "X-Request-ID"],
         )
@@ -93,9 +93,9 @@ class _Origins(CORSMiddleware):
         """What a browser is told that asks before it calls."""
         answer = super().preflight_response(request_headers)
         if answer.status_code >= 400:
-            said = bytes(answer.body).decode()
-            hint = "GET, POST and DELETE; Authorization and Content-Type"
-            raise Refusal("origin_not_allowed", said[:1].lower() + said[1:], hint=hint)
+            allowed = ", ".join([*self.allow_methods, *self.allow_headers])
+            said = "pages may not call with this method or header"
+            raise Refusal("origin_not_allowed", said, hint=f"allowed: {allowed}")
         return answer
 
 

@@ -64,9 +64,9 @@ class Gate:
         request_id = f"req_{secrets.token_hex(12)}"
         scope.setdefault("state", {})["request_id"] = request_id
         started, seen = time.perf_counter(), _Seen()
-        # HEAD is GET without its body (RFC 9110, 9.3.2); routes need not know of it.
-        bare = scope["method"] == "HEAD"
-        inner = {**scope, "method": "GET"} if bare else scope
+        # HEAD is GET without its body (RFC 9110, 9.3.2), and the server sends none: routes need
+        # not know of it.
+        inner = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -75,8 +75,6 @@ class Gate:
                 headers["X-Request-ID"] = request_id
                 for name, value in SAFE.items():
                     headers.setdefault(name, value)
-            elif bare:
-                message = {**message, "body": b""}
             await send(message)
 
         try:

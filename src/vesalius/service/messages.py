@@ -83,6 +83,8 @@ async def dialogue_of(
         raise Refusal("invalid_request", "pictures come with the user's messages")
     context = [_text(m) for m in messages if m.role in {"system", "developer"}]
     spoken = [m for m in messages if m.role in {"user", "assistant"}]
+    if not spoken or {spoken[0].role, spoken[-1].role} != {"user"}:
+        raise Refusal("invalid_request", "the first and the last message must be the user's")
     turns: list[Turn] = []
     for role, said in groupby(spoken, key=lambda message: message.role):
         row = list(said)
@@ -91,12 +93,8 @@ async def dialogue_of(
             urls = chain.from_iterable(map(_urls, row))
             pictures = tuple([await _picture(url, service, owner) for url in urls])
             turns.append(Turn(Question(service.questions.checked(text)), pictures))
-        elif turns:
-            turns[-1] = replace(turns[-1], reply=Answer(text=text))
         else:
-            raise Refusal("invalid_request", "the user speaks first")
-    if not turns or turns[-1].reply is not None:
-        raise Refusal("invalid_request", "the last message must be the user's")
+            turns[-1] = replace(turns[-1], reply=Answer(text=text))
     told = {"instructions": " ".join(context)} if any(context) else {}
     return Dialogue(name, tuple(turns), group=name, case=name, context=told)
 

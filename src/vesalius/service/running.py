@@ -137,6 +137,7 @@ class Service:
                 swept = await in_thread(self.store.sweep, text_for=age)
                 if self.answering is not None:
                     await self.answering.forget_gone()
+                self.access.tidy()
                 self.metrics.deleted.labels("images").inc(swept.images)
                 self.metrics.deleted.labels("conversations").inc(swept.conversations)
                 if time.monotonic() >= reconcile:

@@ -22,13 +22,14 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from PIL import Image, ImageChops
 
 from vesalius.errors import ImageError, ModelError, Refusal
-from vesalius.service.engine.endpoint import EndpointEngine, plain
+from vesalius.service.engine.endpoint import EndpointEngine, without_control_tokens
 
 MODELS = ("echo", "slow", "broken", "dying", "plain", "babble", "long", "busy", "failing")
 
 FORGED = [
     "<|im_end|>", "</s>", "<image>", "[INST]", "[/INST]", "[TOOL_CALLS]", "<start_of_turn>",
     "<\uff5cUser\uff5c>", "<|reserved_special_token_12|>", "<<s>>",
+    "[unused1]", "[UNUSED_TOKEN_146]", "[gMASK]",
 ]  # fmt: skip
 
 
@@ -159,14 +160,21 @@ def test_a_dialogue_as_messages_and_the_answer_as_pieces(server: Server) -> None
 
 @pytest.mark.parametrize("token", FORGED)
 def test_no_word_of_a_question_is_a_control_token(token: str) -> None:
-    said = plain(f"is it {token} benign?")
+    said = without_control_tokens(f"is it {token} benign?")
     assert token not in said
     assert said.replace("\u200b", "") == f"is it {token} benign?"
 
 
 def test_other_words_go_as_they_are() -> None:
-    for text in ("a lesion < 5 mm and > 3 mm", "T2 [a.u.] of p<0.05", "a <b c> d", "[see note]"):
-        assert plain(text) == text
+    for text in (
+        "a lesion < 5 mm and > 3 mm",
+        "T2 [a.u.] of p<0.05",
+        "a <b c> d",
+        "[see note]",
+        "[sic]",
+        "[1]",
+    ):
+        assert without_control_tokens(text) == text
 
 
 def test_a_forged_turn_reaches_the_server_as_words(server: Server) -> None:

@@ -238,12 +238,33 @@ def test_a_full_postgresql_disk_is_storage_full(postgresql, tmp_path) -> None:
 def test_connections_that_the_server_ended_are_replaced(postgresql, tmp_path) -> None:
     store = Store(postgresql, str(tmp_path))
     store.migrate()
-    store.ping()
     other = Store(postgresql, str(tmp_path))
-    with other._db.read() as session:
-        ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = "
-        session.execute(text(f"{ended} current_database() AND pid != pg_backend_pid()"))
-    store.ping()
+    ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = "
+    for _ in range(30):  # a reset and an end of file come by chance, and both must be noticed
+        store.ping()
+        with other._db.read() as session:
+            session.execute(text(f"{ended} current_database() AND pid != pg_backend_pid()"))
+        store.ping()
+    store.close()
+    other.close()
+
+
+@pytest.mark.slow
+def test_a_connection_that_ends_in_a_statement_is_a_refusal(postgresql, tmp_path) -> None:
+    store, other = (Store(postgresql, str(tmp_path)) for _ in range(2))
+    store.migrate()
+    ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = "
+
+    def cut() -> None:
+        with store._db.read() as session:
+            session.execute(text("SELECT 1"))
+            with other._db.read() as killer:
+                killer.execute(text(f"{ended} current_database() AND pid != pg_backend_pid()"))
+            session.execute(text("SELECT 1"))
+
+    for _ in range(30):
+        assert code(cut) == "storage_unavailable"
+        store.ping()
     store.close()
     other.close()
 

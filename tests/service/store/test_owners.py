@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
+from alembic import command
 from sqlalchemy import text
 
 from vesalius.errors import Refusal
 from vesalius.service.store import Store
+from vesalius.service.store.database import alembic
 
 
 def test_a_name_has_one_hash_in_a_state_and_another_in_the_next(tmp_path) -> None:
@@ -20,6 +24,22 @@ def test_a_name_has_one_hash_in_a_state_and_another_in_the_next(tmp_path) -> Non
     assert len(first.owner("ada")) == len("own_") + 40
     for store in (first, again, other):
         store.close()
+
+
+def test_owners_from_before_the_salt_keep_what_is_theirs(store, kept, day) -> None:
+    """A state of the first version: owners are hashes without a salt, and there is no table."""
+    with store._db._writing.begin() as connection:
+        command.downgrade(alembic(connection), "0001")
+    unsalted = "own_" + hashlib.sha256(b"ada").hexdigest()[:40]
+    for owner in ("own_" + "0" * 40, unsalted):
+        image, _ = store.add_image(owner, "ab" * 32, kept(), expires_at=day)
+        asked = store.begin_turn(owner, None, image.id, "what is it?")
+    store.migrate()
+    ada = store.owner("ada")
+    assert ada != unsalted
+    assert store.image(ada, image.id).id == image.id
+    (found,) = store.conversations(ada).conversations
+    assert found.id == asked.conversation_id
 
 
 def test_the_salt_is_read_once(lite, tmp_path) -> None:

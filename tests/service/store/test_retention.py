@@ -67,6 +67,21 @@ def test_what_expires_is_in_the_audit_log(store, kept, day, clock) -> None:
     assert store.verify().ok
 
 
+def test_what_is_found_expired_or_lost_by_an_upload_is_in_it_too(store, kept, day, clock) -> None:
+    old, _ = store.add_image("ada", SHA, kept(), expires_at=day)
+    clock.forward(days=1)
+    again, new = store.add_image("ada", SHA, kept(), expires_at=clock.now + timedelta(days=1))
+    assert new
+    store._pictures.remove(store._pictures.path(again.id, again.suffix))
+    store.add_image("ada", SHA, kept(), expires_at=clock.now + timedelta(days=1))
+    with store._db.read() as session:
+        found = session.execute(text("SELECT event, object_hash FROM audit ORDER BY seq"))
+        assert [tuple(row) for row in found] == [
+            ("image.expired", hashed(old.id)),
+            ("image.lost", hashed(again.id)),
+        ]
+
+
 def hashed(name: str) -> str:
     return hashlib.sha256(name.encode()).hexdigest()[:40]
 

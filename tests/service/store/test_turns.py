@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from sqlalchemy import text
 
 from vesalius.errors import Refusal
 
@@ -184,3 +186,24 @@ def test_opinions_at_the_same_moment_are_one(store) -> None:
         verdicts = ["up", "down"] * 8
         list(pool.map(lambda v: store.add_feedback("ada", turn.answer_id, v), verdicts))
     assert store.turn("ada", turn.answer_id).feedback.verdict in ("up", "down")
+
+
+def test_answers_that_failed_are_in_the_audit_log_and_those_given_are_not(store, clock) -> None:
+    done, failed, left = (store.begin_turn("ada", None, None, f"{n}?") for n in range(3))
+    store.finish_turn("ada", done.answer_id, answer="yes")
+    store.fail_turn("ada", done.answer_id, "cancelled", cancelled=True)  # too late: it stands
+    store.fail_turn("ada", failed.answer_id, "deadline")
+    store.fail_turn("ada", failed.answer_id, "deadline")
+    clock.forward(hours=1)
+    store.sweep()
+    with store._db.read() as session:
+        told = "SELECT event, owner_hash, object_hash, outcome FROM audit ORDER BY seq"
+        found = [tuple(row) for row in session.execute(text(told))]
+    ada, one, two = (
+        hashlib.sha256(name.encode()).hexdigest()[:40]
+        for name in ("ada", failed.answer_id, left.answer_id)
+    )
+    assert found == [
+        ("answer.failed", ada, one, "deadline"),
+        ("answer.failed", ada, two, "interrupted"),
+    ]

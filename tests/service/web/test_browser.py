@@ -246,6 +246,7 @@ def test_text_in_a_picture_is_covered_on_request(page: Page, site: Site) -> None
     expect(page.get_by_text(re.compile("was covered"))).to_be_visible(timeout=90_000)
 
 
+@pytest.mark.slow
 def test_an_unknown_conversation_is_told(page: Page, site: Site) -> None:
     begin(page, site, "/?conversation=cnv_nobody")
     expect(page.get_by_text("Nothing is kept here")).to_be_visible()

@@ -34,7 +34,7 @@ PATIENCE = 5.0
 """Seconds between two looks at a server that is away, at most."""
 FINISHED = {"stop": "stop", "length": "length"}
 
-CONTROL = re.compile(r"<(?=[^\s<>]{1,64}>)|\[(?=/?[A-Z][A-Z_]{0,30}\])")
+CONTROL = re.compile(r"<(?=[^\s<>]{1,64}>)|\[(?=/?(?=[A-Za-z])[a-z]*[A-Z0-9_]\w{0,30}\])", re.ASCII)
 """Where a word begins that could be a control token of some model."""
 
 
@@ -231,13 +231,14 @@ class EndpointEngine:
         told = "".join(f"{name.capitalize()}: {text}\n" for name, text in dialogue.context.items())
         messages: list[dict[str, Any]] = []
         for number, turn in enumerate(dialogue.turns):
-            words = plain((told if number == 0 else "") + " ".join(turn.question.text.split()))
+            words = (told if number == 0 else "") + " ".join(turn.question.text.split())
             urls = [await self._url_of(picture) for picture in turn.pictures]
             shown = [{"type": "image_url", "image_url": {"url": url}} for url in urls]
-            content = [*shown, {"type": "text", "text": words}]
+            content = [*shown, {"type": "text", "text": without_control_tokens(words)}]
             messages.append({"role": "user", "content": content})
             if turn.reply is not None:
-                messages.append({"role": "assistant", "content": plain(turn.reply.text or "")})
+                reply = without_control_tokens(turn.reply.text or "")
+                messages.append({"role": "assistant", "content": reply})
         return messages
 
     async def _url_of(self, picture: Picture) -> str:
@@ -323,11 +324,12 @@ def _away(what: str = "the model's server is not there", wait: float = 5.0) -> R
     return Refusal("engine_unavailable", what, retry_after=wait)
 
 
-def plain(text: str) -> str:
+def without_control_tokens(text: str) -> str:
     """The text with words of the form of a control token broken by a zero-width space.
 
     A server tokenises its template and the words in it together, so that ``<|im_end|>`` in a
-    question would end the user's turn. Which tokens its model has is not known here: all of the
-    usual forms (``<...>`` without blanks, ``[INST]``) are broken, and read as before.
+    question would end the user's turn. Which tokens its model has is not known here: words of the
+    usual forms (``<...>`` without blanks, ``[INST]``, ``[unused1]``) are broken, and read as
+    before.
     """
     return CONTROL.sub(lambda found: f"{found[0]}\u200b", text)

@@ -144,8 +144,8 @@ class LocalEngine:
             self._lost(worker)
             return
         what, *said = event
-        if what == "pong" and said[0] > self._hung:
-            return  # only its ear is alive: what it works at should have ended long ago
+        if what == "pong" and said[0]:
+            return  # only its ear is alive: what it works at should have ended by now
         self._silent = 0
         if what == "piece":
             self._hand(said[0], said[1])

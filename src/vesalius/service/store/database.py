@@ -25,7 +25,7 @@ from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
@@ -222,7 +222,6 @@ def _postgresql(url: URL) -> Engine:
             pool_size=5,
             max_overflow=5,
             pool_timeout=WAIT,
-            pool_pre_ping=True,
             pool_recycle=1800,
             hide_parameters=True,
             json_serializer=_json,
@@ -230,6 +229,7 @@ def _postgresql(url: URL) -> Engine:
     except (ImportError, NoSuchModuleError) as error:
         raise MissingExtra("pg8000", "postgres") from error
     event.listen(engine, "connect", _limit)
+    event.listen(engine, "checkout", _alive)
     return engine
 
 
@@ -239,6 +239,21 @@ def _limit(connection: Any, _record: Any) -> None:
     cursor.execute(f"SET statement_timeout = '{HUNG}s'")
     cursor.close()
     connection.commit()
+
+
+def _alive(connection: Any, _record: Any, _proxy: Any) -> None:
+    """Have the pool replace a connection that the server ended; a restart ends them all.
+
+    SQLAlchemy's own ``pool_pre_ping`` does not: pg8000 lets a reset connection's OSError through,
+    which is no error of a database to it.
+    """
+    try:
+        cursor = connection.cursor()
+        cursor.execute("SELECT 1")
+        cursor.close()
+        connection.rollback()
+    except Exception as error:
+        raise DisconnectionError("the server ended this connection") from error
 
 
 def _json(value: Any) -> str:
@@ -255,6 +270,8 @@ def _refusing() -> Iterator[None]:
         yield
     except DBAPIError as error:
         raise _refusal(error) from error
+    except OSError as error:  # pg8000's, where the network fails in the middle of a statement
+        raise _away() from error
     except PoolTimeout as error:
         raise Refusal(
             "storage_unavailable", "every connection to the database is busy", retry_after=1
@@ -271,6 +288,10 @@ def _refusal(error: DBAPIError) -> VesaliusError:
         )
     if state.startswith(("23", "SQLITE_CONSTRAINT")):
         return Conflict("another writer was faster")
+    return _away()
+
+
+def _away() -> Refusal:
     return Refusal(
         "storage_unavailable",
         "the service's database does not answer as it should",

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from vesalius.cases.picture import Picture
 from vesalius.errors import Refusal
+from vesalius.service.store.audit import Entry, append
 from vesalius.service.store.database import Conflict
 from vesalius.service.store.pictures import read_stored
 from vesalius.service.store.records import Image, is_id, new_id
@@ -46,7 +47,7 @@ class Images(State):
         over = row.expires_at <= self._now()
         if over or not self._pictures.exists(path):
             with self._db.write() as session:
-                bury(session, [row.id], "expired" if over else "lost")
+                bury(session, [row.id], "expired" if over else "lost", self._now())
             self._discard(path)
             return None
         row.expires_at = max(row.expires_at, expires_at)
@@ -134,11 +135,16 @@ class Images(State):
             self._pictures.remove(path)
 
 
-def bury(session: Session, ids: Sequence[str], state: str) -> set[str]:
-    """Turn live rows into tombstones; the ids this call did it to, each once among processes."""
+def bury(session: Session, ids: Sequence[str], state: str, now: datetime) -> set[str]:
+    """Turn live rows into tombstones, each with an entry in the audit log.
+
+    The ids this call did it to, each once among processes.
+    """
     live = update(ImageRow).where(ImageRow.id.in_(ids), ImageRow.state == "stored")
-    tombstone = live.values(state=state, sha256=None, content=None).returning(ImageRow.id)
-    return set(session.scalars(tombstone))
+    tombstone = live.values(state=state, sha256=None, content=None)
+    gone = session.execute(tombstone.returning(ImageRow.id, ImageRow.owner)).tuples().all()
+    append(session, now, (Entry(f"image.{state}", owner, image_id) for image_id, owner in gone))
+    return {image_id for image_id, _ in gone}
 
 
 def living(session: Session, owner: str, image_id: str, now: datetime) -> ImageRow:

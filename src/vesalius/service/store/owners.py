@@ -25,11 +25,14 @@ class Owners(State):
         return self._salt is not None
 
     def owner(self, name: str) -> str:
-        """HMAC-SHA-256 of ``name``, shortened to 160 bits: ``own_`` and 40 hexadecimal digits."""
+        """``own_`` and 40 hexadecimal digits: HMAC-SHA-256 of the name's SHA-256, both shortened.
+
+        Of its SHA-256, because that is what states held before there was a salt.
+        """
         if self._salt is None:
             self._salt = self._read_salt()
-        digest = hmac.new(self._salt, name.encode("utf-8", "replace"), hashlib.sha256)
-        return f"own_{digest.hexdigest()[:40]}"
+        unsalted = "own_" + hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()[:40]
+        return "own_" + hmac.new(self._salt, unsalted.encode(), hashlib.sha256).hexdigest()[:40]
 
     def _read_salt(self) -> bytes:
         with self._db.read() as session:

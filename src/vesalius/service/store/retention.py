@@ -20,7 +20,7 @@ from vesalius.service.store.state import State
 from vesalius.service.store.tables import ConversationRow, ImageRow, TurnRow
 from vesalius.service.store.turns import interrupt
 
-BATCH = 500
+BATCH = 50  # rows a transaction: it holds the audit log meanwhile, which others write to
 _MANY = 10
 
 
@@ -80,14 +80,12 @@ class Retention(State):
         over = ImageRow.state == "stored", ImageRow.expires_at <= now
         with self._db.write() as session:
             # Locked, and locked ones skipped: an expiry renewed by an upload is seen, or waits.
-            due = select(ImageRow.id, ImageRow.owner, ImageRow.suffix).where(*over).limit(BATCH)
-            found = session.execute(due.with_for_update(skip_locked=True)).tuples().all()
-            buried = bury(session, [row[0] for row in found], "expired")
-            gone = [row for row in found if row[0] in buried]
-            append(session, now, (Entry("image.expired", who, name) for name, who, _ in gone))
+            due = select(ImageRow.id, ImageRow.suffix).where(*over).limit(BATCH)
+            files = dict(session.execute(due.with_for_update(skip_locked=True)).tuples().all())
+            gone = bury(session, list(files), "expired", self._now())
         # Rows first: nobody is promised a picture that is going. A death here leaves strays.
-        for name, _, suffix in gone:
-            self._pictures.remove(self._pictures.path(name, suffix))
+        for image_id in gone:
+            self._pictures.remove(self._pictures.path(image_id, files[image_id]))
         return len(gone)
 
     def _delete_texts(self, before: datetime) -> int:
@@ -122,7 +120,7 @@ class Retention(State):
         ids, marked = sorted(map(image_of, files)), 0
         for start in range(0, len(ids), BATCH):
             with self._db.write() as session:
-                marked += len(bury(session, ids[start : start + BATCH], "lost"))
+                marked += len(bury(session, ids[start : start + BATCH], "lost", self._now()))
         return marked
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from vesalius.errors import Refusal
+from vesalius.service.store.audit import Entry, append
 from vesalius.service.store.conversations import feedback_of, owned, read_turns, start, title_of
 from vesalius.service.store.images import living
 from vesalius.service.store.records import Feedback, Said, Turn, Verdict, is_id, new_id
@@ -139,6 +140,9 @@ class Turns(State):
                     setattr(row, name, value)
                 if row.state == "done":
                     row.error = None
+                else:
+                    failed = Entry("answer.failed", owner, answer_id, row.error or row.state)
+                    append(session, now, [failed])
                 row.finished_at = now
                 session.flush()
                 session.refresh(row)  # as it was stored: a NaN went in as null
@@ -155,7 +159,14 @@ def interrupt(
     if not everyone:
         pending = pending.where(TurnRow.deadline_at <= now)
     marked = pending.values(state="interrupted", error="interrupted", finished_at=now)
-    return len(session.scalars(marked.returning(TurnRow.answer_id)).all())
+    told = marked.returning(TurnRow.answer_id, TurnRow.conversation_id)
+    found = session.execute(told).tuples().all()
+    asked = select(ConversationRow.id, ConversationRow.owner)
+    asked = asked.where(ConversationRow.id.in_({conversation for _, conversation in found}))
+    owners = dict(session.execute(asked).tuples().all()) if found else {}
+    ended = (Entry("answer.failed", owners[c], answer, "interrupted") for answer, c in found)
+    append(session, now, ended)
+    return len(found)
 
 
 def _check_room(session: Session, conversation: ConversationRow, max_turns: int) -> None:

@@ -30,18 +30,18 @@ class Shown:
 
 def upload(api: Api, policy: Policy, *, key: str) -> None:
     """A place to drop a file; once it is taken in, the page goes on to it."""
+    mask = policy.mask and st.toggle(
+        "Cover text in the picture",
+        key="mask",
+        help="Set this first. Names and dates that are burned into the picture are looked for and "
+        "blackened before it is kept. Look at the result: not all writing is found.",
+    )
     turn = int(st.session_state.get("uploads", 0))
     given = st.file_uploader(
         "Upload a picture",
         key=f"upload-{key}-{turn}",
         help="PNG, JPEG, WebP, TIFF, BMP, GIF or DICOM, found by content. The name is not sent.",
         max_upload_size=max(1, policy.max_body // 2**20),
-    )
-    mask = policy.mask and st.toggle(
-        "Cover text in the picture",
-        key=f"mask-{key}",
-        help="Names and dates that are burned into it are looked for and blackened before it is "
-        "kept. Look at the result: not all writing is found.",
     )
     if given is not None:
         # A new widget next time: this one lets go of the file, and of its name.
