@@ -16,9 +16,12 @@ from vesalius.cases.prediction import Confidence, Prediction
 from vesalius.cli.main import app
 from vesalius.errors import DatasetError, ImageError, MissingExtra
 from vesalius.results import DISCLAIMER, Algorithm, report, write_report
+from vesalius.run import Run
 
 sys.path.insert(0, str(Path(__file__).parent / "cases"))
 from scans import scan, written
+
+from hostile import ramp
 
 MODEL = Algorithm("nano (vilt)", "vesalius 0.1.0, weights sha256 00", ("recipe sha256 11",))
 ASKED = Prediction(
@@ -198,6 +201,22 @@ def test_the_command_writes_a_report(asked, tmp_path, highdicom) -> None:
     assert said["Algorithm Name"] == "majority (majority)"
     assert "weights sha256 " in said["Algorithm Version"]
     assert said["Answer of a model"] in done.stdout
+
+
+def test_a_caption_of_a_frame_is_reported_as_of_that_frame(asked, tmp_path, highdicom) -> None:
+    run, _ = asked
+    picture = tmp_path / "five.dcm"
+    picture.write_bytes(written(scan(ramp(frames=5))))
+    out = tmp_path / "a.dcm"
+    ask = ["ask", str(picture), "--run", str(run), "--frame", "4", "--window", "900,200"]
+    done = CliRunner().invoke(app, [*ask, "--report", str(out)])
+    assert done.exit_code == 0, repr(done.exception)
+    made = pydicom.dcmread(out)
+    assert "Referenced Frame Number" in str(made)
+    assert texts(made)["Question to a model"] == Run.open(run).recipe().data.instruction
+    for wrong in (["--frame", "5"], ["--window", "900"], ["--window", "900,-1"]):
+        said = CliRunner().invoke(app, ["ask", str(picture), "--run", str(run), *wrong])
+        assert isinstance(said.exception, ImageError), wrong
 
 
 def test_the_command_refuses_before_it_asks(asked, tmp_path, monkeypatch) -> None:

@@ -119,6 +119,12 @@ class ModelError(VesaliusError):
     code = "model"
 
 
+class TooLong(ModelError):
+    """A dialogue has more tokens than a model reads."""
+
+    code = "prompt_too_long"
+
+
 class IdentityRisk(VesaliusError):
     """Something that may identify a patient would leave its place."""
 

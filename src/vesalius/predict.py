@@ -80,13 +80,26 @@ def set_name(history: str | None, change: str | None = None) -> str:
     return "-".join(part for part in (history and f"history-{history}", change) if part)
 
 
-def ask(run: Run, image: Path, question: str, *, decoding: Decoding | None = None) -> Prediction:
-    """The run's answer to one question about one picture file."""
-    picture = Picture.from_file(image)
+def ask(
+    run: Run,
+    image: Path,
+    question: str | None = None,
+    *,
+    frame: int | None = None,
+    window: tuple[float, float] | None = None,
+    decoding: Decoding | None = None,
+) -> Prediction:
+    """The run's answer to one question about one picture file; without a question, a caption.
+
+    ``frame`` counts from 0; ``window`` is a DICOM's (centre, width) in modality units. Raises
+    ImageError where the picture has no such frame.
+    """
+    picture = Picture.from_file(image).at(frame, window)
     picture.pixels()  # a bad file is refused before the model is loaded
-    turn = Turn(Question(question), (picture,))
+    recipe = run.recipe()
+    turn = Turn(Question(question or recipe.data.instruction), (picture,))
     dialogue = Dialogue(image.name, (turn,), group=image.name, case=image.name)
-    return load(run).predict([dialogue], decoding or run.recipe().decoding)[0]
+    return load(run).predict([dialogue], decoding or recipe.decoding)[0]
 
 
 def pictures_of(run: Run) -> Callable[[str], bytes | None]:

@@ -38,10 +38,19 @@ case $BASE in /root/*)
   mount --bind /mnt/python "$BASE"
 esac
 mount -t tmpfs -o mode=755 tmpfs /srv
+# So may the checkout in /tmp, which is hidden below.
+case $ROOT in /tmp/*)
+  mkdir /srv/checkout
+  mount --bind "$ROOT" /srv/checkout
+esac
 install -d -o 10001 -g 10001 -m 0750 /srv/state
 printf %s "$URL" >/srv/database_url
 chmod 444 /srv/database_url
 mount -t tmpfs -o mode=1777 tmpfs /tmp
+case $ROOT in /tmp/*)
+  mkdir -p "$ROOT"
+  mount --bind /srv/checkout "$ROOT"
+esac
 mount -o remount,ro,bind /
 exec setpriv --reuid=10001 --regid=10001 --clear-groups --no-new-privs --bounding-set=-all \
   --inh-caps=-all -- "$@"
@@ -61,7 +70,7 @@ def container(root: Path, *words: str, **env: str) -> subprocess.Popen[str]:
     path = f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"
     own = {"PATH": path, "HOME": "/tmp", "XDG_CACHE_HOME": "/tmp/cache"}
     own |= {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"}
-    own |= {"BASE": sys.base_prefix, "URL": f"sqlite:///{STATE}/vesalius.db"}
+    own |= {"ROOT": str(root), "BASE": sys.base_prefix, "URL": f"sqlite:///{STATE}/vesalius.db"}
     command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", INSIDE, "container"]
     return subprocess.Popen(
         [*command, str(root / "deploy" / "entrypoint"), *words],

@@ -92,6 +92,12 @@ def test_pages_elsewhere_may_not_call(api: Serving, tmp_path: Path) -> None:
     with serving(tmp_path, origins=("https://good.example",)) as other:
         allowed = other.client.get("/healthz", headers={"Origin": "https://good.example"})
         assert allowed.headers["access-control-allow-origin"] == "https://good.example"
+        refused = other.client.get(
+            "/healthz", headers={"Origin": "https://good.example", "Host": "evil.example"}
+        )
+        assert refused.status_code == 403  # by the gate itself, and the page can read why
+        assert refused.headers["access-control-allow-origin"] == "https://good.example"
+        assert "Retry-After" in refused.headers["access-control-expose-headers"]
         wish = {"Origin": "https://good.example", "Access-Control-Request-Method": "POST"}
         assert other.client.options("/upload_image", headers=wish).status_code == 200
         wish["Access-Control-Request-Method"] = "TRACE"

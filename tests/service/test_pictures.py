@@ -222,3 +222,41 @@ def test_an_upload_is_one_file_in_a_form(plain: Serving, form: dict, code: str) 
     answer = plain.client.post("/upload_image", **form)
     assert 400 <= answer.status_code < 500
     assert answer.json()["code"] == code
+
+
+def test_a_window_is_asked_for_in_either_way(plain: Serving) -> None:
+    image_id = plain.image_id(hostile()["five_frames.dcm"][0])
+    url = f"/images/{image_id}"
+    own = plain.client.get(url).content
+    one = plain.client.get(url, params={"window": "900,200"}).content
+    assert one == plain.client.get(url, params={"centre": 900, "width": 200}).content != own
+    for wrong in ({"window": "900"}, {"window": "1,2,3"}, {"window": "900,0"}, {"window": "a,b"}):
+        assert plain.client.get(url, params=wrong).status_code == 422
+    twice = {"window": "900,200", "centre": 900, "width": 200}
+    assert plain.client.get(url, params=twice).json()["code"] == "image_window"
+    flat = plain.image_id()
+    answer = plain.client.get(f"/images/{flat}", params={"window": "900,200"})
+    assert answer.json()["code"] == "image_window"
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("application/json", "application/json"),
+        ("application/json, image/png;q=0.5", "application/json"),
+        ("image/png, application/json;q=0.1", "image/png"),
+        ("application/json, text/plain, */*", "image/png"),
+        ("*/*", "image/png"),
+        ("application/json;q=x", "image/png"),
+    ],
+)
+def test_what_is_accepted_decides(plain: Serving, accept: str, kind: str) -> None:
+    answer = plain.client.get(f"/images/{plain.image_id()}", headers={"Accept": accept})
+    assert answer.headers["content-type"].startswith(kind)
+
+
+def test_an_animation_has_the_one_frame_that_is_kept(plain: Serving) -> None:
+    told = plain.upload(hostile()["animated.gif"][0]).json()
+    assert told["warnings"] == [f"the first of {told['frames']} frames is used"]
+    asked = plain.ask(image_id=told["image_id"], question="x?", frame=1)
+    assert (asked.status_code, asked.json()["code"]) == (422, "image_frame")

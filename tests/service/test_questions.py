@@ -186,6 +186,17 @@ def test_a_refused_question_leaves_no_trace(slow: Serving) -> None:
     assert after - before == answered < 8
 
 
+def test_who_is_refused_is_told_how_long_the_line_is(tmp_path: Path) -> None:
+    with serving(tmp_path, replay_seconds=2.0, queue=4, batch=1) as api:
+        image_id = api.image_id()
+        with ThreadPoolExecutor(8) as pool:
+            asked = {"image_id": image_id, "question": "x?"}
+            found = list(pool.map(lambda _: api.ask(**asked), range(8)))
+        waits = [int(a.headers["retry-after"]) for a in found if a.status_code == 429]
+        assert waits
+        assert min(waits) >= 2  # four wait, each about a second as far as the line knows
+
+
 def test_a_deadline_ends_in_504(tmp_path: Path) -> None:
     with serving(tmp_path, replay_seconds=5.0, deadline=0.3) as api:
         answer = api.ask(image_id=api.image_id(), question="quick?")

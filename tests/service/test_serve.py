@@ -12,13 +12,16 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx2
 import pytest
 from serving import png, until
+
+from vesalius.service.server import in_charge, open_store
+from vesalius.service.settings import settings
 
 ROOT = Path(__file__).resolve().parents[2]
 VESALIUS = [sys.executable, "-m", "vesalius"]
@@ -254,3 +257,18 @@ def test_the_guide_s_curl_lines_work(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "answer.json").read_text())["answer"]
     assert (tmp_path / "seen.png").read_bytes().startswith(b"\x89PNG")
     assert "Not a medical device" in (tmp_path / "conversation.html").read_text()
+
+
+def test_who_is_alone_with_a_state_ends_what_a_crash_left(tmp_path: Path) -> None:
+    """Another process at work keeps its pending questions; a lock tells, that no death leaves."""
+    found = settings(replay="echo", state=tmp_path)
+    with closing(open_store(found)) as store:
+        store.migrate()
+        left = store.begin_turn("ada", None, None, "first?")
+        with in_charge(found, store):
+            assert store.turn("ada", left.answer_id).state == "interrupted"
+            own = store.begin_turn("ada", left.conversation_id, None, "second?")
+            with in_charge(found, store):  # a second process, as the lock sees it
+                assert store.turn("ada", own.answer_id).state == "pending"
+        with in_charge(found, store):
+            assert store.turn("ada", own.answer_id).state == "interrupted"

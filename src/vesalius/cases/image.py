@@ -190,8 +190,9 @@ def _decode_file(data: bytes, kind: Kind, frame: int | None, limits: Limits) -> 
             limits.check_size(*file.size)
         image, deep = _shown(file)
     said = []
-    if kind != "tiff" and frames > 1:
-        said.append(f"the first of {frames} frames is used")
+    if frames > 1 and frame is None:
+        what = "pages" if kind == "tiff" else "frames"
+        said.append(f"the first of {frames} {what} is used")
     if deep:
         said.append("more than 8 bits: rescaled linearly to 0..255")
     return Decoded(image, kind, *image.size, frames=frames, warnings=tuple(said))

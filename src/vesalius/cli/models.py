@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -109,8 +110,17 @@ def predict(
 
 def ask(
     image: Annotated[Path, typer.Argument(help="A picture: PNG, JPEG, WebP, TIFF, BMP or DICOM.")],
-    question: Annotated[str, typer.Argument(help="What to ask about it.")],
     run: RunFolder,
+    question: Annotated[
+        str | None,
+        typer.Argument(help="What to ask about it; default: a caption, in the run's own words."),
+    ] = None,
+    frame: Annotated[
+        int | None, typer.Option(min=0, help="Of several, from 0; default: a DICOM's middle one.")
+    ] = None,
+    window: Annotated[
+        str | None, typer.Option(help="A DICOM's CENTRE,WIDTH; default: the file's own.")
+    ] = None,
     report: Annotated[
         Path | None,
         typer.Option(help="Also write the answer about a DICOM picture as a DICOM SR file."),
@@ -125,7 +135,7 @@ def ask(
     found = Run.open(run)
     if report is not None:
         _refuse_report(report, image)
-    answer = step(found, image, question)
+    answer = step(found, image, question, frame=frame, window=_window(window))
     console = Console()
     console.print(f"[bold]{answer.text or '(no answer)'}[/]", highlight=False)
     if answer.confidence:
@@ -135,9 +145,25 @@ def ask(
     if report is not None:
         from vesalius.results import algorithm_of, write_report
 
-        write_report(report, answer, image.read_bytes(), algorithm_of(found))
+        write_report(report, answer, image.read_bytes(), algorithm_of(found), frame=frame)
         console.print(f"wrote {report}, which names the patient", highlight=False, soft_wrap=True)
     console.print("Research use only; not a medical device.", style="dim")
+
+
+def _window(said: str | None) -> tuple[float, float] | None:
+    """(centre, width) of ``CENTRE,WIDTH``."""
+    if said is None:
+        return None
+    from vesalius.errors import ImageError
+
+    try:
+        centre, width = map(float, said.split(","))
+    except ValueError:
+        centre = width = math.nan
+    if not (math.isfinite(centre) and math.isfinite(width) and width > 0):
+        hint = "for example --window 40,400"
+        raise ImageError("image_window", "a window is CENTRE,WIDTH, and wider than 0", hint=hint)
+    return centre, width
 
 
 def _refuse_report(report: Path, image: Path) -> None:

@@ -115,7 +115,8 @@ def list_keys(state: StateFolder = None, database: Database = None) -> None:
 
     table = Table(box=None, padding=(0, 2))
     for column in ("id", "name", "for others", "made", "last used", "revoked"):
-        table.add_column(column)
+        # An id is whole, however narrow the screen: revoke wants it.
+        table.add_column(column, no_wrap=column == "id", overflow="fold")
     for key in _store(state, database).list_keys():
         times = (key.created_at, key.last_used_at, key.revoked_at)
         told = ("-" if at is None else f"{at:%Y-%m-%d %H:%M}" for at in times)

@@ -122,10 +122,10 @@ class Answering:
         """Refusal at once, before anything is read or written, if the engine cannot take it."""
         if not self.engine.ready:
             raise Refusal("not_ready", "the model is not ready", hint="GET /readyz says when")
-        waiting = self.engine.load()["queued"]
-        if waiting >= self.settings.queue:
-            said = f"{waiting} questions are waiting already"
-            raise Refusal("overloaded", said, hint="ask again later")
+        load = self.engine.load()
+        if load["queued"] >= self.settings.queue:
+            said = f"{load['queued']} questions are waiting already"
+            raise Refusal("overloaded", said, retry_after=load["wait"], hint="ask again later")
 
     async def forget_gone(self) -> None:
         """Have the engine forget pictures that expired, or that another process deleted."""
@@ -284,7 +284,9 @@ class Answering:
 
     def _stored(self, task: asyncio.Task[Any]) -> None:
         self._later.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
+        error = None if task.cancelled() else task.exception()
+        deleted = isinstance(error, Refusal) and error.code == "not_found"
+        if error is not None and not deleted:
             log().error("turn", fault=place_of(error))  # not its words: they may quote
 
 

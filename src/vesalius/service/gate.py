@@ -26,6 +26,7 @@ MAX_HEAD = 16 * 1024
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 LOCAL = ("localhost", "127.0.0.1", "::1")
 HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([\w.-]+))(?::\d{0,5})?", re.ASCII)
+EXPOSED = "Retry-After, X-Request-ID"
 SAFE = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
@@ -75,6 +76,11 @@ class Gate:
                 headers["X-Request-ID"] = request_id
                 for name, value in SAFE.items():
                     headers.setdefault(name, value)
+                if (origin := Headers(scope=scope).get("origin")) in self.settings.origins:
+                    # Refusals of this layer, too, or the page could not read them.
+                    headers.setdefault("Access-Control-Allow-Origin", str(origin))
+                    headers.setdefault("Access-Control-Expose-Headers", EXPOSED)
+                    headers.add_vary_header("Origin")
             await send(message)
 
         try:

@@ -21,6 +21,8 @@ from vesalius.service.settings import Settings, TextPolicy
 from vesalius.workers import Pool
 
 MIB = 2**20
+SEVERAL = ("dicom", "tiff")
+"""Kinds of which every frame is kept; of an animation it is the first one."""
 OCR_SECONDS = 120.0
 
 
@@ -130,9 +132,10 @@ def require_view(
     kind: str, frames: int, frame: int | None, window: tuple[float, float] | None
 ) -> None:
     """Refusal for a frame or window that the picture does not have."""
-    if frame is not None and not 0 <= frame < frames:
-        said = f"there is no frame {frame}: {frames}, counted from 0"
-        raise Refusal("image_frame", said)
+    kept = frames if kind in SEVERAL else 1
+    if frame is not None and not 0 <= frame < kept:
+        said = f"there is no frame {frame}: {kept} kept, counted from 0"
+        raise Refusal("image_frame", said, hint="GET /images/{image_id} as JSON tells them")
     if window is not None and kind != "dicom":
         raise Refusal("image_window", "only a DICOM picture has a window")
 

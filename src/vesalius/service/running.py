@@ -94,8 +94,16 @@ class Service:
         return None if self.index is None else self.index(key)
 
     def note(self, event: str, caller: Caller, about: str, outcome: str = "ok") -> None:
-        """An entry in the audit log: hashes of who and what, no words."""
-        self.store.log(event, owner=caller.owner, about=about, outcome=outcome)
+        """An entry in the audit log: hashes of who and what, no words.
+
+        It tells of what is done already: a full disk is told to the operator, not to the caller.
+        """
+        try:
+            self.store.log(event, owner=caller.owner, about=about, outcome=outcome)
+        except Refusal as error:
+            if error.code != "storage_full":
+                raise
+            log().error("unaudited", what=event, outcome=outcome)
 
     def note_refused(self, code: str) -> None:
         """That somebody was not let in; once a minute a code, or strangers would fill the log."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import signal
 import socket
 import threading
@@ -108,12 +109,33 @@ def serve(settings: Settings, announce: Callable[[str, Service], None]) -> None:
     server = Server(listening(service), service)
     favour_the_loop()
     try:
-        announce(f"http://{shown}:{port}", service)
-        server.run(sockets=[listener])
+        with in_charge(settings, service.store):
+            announce(f"http://{shown}:{port}", service)
+            server.run(sockets=[listener])
     finally:
         listener.close()
     if not server.started:
         raise Refusal("engine_unavailable", "the service could not start", hint="the log says why")
+
+
+@contextmanager
+def in_charge(settings: Settings, store: Store) -> Iterator[None]:
+    """Hold a local state; who is alone with it ends the questions that a crash left unanswered.
+
+    Those of a shared database end at their deadlines: its other processes may be anywhere.
+    """
+    if not settings.database.startswith("sqlite"):
+        yield
+        return
+    with (settings.state / "serving.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log().debug("shared")  # with another process that is at work
+        else:
+            store.interrupt_pending(everyone=True)
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        yield
 
 
 def listening(service: Service) -> uvicorn.Config:

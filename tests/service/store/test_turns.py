@@ -188,7 +188,7 @@ def test_opinions_at_the_same_moment_are_one(store) -> None:
     assert store.turn("ada", turn.answer_id).feedback.verdict in ("up", "down")
 
 
-def test_answers_that_failed_are_in_the_audit_log_and_those_given_are_not(store, clock) -> None:
+def test_each_answer_is_in_the_audit_log_once_as_it_ended(store, clock) -> None:
     done, failed, left = (store.begin_turn("ada", None, None, f"{n}?") for n in range(3))
     store.finish_turn("ada", done.answer_id, answer="yes")
     store.fail_turn("ada", done.answer_id, "cancelled", cancelled=True)  # too late: it stands
@@ -199,11 +199,12 @@ def test_answers_that_failed_are_in_the_audit_log_and_those_given_are_not(store,
     with store._db.read() as session:
         told = "SELECT event, owner_hash, object_hash, outcome FROM audit ORDER BY seq"
         found = [tuple(row) for row in session.execute(text(told))]
-    ada, one, two = (
+    ada, given, one, two = (
         hashlib.sha256(name.encode()).hexdigest()[:40]
-        for name in ("ada", failed.answer_id, left.answer_id)
+        for name in ("ada", done.answer_id, failed.answer_id, left.answer_id)
     )
     assert found == [
+        ("answer.given", ada, given, "ok"),
         ("answer.failed", ada, one, "deadline"),
         ("answer.failed", ada, two, "interrupted"),
     ]

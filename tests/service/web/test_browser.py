@@ -235,6 +235,18 @@ def test_a_text_file_named_png_is_refused_in_words(page: Page, site: Site) -> No
     expect(page.get_by_role("button", name="Upload", exact=True)).to_be_visible()
 
 
+def test_addresses_in_words_are_no_links(page: Page, site: Site) -> None:
+    image = site.api.upload(EXAMPLES[3].draw())
+    said = "see http://i.example/x?d=1 or www.i.example or a@i.example"
+    with site.api.ask(AskRequest(image_id=image.image_id, question=said)) as answering:
+        *_, last = answering.heard()
+    begin(page, site, f"/?conversation={last.conversation_id}")
+    message = page.get_by_test_id("stChatMessage")
+    expect(message.get_by_text("i.example").first).to_be_visible()
+    assert message.locator("a").count() == 0
+    assert page.get_by_test_id("stMain").locator("a[href*='i.example']").count() == 0
+
+
 @pytest.mark.slow
 def test_text_in_a_picture_is_covered_on_request(page: Page, site: Site) -> None:
     pytest.importorskip("rapidocr", reason="needs the extra ocr")

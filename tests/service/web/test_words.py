@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -76,9 +77,11 @@ def test_advice_is_given_for_codes_that_exist() -> None:
         "# Title\n- one\n1. two\n> three\n```code```",
         "a_b *c* ~d~ `e` $f$ :red[g] :material/home: | h | http://i.example k@l.example",
         "    indented\n\tand a tab",
+        "see http://i.example/x?d=1, HTTPS://i.example, www.i.example or a@i.example",
     ],
 )
 def test_a_models_words_are_shown_as_they_are(text: str) -> None:
+    assert not re.search(r"://|www\\?\.|[\w.+-]\\?@", words.plain(text), re.IGNORECASE)
     html = MarkdownIt("gfm-like", {"linkify": False}).render(words.plain(text))
     assert not set("<>") & set(html.replace("<p>", "").replace("</p>", "").replace("<br />", ""))
     assert all(

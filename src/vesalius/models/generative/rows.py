@@ -11,7 +11,7 @@ from PIL import ImageOps
 from PIL.Image import Image
 
 from vesalius.cases.dialogue import Dialogue
-from vesalius.errors import ModelError
+from vesalius.errors import ModelError, TooLong
 from vesalius.models.generative.families import Family
 from vesalius.models.generative.template import Rendered, Span, Template
 
@@ -189,10 +189,10 @@ def rows_of(
 
 
 def require_room(length: int, max_length: int, dialogue: str) -> None:
-    """ModelError if a dialogue of ``length`` tokens, picture included, is longer than allowed."""
+    """TooLong if a dialogue of ``length`` tokens, picture included, is longer than allowed."""
     if length > max_length:
         said = f"{length} tokens do not fit into {max_length}"
-        raise ModelError(said, where=dialogue, hint="raise model.max_length")
+        raise TooLong(said, where=dialogue, hint="raise model.max_length")
 
 
 def shared_key(dialogue: Dialogue) -> tuple[Any, ...]:

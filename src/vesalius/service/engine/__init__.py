@@ -45,7 +45,8 @@ class Engine(Protocol):
     def load(self) -> dict[str, Any]:
         """Numbers for metrics.
 
-        ``queued`` and ``running`` jobs; ``batch_sizes`` (size -> how many batches); ``restarts``;
+        ``queued`` and ``running`` jobs; ``wait``: seconds that the queued will take, at least 1;
+        ``batch_sizes`` (size -> how many batches); ``restarts``;
         ``cache_bytes``, ``cache_hits`` and ``cache_misses`` of kept conversations.
         """
 

@@ -66,13 +66,17 @@ class Line:
             raise again(self.refusal)
         if job.deadline <= time.time():
             raise too_late()
-        if self.waiting >= self._size:
-            seconds = math.ceil(self._seconds * self.waiting / self._batch)
-            said = f"{self.waiting} questions are waiting already"
-            raise Refusal("overloaded", said, retry_after=max(1, seconds), hint="ask again later")
+        if (waiting := self.waiting) >= self._size:
+            said = f"{waiting} questions are waiting already"
+            raise Refusal("overloaded", said, retry_after=self.wait, hint="ask again later")
         ticket = Ticket(job, next(self._numbers))
         self._tickets[ticket.number] = ticket
         return ticket
+
+    @property
+    def wait(self) -> int:
+        """Seconds, at least 1, that those who wait will take."""
+        return max(1, math.ceil(self._seconds * self.waiting / self._batch))
 
     def get(self, number: int) -> Ticket | None:
         """The ticket of that number, if somebody still waits for it."""
@@ -120,7 +124,8 @@ class Line:
         """Who waits, who is served, and in batches of which size, as ``Engine.load`` says."""
         queued = self.waiting
         sizes = dict(sorted(self.batches.items()))
-        return {"queued": queued, "running": len(self) - queued, "batch_sizes": sizes}
+        running = len(self) - queued
+        return {"queued": queued, "running": running, "wait": self.wait, "batch_sizes": sizes}
 
     def remove(self, ticket: Ticket) -> None:
         """Take a ticket out of the line."""

@@ -19,10 +19,13 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from vesalius.cases.prediction import Prediction
-from vesalius.errors import ImageError, ModelError, Refusal, VesaliusError
+from vesalius.errors import ImageError, ModelError, Refusal, TooLong, VesaliusError
 from vesalius.models import Piece, Streaming
 from vesalius.service.engine import Job
 from vesalius.service.engine.hosted import Hosted, hosted, remember, warm
+
+KINDS = ("ImageError", "TooLong", "ModelError", "VesaliusError")
+"""Errors that cross the pipe as what they are, the narrower ones first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +251,7 @@ class Worker:
 def told(error: BaseException) -> tuple[str, str, str, str | None]:
     """An error as it crosses the pipe: kind, code, what, hint; of strangers' errors no words."""
     if isinstance(error, VesaliusError):
-        kind = next(k for k in ("ImageError", "ModelError", "VesaliusError") if _is(error, k))
+        kind = next(k for k in KINDS if _is(error, k))
         return kind, error.code, error.what, error.hint
     what = f"the model failed at this question ({type(error).__name__})"
     return "VesaliusError", "engine_unavailable", what, None
@@ -258,6 +261,8 @@ def untold(kind: str, code: str, what: str, hint: str | None) -> VesaliusError:
     """The error that :func:`told` told of."""
     if kind == "ImageError":
         return ImageError(code, what, hint=hint)
+    if kind == "TooLong":
+        return TooLong(what, hint="ask a shorter question, or begin a new conversation")
     if kind == "ModelError":
         return ModelError(what, hint=hint)
     return Refusal(code, what, hint=hint)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
@@ -19,6 +20,9 @@ from vesalius.service.threads import in_thread
 
 router = APIRouter(tags=["pictures"])
 FIELDS = ("image_file", "file")
+PICTURES = ("image/png", "image/*", "*/*")
+QUALITY = re.compile(r"0(\.\d{0,3})?|1(\.0{0,3})?")
+WINDOW = r"^-?\d{1,9}(\.\d{1,6})?,\d{1,9}(\.\d{1,6})?$"
 
 BAD_PICTURES = (
     "invalid_multipart",
@@ -86,22 +90,28 @@ async def image(  # noqa: PLR0917
     caller: Calling,
     image_id: Identifier,
     frame: Annotated[int | None, Query(ge=0, lt=2**31)] = None,
+    window: Annotated[str | None, Query(pattern=WINDOW, description="centre,width")] = None,
     centre: Annotated[Level | None, Query()] = None,
     width: Annotated[Width | None, Query()] = None,
 ) -> Response:
-    """The exact picture the model sees, for a frame and a window (centre and width together).
+    """The exact picture the model sees, for a frame and a window.
 
-    For ``Accept: application/json`` it is told what the upload told: size, kind, frames, warnings.
+    A window is ``window=centre,width``, or both by their names. For ``Accept: application/json`` it
+    is told what the upload told: size, kind, frames, warnings.
     """
     found = await in_thread(service.store.image, caller.owner, image_id)
-    if "application/json" in request.headers.get("accept", ""):
+    if _prefers_json(request.headers.get("accept", "")):
         return JSONResponse(_told(found).model_dump(mode="json"))
-    if (centre is None) != (width is None):
-        raise Refusal("image_window", "a window is a centre and a width")
-    window = None if centre is None or width is None else (centre, width)
-    require_view(found.kind, found.frames, frame, window)
+    if (centre is None) != (width is None) or (window and centre is not None):
+        raise Refusal("image_window", "a window is a centre and a width, given once")
+    if window:
+        centre, width = map(float, window.split(","))
+        if not width > 0:
+            raise Refusal("image_window", "a window's width is more than 0")
+    view = None if centre is None or width is None else (centre, width)
+    require_view(found.kind, found.frames, frame, view)
     data = await in_thread(service.store.read_picture, found)
-    png = await service.intake.png(data, frame, window)
+    png = await service.intake.png(data, frame, view)
     await in_thread(service.note, "image.read", caller, image_id)
     return Response(png, media_type="image/png")
 
@@ -146,6 +156,17 @@ def _sent(data: bytes, request: Request) -> tuple[bytes, bool]:
     if wish not in {"true", "false"}:
         raise Refusal("invalid_request", "mask: true or false")
     return bytes(files[0].data), wish == "true"
+
+
+def _prefers_json(accept: str) -> bool:
+    """Whether JSON is wanted rather than a picture (RFC 9110, 12.5.1), which is given otherwise."""
+    wanted: dict[str, float] = {}
+    for part in accept.lower().split(","):
+        kind, *parameters = (piece.strip() for piece in part.split(";"))
+        given = next((p[2:] for p in parameters if p.startswith("q=")), "1")
+        wanted[kind] = float(given) if QUALITY.fullmatch(given) else 0.0
+    picture = max((q for kind, q in wanted.items() if kind in PICTURES), default=0.0)
+    return wanted.get("application/json", 0.0) > picture
 
 
 def _told(image: Image) -> Uploaded:

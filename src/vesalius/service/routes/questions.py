@@ -120,11 +120,9 @@ async def _answered(
     events = service.questions.events(asked)
     if not said.stream:
         whole = await while_there(request, _whole(events, service))
-        await in_thread(service.note, "answer.given", caller, whole.answer_id)
         return JSONResponse(whole.model_dump(mode="json"))
     first = await while_there(request, anext(events))
     assert isinstance(first, Begun)
-    await in_thread(service.note, "answer.begun", caller, first.answer_id)
 
     def render(item: Event) -> bytes:
         if isinstance(item, Begun):

@@ -140,9 +140,10 @@ class Turns(State):
                     setattr(row, name, value)
                 if row.state == "done":
                     row.error = None
+                    told = Entry("answer.given", owner, answer_id)
                 else:
-                    failed = Entry("answer.failed", owner, answer_id, row.error or row.state)
-                    append(session, now, [failed])
+                    told = Entry("answer.failed", owner, answer_id, row.error or row.state)
+                append(session, now, [told])
                 row.finished_at = now
                 session.flush()
                 session.refresh(row)  # as it was stored: a NaN went in as null
@@ -178,7 +179,7 @@ def _check_room(session: Session, conversation: ConversationRow, max_turns: int)
             "conversation_busy",
             "the last question in this conversation is still being answered",
             retry_after=1,
-            hint="wait for its answer, or cancel it",
+            hint="wait for its answer; a question whose process died is given up at its deadline",
         )
     if states.get("done", 0) >= max_turns or conversation.turns >= _ATTEMPTS * max_turns:
         raise Refusal(

@@ -105,7 +105,8 @@ def _controls(facts: Uploaded | None, here: Here) -> tuple[int | None, Window | 
     st.session_state["picture-slot"] = st.container(key="picture-slot")
     if facts is None:
         return here.frame, here.window
-    frame = _frame(facts, here) if facts.frames > 1 else None
+    several = facts.frames > 1 and facts.kind in {"dicom", "tiff"}
+    frame = _frame(facts, here) if several else None
     window = _window(facts, here) if facts.kind == "dicom" else None
     if (frame, window) != (here.frame, here.window):
         Here(here.conversation, here.image, frame, window).go()

@@ -48,6 +48,8 @@ _STATES = {
     "interrupted": "The service was restarted before this answer was finished.",
     "failed": "This question could not be answered.",
 }
+_ADDRESS = re.compile(r"(?:(?<=:)|^)/|(?:(?<=w)|^)\.|@", re.IGNORECASE)
+"""What a bare address cannot do without; at the start of a piece what came before is not known."""
 _MARKDOWN = re.compile(r"([!-/:-@\[-`{-~])")
 
 
@@ -105,9 +107,11 @@ def ended(state: str, code: str | None) -> str:
 def plain(text: str) -> str:
     """Text that Markdown shows as it is: a model's words must not become links, pictures or HTML.
 
-    Every character stands for itself, so pieces of a stream can be made plain one by one.
+    Every character stands for itself, so pieces of a stream can be made plain one by one. Bare
+    addresses become links after escapes are read: a word joiner, which nobody sees, breaks them.
     """
-    kept = _MARKDOWN.sub(r"\\\1", text.replace("\t", " ")).replace("  ", "\u00a0 ")
+    apart = _ADDRESS.sub("\u2060\\g<0>", text.replace("\t", " "))
+    kept = _MARKDOWN.sub(r"\\\1", apart).replace("  ", "\u00a0 ")
     return kept.replace("\n", "  \n")
 
 
