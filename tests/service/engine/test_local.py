@@ -22,7 +22,7 @@ import pytest
 from asking import heard, job, picture
 
 from vesalius import Picture, Prediction, Recipe, Run
-from vesalius.errors import ImageError, ModelError, Refusal, VesaliusError
+from vesalius.errors import ImageError, ModelError, Refusal, TooLong, VesaliusError
 from vesalius.fit import fit, load
 from vesalius.service.engine.hosted import hosted
 from vesalius.service.engine.local import LocalEngine
@@ -220,7 +220,8 @@ def test_one_that_cannot_be_answered_takes_no_other_with_it(hosting: Hosting) ->
     good, broken, too_long, fine = hosting.do(work)
     assert isinstance(broken, ImageError)
     assert broken.code == "unsupported_media_type"
-    assert isinstance(too_long, ModelError)
+    assert isinstance(too_long, TooLong)
+    assert too_long.code == "prompt_too_long"
     assert (good[1].id, fine[1].id) == ("good", "fine")
 
 
