@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 import vesalius
 from vesalius.errors import Refusal, VesaliusError
 from vesalius.service import bodies, problems
-from vesalius.service.gate import Gate
+from vesalius.service.gate import EXPOSED, Gate
 from vesalius.service.routes import completions, conversations, operations, pictures, questions
 from vesalius.service.running import Service
 from vesalius.service.telemetry import place_of
@@ -51,7 +51,7 @@ def application(service: Service) -> ASGIApp:
             allow_origins=list(settings.origins),
             allow_methods=["GET", "HEAD", "POST", "DELETE"],
             allow_headers=["Authorization", "Content-Type", settings.user_header],
-            expose_headers=["Retry-After", "X-Request-ID"],
+            expose_headers=EXPOSED,
         )
     return Gate(app, settings, service.metrics, traces=service.traces, shed=shed)
 

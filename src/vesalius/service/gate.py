@@ -26,7 +26,8 @@ MAX_HEAD = 16 * 1024
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 LOCAL = ("localhost", "127.0.0.1", "::1")
 HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([\w.-]+))(?::\d{0,5})?", re.ASCII)
-EXPOSED = "Retry-After, X-Request-ID"
+EXPOSED = ("Retry-After", "X-Request-ID")
+"""Headers that pages of an allowed origin may read."""
 SAFE = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
@@ -79,7 +80,7 @@ class Gate:
                 if (origin := Headers(scope=scope).get("origin")) in self.settings.origins:
                     # Refusals of this layer, too, or the page could not read them.
                     headers.setdefault("Access-Control-Allow-Origin", str(origin))
-                    headers.setdefault("Access-Control-Expose-Headers", EXPOSED)
+                    headers.setdefault("Access-Control-Expose-Headers", ", ".join(EXPOSED))
                     headers.add_vary_header("Origin")
             await send(message)
 
