@@ -9,7 +9,8 @@ VesaliusError                 the root: the CLI prints it as one line and exits 
 ├── RunError                  a run folder: foreign, torn, or not finished
 │   └── NotComparable         predictions of two runs that answer different questions
 ├── MissingExtra              an optional package that is not installed
-├── ModelError                weights, shapes, context length, a missing image
+├── ModelError                weights, shapes, a missing image
+│   └── TooLong               more tokens than a model reads
 ├── IdentityRisk              patient data where it must not be
 └── Refusal                   the service will not do this, now or ever; carries a stable code
 """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 from pathlib import Path
@@ -23,7 +22,8 @@ def signal_in(monkeypatch: pytest.MonkeyPatch, step: int, number: int, times: in
     def on_step_begin(self: Any, args: Any, state: Any, control: Any, **_: Any) -> None:
         if state.global_step == step - 1:
             for _ in range(times):
-                os.kill(os.getpid(), number)
+                # To this thread: one sent to the process may be heard after the next, as one.
+                signal.raise_signal(number)
 
     monkeypatch.setattr(callbacks.Log, "on_step_begin", on_step_begin, raising=False)
 
