@@ -58,7 +58,7 @@ def test_a_signal_ends_the_step_and_the_run_goes_on_to_the_same_bits(
 
 def test_the_second_signal_stops_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     signal_in(monkeypatch, 5, signal.SIGINT, times=2)
-    # As a program begins; a test before this one may have left another handler.
+    # As a program begins; one that a shell starts in the background ignores this signal.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(KeyboardInterrupt):
