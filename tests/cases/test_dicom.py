@@ -6,12 +6,13 @@ import warnings
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageChops
 from pydicom.dataset import Dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 from scans import SECRETS, colour_scan, scan, written
 
 from vesalius.cases.image import Decoded, Limits, decode
+from vesalius.cases.kept import keep
 from vesalius.errors import ImageError
 
 RAMP = np.arange(0, 4096, 16, dtype=np.uint16).reshape(16, 16)
@@ -58,10 +59,14 @@ def test_a_window_can_be_forced():
     assert refused(made, window=(2000, 0)).code == "image_window"
 
 
+UNUSABLE = "a window without a width above 0"
+
+
 @pytest.mark.parametrize(
     ("fields", "why"),
     [
-        ({"WindowCenter": 40, "WindowWidth": 0}, "a window of width 0"),
+        ({"WindowCenter": 40, "WindowWidth": 0}, UNUSABLE),
+        ({"WindowCenter": 40, "WindowWidth": -5}, UNUSABLE),
         ({}, "no window"),
     ],
 )
@@ -72,6 +77,20 @@ def test_without_a_usable_window_percentiles_are_shown_and_said(fields, why):
     grey = np.asarray(found.image)[..., 0].astype(int)
     # Percentiles of 256 even steps: 0.005 · 255 · 16 = 20.4 and 4059.6. 2048 is in the middle.
     assert grey[RAMP == 2048].tolist() == [round(255 * (2048 - 20.4) / (4059.6 - 20.4))]
+
+
+@pytest.mark.parametrize("width", ["abc", "NaN", "inf"])
+def test_a_window_that_is_no_number_is_no_window(width):
+    """The picture is shown all the same; what is kept of it, too."""
+    data = written(scan(RAMP, WindowCenter=40, WindowWidth=4096))
+    assert data.count(b"4096") == 1
+    found = decode(data.replace(b"4096", width.ljust(4).encode()))
+    assert found.warnings == (
+        f"{UNUSABLE} in the header: the 0.5th to 99.5th percentiles are shown",
+    )
+    kept = keep(data.replace(b"4096", width.ljust(4).encode()))
+    assert kept.warnings == found.warnings
+    assert not ImageChops.difference(decode(kept.data).image, found.image).getbbox()
 
 
 def test_padding_does_not_move_the_percentiles():

@@ -221,6 +221,8 @@ def test_forms_beyond_their_limits_are_refused(tight: Serving, content: bytes) -
     [
         (b"{", "application/json", 400, "invalid_json"),
         (b"[1]", "application/json", 400, "invalid_json"),
+        (b'{"image_id": "a", "image_id": "b"}', "application/json", 400, "invalid_json"),
+        (b"", "application/json", 422, "invalid_request"),
         (b'{"a": NaN}', "application/json", 400, "invalid_json"),
         (b"[" * 5000, "application/json", 400, "invalid_json"),
         (b'{"a":' * 3000 + b"1" + b"}" * 3000, "application/json", 400, "invalid_json"),
@@ -238,7 +240,7 @@ def test_bodies_that_cannot_be_read_say_so(
     answer = tight.client.post("/ask_question", content=content, headers={"content-type": kind})
     if code == "invalid_json" and answer.status_code == 422:
         # Python of another version may read what nests this deep; then a field is missing.
-        assert content.startswith(b'{"a":')
+        assert content.startswith(b'{"a":{')
         return
     assert (answer.status_code, answer.json()["code"]) == (status, code)
 

@@ -6,6 +6,7 @@ allocated, and the size inside a compressed frame against the one around it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -186,7 +187,7 @@ def _grey(
             scale = 255 / (2 ** min(int(file.BitsStored), 8) - 1)
             shades = (values * np.float32(scale)).clip(0, 255)
         else:
-            why = "no window" if own is None else "a window of width 0"
+            why = "no window" if own is None else "a window without a width above 0"
             said.append(f"{why} in the header: the 0.5th to 99.5th percentiles are shown")
             seen = values[stored != file.get("PixelPaddingValue")]
             low, high = np.percentile(seen if seen.size else values, _PERCENTILES)
@@ -231,9 +232,16 @@ def _looked_up(values: np.ndarray, voi: pydicom.Dataset) -> np.ndarray:
 
 
 def own_window(voi: pydicom.Dataset) -> tuple[float, float] | None:
-    """The first window (centre, width), or None; several may be offered."""
-    pair = [_first(voi.get(name)) for name in ("WindowCenter", "WindowWidth")]
-    return None if None in pair else (float(pair[0]), float(pair[1]))
+    """The first window (centre, width), or None; several may be offered.
+
+    One that is no pair of numbers has the width 0, as one that names none.
+    """
+    try:
+        pair = [_first(voi.get(name)) for name in ("WindowCenter", "WindowWidth")]
+        found = None if None in pair else (float(pair[0]), float(pair[1]))
+    except (ValueError, OverflowError):  # words in a decimal string
+        return 0.0, 0.0
+    return found if found is None or all(map(math.isfinite, found)) else (0.0, 0.0)
 
 
 def _first(value: Any) -> Any:

@@ -59,7 +59,9 @@ def read_json(data: bytes) -> Any:
     try:
         if sum(map(data.count, (b",", b"[", b"{"))) > MAX_ITEMS:
             raise ValueError("more values than any request has")
-        content = json.loads(data or b"null", parse_constant=_no_constant)
+        content = json.loads(
+            data or b"{}", parse_constant=_no_constant, object_pairs_hook=_named_once
+        )
         if b"\\u" in data:
             json.dumps(content, ensure_ascii=False).encode()  # a lone surrogate is no text
     except (ValueError, RecursionError) as error:
@@ -203,6 +205,14 @@ def _unflattened(found: Mapping[str, str]) -> dict[str, Any]:
         centre, _, width = window.partition(",")
         said["window"] = {"centre": centre.strip(), "width": width.strip()}
     return said
+
+
+def _named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object; readers differ in which of two values of one name counts (RFC 8259, 4)."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name stands twice")
+    return found
 
 
 def _no_constant(name: str) -> None:
