@@ -77,7 +77,10 @@ class Hosting:
 
         return asyncio.run_coroutine_threadsafe(whole(), self.loop).result(240)
 
-    def close(self) -> None:
+    def __enter__(self) -> Hosting:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self.do(partial(self.engine.stop, 0))
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join()
@@ -86,12 +89,11 @@ class Hosting:
 
 @pytest.fixture(scope="module")
 def hosting(run: Run) -> Iterator[Hosting]:
-    made = Hosting(run.path, queue=4, cache_bytes=2**24)
-    assert not made.engine.ready
-    made.do(made.engine.start)
-    assert made.engine.ready
-    yield made
-    made.close()
+    with Hosting(run.path, queue=4, cache_bytes=2**24) as made:
+        assert not made.engine.ready
+        made.do(made.engine.start)
+        assert made.engine.ready
+        yield made
 
 
 def test_answers_are_those_of_the_model_alone_or_together(run: Run, hosting: Hosting) -> None:
@@ -297,11 +299,9 @@ def test_a_hanging_worker_is_replaced(frequent: Run) -> None:
         assert engine.pid != pid
         assert (await heard(engine, job("c")))[1].text
 
-    try:
+    with hosting:
         hosting.do(engine.start)
         hosting.do(work)
-    finally:
-        hosting.close()
 
 
 def test_a_worker_that_never_ends_its_batch_is_replaced(run: Run) -> None:
@@ -319,11 +319,9 @@ def test_a_worker_that_never_ends_its_batch_is_replaced(run: Run) -> None:
         assert engine.pid != pid
         assert (await heard(engine, job("b")))[1].text
 
-    try:
+    with hosting:
         hosting.do(engine.start)
         hosting.do(work)
-    finally:
-        hosting.close()
 
 
 def test_a_slow_worker_is_not_taken_for_a_hanging_one(run: Run) -> None:
@@ -341,11 +339,9 @@ def test_a_slow_worker_is_not_taken_for_a_hanging_one(run: Run) -> None:
         assert (await heard(engine, job("b")))[1].text
         assert (engine.pid, engine.load()["restarts"]) == (pid, 0)
 
-    try:
+    with hosting:
         hosting.do(engine.start)
         hosting.do(work)
-    finally:
-        hosting.close()
 
 
 def test_jobs_that_were_left_do_not_pile_up(frequent: Run) -> None:
@@ -367,11 +363,9 @@ def test_jobs_that_were_left_do_not_pile_up(frequent: Run) -> None:
         os.kill(engine.pid, signal.SIGCONT)
         assert (await heard(engine, job("last")))[1].text
 
-    try:
+    with hosting:
         hosting.do(engine.start)
         hosting.do(work)
-    finally:
-        hosting.close()
 
 
 class Pipe:
@@ -400,7 +394,7 @@ def test_any_model_is_hosted_and_stops_gracefully(
     frequent: Run, capfd: pytest.CaptureFixture[str]
 ) -> None:
     hosting = Hosting(frequent.path)
-    try:
+    with hosting:
         hosting.do(hosting.engine.start)
         texts, said = hosting.do(lambda: heard(hosting.engine, job("a", "Mrs Smith's secret?")))
         expected = load(frequent).predict([job("a").dialogue], job("a").decoding)[0]
@@ -409,8 +403,6 @@ def test_any_model_is_hosted_and_stops_gracefully(
         assert hosting.engine.about()["recipe"].startswith("served ")
         assert len(hosting.engine.about()["weights_sha256"]) == 64
         pid = hosting.engine.pid
-    finally:
-        hosting.close()
     assert not psutil.pid_exists(pid)
     with pytest.raises(Refusal) as refused:
         asyncio.run(heard(hosting.engine, job("b")))
@@ -421,12 +413,10 @@ def test_any_model_is_hosted_and_stops_gracefully(
 
 def test_what_cannot_be_loaded_says_so(tmp_path: Path) -> None:
     hosting = Hosting(tmp_path / "nothing")
-    try:
+    with hosting:
         with pytest.raises(ModelError, match="neither a folder here nor a model on the hub"):
             hosting.do(hosting.engine.start)
         assert not hosting.engine.ready
-    finally:
-        hosting.close()
 
 
 def test_a_models_folder_needs_no_run(run: Run, tmp_path: Path) -> None:
@@ -504,7 +494,7 @@ def test_no_worker_outlives_a_killed_service(frequent: Run, loading: bool) -> No
 def test_killed_again_and_again_it_comes_back(frequent: Run) -> None:
     hosting = Hosting(frequent.path)
     hosting.do(hosting.engine.start)
-    try:
+    with hosting:
         for round_ in range(1, 4):
             os.kill(hosting.engine.pid, signal.SIGKILL)
             end = time.monotonic() + 60
@@ -513,5 +503,3 @@ def test_killed_again_and_again_it_comes_back(frequent: Run) -> None:
                 time.sleep(0.05)
             _, said = hosting.do(lambda: heard(hosting.engine, job("a")))
             assert said.text
-    finally:
-        hosting.close()
