@@ -109,19 +109,12 @@ def create_key(
 
 @keys.command("list")
 def list_keys(state: StateFolder = None, database: Database = None) -> None:
-    """The keys: name, when made, last used (to the hour), revoked."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, padding=(0, 2))
-    for column in ("id", "name", "for others", "made", "last used", "revoked"):
-        # An id is whole, however narrow the screen: revoke wants it.
-        table.add_column(column, no_wrap=column == "id", overflow="fold")
+    """The keys, a line each: id, name, when made, last used (to the hour), revoked."""
     for key in _store(state, database).list_keys():
-        times = (key.created_at, key.last_used_at, key.revoked_at)
-        told = ("-" if at is None else f"{at:%Y-%m-%d %H:%M}" for at in times)
-        table.add_row(key.id, key.name, "yes" if key.may_act_for_others else "no", *told)
-    Console().print(table)
+        times = {"made": key.created_at, "last used": key.last_used_at, "revoked": key.revoked_at}
+        told = [f"{what} {at:%Y-%m-%d %H:%M}" for what, at in times.items() if at is not None]
+        others = ["for others"] if key.may_act_for_others else []
+        typer.echo(f"{key.id}  {key.name} ({', '.join([*others, *told])})")
 
 
 @keys.command("revoke")
