@@ -27,6 +27,10 @@ Replay = Annotated[
 AbstainBelow = Annotated[
     float | None, typer.Option(min=0, max=1, help="Mark answers of less confidence.")
 ]
+Reviewed = Annotated[
+    int | None,
+    typer.Option(min=0, help="Put so many of the run's test answers up for experts to rate."),
+]
 StateFolder = Annotated[
     Path | None, typer.Option(help="Folder of database and pictures; default vesalius-state.")
 ]
@@ -38,6 +42,7 @@ Database = Annotated[
 def register(app: typer.Typer) -> None:
     """Add the commands of the service."""
     app.command()(serve)
+    app.command()(ratings)
     app.add_typer(keys, name="keys")
     app.add_typer(logs, name="log")
 
@@ -57,6 +62,7 @@ def serve(
         str | None, typer.Option(help="A folder, or an fsspec URL, e.g. s3://bucket/prefix.")
     ] = None,
     abstain_below: AbstainBelow = None,
+    review: Reviewed = None,
     log_format: Annotated[str | None, typer.Option(help="json or console.")] = None,
 ) -> None:
     """Serve: answer questions about pictures over HTTP. Every setting is also VESALIUS_... ."""
@@ -74,6 +80,7 @@ def serve(
         database_url=database,
         pictures_url=pictures,
         abstain_below=abstain_below,
+        review=review,
         log_format=log_format,
     )
     step(found, _announce)
@@ -128,6 +135,16 @@ def revoke_key(
     key = store.revoke_key(key_id)
     store.log("key.revoked", about=key.id)
     typer.echo(f"{key.id} ({key.name}) is revoked")
+
+
+def ratings(state: StateFolder = None, database: Database = None) -> None:
+    """Serve: what experts said in reviews, as JSON lines; raters are hashes."""
+    import json
+
+    for one in _store(state, database).ratings():
+        said = {"review": one.review, "id": one.prediction, "rater": one.rater, **one.axes}
+        said |= {"errors": one.errors, "comment": one.comment, "at": one.created_at.isoformat()}
+        typer.echo(json.dumps(said, ensure_ascii=False))
 
 
 @logs.command("verify")

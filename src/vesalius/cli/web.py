@@ -12,6 +12,7 @@ from vesalius.cli.serve import (
     FittedRun,
     OtherModel,
     Replay,
+    Reviewed,
     StateFolder,
 )
 
@@ -36,6 +37,7 @@ def web(
     ] = "127.0.0.1",
     state: StateFolder = None,
     abstain_below: AbstainBelow = None,
+    review: Reviewed = None,
 ) -> None:
     """Serve: the chat page and its API together, until Ctrl-C; if one dies the other is stopped."""
     from vesalius.service.web.start import Wish, run_together
@@ -47,6 +49,7 @@ def web(
         "replay": replay,
         "state": state,
         "abstain-below": abstain_below,
+        "review": review,
     }
     said = {name: str(value) for name, value in given.items() if value is not None}
     run_together(Wish(said, api_url, port, host, web_port), _announce)

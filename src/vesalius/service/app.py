@@ -19,11 +19,18 @@ import vesalius
 from vesalius.errors import Refusal, VesaliusError
 from vesalius.service import bodies, problems
 from vesalius.service.gate import EXPOSED, Gate
-from vesalius.service.routes import completions, conversations, operations, pictures, questions
+from vesalius.service.routes import (
+    completions,
+    conversations,
+    operations,
+    pictures,
+    questions,
+    review,
+)
 from vesalius.service.running import Service
 from vesalius.service.telemetry import place_of
 
-ROUTES = (pictures, questions, conversations, completions, operations)
+ROUTES = (pictures, questions, conversations, review, completions, operations)
 ASKING = ("/ask_question", "/caption", "/v1/chat/completions")
 HTTP_CODES = {
     404: "not_found",

@@ -34,6 +34,7 @@ def version_of(service: Service) -> dict[str, Any]:
             "text_in_dicom": settings.text_in_dicom,
             "text_in_pictures": settings.text_in_pictures,
             "mask": service.intake.finds_text,
+            "review": service.review is not None,
             "abstain_below": settings.abstain_below,
             "history": service.history,
             "image_hours": settings.image_hours,

@@ -15,6 +15,7 @@ from vesalius.service.access import Access, Caller
 from vesalius.service.answering import Answering
 from vesalius.service.engine import Engine
 from vesalius.service.intake import Intake
+from vesalius.service.reviewing import Review
 from vesalius.service.settings import Settings
 from vesalius.service.store import Store
 from vesalius.service.telemetry import Metrics, Traces, log, place_of
@@ -40,6 +41,8 @@ class Service:
     traces: Traces | None = None
     index: Callable[[str], bytes | None] | None = None
     """Small pictures of the run's cases by key."""
+    review: Review | None = None
+    """The run's answers that experts may rate."""
     created: int = field(default_factory=lambda: int(time.time()))
     """When the service was started, in seconds since the epoch."""
     answering: Answering | None = None

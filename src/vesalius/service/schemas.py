@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -76,6 +76,51 @@ class FeedbackRequest(Asked):
         Literal["wrong", "incomplete", "irrelevant", "unclear", "unsafe", "helpful", "other"] | None
     ) = None
     comment: str | None = Field(default=None, max_length=2000)
+
+
+AXES = ("accuracy", "relevance", "completeness", "clarity", "helpfulness")
+"""What experts rate an answer on."""
+Error = Literal[
+    "wrong_finding",
+    "missed_finding",
+    "wrong_place",
+    "wrong_side",
+    "wrong_modality",
+    "off_topic",
+    "unsafe",
+]
+"""What can be wrong with an answer."""
+ERRORS: tuple[str, ...] = get_args(Error)
+Grade = Annotated[int, Field(ge=1, le=5, strict=True)]
+
+
+class RatingRequest(Asked):
+    """An expert's rating of an answer under review, from 1 (poor) to 5 (excellent)."""
+
+    item_id: Identifier
+    accuracy: Grade
+    relevance: Grade
+    completeness: Grade
+    clarity: Grade
+    helpfulness: Grade
+    errors: list[Error] = Field(default_factory=list, max_length=len(ERRORS))
+    comment: str | None = Field(default=None, max_length=2000)
+
+
+class ReviewItem(BaseModel):
+    """An answer to rate; its picture is at ``/review/{item_id}/picture``."""
+
+    item_id: str
+    question: str
+    answer: str
+
+
+class ReviewOut(BaseModel):
+    """How far the caller is in the review, and what is next."""
+
+    total: int
+    rated: int
+    item: ReviewItem | None
 
 
 class Uploaded(BaseModel):

@@ -22,6 +22,7 @@ from vesalius.service.app import application
 from vesalius.service.engine import Engine
 from vesalius.service.intake import MIB, Intake
 from vesalius.service.protocol import protocol
+from vesalius.service.reviewing import Review
 from vesalius.service.running import Service
 from vesalius.service.settings import Settings
 from vesalius.service.store import Store
@@ -51,6 +52,7 @@ def assemble(settings: Settings) -> Service:
         history=_with_history(settings, recipe),
         traces=None if settings.otlp_endpoint is None else Traces(settings.otlp_endpoint),
         index=None if settings.run is None else _thumbnails(settings.run),
+        review=_review(settings),
     )
 
 
@@ -208,6 +210,12 @@ def _fitted(folder: Path) -> Recipe:
     run = Run.open(folder)
     run.require_fitted()
     return run.recipe()
+
+
+def _review(settings: Settings) -> Review | None:
+    if settings.run is None or not settings.review:
+        return None
+    return Review(Run.open(settings.run), settings.review)
 
 
 def _with_history(settings: Settings, recipe: Recipe | None) -> bool:

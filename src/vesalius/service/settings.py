@@ -54,6 +54,10 @@ class Settings(BaseSettings):
     abstain_below: float | None = Field(default=None, ge=0, le=1)
     """Answers of less confidence are marked as abstained; default: none is."""
 
+    review: int = Field(default=0, ge=0)
+    """So many of the run's test answers, drawn once, are put up for experts to rate; their pictures
+    are shown to every caller."""
+
     # where it listens
     host: str = "127.0.0.1"
     """Beyond loopback, callers need keys or a login."""
@@ -172,6 +176,8 @@ class Settings(BaseSettings):
         given = [n for n in ("run", "model", "endpoint", "replay") if getattr(self, n) is not None]
         if len(given) > 1:
             raise ValueError(f"only one of run, model, endpoint and replay, not {given}")
+        if self.review and self.run is None:
+            raise ValueError("review: only of a run")
         if (self.oidc_issuer is None) != (self.oidc_audience is None):
             raise ValueError("oidc_issuer and oidc_audience belong together")
         if self.keys == "off" and not self.loopback:

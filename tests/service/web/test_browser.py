@@ -10,11 +10,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 pytest.importorskip("streamlit", reason="the extra web is not installed")
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -22,6 +24,7 @@ pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from hostile import hostile
+from vesalius.cli.main import app
 from vesalius.service.schemas import AskRequest
 from vesalius.service.web.client import Api
 from vesalius.service.web.examples import EXAMPLES
@@ -67,13 +70,32 @@ class Site:
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """Page and service, started as a person starts them."""
+    """Page and service over saved answers."""
     folder = tmp_path_factory.mktemp("web")
     saved = folder / "predictions.jsonl"
     rows = [_row(1, FOUND, ANSWER, 0.82), _row(2, DOUBT, "benign", 0.31, abstained=True)]
     saved.write_text("\n".join(rows) + "\n")
+    with _started(folder, "--replay", str(saved)) as found:
+        yield found
+
+
+@pytest.fixture
+def reviewed(tmp_path: Path) -> Iterator[Site]:
+    """Page and service with two answers of a run up for review."""
+    recipe, run = tmp_path / "r.yaml", str(tmp_path / "run")
+    cases = "{dataset: phantom, options: {cases: {train: 16, validation: 4, test: 4}}}"
+    recipe.write_text(f"name: majority\ndata: {cases}\nmodel: {{name: majority}}\n")
+    for words in (["fit", str(recipe), "--run", run], ["predict", "--run", run]):
+        assert CliRunner().invoke(app, words).exit_code == 0
+    with _started(tmp_path, "--run", run, "--review", "2") as found:
+        yield found
+
+
+@contextmanager
+def _started(folder: Path, *words: str) -> Iterator[Site]:
+    """Page and service, started as a person starts them."""
     port, web_port = free_port(), free_port()
-    command = [sys.executable, "-m", "vesalius", "web", "--replay", str(saved)]
+    command = [sys.executable, "-m", "vesalius", "web", *words]
     at = ["--port", str(port), "--web-port", str(web_port), "--state", str(folder / "state")]
     env = {
         **os.environ,
@@ -233,6 +255,26 @@ def test_a_text_file_named_png_is_refused_in_words(page: Page, site: Site) -> No
     settle(page)
     assert "DOE" not in page.content()
     expect(page.get_by_role("button", name="Upload", exact=True)).to_be_visible()
+
+
+@pytest.mark.slow
+def test_an_expert_rates_every_answer(page: Page, reviewed: Site) -> None:
+    begin(page, reviewed)
+    page.get_by_role("link", name="Review").click()
+    expect(page.get_by_text("0 of 2 rated")).to_be_visible()
+    for number in (1, 2):
+        expect(page.get_by_alt_text("The picture that the answer is about")).to_be_visible()
+        assert page.get_by_text(re.compile("confidence|sure \\(", re.IGNORECASE)).count() == 0
+        if number == 1:  # nothing half-rated is kept
+            page.get_by_role("button", name="Save and go on").click()
+            expect(page.get_by_text("Please rate accuracy, relevance")).to_be_visible()
+        for group in page.get_by_test_id("stButtonGroup").all()[:5]:
+            group.get_by_text("4", exact=True).click()
+        page.get_by_text("Missed finding").click()
+        page.get_by_role("button", name="Save and go on").click()
+        expect(page.get_by_text(f"{number} of 2 rated")).to_be_visible()
+    expect(page.get_by_text("Everything is rated. Thank you.")).to_be_visible()
+    assert (reviewed.api.review().rated, reviewed.api.review().item) == (2, None)
 
 
 def test_addresses_in_words_are_no_links(page: Page, site: Site) -> None:

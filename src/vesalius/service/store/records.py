@@ -166,6 +166,19 @@ class Verified:
 
 
 @dataclass(frozen=True, slots=True)
+class Rating:
+    """An expert's rating of a run's answer: ``axes`` from 1 to 5; ``rater`` is a hash."""
+
+    review: str
+    prediction: str
+    rater: str
+    axes: dict[str, int]
+    errors: tuple[str, ...]
+    comment: str | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Swept:
     """What a retention sweep did."""
 

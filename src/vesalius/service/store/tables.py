@@ -163,6 +163,21 @@ class FeedbackRow(Base):
     created_at: Mapped[datetime] = mapped_column(Moment)
 
 
+class RatingRow(Base):
+    """What an expert thinks of an answer of a run; the last opinion holds."""
+
+    __tablename__ = "ratings"
+
+    rater: Mapped[str] = mapped_column(Text, primary_key=True)
+    item: Mapped[str] = mapped_column(Text, primary_key=True)
+    review: Mapped[str] = mapped_column(Text)
+    prediction: Mapped[str] = mapped_column(Text)
+    axes: Mapped[dict[str, int]] = mapped_column(Facts)
+    errors: Mapped[list[str]] = mapped_column(Facts)
+    comment: Mapped[str | None] = mapped_column(Words)
+    created_at: Mapped[datetime] = mapped_column(Moment)
+
+
 class KeyRow(Base):
     """An API key: the hash of its secret, never the secret."""
 

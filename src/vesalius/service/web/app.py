@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from vesalius.service.web import chat, pages, sidebar, style, viewer, who
+from vesalius.service.web import chat, pages, review, sidebar, style, viewer, who
+from vesalius.service.web.client import Api
 from vesalius.service.web.here import Here
+from vesalius.service.web.trouble import ApiError
 
 
 def main() -> None:
@@ -17,11 +19,23 @@ def main() -> None:
         st.Page(pages.card, title="Model card", icon=":material/description:", url_path="card"),
         st.Page(pages.about, title="About and safety", icon=":material/info:", url_path="about"),
     ]
-    chosen = st.navigation([asked, *others], position="hidden")
     api = who.api()
+    if _reviewed(api):
+        icon = ":material/rate_review:"
+        rating = st.Page(review.page, title="Review", icon=icon, url_path="review")
+        others.insert(0, rating)
+    chosen = st.navigation([asked, *others], position="hidden")
     sidebar.show(api, asked, others, Here.read())
     viewer.arrive(f"{chosen.url_path} {Here.read().conversation}")
     chosen.run()
+
+
+def _reviewed(api: Api) -> bool:
+    """Whether there is anything to review; what cannot be asked is told by the page itself."""
+    try:
+        return who.version(api).policy.review
+    except ApiError:
+        return False
 
 
 main()

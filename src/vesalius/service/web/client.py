@@ -15,6 +15,8 @@ from vesalius.service.schemas import (
     ConversationPage,
     ConversationWhole,
     FeedbackRequest,
+    RatingRequest,
+    ReviewOut,
     Uploaded,
     Window,
 )
@@ -37,6 +39,7 @@ class Policy(BaseModel):
     text_in_dicom: str = "flag"
     text_in_pictures: str = "off"
     mask: bool = False
+    review: bool = False
     abstain_below: float | None = None
     image_hours: float = 24
     text_days: float = 30
@@ -169,6 +172,18 @@ class Api:
     def feedback(self, said: FeedbackRequest) -> None:
         """What a reader thinks of an answer."""
         self._send("POST", "/feedback", json=said.model_dump(exclude_none=True))
+
+    def review(self) -> ReviewOut:
+        """The next answer to rate."""
+        return _as(ReviewOut, self._json("GET", "/review"))
+
+    def review_picture(self, item_id: str) -> bytes:
+        """PNG of the picture that it is about."""
+        return self._bytes(f"/review/{_part(item_id)}/picture")
+
+    def rate(self, said: RatingRequest) -> None:
+        """What an expert thinks of it."""
+        self._send("POST", "/review", json=said.model_dump(exclude_none=True))
 
     def model_card(self) -> str:
         """The model card in Markdown."""

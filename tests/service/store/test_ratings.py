@@ -1,0 +1,29 @@
+"""Ratings: one a rater and answer, the last one holds, streamed with raters as hashes."""
+
+from __future__ import annotations
+
+from vesalius.service.store.records import Rating
+
+AXES = {"accuracy": 4, "clarity": 5}
+
+
+def rate(store, rater: str, item: str, **said) -> None:
+    own = {"prediction": f"case-{item}", "axes": AXES} | said
+    store.rate(rater, "first", item, **own)
+
+
+def test_a_later_rating_replaces_the_earlier_one(store, clock) -> None:
+    rate(store, "own_b", "itm_2")
+    rate(store, "own_a", "itm_1", comment="no")
+    rate(store, "own_a", "itm_1", axes={"accuracy": 1}, errors=["unsafe"], comment="wrong side")
+    store.rate("own_a", "second", "itm_9", prediction="case-9", axes=AXES)
+    assert store.rated("own_a", "first") == {"itm_1"}
+    assert store.rated("own_a", "second") == {"itm_9"}
+    assert store.rated("own_c", "first") == set()
+    assert list(store.ratings()) == [
+        Rating(
+            "first", "case-itm_1", "own_a", {"accuracy": 1}, ("unsafe",), "wrong side", clock.now
+        ),
+        Rating("first", "case-itm_2", "own_b", AXES, (), None, clock.now),
+        Rating("second", "case-9", "own_a", AXES, (), None, clock.now),
+    ]

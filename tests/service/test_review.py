@@ -1,0 +1,126 @@
+"""Review over HTTP: blinded, each rater alone, in an order of their own, to the end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from PIL import Image, ImageChops
+from serving import Serving, serving
+from typer.testing import CliRunner
+
+from vesalius.cli.main import app
+from vesalius.errors import RunError
+from vesalius.predict import pictures_of
+from vesalius.run import Run
+from vesalius.service.reviewing import Review
+from vesalius.service.schemas import AXES
+
+RECIPE = """
+name: majority
+data: {dataset: phantom, options: {cases: {train: 16, validation: 4, test: 4}}}
+model: {name: majority}
+"""
+GRADES = dict.fromkeys(AXES, 4)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    (folder / "r.yaml").write_text(RECIPE)
+    for words in (
+        ["fit", str(folder / "r.yaml"), "--run", str(folder / "run")],
+        ["predict", "--run", str(folder / "run")],
+    ):
+        done = CliRunner().invoke(app, words)
+        assert done.exit_code == 0, repr(done.exception)
+    return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def reviewing(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    said = {"run": run, "review": 20, "replay": None, "keys": "on", "rate_per_minute": 100_000}
+    with serving(tmp_path_factory.mktemp("review"), **said) as found:
+        yield found
+
+
+def rater(api: Serving) -> dict[str, str]:
+    return {"Authorization": f"Bearer {api.service.store.create_key('rater')[1]}"}
+
+
+def test_every_answer_comes_once_in_an_order_of_ones_own(reviewing: Serving, run: Path) -> None:
+    assert sum(1 for _ in Run.open(run).predictions()) > 20
+    orders = []
+    for headers in (rater(reviewing), rater(reviewing)):
+        state, seen = reviewing.client.get("/review", headers=headers).json(), []
+        assert (state["total"], state["rated"]) == (20, 0)
+        while state["item"]:
+            assert set(state["item"]) == {"item_id", "question", "answer"}  # and nothing else
+            seen.append(state["item"]["item_id"])
+            said = {"item_id": seen[-1], **GRADES}
+            answer = reviewing.client.post("/review", json=said, headers=headers)
+            assert answer.status_code == 201
+            state = answer.json()
+            assert state["rated"] == len(seen)
+        assert len(set(seen)) == len(seen) == 20
+        orders.append(seen)
+    assert orders[0] != orders[1]
+    assert sorted(orders[0]) == sorted(orders[1])
+
+
+def test_the_picture_is_the_one_that_was_asked_about(reviewing: Serving, run: Path) -> None:
+    headers = rater(reviewing)
+    item = reviewing.client.get("/review", headers=headers).json()["item"]
+    told = reviewing.service.review.item(item["item_id"])
+    seen = reviewing.client.get(f"/review/{item['item_id']}/picture", headers=headers)
+    assert seen.headers["content-type"] == "image/png"
+    own = Image.open(BytesIO(pictures_of(Run.open(run))(told.picture))).convert("RGB")
+    assert not ImageChops.difference(
+        Image.open(BytesIO(seen.content)).convert("RGB"), own
+    ).getbbox()
+    assert told.prediction not in json.dumps(item)
+
+
+def test_ratings_are_checked_replaced_and_told_to_the_operator(reviewing: Serving) -> None:
+    headers = rater(reviewing)
+    item_id = reviewing.client.get("/review", headers=headers).json()["item"]["item_id"]
+    for wrong in ({"accuracy": 6}, {"accuracy": 0}, {"accuracy": True}, {"errors": ["ugly"]}):
+        answer = reviewing.client.post(
+            "/review", json={"item_id": item_id, **GRADES, **wrong}, headers=headers
+        )
+        assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+    for grade in (1, 2):
+        said = {"item_id": item_id, **GRADES, "accuracy": grade, "errors": ["unsafe"]}
+        assert reviewing.client.post("/review", json=said, headers=headers).status_code == 201
+    unknown = reviewing.client.post("/review", json={"item_id": "itm_0", **GRADES}, headers=headers)
+    assert unknown.json()["code"] == "not_found"
+    state = str(reviewing.service.settings.state)
+    lines = CliRunner().invoke(app, ["ratings", "--state", state]).stdout.splitlines()
+    prediction = reviewing.service.review.item(item_id).prediction
+    (mine,) = [
+        row
+        for row in map(json.loads, lines)
+        if row["id"] == prediction and row["errors"] == ["unsafe"]
+    ]
+    assert mine["accuracy"] == 2
+    assert mine["review"].startswith("majority ")
+    assert mine["rater"].startswith("own_")
+
+
+def test_the_sample_is_random_and_the_same_for_all(run: Path) -> None:
+    drawn = [Review(Run.open(run), size) for size in (5, 5, 10, 10_000)]
+    few, again, more, every = (set(one.items) for one in drawn)
+    assert few == again < more < every
+    first = [one.id for one in Run.open(run).predictions()][:5]
+    assert {item.prediction for item in drawn[0].items.values()} != set(first)
+
+
+def test_where_nothing_is_up_for_review_it_says_so(api: Serving, tmp_path: Path) -> None:
+    assert api.client.get("/review").json()["code"] == "not_found"
+    assert api.client.get("/version").json()["policy"]["review"] is False
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    with pytest.raises(RunError, match="no answers to review"):
+        Review(Run(tmp_path), 9)
