@@ -179,7 +179,7 @@ def _asked(site: Site, example: int) -> str:
     # The same bytes are the same picture: what one test deletes must be no other's.
     image = site.api.upload(EXAMPLES[example].draw())
     with site.api.ask(AskRequest(image_id=image.image_id, question=FOUND)) as answering:
-        *_, last = answering.heard()
+        *_, last = answering.events()
     return last.conversation_id
 
 
@@ -281,7 +281,7 @@ def test_addresses_in_words_are_no_links(page: Page, site: Site) -> None:
     image = site.api.upload(EXAMPLES[3].draw())
     said = "see http://i.example/x?d=1 or www.i.example or a@i.example"
     with site.api.ask(AskRequest(image_id=image.image_id, question=said)) as answering:
-        *_, last = answering.heard()
+        *_, last = answering.events()
     begin(page, site, f"/?conversation={last.conversation_id}")
     message = page.get_by_test_id("stChatMessage")
     expect(message.get_by_text("i.example").first).to_be_visible()

@@ -16,7 +16,7 @@ pytest.importorskip("httpx2", reason="the extra serve is not installed")
 from vesalius.service.schemas import AnswerOut, AskRequest, FeedbackRequest, Window
 from vesalius.service.web.client import FILE_NAME, Api
 from vesalius.service.web.start import free_port
-from vesalius.service.web.stream import Begun
+from vesalius.service.web.stream import AnswerIds
 from vesalius.service.web.trouble import ApiError
 
 ANSWER = {
@@ -220,7 +220,7 @@ def test_nobody_there_is_told_plainly() -> None:
             api.model_card()
         assert not api.ready()
         with pytest.raises(ApiError, match="cannot be reached"):
-            list(api.ask(ASKED).heard())
+            list(api.ask(ASKED).events())
 
 
 def test_a_short_429_is_waited_out_once(server: Server) -> None:
@@ -244,7 +244,7 @@ def test_a_long_or_unclear_429_is_told(server: Server, seconds: str) -> None:
 def test_a_second_429_is_told(server: Server) -> None:
     server.does = [problem(429, "overloaded", Retry_After="1")] * 2
     with Api(server.url) as api, pytest.raises(ApiError) as caught:
-        list(api.ask(ASKED).heard())
+        list(api.ask(ASKED).events())
     assert caught.value.code == "overloaded"
 
 
@@ -252,11 +252,11 @@ def test_an_answer_is_heard_as_it_comes_and_again_from_its_beginning(server: Ser
     tokens = [event("token", {"text": "a"}), b": alive\n\n", event("token", {"text": " nodule"})]
     server.does = [streams(META, *tokens, event("new", {}), event("done", ANSWER))]
     with Api(server.url) as api, api.ask(ASKED) as answering:
-        heard = [one for one in answering.heard() if one is not None]
-        again = list(answering.heard())
-    assert heard[:3] == [Begun("ans_1", "cnv_1"), "a", " nodule"]
-    assert isinstance(heard[3], AnswerOut)
-    assert again == heard
+        events = [one for one in answering.events() if one is not None]
+        again = list(answering.events())
+    assert events[:3] == [AnswerIds("ans_1", "cnv_1"), "a", " nodule"]
+    assert isinstance(events[3], AnswerOut)
+    assert again == events
     assert answering.ended
     assert json.loads(server.got[0][3]) == {
         "image_id": "img_1",
@@ -270,7 +270,7 @@ def test_an_error_in_the_stream_is_raised_after_what_came(server: Server) -> Non
     bad = event("error", {**said, "request_id": "req_7"})
     server.does = [streams(META, event("token", {"text": "a"}), bad)]
     with Api(server.url) as api:
-        heard = api.ask(ASKED).heard()
+        heard = api.ask(ASKED).events()
         assert "a" in heard  # reads on as far as that
         with pytest.raises(ApiError) as caught:
             list(heard)
@@ -281,7 +281,7 @@ def test_an_error_in_the_stream_is_raised_after_what_came(server: Server) -> Non
 def test_a_stream_that_breaks_off_is_a_lost_connection(server: Server, last: bytes) -> None:
     server.does = [streams(META, last)]
     with Api(server.url) as api, pytest.raises(ApiError) as caught:
-        list(api.ask(ASKED).heard())
+        list(api.ask(ASKED).events())
     assert caught.value.code == "connection_lost"
 
 
@@ -300,7 +300,7 @@ def test_stopping_closes_the_connection_at_once(server: Server, begun: bool) -> 
     server.does = [streams(META, event("token", {"text": "a"}), then=wait) if begun else silent]
     with Api(server.url) as api:
         answering = api.ask(ASKED)
-        heard = answering.heard(tick=0.05)
+        heard = answering.events(tick=0.05)
         while (one := next(heard)) != "a" and (begun or one is not None or not server.got):
             pass
         began = time.monotonic()

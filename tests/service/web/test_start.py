@@ -134,7 +134,7 @@ def test_two_people_behind_one_page_are_two_owners(tmp_path: Path) -> None:
         with Api(url, key=key, user="ann") as ann, Api(url, key=key, user="bob") as bob:
             image = ann.upload(EXAMPLES[0].draw())
             said = AskRequest(image_id=image.image_id, question="what?")
-            *_, answer = ann.ask(said).heard()
+            *_, answer = ann.ask(said).events()
             with pytest.raises(ApiError) as caught:
                 bob.conversation(answer.conversation_id)
             assert caught.value.status == 404

@@ -20,7 +20,7 @@ NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "text"),
     [
         (1.0, "very sure (1.00)"),
         (0.9, "very sure (0.90)"),
@@ -29,8 +29,8 @@ NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
         (0.0, "very unsure (0.00)"),
     ],
 )
-def test_sureness_in_words(value: float, said: str) -> None:
-    assert words.sureness(value) == said
+def test_confidence_in_words(value: float, text: str) -> None:
+    assert words.confidence_label(value) == text
 
 
 def test_an_abstained_answer_is_not_to_be_relied_on_however_it_was_measured() -> None:
@@ -42,9 +42,9 @@ def test_an_abstained_answer_is_not_to_be_relied_on_however_it_was_measured() ->
 
 
 def test_the_method_is_told_with_its_threshold() -> None:
-    said = words.method(ConfidenceOut(method="mean token probability", value=0.5), 0.6)
-    assert "mean token probability" in said
-    assert "Below 0.60" in said
+    text = words.method(ConfidenceOut(method="mean token probability", value=0.5), 0.6)
+    assert "mean token probability" in text
+    assert "Below 0.60" in text
     assert "Below" not in words.method(ConfidenceOut(method="m", value=0.5), None)
     assert "nothing" in words.method(None, 0.6)
 
@@ -56,12 +56,12 @@ def test_the_same_picture_is_called_so() -> None:
 
 
 def test_an_error_says_what_and_what_next() -> None:
-    assert words.trouble(ApiError("image_expired", "the picture's time has passed")) == (
+    assert words.error_text(ApiError("image_expired", "the picture's time has passed")) == (
         "The picture's time has passed. Upload the picture again to ask more about it."
     )
     busy = ApiError("overloaded", "32 questions wait", retry_after=7.0)
-    assert words.trouble(busy) == "32 questions wait. Ask again in 7 s."
-    assert words.trouble(ApiError("new_code", "something else!")) == "Something else!"
+    assert words.error_text(busy) == "32 questions wait. Ask again in 7 s."
+    assert words.error_text(ApiError("new_code", "something else!")) == "Something else!"
 
 
 def test_advice_is_given_for_codes_that_exist() -> None:
@@ -101,7 +101,7 @@ def test_a_view_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ahead", "said"),
+    ("ahead", "text"),
     [
         (timedelta(hours=23, minutes=40), "24 h"),
         (timedelta(minutes=12), "12 min"),
@@ -109,9 +109,9 @@ def test_a_view_is_named() -> None:
         (timedelta(seconds=-1), "no time"),
     ],
 )
-def test_time_left(ahead: timedelta, said: str) -> None:
-    assert words.left(NOW + ahead, NOW) == said
-    assert words.left((NOW + ahead).replace(tzinfo=None), NOW) == said
+def test_time_left(ahead: timedelta, text: str) -> None:
+    assert words.left(NOW + ahead, NOW) == text
+    assert words.left((NOW + ahead).replace(tzinfo=None), NOW) == text
 
 
 def test_moments_are_told_in_the_readers_time() -> None:

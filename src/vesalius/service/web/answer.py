@@ -51,14 +51,14 @@ def question(turn: TurnOut) -> None:
             st.caption(seen)
 
 
-def trust(said: ConfidenceOut | None, *, abstained: bool, threshold: float | None) -> None:
+def trust(score: ConfidenceOut | None, *, abstained: bool, threshold: float | None) -> None:
     """How sure the model is, in words; the method stands behind it."""
-    kind = "not" if abstained else "high" if said is not None and said.value >= HIGH else "low"
-    told = escape(words.confidence(said, abstained=abstained))
-    method = escape(words.method(said, threshold))
+    kind = "not" if abstained else "high" if score is not None and score.value >= HIGH else "low"
+    label = escape(words.confidence(score, abstained=abstained))
+    method = escape(words.method(score, threshold))
     # A disclosure opens by mouse, touch and keyboard alike, which a tooltip does not.
     st.html(
-        f'<details class="vs-sure vs-{kind}"><summary>{told}</summary><p>{method}</p></details>'
+        f'<details class="vs-sure vs-{kind}"><summary>{label}</summary><p>{method}</p></details>'
     )
 
 
@@ -71,13 +71,13 @@ def _neighbours(api: Api, held: list[NeighbourOut]) -> None:
 
 def _card(api: Api, one: NeighbourOut) -> str:
     png = _thumbnail(api, one.picture) if one.thumbnail and one.picture else None
-    shown = ""
+    image = ""
     if png is not None:
         src = f"data:image/png;base64,{b64encode(png).decode()}"
-        shown = f'<img src="{src}" alt="Similar training picture">'
+        image = f'<img src="{src}" alt="Similar training picture">'
     same = " vs-same" if one.similarity >= words.SAME else ""
     alike = f'<p class="vs-alike{same}">{escape(words.likeness(one.similarity))}</p>'
-    return f"<figure>{shown}{alike}<p>{escape(one.text or '')}</p></figure>"
+    return f"<figure>{image}{alike}<p>{escape(one.text or '')}</p></figure>"
 
 
 def _thumbnail(api: Api, picture: str) -> bytes | None:
@@ -101,18 +101,18 @@ def _provenance(turn: TurnOut) -> None:
         read = f"{spent.prompt_tokens} read, {spent.image_tokens} of them of the picture"
         rows.append(("tokens", f"{read}; {spent.new_tokens} written"))
     if turn.timing is not None:
-        begun = "" if turn.timing.first is None else f", first words after {turn.timing.first:.2f}"
-        rows.append(("seconds", f"{turn.timing.total:.2f}{begun}"))
+        first = "" if turn.timing.first is None else f", first words after {turn.timing.first:.2f}"
+        rows.append(("seconds", f"{turn.timing.total:.2f}{first}"))
     rows.append(("answer id", turn.answer_id))
     body = "".join(
-        f"<tr><th scope='row'>{escape(name)}</th><td>{escape(_said(value))}</td></tr>"
+        f"<tr><th scope='row'>{escape(name)}</th><td>{escape(_value_text(value))}</td></tr>"
         for name, value in rows
         if value not in (None, "", {}, [])
     )
     st.html(f'<table class="vs-facts">{body}</table>')
 
 
-def _said(value: Any) -> str:
+def _value_text(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{k} {_said(v)}" for k, v in value.items() if v is not None)
-    return ", ".join(map(_said, value)) if isinstance(value, list | tuple) else str(value)
+        return ", ".join(f"{k} {_value_text(v)}" for k, v in value.items() if v is not None)
+    return ", ".join(map(_value_text, value)) if isinstance(value, list | tuple) else str(value)

@@ -6,7 +6,7 @@ import streamlit as st
 
 from vesalius.service.web import chat, pages, review, sidebar, style, viewer, who
 from vesalius.service.web.client import Api
-from vesalius.service.web.here import Here
+from vesalius.service.web.here import PageState
 from vesalius.service.web.trouble import ApiError
 
 
@@ -14,7 +14,7 @@ def main() -> None:
     """Lay out the page and run the one that was asked for."""
     st.set_page_config(page_title="Vesalius", page_icon=style.MARK, layout="wide")
     style.lay()
-    asked = st.Page(chat.page, title="Chat", default=True)
+    chat_page = st.Page(chat.page, title="Chat", default=True)
     others = [
         st.Page(pages.card, title="Model card", icon=":material/description:", url_path="card"),
         st.Page(pages.about, title="About and safety", icon=":material/info:", url_path="about"),
@@ -24,9 +24,9 @@ def main() -> None:
         icon = ":material/rate_review:"
         rating = st.Page(review.page, title="Review", icon=icon, url_path="review")
         others.insert(0, rating)
-    chosen = st.navigation([asked, *others], position="hidden")
-    sidebar.show(api, asked, others, Here.read())
-    viewer.arrive(f"{chosen.url_path} {Here.read().conversation}")
+    chosen = st.navigation([chat_page, *others], position="hidden")
+    sidebar.show(api, chat_page, others, PageState.read())
+    viewer.arrive(f"{chosen.url_path} {PageState.read().conversation}")
     chosen.run()
 
 

@@ -18,9 +18,9 @@ from vesalius.service.schemas import (
 from vesalius.service.web import answer, notices, picture, viewer, who, words
 from vesalius.service.web.client import Api, Version
 from vesalius.service.web.examples import EXAMPLES, QUESTIONS, thumbnail
-from vesalius.service.web.here import Here
-from vesalius.service.web.picture import Shown
-from vesalius.service.web.stream import Answering, Begun
+from vesalius.service.web.here import PageState
+from vesalius.service.web.picture import PictureView
+from vesalius.service.web.stream import AnswerIds, Answering
 from vesalius.service.web.style import MARK
 from vesalius.service.web.trouble import ApiError
 
@@ -32,26 +32,26 @@ def page() -> None:
     api = who.api()
     try:
         about = who.version(api)
-        here = Here.read()
-        here.go()
-        whole = api.conversation(here.conversation) if here.conversation else None
+        state = PageState.read()
+        state.go()
+        whole = api.conversation(state.conversation) if state.conversation else None
     except ApiError as error:
         _cannot(error)
         return
-    if whole is not None and whole.messages and here.image is None:
+    if whole is not None and whole.messages and state.image is None:
         last = whole.messages[-1]
-        here = Here(here.conversation, last.image_id, last.frame, last.window)
-    if here.image is None and not (whole and whole.messages):
+        state = PageState(state.conversation, last.image_id, last.frame, last.window)
+    if state.image is None and not (whole and whole.messages):
         _welcome(api, about)
         return
-    _talk(api, about, here, whole)
+    _talk(api, about, state, whole)
 
 
 def _welcome(api: Api, about: Version) -> None:
     with st.container(key="welcome"):
         st.title("Ask about a medical picture")
         st.write("Upload one, or try a drawn example. No patient was ever in those.")
-        notices.told()
+        notices.show_pending()
         picture.upload(api, about.policy, key="first")
         st.caption(
             f"Only pixels are kept, for {about.policy.image_hours:g} hours. "
@@ -67,44 +67,46 @@ def _welcome(api: Api, about: Version) -> None:
                         picture.take(api, example.draw())
 
 
-def _talk(api: Api, about: Version, here: Here, whole: ConversationWhole | None) -> None:
+def _talk(api: Api, about: Version, state: PageState, whole: ConversationWhole | None) -> None:
     turns = whole.messages if whole else []
-    live = _live(here)
+    live = _live(state)
     busy = live is not None or (bool(turns) and turns[-1].state == "pending")
     side, main = st.columns([5, 7], gap="large")
     with side, st.container(key="picture"):
-        shown = (
-            picture.panel(api, about.policy, here)
-            if here.image
-            else Shown(None, None, usable=False)
+        view = (
+            picture.panel(api, about.policy, state)
+            if state.image
+            else PictureView(None, None, usable=False)
         )
-    asked = st.chat_input(
-        "Ask about this picture" if shown.usable else "Upload a picture to ask more",
+    question = st.chat_input(
+        "Ask about this picture" if view.usable else "Upload a picture to ask more",
         max_chars=about.policy.max_question,
-        disabled=busy or not shown.usable,
+        disabled=busy or not view.usable,
         submit_mode="disable",
         key="question",
     )
     with main, st.container(key="talk"):
-        going = live is not None or asked is not None
-        last = turns[-1].answer_id if turns else here.image
+        going = live is not None or question is not None
+        last = turns[-1].answer_id if turns else state.image
         viewer.end(f"{last} {going}", move=bool(turns) or going)
         if whole is not None:
             _head(api, whole)
-        notices.told()
+        notices.show_pending()
         threshold = about.policy.abstain_below
-        now = None if live is None or live.begun is None else live.begun.answer_id
+        now = None if live is None or live.ids is None else live.ids.answer_id
         for turn in turns:
             if turn.state != "pending" and turn.answer_id != now:
-                answer.show(api, turn, threshold=threshold, latest=turn is turns[-1] and not asked)
+                answer.show(
+                    api, turn, threshold=threshold, latest=turn is turns[-1] and not question
+                )
         if live is not None:
             _follow(live)
         elif busy:
-            _pending(api, turns[-1], here)
-        elif shown.usable:
-            asked = asked or (None if turns else _suggest())
-            if asked:
-                _ask(api, asked, here, shown)
+            _pending(api, turns[-1], state)
+        elif view.usable:
+            question = question or (None if turns else _suggest())
+            if question:
+                _ask(api, question, state, view)
 
 
 def _head(api: Api, whole: ConversationWhole) -> None:
@@ -136,27 +138,27 @@ def _suggest() -> str | None:
     return chosen[0]
 
 
-def _live(here: Here) -> Answering | None:
+def _live(state: PageState) -> Answering | None:
     """The answer that this session is hearing for what is shown here."""
     live = st.session_state.get("answering")
     if not isinstance(live, Answering) or live.ended:
         return None
-    if live.begun is None:
-        return live if live.image_id == here.image else None
-    if here.conversation is None and live.image_id == here.image:
+    if live.ids is None:
+        return live if live.image_id == state.image else None
+    if state.conversation is None and live.image_id == state.image:
         return live
-    return live if live.begun.conversation_id == here.conversation else None
+    return live if live.ids.conversation_id == state.conversation else None
 
 
-def _ask(api: Api, asked: str, here: Here, shown: Shown) -> None:
+def _ask(api: Api, question: str, state: PageState, view: PictureView) -> None:
     """Ask, and write the answer as it comes."""
-    assert here.image is not None
-    view = {"image_id": here.image, "frame": shown.frame, "window": shown.window}
-    view["conversation_id"] = here.conversation
+    assert state.image is not None
+    request = {"image_id": state.image, "frame": view.frame, "window": view.window}
+    request["conversation_id"] = state.conversation
     live = (
-        api.caption(CaptionRequest(**view))
-        if asked == DESCRIBE
-        else api.ask(AskRequest(question=asked, **view))
+        api.caption(CaptionRequest(**request))
+        if question == DESCRIBE
+        else api.ask(AskRequest(question=question, **request))
     )
     st.session_state["answering"] = live
     _follow(live)
@@ -197,39 +199,39 @@ def _stop(live: Answering) -> None:
 def _pieces(live: Answering, status: DeltaGenerator) -> Iterator[str]:
     """The words of an answer; while none come, the seconds are counted."""
     waiting = True
-    for heard in live.heard():
-        match heard:
+    for event in live.events():
+        match event:
             case None:
                 # Writing anything is also what lets the page notice that Stop was pressed.
                 since = f"Looking at the picture, {monotonic() - live.since:.0f} s"
                 status.caption(f":material/hourglass_top: {since}" if waiting else "")
-            case Begun():
-                Here(heard.conversation_id).go()
+            case AnswerIds():
+                PageState(event.conversation_id).go()
             case str():
                 if waiting:
                     status.empty()
                     waiting = False
-                yield words.plain(heard)
+                yield words.plain(event)
             case AnswerOut():
                 return
 
 
-def _pending(api: Api, turn: TurnOut, here: Here) -> None:
+def _pending(api: Api, turn: TurnOut, state: PageState) -> None:
     """A question that is being answered for another window, or was before a reload."""
     answer.question(turn)
     with st.chat_message("assistant", avatar=MARK):
         st.caption(":material/hourglass_top: This answer is being written.")
 
-        st.fragment(_watch, run_every=1.0)(api, here.conversation)
+        st.fragment(_watch, run_every=1.0)(api, state.conversation)
 
 
 def _watch(api: Api, conversation_id: str) -> None:
     try:
-        found = api.conversation(conversation_id)
+        conversation = api.conversation(conversation_id)
     except ApiError as error:
         notices.tell(error)
         return
-    if not found.messages or found.messages[-1].state != "pending":
+    if not conversation.messages or conversation.messages[-1].state != "pending":
         st.rerun()
 
 

@@ -72,12 +72,12 @@ class Api:
         user: str | None = None,
         patience: float = PATIENCE,
     ) -> None:
-        said = {"Authorization": f"Bearer {key}"} if key else {}
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
         if user:
-            said["X-Vesalius-User"] = quote(user, safe="@.+-_ ")
+            headers["X-Vesalius-User"] = quote(user, safe="@.+-_ ")
         self.user, self._patience = user, patience
         # Proxies of the environment are for the outside world, never for pictures of patients.
-        self._http = httpx2.Client(base_url=url, headers=said, timeout=_TIMES, trust_env=False)
+        self._http = httpx2.Client(base_url=url, headers=headers, timeout=_TIMES, trust_env=False)
 
     def close(self) -> None:
         """Close the connections."""
@@ -124,9 +124,9 @@ class Api:
             "centre": None if window is None else window.centre,
             "width": None if window is None else window.width,
         }
-        asked = {name: value for name, value in view.items() if value is not None}
+        params = {name: value for name, value in view.items() if value is not None}
         accept = {"Accept": "image/png"}
-        return self._bytes(f"/images/{_part(image_id)}", params=asked, headers=accept)
+        return self._bytes(f"/images/{_part(image_id)}", params=params, headers=accept)
 
     def thumbnail(self, picture: str) -> bytes | None:
         """PNG of a similar training picture; None where there is none to show."""
@@ -149,8 +149,8 @@ class Api:
 
     def conversations(self, *, limit: int = 30, before: str | None = None) -> ConversationPage:
         """This person's conversations, newest first."""
-        asked = {"limit": limit} | ({} if before is None else {"before": before})
-        return _as(ConversationPage, self._json("GET", "/conversations", params=asked))
+        params = {"limit": limit} | ({} if before is None else {"before": before})
+        return _as(ConversationPage, self._json("GET", "/conversations", params=params))
 
     def conversation(self, conversation_id: str) -> ConversationWhole:
         """A conversation with its turns."""
@@ -166,12 +166,12 @@ class Api:
 
     def export(self, conversation_id: str, form: Literal["json", "html"]) -> bytes:
         """The conversation as a file."""
-        asked = {"format": form}
-        return self._bytes(f"/conversations/{_part(conversation_id)}/export", params=asked)
+        params = {"format": form}
+        return self._bytes(f"/conversations/{_part(conversation_id)}/export", params=params)
 
-    def feedback(self, said: FeedbackRequest) -> None:
+    def feedback(self, request: FeedbackRequest) -> None:
         """What a reader thinks of an answer."""
-        self._send("POST", "/feedback", json=said.model_dump(exclude_none=True))
+        self._send("POST", "/feedback", json=request.model_dump(exclude_none=True))
 
     def review(self) -> ReviewOut:
         """The next answer to rate."""
@@ -181,30 +181,30 @@ class Api:
         """PNG of the picture that it is about."""
         return self._bytes(f"/review/{_part(item_id)}/picture")
 
-    def rate(self, said: RatingRequest) -> None:
+    def rate(self, rating: RatingRequest) -> None:
         """What an expert thinks of it."""
-        self._send("POST", "/review", json=said.model_dump(exclude_none=True))
+        self._send("POST", "/review", json=rating.model_dump(exclude_none=True))
 
     def model_card(self) -> str:
         """The model card in Markdown."""
-        said = self._json("GET", "/model-card")
-        return str(said.get("markdown", "")) if isinstance(said, dict) else ""
+        card = self._json("GET", "/model-card")
+        return str(card.get("markdown", "")) if isinstance(card, dict) else ""
 
-    def _bytes(self, path: str, **said: Any) -> bytes:
-        content: bytes = self._send("GET", path, **said).content
+    def _bytes(self, path: str, **options: Any) -> bytes:
+        content: bytes = self._send("GET", path, **options).content
         return content
 
-    def _json(self, method: str, path: str, **said: Any) -> Any:
-        response = self._send(method, path, **said)
+    def _json(self, method: str, path: str, **options: Any) -> Any:
+        response = self._send(method, path, **options)
         try:
             return response.json()
         except ValueError as error:
             raise foreign(response.status_code) from error
 
-    def _send(self, method: str, path: str, **said: Any) -> httpx2.Response:
+    def _send(self, method: str, path: str, **options: Any) -> httpx2.Response:
         for attempt in (1, 2):
             try:
-                response = self._http.request(method, path, **said)
+                response = self._http.request(method, path, **options)
             except httpx2.TransportError as error:
                 raise unreachable(error) from error
             if response.status_code < 400:
@@ -217,9 +217,9 @@ class Api:
         raise AssertionError  # unreachable: the second attempt returns or raises
 
 
-def _as(kind: type[T], said: Any) -> T:
+def _as(kind: type[T], data: Any) -> T:
     try:
-        return kind.model_validate(said)
+        return kind.model_validate(data)
     except ValidationError as error:
         raise ApiError(
             "foreign_answer", "the service answers in another form than expected"

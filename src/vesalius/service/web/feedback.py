@@ -58,10 +58,10 @@ def _why(api: Api, turn: TurnOut, held: dict[str, Any]) -> None:
         st.rerun(scope="fragment")
 
 
-def _send(api: Api, turn: TurnOut, said: dict[str, Any]) -> None:
+def _send(api: Api, turn: TurnOut, feedback: dict[str, Any]) -> None:
     try:
-        api.feedback(FeedbackRequest(answer_id=turn.answer_id, **cast("Any", said)))
+        api.feedback(FeedbackRequest(answer_id=turn.answer_id, **cast("Any", feedback)))
     except ApiError as error:
         notices.tell(error)
         st.stop()
-    st.session_state[f"said-{turn.answer_id}"] = said
+    st.session_state[f"said-{turn.answer_id}"] = feedback

@@ -11,7 +11,7 @@ from vesalius.service.schemas import View, Window
 
 
 @dataclass(frozen=True, slots=True)
-class Here:
+class PageState:
     """The page's place; a reload, or the same link on another day, leads back to it."""
 
     conversation: str | None = None
@@ -20,24 +20,24 @@ class Here:
     window: Window | None = None
 
     @classmethod
-    def read(cls) -> Here:
+    def read(cls) -> PageState:
         """From the URL; what is not valid in it is as if it were not there."""
-        said = st.query_params
+        query = st.query_params
         try:
             view = View.model_validate(
                 {
-                    "image_id": said.get("image", "none"),
-                    "frame": said.get("frame"),
-                    "window": {"centre": said["centre"], "width": said["width"]}
-                    if "centre" in said and "width" in said
+                    "image_id": query.get("image", "none"),
+                    "frame": query.get("frame"),
+                    "window": {"centre": query["centre"], "width": query["width"]}
+                    if "centre" in query and "width" in query
                     else None,
                 }
             )
         except ValidationError:
             view = View(image_id="none")
         return cls(
-            said.get("conversation"),
-            said.get("image") if view.image_id != "none" else None,
+            query.get("conversation"),
+            query.get("image") if view.image_id != "none" else None,
             view.frame,
             view.window,
         )
@@ -51,14 +51,14 @@ class Here:
         if st.session_state.get("told") == self:
             return
         st.session_state["told"] = self
-        said = {
+        fields = {
             "conversation": self.conversation,
             "image": self.image,
             "frame": self.frame,
             "centre": None if self.window is None else f"{self.window.centre:g}",
             "width": None if self.window is None else f"{self.window.width:g}",
         }
-        wanted = {name: str(value) for name, value in said.items() if value is not None}
+        wanted = {name: str(value) for name, value in fields.items() if value is not None}
         if wanted:
             st.query_params.from_dict(wanted)
         else:

@@ -10,10 +10,10 @@ from vesalius.service.web.trouble import ApiError
 
 def tell(error: ApiError) -> None:
     """An error: what is wrong, what to do, and the id that finds it in the service's log."""
-    said = words.plain(words.trouble(error))
+    text = words.plain(words.error_text(error))
     if error.request_id:
-        said += f"  \n:small[Request id {words.plain(error.request_id)}]"
-    st.error(said, icon=":material/error:")
+        text += f"  \n:small[Request id {words.plain(error.request_id)}]"
+    st.error(text, icon=":material/error:")
 
 
 def later(error: ApiError) -> None:
@@ -21,7 +21,7 @@ def later(error: ApiError) -> None:
     st.session_state["trouble"] = error
 
 
-def told() -> None:
+def show_pending() -> None:
     """Show what was kept, once."""
     error = st.session_state.pop("trouble", None)
     if isinstance(error, ApiError):

@@ -41,12 +41,12 @@ def about() -> None:
     with st.container(key="reading"):
         st.title("About and safety")
         try:
-            found = who.version(who.api())
+            service = who.version(who.api())
         except ApiError as error:
             notices.tell(error)
             return
-        st.markdown(_about(found.policy))
-        st.caption(f"Vesalius {words.plain(found.version)}".strip())
+        st.markdown(_about(service.policy))
+        st.caption(f"Vesalius {words.plain(service.version)}".strip())
 
 
 def _about(policy: Policy) -> str:

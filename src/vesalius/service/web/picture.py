@@ -10,17 +10,17 @@ import streamlit as st
 from vesalius.service.schemas import Uploaded, Window
 from vesalius.service.web import notices, viewer, words
 from vesalius.service.web.client import Api, Policy
-from vesalius.service.web.here import Here
+from vesalius.service.web.here import PageState
 from vesalius.service.web.trouble import ApiError
 
 FRESH = 60.0
 """Seconds for which a shown picture is not asked for again."""
-GONE = {"image_expired", "image_missing", "not_found"}
+MISSING_CODES = {"image_expired", "image_missing", "not_found"}
 OWN, CUSTOM = "File's own", "Custom"
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class PictureView:
     """What the panel ended up showing; ``usable``: questions about it can be asked."""
 
     frame: int | None
@@ -58,30 +58,30 @@ def take(api: Api, data: bytes, *, mask: bool = False) -> None:
         notices.later(error)
     else:
         st.session_state["facts"] = {taken.image_id: taken}
-        Here(image=taken.image_id).go()
+        PageState(image=taken.image_id).go()
     st.rerun()
 
 
-def panel(api: Api, policy: Policy, here: Here) -> Shown:
+def panel(api: Api, policy: Policy, state: PageState) -> PictureView:
     """The exact picture the model sees, its facts and its controls."""
-    assert here.image is not None
+    assert state.image is not None
     try:
-        facts = _facts(api, here.image)
-        frame, window = _controls(facts, here)
-        png = _png(api, here.image, frame, window)
+        facts = _facts(api, state.image)
+        frame, window = _controls(facts, state)
+        png = _png(api, state.image, frame, window)
     except ApiError as error:
-        if error.code in GONE:
-            _gone(error)
+        if error.code in MISSING_CODES:
+            _missing_notice(error)
         else:
             notices.tell(error)
-        return Shown(here.frame, here.window, usable=False)
+        return PictureView(state.frame, state.window, usable=False)
     slot = st.session_state["picture-slot"]
     with slot:
         alt = "The uploaded picture as the model sees it"
-        viewer.show(png, image_id=here.image, alt=alt)
+        viewer.show(png, image_id=state.image, alt=alt)
     _say(facts)
-    _actions(api, policy, here.image)
-    return Shown(frame, window, usable=True)
+    _actions(api, policy, state.image)
+    return PictureView(frame, window, usable=True)
 
 
 def _say(facts: Uploaded | None) -> None:
@@ -100,34 +100,34 @@ def _say(facts: Uploaded | None) -> None:
             st.warning(words.plain(warning[:1].upper() + warning[1:]), icon=":material/info:")
 
 
-def _controls(facts: Uploaded | None, here: Here) -> tuple[int | None, Window | None]:
+def _controls(facts: Uploaded | None, state: PageState) -> tuple[int | None, Window | None]:
     """Frame and window controls where the picture has any; their values go into the URL."""
     st.session_state["picture-slot"] = st.container(key="picture-slot")
     if facts is None:
-        return here.frame, here.window
+        return state.frame, state.window
     several = facts.frames > 1 and facts.kind in {"dicom", "tiff"}
-    frame = _frame(facts, here) if several else None
-    window = _window(facts, here) if facts.kind == "dicom" else None
-    if (frame, window) != (here.frame, here.window):
-        Here(here.conversation, here.image, frame, window).go()
+    frame = _frame(facts, state) if several else None
+    window = _window(facts, state) if facts.kind == "dicom" else None
+    if (frame, window) != (state.frame, state.window):
+        PageState(state.conversation, state.image, frame, window).go()
     return frame, window
 
 
-def _frame(facts: Uploaded, here: Here) -> int:
+def _frame(facts: Uploaded, state: PageState) -> int:
     first = facts.frames // 2 if facts.kind == "dicom" else 0
-    value = here.frame if here.frame is not None and here.frame < facts.frames else first
-    said = f"Frame, of {facts.frames} counted from 0"
-    return int(st.slider(said, 0, facts.frames - 1, value, key=f"frame-{facts.image_id}"))
+    value = state.frame if state.frame is not None and state.frame < facts.frames else first
+    label = f"Frame, of {facts.frames} counted from 0"
+    return int(st.slider(label, 0, facts.frames - 1, value, key=f"frame-{facts.image_id}"))
 
 
-def _window(facts: Uploaded, here: Here) -> Window | None:
+def _window(facts: Uploaded, state: PageState) -> Window | None:
     """Window and level: the file's own, a preset (CT), or by hand."""
     presets = list(words.PRESETS) if facts.modality == "CT" else []
-    named = next((name for name in presets if words.PRESETS[name] == here.window), CUSTOM)
+    named = next((name for name in presets if words.PRESETS[name] == state.window), CUSTOM)
     chosen = st.pills(
         "Window",
         [OWN, *presets, CUSTOM],
-        default=OWN if here.window is None else named,
+        default=OWN if state.window is None else named,
         required=True,
         key=f"window-{facts.image_id}",
         help="Which values are shown between black and white. The model sees the same.",
@@ -136,7 +136,7 @@ def _window(facts: Uploaded, here: Here) -> Window | None:
         return words.PRESETS[chosen]
     if chosen != CUSTOM:
         return None
-    before = here.window or words.PRESETS["Soft tissue"]
+    before = state.window or words.PRESETS["Soft tissue"]
     centre, width = st.columns(2)
     unit = " (HU)" if facts.modality == "CT" else ""
     with centre:
@@ -175,7 +175,7 @@ def _confirm(api: Api, image_id: str) -> None:
             st.rerun()
 
 
-def _gone(error: ApiError) -> None:
+def _missing_notice(error: ApiError) -> None:
     what = "has expired" if error.code == "image_expired" else "was deleted"
     with st.container(key="gone", border=True, horizontal_alignment="center"):
         st.markdown(f":material/hide_image: **This picture {what}.**")
@@ -186,8 +186,8 @@ def _facts(api: Api, image_id: str) -> Uploaded | None:
     held = st.session_state.setdefault("facts", {})
     if image_id not in held:
         st.session_state["facts"] = held = {image_id: api.about_image(image_id)}
-    found: Uploaded | None = held[image_id]
-    return found
+    facts: Uploaded | None = held[image_id]
+    return facts
 
 
 def _png(api: Api, image_id: str, frame: int | None, window: Window | None) -> bytes:

@@ -10,7 +10,7 @@ from vesalius.service.web.client import Api
 from vesalius.service.web.here import elsewhere
 from vesalius.service.web.trouble import ApiError
 
-ASKED = dict(
+AXIS_QUESTIONS = dict(
     zip(
         AXES,
         (
@@ -31,8 +31,8 @@ def page() -> None:
     elsewhere()
     api = who.api()
     try:
-        found = api.review()
-        image = None if found.item is None else api.review_picture(found.item.item_id)
+        review = api.review()
+        image = None if review.item is None else api.review_picture(review.item.item_id)
     except ApiError as error:
         st.title("Review")
         notices.tell(error)
@@ -44,13 +44,13 @@ def page() -> None:
             "others think is not shown."
         )
         st.progress(
-            found.rated / found.total if found.total else 1.0,
-            f"{found.rated} of {found.total} rated",
+            review.rated / review.total if review.total else 1.0,
+            f"{review.rated} of {review.total} rated",
         )
-        if found.item is None or image is None:
+        if review.item is None or image is None:
             st.success("Everything is rated. Thank you.", icon=":material/check:")
             return
-        _rate(api, found.item, image)
+        _rate(api, review.item, image)
 
 
 def _rate(api: Api, item: ReviewItem, image: bytes) -> None:
@@ -82,9 +82,9 @@ def _rate(api: Api, item: ReviewItem, image: bytes) -> None:
         if missing:
             st.warning(f"Please rate {', '.join(missing)}, too.", icon=":material/info:")
             return
-        said = {"item_id": item.item_id, "errors": errors, "comment": comment or None}
+        rating = {"item_id": item.item_id, "errors": errors, "comment": comment or None}
         try:
-            api.rate(RatingRequest.model_validate(said | given))
+            api.rate(RatingRequest.model_validate(rating | given))
         except ApiError as error:
             notices.tell(error)
             return
@@ -93,7 +93,9 @@ def _rate(api: Api, item: ReviewItem, image: bytes) -> None:
 
 def _scale(axis: str, item: ReviewItem) -> int | None:
     key = f"{axis}-{item.item_id}"
-    chosen: int | None = st.segmented_control(f"{_spoken(axis)}: {ASKED[axis]}", SCALE, key=key)
+    chosen: int | None = st.segmented_control(
+        f"{_spoken(axis)}: {AXIS_QUESTIONS[axis]}", SCALE, key=key
+    )
     return chosen
 
 

@@ -9,7 +9,7 @@ import streamlit as st
 from vesalius.service.schemas import ConversationOut
 from vesalius.service.web import notices, words
 from vesalius.service.web.client import Api
-from vesalius.service.web.here import Here
+from vesalius.service.web.here import PageState
 from vesalius.service.web.trouble import ApiError
 
 TITLE = 60
@@ -17,12 +17,12 @@ TITLE = 60
 PAGE = 20
 
 
-def show(api: Api, chat: Any, others: list[Any], here: Here) -> None:
+def show(api: Api, chat: Any, others: list[Any], state: PageState) -> None:
     """Draw it; errors of the list stay within it."""
     with st.sidebar:
         if st.button("New conversation", icon=":material/add:", width="stretch", type="primary"):
             st.switch_page(chat)
-        _conversations(api, chat, here)
+        _conversations(api, chat, state)
         with st.container(key="pages"):
             for page in others:
                 st.page_link(page)
@@ -30,7 +30,7 @@ def show(api: Api, chat: Any, others: list[Any], here: Here) -> None:
                 st.caption(words.plain(f"Signed in as {api.user}"))
 
 
-def _conversations(api: Api, chat: Any, here: Here) -> None:
+def _conversations(api: Api, chat: Any, state: PageState) -> None:
     held: list[ConversationOut] = []
     cursor, pages = None, int(st.session_state.get("pages_shown", 1))
     try:
@@ -46,16 +46,16 @@ def _conversations(api: Api, chat: Any, here: Here) -> None:
     with st.container(key="conversations", gap=None):
         st.caption("Conversations" if held else "No conversations yet")
         for one in held:
-            _row(api, chat, one, here=one.conversation_id == here.conversation)
+            _row(api, chat, one, current=one.conversation_id == state.conversation)
     if cursor is not None and st.button("Show older ones", type="tertiary"):
         st.session_state["pages_shown"] = pages + 1
         st.rerun()
 
 
-def _row(api: Api, chat: Any, one: ConversationOut, *, here: bool) -> None:
+def _row(api: Api, chat: Any, one: ConversationOut, *, current: bool) -> None:
     title = one.title or "Untitled"
-    shown = title if len(title) <= TITLE else f"{title[: TITLE - 1]}…"
-    kind = "here" if here else "row"
+    label = title if len(title) <= TITLE else f"{title[: TITLE - 1]}…"
+    kind = "here" if current else "row"
     with st.container(
         key=f"{kind}-{one.conversation_id}",
         horizontal=True,
@@ -64,21 +64,21 @@ def _row(api: Api, chat: Any, one: ConversationOut, *, here: bool) -> None:
         wrap=False,
     ):
         at = {"conversation": one.conversation_id}
-        st.page_link(chat, label=words.plain(shown), query_params=at, width="stretch")
+        st.page_link(chat, label=words.plain(label), query_params=at, width="stretch")
         st.caption(words.when(one.updated_at, st.context.timezone))
-        asked = st.button(
-            f"Delete “{words.plain(shown)}”",  # for those who hear it; its text is not shown
+        clicked = st.button(
+            f"Delete “{words.plain(label)}”",  # for those who hear it; its text is not shown
             key=f"delete-{one.conversation_id}",
             icon=":material/delete:",
             type="tertiary",
         )
-    if asked:
+    if clicked:
         st.dialog("Delete this conversation?")(_confirm)(
-            api, chat, one.conversation_id, title, here
+            api, chat, one.conversation_id, title, current
         )
 
 
-def _confirm(api: Api, chat: Any, conversation_id: str, title: str, here: bool) -> None:
+def _confirm(api: Api, chat: Any, conversation_id: str, title: str, current: bool) -> None:
     st.write(words.plain(title))
     st.caption("Its questions and answers are deleted for good.")
     with st.container(horizontal=True):
@@ -88,7 +88,7 @@ def _confirm(api: Api, chat: Any, conversation_id: str, title: str, here: bool) 
             except ApiError as error:
                 notices.tell(error)
                 return
-            if here:
+            if current:
                 st.switch_page(chat)
             st.rerun()
         if st.button("Keep it"):

@@ -49,8 +49,8 @@ def run_together(wish: Wish, announce: Callable[[str], None]) -> None:
     _require_alone(wish)
     known = _require_known(wish.host)
     page_port = wish.page_port or free_port()
-    shown = f"[{wish.host}]" if ":" in wish.host else wish.host
-    reached = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(shown, shown)  # noqa: S104
+    address = f"[{wish.host}]" if ":" in wish.host else wish.host
+    reached = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(address, address)  # noqa: S104
     page = f"http://{reached}:{page_port}"
     commands: dict[str, Sequence[str]] = {}
     ready = {"page": f"{page}/_stcore/health"}
@@ -58,9 +58,9 @@ def run_together(wish: Wish, announce: Callable[[str], None]) -> None:
     if wish.api_url is None:
         port = wish.api_port or free_port()
         api = f"http://127.0.0.1:{port}"
-        said = [f"--{name}={value}" for name, value in wish.serve.items()]
+        options = [f"--{name}={value}" for name, value in wish.serve.items()]
         at = ["--host=127.0.0.1", f"--port={port}"]
-        commands["service"] = [sys.executable, "-m", "vesalius", "serve", *said, *at]
+        commands["service"] = [sys.executable, "-m", "vesalius", "serve", *options, *at]
         ready["service"] = f"{api}/readyz"
         # Where people are told apart the API believes only a key made for that.
         environment = {URL: api} | ({"VESALIUS_KEYS": "on"} if known else {})
@@ -116,11 +116,11 @@ def page_command(host: str, port: int) -> list[str]:
 
 
 def _flat(table: Mapping[str, Any], above: str = "") -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = []
+    flags: list[tuple[str, Any]] = []
     for name, value in table.items():
         at = f"{above}{name}"
-        found += _flat(value, f"{at}.") if isinstance(value, dict) else [(at, value)]
-    return found
+        flags += _flat(value, f"{at}.") if isinstance(value, dict) else [(at, value)]
+    return flags
 
 
 def _word(value: Any) -> str:

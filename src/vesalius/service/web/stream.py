@@ -23,14 +23,14 @@ SILENCE = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
+class AnswerIds:
     """The first event: the ids under which the answer can be found again."""
 
     answer_id: str
     conversation_id: str
 
 
-Heard = Begun | str | AnswerOut
+StreamEvent = AnswerIds | str | AnswerOut
 """What a stream says: first its ids, then pieces of text, then the whole answer."""
 
 
@@ -53,7 +53,7 @@ class Answering:
         self._patience = patience
         self.since = time.monotonic()
         self.image_id, self.question = body.get("image_id"), body.get("question")
-        self._heard: list[Heard | Refusal] = []
+        self._events: list[StreamEvent | Refusal] = []
         self._news, self._ended = Condition(), False
         self._closed = Event()
         self._socket: socket.socket | None = None
@@ -79,11 +79,11 @@ class Answering:
         return self._ended or self._closed.is_set()
 
     @property
-    def begun(self) -> Begun | None:
+    def ids(self) -> AnswerIds | None:
         """Its ids, once they are known."""
-        return next((one for one in self._heard if isinstance(one, Begun)), None)
+        return next((one for one in self._events if isinstance(one, AnswerIds)), None)
 
-    def heard(self, tick: float = 0.2) -> Iterator[Heard | None]:
+    def events(self, tick: float = 0.2) -> Iterator[StreamEvent | None]:
         """All that came and comes, from the beginning; None after each ``tick`` s of silence.
 
         Raises the API's error.
@@ -91,9 +91,9 @@ class Answering:
         at = 0
         while True:
             with self._news:
-                if at == len(self._heard) and not self._ended:
+                if at == len(self._events) and not self._ended:
                     self._news.wait(tick)
-                one = self._heard[at] if at < len(self._heard) else None
+                one = self._events[at] if at < len(self._events) else None
                 over = one is None and self._ended
             if over:
                 return
@@ -117,15 +117,15 @@ class Answering:
                 self._ended = True
                 self._news.notify_all()
 
-    def _put(self, one: Heard | Refusal) -> None:
+    def _put(self, one: StreamEvent | Refusal) -> None:
         with self._news:
-            self._heard.append(one)
+            self._events.append(one)
             self._news.notify_all()
 
     def _once(self, *, last: bool) -> float | None:
         """Read one response to its end; the seconds to wait where it is worth another."""
         times = httpx2.Timeout(SILENCE, connect=5.0)
-        told = {"trace": self._trace}
+        extensions = {"trace": self._trace}
         # A connection of its own: shutting down one that the pool lends out could hit another.
         with (
             httpx2.Client(
@@ -134,10 +134,10 @@ class Answering:
                 timeout=times,
                 trust_env=False,
             ) as alone,
-            alone.stream("POST", self._path, json=self._body, extensions=told) as response,
+            alone.stream("POST", self._path, json=self._body, extensions=extensions) as response,
         ):
             if response.status_code == 200:
-                self._events(response)
+                self._read_events(response)
                 return None
             response.read()
             refusal = error_of(response)
@@ -146,20 +146,20 @@ class Answering:
                 raise refusal
             return wait
 
-    def _events(self, response: httpx2.Response) -> None:
+    def _read_events(self, response: httpx2.Response) -> None:
         for event in httpx2.EventSource(response):
             if self._closed.is_set():
                 return
-            heard = _meaning(event, response)
-            if heard is not None:
-                self._put(heard)
-            if isinstance(heard, AnswerOut):
+            item = _meaning(event, response)
+            if item is not None:
+                self._put(item)
+            if isinstance(item, AnswerOut):
                 return
         raise httpx2.RemoteProtocolError("the stream ended before the answer did")
 
-    def _trace(self, name: str, told: dict[str, Any]) -> None:
+    def _trace(self, name: str, info: dict[str, Any]) -> None:
         if name == "connection.connect_tcp.complete":
-            self._socket = told["return_value"].get_extra_info("socket")
+            self._socket = info["return_value"].get_extra_info("socket")
             if self._closed.is_set():
                 self.close()
 
@@ -172,20 +172,20 @@ class Answering:
             self._put(ApiError("connection_lost", "the connection was lost meanwhile"))
 
 
-def _meaning(event: httpx2.ServerSentEvent, response: httpx2.Response) -> Heard | None:
+def _meaning(event: httpx2.ServerSentEvent, response: httpx2.Response) -> StreamEvent | None:
     """An event as what it says; raises the error of an ``error`` event; unknown ones are None."""
     try:
-        said = json.loads(event.data)
+        data = json.loads(event.data)
         match event.event:
             case "meta":
-                return Begun(str(said["answer_id"]), str(said["conversation_id"]))
+                return AnswerIds(str(data["answer_id"]), str(data["conversation_id"]))
             case "token":
-                return str(said["text"])
+                return str(data["text"])
             case "done":
-                return AnswerOut.model_validate(said)
+                return AnswerOut.model_validate(data)
     except (ValueError, KeyError, TypeError, ValidationError) as error:
         raise httpx2.RemoteProtocolError("an event in another form than expected") from error
     if event.event == "error":
-        status = int(said.get("status", 500)) if isinstance(said, dict) else 500
+        status = int(data.get("status", 500)) if isinstance(data, dict) else 500
         raise error_of(httpx2.Response(status, content=event.data, headers=response.headers))
     return None

@@ -28,8 +28,8 @@ class ApiError(Refusal):
 def error_of(response: httpx2.Response) -> ApiError:
     """A problem+json response as an error; anything else is told by its status."""
     try:
-        said = json.loads(response.content)
-        code, detail = str(said["code"]), str(said.get("detail") or said.get("title"))
+        problem = json.loads(response.content)
+        code, detail = str(problem["code"]), str(problem.get("detail") or problem.get("title"))
     except (ValueError, KeyError, TypeError):
         return foreign(response.status_code)
     seconds = response.headers.get("Retry-After", "")
@@ -37,7 +37,7 @@ def error_of(response: httpx2.Response) -> ApiError:
         code,
         detail,
         status=response.status_code,
-        request_id=said.get("request_id"),
+        request_id=problem.get("request_id"),
         retry_after=float(seconds) if seconds.isdecimal() else None,
     )
 

@@ -30,11 +30,11 @@ def user() -> str | None:
     """
     header = os.environ.get(HEADER)
     if header:
-        said = st.context.headers.get(header)
-        if not said:
+        login = st.context.headers.get(header)
+        if not login:
             st.error("You are not signed in. Open this page through your hospital's sign-in.")
             st.stop()
-        return str(said)
+        return str(login)
     if not login_is_set():
         return None
     if not st.user.is_logged_in:
@@ -56,10 +56,10 @@ def api() -> Api:
     return held
 
 
-def version(asked: Api) -> Version:
+def version(client: Api) -> Version:
     """What answers and by which rules; asked for once a minute. Raises ApiError."""
     at, held = st.session_state.get("version", (0.0, None))
     if not isinstance(held, Version) or monotonic() - at > FRESH:
-        held = asked.version()
+        held = client.version()
         st.session_state["version"] = monotonic(), held
     return held

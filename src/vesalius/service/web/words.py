@@ -53,29 +53,29 @@ _ADDRESS = re.compile(r"(?:(?<=:)|^)/|(?:(?<=w)|^)\.|@", re.IGNORECASE)
 _MARKDOWN = re.compile(r"([!-/:-@\[-`{-~])")
 
 
-def sureness(value: float) -> str:
+def confidence_label(value: float) -> str:
     """``0.82`` -> ``fairly sure (0.82)``."""
-    said = next(word for least, word in _SURE if value >= least)
-    return f"{said} ({value:.2f})"
+    label = next(word for least, word in _SURE if value >= least)
+    return f"{label} ({value:.2f})"
 
 
-def confidence(said: ConfidenceOut | None, *, abstained: bool) -> str:
+def confidence(score: ConfidenceOut | None, *, abstained: bool) -> str:
     """How far an answer may be relied on, in a few words."""
     if abstained:
-        number = "" if said is None else f" ({said.value:.2f})"
+        number = "" if score is None else f" ({score.value:.2f})"
         return f"Not sure{number}: do not rely on this answer"
-    if said is None:
+    if score is None:
         return "No confidence given"
-    return sureness(said.value).capitalize()
+    return confidence_label(score.value).capitalize()
 
 
-def method(said: ConfidenceOut | None, threshold: float | None) -> str:
+def method(score: ConfidenceOut | None, threshold: float | None) -> str:
     """How the number was made, and what it is not."""
-    if said is None:
+    if score is None:
         return "This model says nothing of how sure it is."
     below = "" if threshold is None else f" Below {threshold:.2f} it counts as not sure."
     return (
-        f"The model's own number, from 0 to 1: {said.method}.{below} "
+        f"The model's own number, from 0 to 1: {score.method}.{below} "
         "A high one can still belong to a wrong answer."
     )
 
@@ -87,21 +87,21 @@ def likeness(similarity: float) -> str:
     return f"{max(0.0, similarity):.0%} alike"
 
 
-def trouble(error: ApiError) -> str:
+def error_text(error: ApiError) -> str:
     """An error as one or two sentences: what is wrong, what to do."""
-    said = error.what[:1].upper() + error.what[1:]
-    said = said if said.endswith((".", "!", "?")) else f"{said}."
+    sentence = error.what[:1].upper() + error.what[1:]
+    sentence = sentence if sentence.endswith((".", "!", "?")) else f"{sentence}."
     step = _NEXT.get(error.code)
     if error.code in {"rate_limited", "overloaded"} and error.retry_after:
         step = f"Ask again in {error.retry_after:.0f} s."
-    return f"{said} {step}" if step else said
+    return f"{sentence} {step}" if step else sentence
 
 
 def ended(state: str, code: str | None) -> str:
     """Why a turn has no answer."""
-    said = _STATES.get(state, "This question has no answer.")
+    sentence = _STATES.get(state, "This question has no answer.")
     step = _NEXT.get(code or "", "")
-    return f"{said} {step}".strip()
+    return f"{sentence} {step}".strip()
 
 
 def plain(text: str) -> str:
@@ -111,8 +111,8 @@ def plain(text: str) -> str:
     addresses become links after escapes are read: a word joiner, which nobody sees, breaks them.
     """
     apart = _ADDRESS.sub("\u2060\\g<0>", text.replace("\t", " "))
-    kept = _MARKDOWN.sub(r"\\\1", apart).replace("  ", "\u00a0 ")
-    return kept.replace("\n", "  \n")
+    escaped = _MARKDOWN.sub(r"\\\1", apart).replace("  ", "\u00a0 ")
+    return escaped.replace("\n", "  \n")
 
 
 def view(frame: int | None, window: Window | None) -> str:
