@@ -56,8 +56,8 @@ def with_interval(
     checked = _checked(ratings)
     rng = np.random.default_rng(seed)
     n = len(checked)
-    said = signature(coefficient).parameters.get("categories")
-    if said is not None and said.default is None:
+    parameter = signature(coefficient).parameters.get("categories")
+    if parameter is not None and parameter.default is None:
         coefficient = partial(coefficient, categories=_categories(checked))
     drawn = [coefficient(checked[rng.integers(0, n, n)]) for _ in range(resamples if n > 1 else 0)]
     low, high = interval(np.array(drawn, dtype=np.float64), level)
@@ -71,8 +71,8 @@ def raw(ratings: Array) -> float:
     twice = rated >= 2
     if not twice.any():
         return nan
-    kept, n = counts[twice], rated[twice]
-    return float(((kept * (kept - 1)).sum(axis=1) / (n * (n - 1))).mean())
+    pairable, n = counts[twice], rated[twice]
+    return float(((pairable * (pairable - 1)).sum(axis=1) / (n * (n - 1))).mean())
 
 
 def cohen(ratings: Array, weighting: Weighting = "none", categories: Array | None = None) -> float:

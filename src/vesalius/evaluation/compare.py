@@ -114,14 +114,14 @@ def compare(
     here, there = paired(first, second)
     tables = list(zip(measure(here, metrics), measure(there, metrics), strict=True))
     units = [group_of(p) for p in here]
-    found: list[Difference] = []
+    differences: list[Difference] = []
     for label, keep in slices(here, by):
-        groups = clusters([name for name, kept in zip(units, keep, strict=True) if kept])
+        groups = clusters([name for name, inside in zip(units, keep, strict=True) if inside])
         for a, b in tables:
             pair = _Pair(a, *_shared(a.rows(keep), b.rows(keep)), groups)
-            found += pair.differences(label, resamples, level, seed)
+            differences += pair.differences(label, resamples, level, seed)
     return Comparison(
-        differences=tuple(_adjusted(found)),
+        differences=tuple(_adjusted(differences)),
         protocols={a.name: a.metric.protocol.to_dict() for a, _ in tables},
         shared=len(here),
         only_first=len(first) - len(here),

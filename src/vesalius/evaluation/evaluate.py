@@ -56,7 +56,7 @@ def evaluate(
     names = [group_of(p) for p in predictions]
     scores: list[Score] = []
     for label, keep in slices(predictions, by):
-        groups = clusters([name for name, kept in zip(names, keep, strict=True) if kept])
+        groups = clusters([name for name, inside in zip(names, keep, strict=True) if inside])
         parts = [replace(entry, table=entry.rows(keep)) for entry in measured]
         statistic = partial(_all, parts)
         drawn = bootstrap(statistic, groups, resamples, seed) if len(set(groups)) > 1 else {}
@@ -104,16 +104,16 @@ def evaluate_run(
 ) -> Evaluation:
     """Score one of a run's prediction sets as its recipe says; calibration where it is possible."""
     predictions = list(run.predictions(name))
-    asked = run.recipe().evaluation
-    chosen: list[Spec] = list(metrics or asked.metrics)
+    settings = run.recipe().evaluation
+    chosen: list[Spec] = list(metrics or settings.metrics)
     if not metrics and any(p.confidence is not None for p in predictions):
         chosen += [] if "calibration" in chosen else ["calibration"]
     return evaluate(
         predictions,
         chosen,
-        resamples=asked.resamples if resamples is None else resamples,
-        level=asked.level,
-        seed=asked.seed,
+        resamples=settings.resamples if resamples is None else resamples,
+        level=settings.level,
+        seed=settings.seed,
         by=by,
     )
 
@@ -172,24 +172,24 @@ def _named(spec: Spec) -> tuple[str, Mapping[str, Any]]:
 
 def _built(name: str, parameters: Mapping[str, Any]) -> tuple[str, Metric]:
     entry = metrics[name]
-    shown = ", ".join(f"{k}={v}" for k, v in parameters.items())
+    label = ", ".join(f"{k}={v}" for k, v in parameters.items())
     if isinstance(entry, type) and issubclass(entry, BaseModel):
         metric: Any = validated(entry, parameters, where=f"metric {name}")
     else:
         metric = entry(**parameters)
-    return (f"{name}({shown})" if shown else name), metric
+    return (f"{name}({label})" if label else name), metric
 
 
 def slices(predictions: Sequence[Prediction], by: Sequence[str]) -> Iterator[tuple[str, Any]]:
     """``all`` and each ``field=value``, with a mask [n] of the predictions that belong to it."""
     yield ALL, np.ones(len(predictions), dtype=bool)
     for name in by:
-        said = [getattr(p, name) for p in predictions]
-        known = sorted({str(value) for value in said if value is not None})
-        if len(known) < 2 and None not in said:
+        values = [getattr(p, name) for p in predictions]
+        known = sorted({str(value) for value in values if value is not None})
+        if len(known) < 2 and None not in values:
             continue  # one slice that holds everything says nothing new
         for value in known:
-            yield f"{name}={value}", np.array([v is not None and str(v) == value for v in said])
+            yield f"{name}={value}", np.array([v is not None and str(v) == value for v in values])
 
 
 def counted(table: Table, metric: str, groups: Any) -> tuple[int, int]:

@@ -10,7 +10,7 @@ def flat(facts: Mapping[str, Any], between: str = ".") -> Iterator[tuple[str, st
     """Names, those of nested facts joined, and values in words; what is None is left out."""
     for name, value in facts.items():
         if isinstance(value, Mapping):
-            yield from ((f"{name}{between}{inner}", said) for inner, said in flat(value, between))
+            yield from ((f"{name}{between}{inner}", text) for inner, text in flat(value, between))
         elif value is not None:
             yield name, value_text(value)
 

@@ -34,7 +34,7 @@ class Thumbnail:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ReportCase:
     """A case as the report shows it."""
 
     prediction: Prediction
@@ -47,7 +47,7 @@ class Shown:
         return [in_words(answer) for answer in self.prediction.references]
 
     @property
-    def said(self) -> str:
+    def answer_text(self) -> str:
         """The model's answer in words."""
         return in_words(self.prediction.answer)
 
@@ -121,11 +121,11 @@ def in_words(answer: Answer) -> str:
 
 
 def _distinct(order: Sequence[int], predictions: Sequence[Prediction], most: int) -> list[int]:
-    found: list[int] = []
+    places: list[int] = []
     seen: set[str] = set()
     for i in order:
         picture = predictions[i].picture or predictions[i].id
-        if len(found) < most and picture not in seen:
-            found.append(i)
+        if len(places) < most and picture not in seen:
+            places.append(i)
             seen.add(picture)
-    return found
+    return places

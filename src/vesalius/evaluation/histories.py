@@ -34,8 +34,8 @@ class Part:
     def to_json(self) -> dict[str, Any]:
         """JSON-ready data."""
         return {
-            "histories": {name: found.to_json() for name, found in self.scores.items()},
-            "gaps": {GAPS[name]: found.to_json() for name, found in self.gaps.items()},
+            "histories": {name: result.to_json() for name, result in self.scores.items()},
+            "gaps": {GAPS[name]: result.to_json() for name, result in self.gaps.items()},
         }
 
 
@@ -52,8 +52,8 @@ class Histories:
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready data; what was not measured is null."""
-        found = {"turns": self.turns.to_json()}
-        return found if self.summary is None else found | {"summary": self.summary.to_json()}
+        data = {"turns": self.turns.to_json()}
+        return data if self.summary is None else data | {"summary": self.summary.to_json()}
 
 
 def histories(
@@ -87,17 +87,17 @@ def histories_of(
 
     RunError names a set that is missing, and the command that makes it.
     """
-    asked = run.recipe().evaluation
+    settings = run.recipe().evaluation
     for name in HISTORIES:
         if not run.predictions_file(f"history-{name}").exists():
             hint = f"vesalius predict --run {run.path} --history {name}"
             raise RunError(f"has no answers under the history {name}", where=run.path, hint=hint)
     return histories(
         {name: list(run.predictions(f"history-{name}")) for name in HISTORIES},
-        metrics or asked.metrics,
-        resamples=asked.resamples if resamples is None else resamples,
-        level=asked.level,
-        seed=asked.seed,
+        metrics or settings.metrics,
+        resamples=settings.resamples if resamples is None else resamples,
+        level=settings.level,
+        seed=settings.seed,
     )
 
 
@@ -107,17 +107,22 @@ def _part(
     by: Sequence[str],
     how: Mapping[str, Any],
 ) -> Part:
-    scores = {name: _whole(evaluate(found, metrics, by=by, **how)) for name, found in sets.items()}
-    gaps = {name: compare(sets["gold"], sets[name], metrics, by=by, **how) for name in GAPS}
-    kept = {
-        name: replace(found, differences=tuple(d for d in found.differences if _stands(d)))
-        for name, found in gaps.items()
+    scores = {
+        name: _whole(evaluate(predictions, metrics, by=by, **how))
+        for name, predictions in sets.items()
     }
-    return Part(scores, kept)
+    comparisons = {name: compare(sets["gold"], sets[name], metrics, by=by, **how) for name in GAPS}
+    gaps = {
+        name: replace(
+            comparison, differences=tuple(d for d in comparison.differences if _stands(d))
+        )
+        for name, comparison in comparisons.items()
+    }
+    return Part(scores, gaps)
 
 
-def _whole(found: Evaluation) -> Evaluation:
-    return replace(found, scores=tuple(score for score in found.scores if _stands(score)))
+def _whole(evaluation: Evaluation) -> Evaluation:
+    return replace(evaluation, scores=tuple(score for score in evaluation.scores if _stands(score)))
 
 
 def _stands(row: Any) -> bool:

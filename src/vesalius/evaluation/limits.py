@@ -14,26 +14,28 @@ _FEW = 30  # groups below which a percentile interval covers less than it says
 def limits(evaluation: Evaluation, recipe: Recipe, status: Mapping[str, Any]) -> list[str]:
     """Sentences on what these scores cannot carry, the gravest first."""
     facts, groups = evaluation.facts, evaluation.facts.get("groups", 0)
-    said = [
+    sentences = [
         *_of_weights(recipe, status),
         *_of_counts(facts),
         _of_intervals(evaluation, groups),
     ]
     small = sorted({s.slice for s in evaluation.scores if s.groups < _FEW and s.slice != "all"})
     if groups < _FEW:
-        said.append(f"{groups} groups are few: the intervals are narrower than they should be.")
+        sentences.append(
+            f"{groups} groups are few: the intervals are narrower than they should be."
+        )
     elif small:
-        said.append(f"Fewer than {_FEW} groups, so read with care: {', '.join(small)}.")
+        sentences.append(f"Fewer than {_FEW} groups, so read with care: {', '.join(small)}.")
     if any("bertscore" in score.metric or "rouge" in score.metric for score in evaluation.scores):
-        said.append(
+        sentences.append(
             "Overlap and embedding scores barely notice a flipped negation, a wrong side or a "
             "wrong number: read them beside the content scores."
         )
-    said.append(
+    sentences.append(
         "The baseline of always giving the most frequent answer knows the test references; a "
         "system that does not clearly beat it has learnt little from the picture."
     )
-    return said
+    return sentences
 
 
 def _of_intervals(evaluation: Evaluation, groups: int) -> str:
@@ -47,15 +49,15 @@ def _of_intervals(evaluation: Evaluation, groups: int) -> str:
 
 
 def _of_weights(recipe: Recipe, status: Mapping[str, Any]) -> list[str]:
-    said = []
+    sentences = []
     if status.get("weights") == "random":
-        said.append(
+        sentences.append(
             "The weights were random before training: this run shows that the machinery works, "
             "and says nothing about what the architecture can do with its real weights."
         )
     if recipe.data.dataset == "phantom" or recipe.data.drawn:
-        said.append("The pictures are drawn phantoms, not patients: no score here is medical.")
-    return said
+        sentences.append("The pictures are drawn phantoms, not patients: no score here is medical.")
+    return sentences
 
 
 def _of_counts(facts: Mapping[str, int]) -> list[str]:

@@ -49,8 +49,8 @@ def whiskers(rows: Sequence[Dot], low: float = 0.0, high: float = 1.0) -> Markup
         for t in _ticks(low, high)
     ]
     dots = [_dot_row(row, _ROW * (i + 0.5) + 2, across) for i, row in enumerate(rows)]
-    said = "; ".join(f"{row.label} {_number(row.value)}" for row in rows)
-    return _svg(_WIDTH, height, said, [*grid, *dots])
+    summary = "; ".join(f"{row.label} {_number(row.value)}" for row in rows)
+    return _svg(_WIDTH, height, summary, [*grid, *dots])
 
 
 def lines(series: Sequence[tuple[str, Sequence[Point]]], *, across: str, up: str) -> Markup:
@@ -82,10 +82,10 @@ def reliability(bins: Sequence[Bin]) -> Markup:
         _line("ideal", axes.at((0, 0)), axes.at((1, 1))),
     ]
     for b in bins:
-        said = f"confidence {b.confidence:.2f}, right {b.right:.2f}, n = {b.n}"
+        note = f"confidence {b.confidence:.2f}, right {b.right:.2f}, n = {b.n}"
         here = axes.at((b.confidence, b.right))
         body.append(_line("gap", axes.at((b.confidence, b.confidence)), here))
-        body.append(_circle("bubble", here, 2.5 + 9 * (b.n / most) ** 0.5, said))
+        body.append(_circle("bubble", here, 2.5 + 9 * (b.n / most) ** 0.5, note))
     return _svg(_SQUARE, _SQUARE, "share right over confidence", body)
 
 
@@ -94,8 +94,8 @@ def risk_coverage(coverage: Array, risk: Array) -> Markup:
     axes = _Axes((0.0, 1.0), (0.0, max(0.05, *risk.tolist())), (_SQUARE, _SQUARE))
     step = max(1, len(coverage) // 200)  # more points than pixels are no use
     points = list(zip(coverage.tolist(), risk.tolist(), strict=True))
-    kept = [*points[::step], points[-1]]
-    body = [axes.frame("coverage", "share wrong"), _path("accent", map(axes.at, kept))]
+    thinned = [*points[::step], points[-1]]
+    body = [axes.frame("coverage", "share wrong"), _path("accent", map(axes.at, thinned))]
     return _svg(_SQUARE, _SQUARE, "share wrong over coverage", body)
 
 
@@ -139,8 +139,8 @@ def _dot_row(row: Dot, y: float, across: Callable[[float], float]) -> str:
     if not isnan(row.low):
         parts.append(_line(f"whisker {style}", (across(row.low), y), (across(row.high), y)))
     if not isnan(row.value):
-        said = f"{row.label}: {_number(row.value)}"
-        parts.append(_circle(f"{style} dot", (across(row.value), y), 5 if row.strong else 4, said))
+        note = f"{row.label}: {_number(row.value)}"
+        parts.append(_circle(f"{style} dot", (across(row.value), y), 5 if row.strong else 4, note))
     return "".join(parts)
 
 
@@ -172,18 +172,18 @@ def _path(style: str, points: Iterable[Point]) -> str:
     return f'<polyline class="line {style}" points="{places}"/>'
 
 
-def _circle(style: str, at: Point, radius: float, said: str) -> str:
+def _circle(style: str, at: Point, radius: float, title: str) -> str:
     place = f'cx="{at[0]:.1f}" cy="{at[1]:.1f}" r="{radius:.1f}"'
-    return f'<circle class="{style}" {place}><title>{escape(said)}</title></circle>'
+    return f'<circle class="{style}" {place}><title>{escape(title)}</title></circle>'
 
 
-def _text(style: str, at: Point, said: str, anchor: str = "start") -> str:
+def _text(style: str, at: Point, text: str, anchor: str = "start") -> str:
     place = f'x="{at[0]:.1f}" y="{at[1]:.1f}" text-anchor="{anchor}"'
-    return f'<text class="{style}" {place}>{escape(said)}</text>'
+    return f'<text class="{style}" {place}>{escape(text)}</text>'
 
 
-def _svg(width: int, height: int, said: str, body: Iterable[str]) -> Markup:
+def _svg(width: int, height: int, name: str, body: Iterable[str]) -> Markup:
     inside = "".join(body)
     return Markup(  # noqa: S704  # every text in the body was escaped where it was put in
-        f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(said)}">{inside}</svg>'
+        f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(name)}">{inside}</svg>'
     )

@@ -18,11 +18,11 @@ from vesalius.errors import RunError
 from vesalius.evaluation import calibration, plots
 from vesalius.evaluation.evaluate import SLICES, Spec, prediction_sets
 from vesalius.evaluation.facts import flat
-from vesalius.evaluation.gallery import Pictures, Shown, choose, row_scores, thumbnail
+from vesalius.evaluation.gallery import Pictures, ReportCase, choose, row_scores, thumbnail
 from vesalius.evaluation.limits import limits
 from vesalius.evaluation.metrics.confidence import certainty
 from vesalius.evaluation.score import ALL, Evaluation, Score
-from vesalius.evaluation.told import Told, against, changed
+from vesalius.evaluation.told import RunResults, against, changed
 from vesalius.files import read_lines, write_atomic
 from vesalius.run import Run
 
@@ -47,7 +47,7 @@ def report(runs: Sequence[Run], out: Path, pictures: Pictures) -> Path:
     """
     if not runs:
         raise RunError("a report needs at least one run")
-    main, *others = [Told.of(run) for run in runs]
+    main, *others = [RunResults.of(run) for run in runs]
     spec, primary = main.primary
     page = _template().render(
         version=vesalius.__version__,
@@ -64,7 +64,7 @@ def report(runs: Sequence[Run], out: Path, pictures: Pictures) -> Path:
         curves=_curves(main.run),
         calibrated=_calibrated(main.predictions),
         cases=_cases(main, spec, primary, pictures),
-        facts=[(name.replace("_", " "), said) for name, said in flat(main.status, " · ")],
+        facts=[(name.replace("_", " "), value) for name, value in flat(main.status, " · ")],
         environment=main.run.environment(),
         hashes=_hashes(main.run),
         limits=limits(main.evaluation, main.recipe, main.status),
@@ -75,33 +75,33 @@ def report(runs: Sequence[Run], out: Path, pictures: Pictures) -> Path:
 
 def _template() -> Any:
     loader = PackageLoader("vesalius.evaluation", "templates")
-    made = Environment(
+    env = Environment(
         loader=loader,
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters["p"] = lambda p: "n/a" if isnan(p) else ("< 0.001" if p < 0.001 else f"{p:.3f}")
-    made.filters["bounds"] = lambda s: "" if isnan(s.low) else f"{s.low:.3f} to {s.high:.3f}"
-    return made.get_template("report.html")
+    env.filters["p"] = lambda p: "n/a" if isnan(p) else ("< 0.001" if p < 0.001 else f"{p:.3f}")
+    env.filters["bounds"] = lambda s: "" if isnan(s.low) else f"{s.low:.3f} to {s.high:.3f}"
+    return env.get_template("report.html")
 
 
-def _weights(told: Told) -> str | None:
-    said = told.status.get("weights")
-    return said if isinstance(said, str) else None
+def _weights(main: RunResults) -> str | None:
+    weights = main.status.get("weights")
+    return weights if isinstance(weights, str) else None
 
 
-def _headline(main: Told) -> list[Score]:
+def _headline(main: RunResults) -> list[Score]:
     """The first few scores for which more is better."""
     good = [s for s in main.evaluation.overall() if main.evaluation.better(s) == "higher"]
     return [s for s in good if s.measured and "calibration" not in s.metric][:4]
 
 
-def _blocks(told: Sequence[Told]) -> list[Block]:
-    main = told[0]
+def _blocks(runs: Sequence[RunResults]) -> list[Block]:
+    main = runs[0]
     return [
-        _block(score, told, ALL, score.metric)
+        _block(score, runs, ALL, score.metric)
         for score in main.evaluation.overall()
         if score.measured
         and not score.metric.startswith("calibration")
@@ -109,24 +109,24 @@ def _blocks(told: Sequence[Told]) -> list[Block]:
     ]
 
 
-def _slices(told: Sequence[Told], primary: Score) -> dict[str, list[Block]]:
-    found: dict[str, list[Block]] = {}
+def _slices(runs: Sequence[RunResults], primary: Score) -> dict[str, list[Block]]:
+    blocks: dict[str, list[Block]] = {}
     for by in SLICES:
-        parts = [s for s in told[0].evaluation.by(by) if s.metric == primary.metric]
+        parts = [s for s in runs[0].evaluation.by(by) if s.metric == primary.metric]
         if parts:
             named = [(s, s.slice.partition("=")[2]) for s in parts]
-            found[by] = [_block(s, told, s.slice, name) for s, name in named]
-    return found
+            blocks[by] = [_block(s, runs, s.slice, name) for s, name in named]
+    return blocks
 
 
-def _block(score: Score, told: Sequence[Told], part: str, title: str) -> Block:
+def _block(score: Score, runs: Sequence[RunResults], part: str, title: str) -> Block:
     dots = []
-    for i, one in enumerate(told):
+    for i, one in enumerate(runs):
         s = _find(one.evaluation, score, part)
         if s is not None:
             dots.append(_dot(one.run.name, s, strong=i == 0))
-    found = [_find(one.evaluation, _baseline_of(score), part) for one in told[:1]]
-    dots += [_dot("commonest answer", s) for s in found if s]
+    baselines = [_find(one.evaluation, _baseline_of(score), part) for one in runs[:1]]
+    dots += [_dot("commonest answer", s) for s in baselines if s]
     ends = [v for d in dots for v in (d.value, d.low, d.high) if not isnan(v)]
     plot = plots.whiskers(dots, min(0.0, *ends), max(1.0, *ends))
     return Block(title, f"n = {score.n}, {score.groups} groups", plot)
@@ -148,10 +148,10 @@ def _find(evaluation: Evaluation, score: Score, part: str) -> Score | None:
     return next((s for s in same if s.protocol == score.protocol), None)
 
 
-def _table(told: Sequence[Told]) -> list[tuple[Score, list[Score | None]]]:
+def _table(runs: Sequence[RunResults]) -> list[tuple[Score, list[Score | None]]]:
     return [
-        (score, [_find(one.evaluation, score, ALL) for one in told])
-        for score in told[0].evaluation.overall()
+        (score, [_find(one.evaluation, score, ALL) for one in runs])
+        for score in runs[0].evaluation.overall()
     ]
 
 
@@ -161,7 +161,7 @@ def _curves(run: Run) -> Sequence[tuple[str, str]]:
         return []
     rows = [row for _, row in read_lines(run.log) if "step" in row]
     scored = sorted({k for row in rows for k, v in row.items() if isinstance(v, float)} - _CURVES)
-    made: list[tuple[str, str]] = []
+    curves: list[tuple[str, str]] = []
     for title, keys in (("Training loss", ["loss"]), ("On the validation split", scored)):
         series = [
             (k, [(float(r["step"]), float(r[k])) for r in rows if r.get(k) is not None])
@@ -169,36 +169,36 @@ def _curves(run: Run) -> Sequence[tuple[str, str]]:
         ]
         plot = plots.lines(series, across="step", up=", ".join(keys))
         if plot:
-            made.append((title, plot))
-    return made
+            curves.append((title, plot))
+    return curves
 
 
 def _calibrated(predictions: Sequence[Prediction]) -> dict[str, Any] | None:
     pairs = [pair for p in predictions if (pair := certainty(p)) is not None]
     if not pairs:
         return None
-    said, right = np.array(pairs, dtype=np.float64).T
+    confidence, right = np.array(pairs, dtype=np.float64).T
     methods = {p.confidence.method for p in predictions if p.confidence is not None}
     return {
         "n": len(pairs),
         "methods": sorted(methods),
-        "reliability": plots.reliability(calibration.reliability(said, right)),
-        "risk": plots.risk_coverage(*calibration.risk_coverage(said, right)),
+        "reliability": plots.reliability(calibration.reliability(confidence, right)),
+        "risk": plots.risk_coverage(*calibration.risk_coverage(confidence, right)),
     }
 
 
-def _cases(main: Told, spec: Spec, primary: Score, pictures: Pictures) -> dict[str, Any]:
+def _cases(main: RunResults, spec: Spec, primary: Score, pictures: Pictures) -> dict[str, Any]:
     name, scores = row_scores(main.predictions, spec, primary.metric)
     places = choose(main.predictions, scores, each=_EACH, seed=main.recipe.seed)
-    shown = {
+    cases = {
         kind: [
-            Shown(p := main.predictions[i], float(scores[i]), thumbnail(p.picture, pictures))
+            ReportCase(p := main.predictions[i], float(scores[i]), thumbnail(p.picture, pictures))
             for i in chosen
         ]
         for kind, chosen in places.items()
     }
-    boxes = any(card.picture and card.boxes() for cards in shown.values() for card in cards)
-    kinds = {kind: cards for kind, cards in shown.items() if cards}
+    boxes = any(card.picture and card.boxes() for cards in cases.values() for card in cards)
+    kinds = {kind: cards for kind, cards in cases.items() if cards}
     return {"score": name, "kinds": kinds, "boxes": boxes}
 
 

@@ -79,8 +79,8 @@ class Evaluation:
 
     def better(self, score: Score) -> str:
         """``higher``, ``lower`` or ``neither``."""
-        said = self.protocols.get(score.protocol, {}).get("better", {})
-        return str(said.get(score.metric, "higher"))
+        directions = self.protocols.get(score.protocol, {}).get("better", {})
+        return str(directions.get(score.metric, "higher"))
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready data; what was not measured is null."""

@@ -87,16 +87,18 @@ def randomisation(
     n = len(groups)
     first = np.concatenate([np.ones((1, n)), np.zeros((1, n))], axis=1)
     here, there = statistic(first), statistic(1 - first)
-    found = {name: float(np.abs(here[name] - there[name])[0]) for name in here}
-    reached, valid = dict.fromkeys(found, 0), dict.fromkeys(found, 0)
+    observed = {name: float(np.abs(here[name] - there[name])[0]) for name in here}
+    reached, valid = dict.fromkeys(observed, 0), dict.fromkeys(observed, 0)
     for swap in exchanged(groups, times, seed):
         ours = np.concatenate([~swap, swap], axis=1).astype(np.float64)
         a, b = statistic(ours), statistic(1 - ours)
-        for name, gap in found.items():
+        for name, gap in observed.items():
             gaps = np.abs(a[name] - b[name])
             reached[name] += int((gaps >= gap - 1e-12).sum())
             valid[name] += int((~np.isnan(gaps)).sum())
-    return {k: nan if np.isnan(g) else (reached[k] + 1) / (valid[k] + 1) for k, g in found.items()}
+    return {
+        k: nan if np.isnan(g) else (reached[k] + 1) / (valid[k] + 1) for k, g in observed.items()
+    }
 
 
 def mcnemar(only_first: int, only_second: int) -> float:

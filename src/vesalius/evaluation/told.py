@@ -16,7 +16,7 @@ from vesalius.run import Run
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class RunResults:
     """What a report tells of one run."""
 
     run: Run
@@ -26,7 +26,7 @@ class Told:
     evaluation: Evaluation
 
     @classmethod
-    def of(cls, run: Run) -> Told:
+    def of(cls, run: Run) -> RunResults:
         """Read a run and score it anew: stored scores may be of other answers or settings."""
         predictions = list(run.predictions())
         return cls(run, run.recipe(), run.status(), predictions, evaluate_run(run))
@@ -34,8 +34,8 @@ class Told:
     @property
     def split(self) -> str:
         """The split that was answered."""
-        made = self.status.get("predictions", {}).get("test", {})
-        return str(made.get("split") or self.recipe.data.splits.test)
+        entry = self.status.get("predictions", {}).get("test", {})
+        return str(entry.get("split") or self.recipe.data.splits.test)
 
     @property
     def primary(self) -> tuple[Spec, Score]:
@@ -54,13 +54,15 @@ class Told:
 
 
 def against(
-    main: Told, others: Iterable[Told], spec: Spec, primary: Score
+    main: RunResults, others: Iterable[RunResults], spec: Spec, primary: Score
 ) -> list[tuple[str, Difference | None]]:
     """The primary score's difference to each baseline; None where no prediction is shared."""
-    return [(told.run.name, _difference(told.predictions, main, spec, primary)) for told in others]
+    return [
+        (other.run.name, _difference(other.predictions, main, spec, primary)) for other in others
+    ]
 
 
-def changed(main: Told, spec: Spec, primary: Score) -> list[tuple[str, Difference | None]]:
+def changed(main: RunResults, spec: Spec, primary: Score) -> list[tuple[str, Difference | None]]:
     """The same for the run's own answers to changed pictures (``blank`` ...)."""
     return [
         (name, _difference(list(main.run.predictions(name)), main, spec, primary))
@@ -70,19 +72,19 @@ def changed(main: Told, spec: Spec, primary: Score) -> list[tuple[str, Differenc
 
 
 def _difference(
-    baseline: Sequence[Prediction], main: Told, spec: Spec, primary: Score
+    baseline: Sequence[Prediction], main: RunResults, spec: Spec, primary: Score
 ) -> Difference | None:
-    asked = main.recipe.evaluation
+    settings = main.recipe.evaluation
     try:
-        found = compare(
+        comparison = compare(
             baseline,
             main.predictions,
             [spec],
-            resamples=asked.resamples,
-            level=asked.level,
-            seed=asked.seed,
+            resamples=settings.resamples,
+            level=settings.level,
+            seed=settings.seed,
             by=(),
         )
     except NotComparable:
         return None  # other questions: the page says that they cannot be compared
-    return next(d for d in found.overall() if d.metric == primary.metric)
+    return next(d for d in comparison.overall() if d.metric == primary.metric)

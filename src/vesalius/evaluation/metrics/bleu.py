@@ -117,13 +117,13 @@ def _measured(score: Array, rows: Array, weights: Array) -> Array:
 
 def _counts(text: str, references: Sequence[str]) -> list[float]:
     words, wanted = coco_tokens(text), [coco_tokens(r) for r in references]
-    found = ngrams(words, _ORDER)
+    grams = ngrams(words, _ORDER)
     most = ngrams(wanted[0], _ORDER)
     for other in wanted[1:]:
         most |= ngrams(other, _ORDER)
     closest = min((abs(len(w) - len(words)), len(w)) for w in wanted)[1]
     right, count = [0.0] * _ORDER, [0.0] * _ORDER
-    for ngram, times in found.items():
+    for ngram, times in grams.items():
         right[len(ngram) - 1] += min(times, most[ngram])
         count[len(ngram) - 1] += times
     return [len(words), closest, *right, *count]

@@ -46,8 +46,8 @@ class CiderD(Frozen):
 
         def row(prediction: Prediction) -> tuple[float] | None:
             wanted = references[id(prediction)]
-            said = ngrams(coco_tokens(prediction.text))
-            return (space.score(said, wanted),) if wanted else None
+            answer = ngrams(coco_tokens(prediction.text))
+            return (space.score(answer, wanted),) if wanted else None
 
         return tabulate(("cider_d",), predictions, row)
 
@@ -62,10 +62,10 @@ class _Space:
     def __init__(self, frequency: Counter[tuple[str, ...]], log_documents: float) -> None:
         self.frequency, self.log_documents = frequency, log_documents
 
-    def score(self, said: Ngrams, references: Sequence[Ngrams]) -> float:
+    def score(self, answer: Ngrams, references: Sequence[Ngrams]) -> float:
         """CIDEr-D of one caption, in [0, 10]."""
-        here = self._vector(said)
-        similar = [self._similarity(here, self._vector(r), said, r) for r in references]
+        here = self._vector(answer)
+        similar = [self._similarity(here, self._vector(r), answer, r) for r in references]
         return 10.0 * sum(similar) / len(references)
 
     def _vector(self, counts: Ngrams) -> Vector:
@@ -75,9 +75,9 @@ class _Space:
             vector[len(ngram) - 1][ngram] = times * rarity
         return vector
 
-    def _similarity(self, a: Vector, b: Vector, said: Ngrams, wanted: Ngrams) -> float:
+    def _similarity(self, a: Vector, b: Vector, answer: Ngrams, wanted: Ngrams) -> float:
         # The tools measure length in bigrams, one less than the words; so do we.
-        gap = _bigrams(said) - _bigrams(wanted)
+        gap = _bigrams(answer) - _bigrams(wanted)
         penalty = exp(-(gap**2) / (2 * _SIGMA**2))
         return penalty * sum(_cosine(x, y) for x, y in zip(a, b, strict=True)) / _ORDER
 

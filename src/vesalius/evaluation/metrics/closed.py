@@ -46,16 +46,16 @@ class Closed(Frozen):
 
     def measure(self, predictions: Sequence[Prediction]) -> Table:
         """Right or not, said yes, unparsed, and the codes of golds and reply."""
-        asked = [list(map(_plain, golds(p))) if is_closed(p) else [] for p in predictions]
-        rows = [_row(p) if said else None for p, said in zip(predictions, asked, strict=True)]
-        every, _ = coded(asked)
-        first, classes = coded([said[:1] for said in asked])
+        wanted = [list(map(_plain, golds(p))) if is_closed(p) else [] for p in predictions]
+        rows = [_row(p) if texts else None for p, texts in zip(predictions, wanted, strict=True)]
+        every, _ = coded(wanted)
+        first, classes = coded([texts[:1] for texts in wanted])
         index = {name: float(i) for i, name in enumerate(classes)}
         other = float(len(classes))
         nan = float("nan")
         columns = {
             "closed.accuracy": [float(row[2]) if row else nan for row in rows],
-            "closed.yes_rate": [_said_yes(row) if row else nan for row in rows],
+            "closed.yes_rate": [_is_yes(row) if row else nan for row in rows],
             "closed.unparsed_rate": [float(row[1] == UNPARSED) if row else nan for row in rows],
             "said": [index.get(row[1], other) if row else nan for row in rows],
         }
@@ -76,10 +76,10 @@ def closed_answer(prediction: Prediction, gold: str) -> str:
     """The reply read as an answer to a closed question: yes, no, an option, or UNPARSED."""
     if squad(gold) in {"yes", "no"}:
         return polarity(prediction.text) or UNPARSED
-    said = _plain(prediction.text)
+    reply = _plain(prediction.text)
     options = [_plain(option) for option in prediction.options or ()]
-    if not options or said in options or said == _plain(gold):
-        return said or UNPARSED
+    if not options or reply in options or reply == _plain(gold):
+        return reply or UNPARSED
     return _only_option(tokens(prediction.text), prediction.options or ()) or UNPARSED
 
 
@@ -98,16 +98,18 @@ def _plain(text: str) -> str:
     return squad(text) or " ".join(tokens(text))
 
 
-def _said_yes(row: tuple[str, str, bool]) -> float:
+def _is_yes(row: tuple[str, str, bool]) -> float:
     return float(row[1] == "yes") if row[0] in {"yes", "no"} else float("nan")
 
 
-def _only_option(said: list[str], options: Sequence[str]) -> str | None:
+def _only_option(reply: list[str], options: Sequence[str]) -> str | None:
     """The one option whose words occur in a row; one inside a longer match does not count."""
-    text = f" {' '.join(said)} "
-    found = [o for o in options if (words := " ".join(tokens(o))) and f" {words} " in text]
+    text = f" {' '.join(reply)} "
+    matches = [o for o in options if (words := " ".join(tokens(o))) and f" {words} " in text]
     longest = [
-        o for o in found if not any(o != p and f" {o} ".lower() in f" {p} ".lower() for p in found)
+        o
+        for o in matches
+        if not any(o != p and f" {o} ".lower() in f" {p} ".lower() for p in matches)
     ]
     return _plain(longest[0]) if len(longest) == 1 else None
 
@@ -124,15 +126,15 @@ def _balanced(table: Table, weights: Array) -> Array:
 
 def _mcc(table: Table, weights: Array) -> Array:
     """Matthews' coefficient; NaN where all golds drawn are of one class, 0 for a constant reply."""
-    gold, said = table["gold"], table["said"]
+    gold, reply = table["gold"], table["said"]
     measured = ~np.isnan(gold)
-    classes = np.unique(np.concatenate([gold[measured], said[measured]]))
+    classes = np.unique(np.concatenate([gold[measured], reply[measured]]))
     true = weights @ (gold[:, None] == classes).astype(np.float64)
-    replied = weights @ (said[:, None] == classes).astype(np.float64)
-    right = weights @ (measured & (gold == said)).astype(np.float64)
+    replied = weights @ (reply[:, None] == classes).astype(np.float64)
+    right = weights @ (measured & (gold == reply)).astype(np.float64)
     n = weights @ measured.astype(np.float64)
     covariance = right * n - (true * replied).sum(axis=1)
     spread_true = n**2 - (true**2).sum(axis=1)
-    spread_said = n**2 - (replied**2).sum(axis=1)
-    correlation = np.nan_to_num(ratio(covariance, np.sqrt(spread_true * spread_said)))
+    spread_reply = n**2 - (replied**2).sum(axis=1)
+    correlation = np.nan_to_num(ratio(covariance, np.sqrt(spread_true * spread_reply)))
     return np.where(spread_true > 0, correlation, np.nan)

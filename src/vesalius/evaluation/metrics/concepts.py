@@ -41,16 +41,16 @@ class ConceptsF1(Frozen):
 
 
 def _row(prediction: Prediction) -> tuple[float, float, float] | None:
-    said = prediction.answer.concepts
+    concepts = prediction.answer.concepts
     wanted = next((r.concepts for r in prediction.references if r.concepts is not None), None)
-    if said is None or wanted is None:
+    if concepts is None or wanted is None:
         return None
-    if len(said) > MOST:
-        raise DatasetError(f"{len(said)} concepts, {MOST} are allowed", where=prediction.id)
-    if len(set(said)) < len(said):
+    if len(concepts) > MOST:
+        raise DatasetError(f"{len(concepts)} concepts, {MOST} are allowed", where=prediction.id)
+    if len(set(concepts)) < len(concepts):
         raise DatasetError("a concept is listed twice", where=prediction.id)
-    if not said and not wanted:
+    if not concepts and not wanted:
         return 1.0, 1.0, 1.0
-    same = len(set(said) & set(wanted))
-    f1 = 2 * same / (len(said) + len(set(wanted)))
-    return f1, same / len(said) if said else 0.0, same / len(set(wanted)) if wanted else 0.0
+    same = len(set(concepts) & set(wanted))
+    f1 = 2 * same / (len(concepts) + len(set(wanted)))
+    return f1, same / len(concepts) if concepts else 0.0, same / len(set(wanted)) if wanted else 0.0

@@ -52,14 +52,16 @@ class Calibration(Frozen):
     def aggregate(self, table: Table, weights: Array) -> Mapping[str, Array]:
         """All five under each row of weights."""
         measured = ~np.isnan(table["confidence"])
-        said, right = table["confidence"][measured], table["right"][measured]
+        confidence, right = table["confidence"][measured], table["right"][measured]
         drawn = weights[:, measured]
         return {
-            "calibration.ece": calibration.ece(said, right, drawn, self.bins),
-            "calibration.adaptive_ece": calibration.adaptive_ece(said, right, drawn, self.bins),
-            "calibration.brier": calibration.brier(said, right, drawn),
-            "calibration.auroc": calibration.auroc(said, right, drawn),
-            "calibration.aurc": calibration.aurc(said, right, drawn),
+            "calibration.ece": calibration.ece(confidence, right, drawn, self.bins),
+            "calibration.adaptive_ece": calibration.adaptive_ece(
+                confidence, right, drawn, self.bins
+            ),
+            "calibration.brier": calibration.brier(confidence, right, drawn),
+            "calibration.auroc": calibration.auroc(confidence, right, drawn),
+            "calibration.aurc": calibration.aurc(confidence, right, drawn),
         }
 
 

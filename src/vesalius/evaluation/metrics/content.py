@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from math import isnan, nan
 
-from vesalius.cases.assertions import SCOPE, numbers, sides, stated
+from vesalius.cases.assertions import SCOPE, assertions, numbers, sides
 from vesalius.cases.prediction import Prediction
 from vesalius.evaluation.metrics import Array, ScoringProtocol, Table
 from vesalius.evaluation.metrics.table import means, tabulate
@@ -60,23 +60,23 @@ def _best(values: list[float]) -> float:
     return max(measured) if measured else nan
 
 
-def _negation(said: str, gold: str) -> float:
-    ours, theirs = stated(said), stated(gold)
+def _negation(answer: str, gold: str) -> float:
+    ours, theirs = assertions(answer), assertions(gold)
     shared = ours.keys() & theirs.keys()
     if all(ours[word] and theirs[word] for word in shared):  # nothing shared is negated
         return nan
     return sum(ours[word] == theirs[word] for word in shared) / len(shared)
 
 
-def _laterality(said: str, gold: str) -> float:
-    return _f1(Counter(sides(said)), Counter(sides(gold)))
+def _laterality(answer: str, gold: str) -> float:
+    return _f1(Counter(sides(answer)), Counter(sides(gold)))
 
 
-def _numbers(said: str, gold: str) -> float:
-    return _f1(Counter(numbers(said)), Counter(numbers(gold)))
+def _numbers(answer: str, gold: str) -> float:
+    return _f1(Counter(numbers(answer)), Counter(numbers(gold)))
 
 
-def _f1(said: Counter[str], gold: Counter[str]) -> float:
-    if not said and not gold:
+def _f1(answer: Counter[str], gold: Counter[str]) -> float:
+    if not answer and not gold:
         return nan
-    return 2 * (said & gold).total() / (said.total() + gold.total())
+    return 2 * (answer & gold).total() / (answer.total() + gold.total())

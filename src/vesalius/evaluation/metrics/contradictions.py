@@ -50,11 +50,11 @@ class Contradictions(Frozen):
         pairs = np.full((len(predictions), 2), np.nan)
         cases = np.full(len(predictions), np.nan)
         for places in by_dialogue(predictions).values():
-            found = _pairs([p for p in places if is_turn(predictions[p])], predictions)
-            for later, clash in found:
+            clashes = _pairs([p for p in places if is_turn(predictions[p])], predictions)
+            for later, clash in clashes:
                 pairs[later] = np.nan_to_num(pairs[later]) + np.array([1, clash])
-            if found:
-                cases[max(later for later, _ in found)] = any(clash for _, clash in found)
+            if clashes:
+                cases[max(later for later, _ in clashes)] = any(clash for _, clash in clashes)
         return {
             _PAIRS: ratio(pairs[:, 1], pairs[:, 0]),
             _DIALOGUES: cases,

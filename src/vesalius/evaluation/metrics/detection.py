@@ -63,17 +63,17 @@ class Detection(Frozen):
         truth = np.full((n, len(classes)), np.nan)
         counts = np.full((n, 5), np.nan)
         for i, (prediction, gold) in enumerate(zip(predictions, wanted, strict=True)):
-            said = prediction.answer.boxes
-            if gold is None or said is None:
+            predicted = prediction.answer.boxes
+            if gold is None or predicted is None:
                 continue
-            matches[i] = _matches(said, gold, classes)
+            matches[i] = _matches(predicted, gold, classes)
             truth[i] = [sum(box.label == label for box in gold) for label in classes]
-            counts[i] = self._counts(said, gold)
-        present, found = counts[:, 3], counts[:, 4]
+            counts[i] = self._counts(predicted, gold)
+        present, detected = counts[:, 3], counts[:, 4]
         return {
             "detection.images": np.where(np.isnan(present), np.nan, 1.0),
-            "detection.sensitivity": np.where(present == 1, found, np.nan),
-            "detection.specificity": np.where(present == 0, 1 - found, np.nan),
+            "detection.sensitivity": np.where(present == 1, detected, np.nan),
+            "detection.specificity": np.where(present == 0, 1 - detected, np.nan),
             "matches": matches,
             "truth": truth,
             "counts": counts[:, :3],
@@ -92,27 +92,27 @@ class Detection(Frozen):
             **sides,
         }
 
-    def _counts(self, said: Sequence[Box], gold: Sequence[Box]) -> list[float]:
+    def _counts(self, predicted: Sequence[Box], gold: Sequence[Box]) -> list[float]:
         """Boxes right, extra and missed; whether a finding is there; whether one was shown."""
-        shown = [box for box in said if _score(box) >= self.confidence]
-        labels = {box.label for box in gold} | {box.label for box in shown}
+        confident = [box for box in predicted if _score(box) >= self.confidence]
+        labels = {box.label for box in gold} | {box.label for box in confident}
         right = sum(
             _matched(
-                [b for b in _ordered(shown) if b.label == label],
+                [b for b in _ordered(confident) if b.label == label],
                 [b for b in gold if b.label == label],
                 THRESHOLDS[:1],
             ).sum()
             for label in labels
         )
-        present, found = float(bool(gold)), float(bool(shown))
-        return [right, len(shown) - right, len(gold) - right, present, found]
+        present, detected = float(bool(gold)), float(bool(confident))
+        return [right, len(confident) - right, len(gold) - right, present, detected]
 
 
 _PRESENCE = ("detection.sensitivity", "detection.specificity")
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class _ClassBoxes:
     """All boxes of one class in falling order of score: their rows, ranks and matches."""
 
     row: NDArray[np.int64]
@@ -132,10 +132,10 @@ def _ordered(boxes: Sequence[Box]) -> list[Box]:
     return sorted(boxes, key=lambda box: -_score(box))
 
 
-def _matches(said: Sequence[Box], gold: Sequence[Box], classes: Sequence[str]) -> Array:
+def _matches(predicted: Sequence[Box], gold: Sequence[Box], classes: Sequence[str]) -> Array:
     """One row: of each class the surest boxes' score and matches as bits; the rest is absent."""
     row = np.full((len(classes), _MOST, 2), _ABSENT)
-    ordered = _ordered(said)
+    ordered = _ordered(predicted)
     for code, label in enumerate(classes):
         mine = [box for box in ordered if box.label == label][:_MOST]
         flags = _matched(mine, [box for box in gold if box.label == label], THRESHOLDS)
@@ -144,13 +144,15 @@ def _matches(said: Sequence[Box], gold: Sequence[Box], classes: Sequence[str]) -
     return row.ravel()
 
 
-def _matched(said: Sequence[Box], gold: Sequence[Box], thresholds: Array) -> Array:
+def _matched(predicted: Sequence[Box], gold: Sequence[Box], thresholds: Array) -> Array:
     """Greedy matching, surest box first, to the best free reference: [boxes, thresholds]."""
-    flags = np.zeros((len(said), len(thresholds)))
-    overlaps = np.array([[iou(a, b) for b in gold] for a in said]).reshape(len(said), len(gold))
+    flags = np.zeros((len(predicted), len(thresholds)))
+    overlaps = np.array([[iou(a, b) for b in gold] for a in predicted]).reshape(
+        len(predicted), len(gold)
+    )
     for t, threshold in enumerate(thresholds):
         free = np.ones(len(gold), dtype=bool)
-        for i in range(len(said)):
+        for i in range(len(predicted)):
             open_overlaps = np.where(free, overlaps[i], -1.0)
             if open_overlaps.size and open_overlaps.max() >= threshold:
                 free[open_overlaps.argmax()] = False
@@ -174,12 +176,12 @@ def _curves(table: Table, weights: Array) -> dict[str, Array]:
     precise: list[Array] = []  # a class each, [B, thresholds]
     recalled: dict[int, list[Array]] = {1: [], 10: [], 100: []}
     for code in range(truth.shape[1]):
-        found = _of_class(matches[:, code])
+        boxes = _of_class(matches[:, code])
         positives = total(truth[:, code], weights)
-        precise.append(_average_precision(found, positives, weights))
+        precise.append(_average_precision(boxes, positives, weights))
         for most, recalls in recalled.items():
-            kept = found.match * (found.rank < most)[:, None]
-            hits = weights[:, found.row] @ kept
+            within = boxes.match * (boxes.rank < most)[:, None]
+            hits = weights[:, boxes.row] @ within
             recalls.append(ratio(hits, np.broadcast_to(positives[:, None], hits.shape)))
     by_threshold = _mean(precise, weights)
     return {
@@ -190,22 +192,22 @@ def _curves(table: Table, weights: Array) -> dict[str, Array]:
     }
 
 
-def _of_class(matches: Array) -> _Found:
+def _of_class(matches: Array) -> _ClassBoxes:
     row, rank = np.nonzero(matches[:, :, 1] >= 0)
     score, bits = matches[row, rank].T
     order = np.argsort(-score, kind="mergesort")
     flags = (bits[order].astype(np.int64)[:, None] & _BITS) > 0
-    return _Found(row[order], rank[order], flags.astype(np.float64))
+    return _ClassBoxes(row[order], rank[order], flags.astype(np.float64))
 
 
-def _average_precision(found: _Found, positives: Array, weights: Array) -> Array:
+def _average_precision(boxes: _ClassBoxes, positives: Array, weights: Array) -> Array:
     """Interpolated precision at 101 recalls, averaged: [B, thresholds]; NaN without positives."""
     result = np.full((len(weights), len(THRESHOLDS)), np.nan)
     for b in np.flatnonzero(positives > 0).tolist():
-        drawn = weights[b, found.row][:, None]
-        right = np.cumsum(drawn * found.match, axis=0)
-        shown = np.cumsum(drawn, axis=0)
-        precision = right / np.maximum(shown, np.spacing(1))
+        drawn = weights[b, boxes.row][:, None]
+        right = np.cumsum(drawn * boxes.match, axis=0)
+        count = np.cumsum(drawn, axis=0)
+        precision = right / np.maximum(count, np.spacing(1))
         highest = np.maximum.accumulate(precision[::-1], axis=0)[::-1]
         recall = right / positives[b]
         for t in range(len(THRESHOLDS)):

@@ -59,10 +59,10 @@ class TurnsByDialogue(Frozen):
 
 def by_dialogue(predictions: Sequence[Prediction]) -> dict[str, list[int]]:
     """The places of the answers about each case, else picture, else group."""
-    found: dict[str, list[int]] = defaultdict(list)
+    places: dict[str, list[int]] = defaultdict(list)
     for place, prediction in enumerate(predictions):
-        found[prediction.case or prediction.picture or prediction.group].append(place)
-    return dict(found)
+        places[prediction.case or prediction.picture or prediction.group].append(place)
+    return dict(places)
 
 
 def is_turn(prediction: Prediction) -> bool:
@@ -73,5 +73,5 @@ def is_turn(prediction: Prediction) -> bool:
 def _right(prediction: Prediction) -> bool:
     if is_closed(prediction):
         return closed_right(prediction)
-    said = squad(prediction.text)
-    return any(said == squad(gold) for gold in golds(prediction))
+    answer = squad(prediction.text)
+    return any(answer == squad(gold) for gold in golds(prediction))

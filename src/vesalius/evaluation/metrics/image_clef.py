@@ -39,12 +39,12 @@ class ImageClefCaption(Encoder):
 
     def measure(self, predictions: Sequence[Prediction]) -> Table:
         """BERTScore F1 and unstemmed ROUGE-1 F, a row."""
-        said = [image_clef(p.text) for p in predictions]
+        answers = [image_clef(p.text) for p in predictions]
         wanted = [[image_clef(gold) for gold in golds(p)] for p in predictions]
-        f1 = self.compare(said, wanted)[:, 2]
+        f1 = self.compare(answers, wanted)[:, 2]
         scorer = RougeScorer(["rouge1"], use_stemmer=False)
-        rouge = np.full(len(said), np.nan)
-        for i, (text, references) in enumerate(zip(said, wanted, strict=True)):
+        rouge = np.full(len(answers), np.nan)
+        for i, (text, references) in enumerate(zip(answers, wanted, strict=True)):
             if references and not text and "" in references:
                 f1[i] = rouge[i] = 1.0
             elif references:

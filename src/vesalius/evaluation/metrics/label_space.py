@@ -44,8 +44,8 @@ def _row(prediction: Prediction) -> tuple[float, float] | None:
     scores = {_plain(label): share for label, share in (prediction.scores or {}).items()}
     shares = [scores.get(_plain(gold)) for gold in golds(prediction)]
     if any(shares):
-        said = squad(prediction.text)
-        return 0.0, float(any(said == squad(gold) for gold in golds(prediction)))
+        answer = squad(prediction.text)
+        return 0.0, float(any(answer == squad(gold) for gold in golds(prediction)))
     return (1.0, nan) if shares and None not in shares else None
 
 

@@ -64,12 +64,12 @@ def _row(prediction: Prediction) -> tuple[float, ...] | None:
     texts = golds(prediction)
     if not texts:
         return None
-    said, gold = normalised(prediction.text), normalised(texts[0])
+    answer, gold = normalised(prediction.text), normalised(texts[0])
     if not is_closed(prediction):
-        recall, f1 = _overlap(said, gold)
+        recall, f1 = _overlap(answer, gold)
         return nan, nan, recall, f1
-    decided = "yes" in said or "no" in said
-    right = decided and gold in said
+    decided = "yes" in answer or "no" in answer
+    right = decided and gold in answer
     forgotten = decided and not right
     return float(right), nan if forgotten else float(right), nan, nan
 
@@ -87,8 +87,8 @@ def normalised(text: str) -> str:
     return " ".join(word for word in words if word not in _ARTICLES)
 
 
-def _overlap(said: str, gold: str) -> tuple[float, float]:
-    words, wanted = Counter(normalised(said).split()), Counter(normalised(gold).split())
+def _overlap(answer: str, gold: str) -> tuple[float, float]:
+    words, wanted = Counter(normalised(answer).split()), Counter(normalised(gold).split())
     hits = sum(count for word, count in words.items() if word in wanted)
     missed = sum(count for word, count in wanted.items() if word not in words)
     if not hits:

@@ -59,8 +59,8 @@ class Rouge(Frozen):
         references = golds(prediction)
         if not references:
             return None
-        found = _scorer(_TYPES, self.stemmed).score_multi(references, prediction.text)
-        return [found[kind].fmeasure for kind in _TYPES]
+        scores = _scorer(_TYPES, self.stemmed).score_multi(references, prediction.text)
+        return [scores[kind].fmeasure for kind in _TYPES]
 
 
 class Tolerant(Frozen):
@@ -97,9 +97,9 @@ class Tolerant(Frozen):
         references = golds(prediction)
         if not references:
             return None
-        said = prediction.text
-        same = any(polarity(said) == squad(g) for g in references if squad(g) in {"yes", "no"})
-        near = _scorer(("rougeL",), False).score_multi(references, said)["rougeL"].fmeasure
+        answer = prediction.text
+        same = any(polarity(answer) == squad(g) for g in references if squad(g) in {"yes", "no"})
+        near = _scorer(("rougeL",), False).score_multi(references, answer)["rougeL"].fmeasure
         return (float(same or near >= self.threshold),)
 
 

@@ -50,8 +50,8 @@ def means(table: Table, weights: Array, names: Iterable[str] | None = None) -> d
     # One product for all columns: the weights are by far the largest thing here.
     sides = np.concatenate([np.nan_to_num(columns), ~np.isnan(columns)], axis=1)
     sums = weights @ sides
-    found = ratio(sums[:, : len(chosen)], sums[:, len(chosen) :])
-    return {name: found[:, i] for i, name in enumerate(chosen)}
+    values = ratio(sums[:, : len(chosen)], sums[:, len(chosen) :])
+    return {name: values[:, i] for i, name in enumerate(chosen)}
 
 
 def majority(codes: Array, weights: Array) -> Array:

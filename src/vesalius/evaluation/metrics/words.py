@@ -45,15 +45,15 @@ def image_clef(text: str) -> str:
 
 def polarity(text: str) -> Polarity | None:
     """The one of yes and no that occurs as a word; None where neither or both do."""
-    said = set(tokens(text)) & {"yes", "no"}
-    if len(said) != 1:
+    matches = set(tokens(text)) & {"yes", "no"}
+    if len(matches) != 1:
         return None
-    return "yes" if "yes" in said else "no"
+    return "yes" if "yes" in matches else "no"
 
 
 def is_closed(prediction: Prediction) -> bool:
     """Whether the question is closed: the data set's own field, else a gold of yes or no."""
     if prediction.kind is not None:
         return prediction.kind == "closed"
-    said = golds(prediction)
-    return bool(said) and squad(said[0]) in {"yes", "no"}
+    texts = golds(prediction)
+    return bool(texts) and squad(texts[0]) in {"yes", "no"}
