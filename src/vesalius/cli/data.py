@@ -43,14 +43,14 @@ def get(name: Name, hub: Hub = None, root: Root = None) -> None:
     from vesalius.data.open import new_root
     from vesalius.data.reading.hub import hub_download
 
-    found, target = card(name), new_root(name, root)
-    repository = hub if hub not in (None, "card") else next(iter(found.hub), None)
+    entry, target = card(name), new_root(name, root)
+    repository = hub if hub not in (None, "card") else next(iter(entry.hub), None)
     console = Console()
     if repository is None:
-        console.print(f"{found.title}: get it from {found.homepage}\nand unpack it into {target}")
+        console.print(f"{entry.title}: get it from {entry.homepage}\nand unpack it into {target}")
         return
-    console.print(f"Licence: {found.licence}")
-    console.print(f"{found.title} is in {hub_download(repository, target)}")
+    console.print(f"Licence: {entry.licence}")
+    console.print(f"{entry.title} is in {hub_download(repository, target)}")
 
 
 @app.command()
@@ -72,16 +72,16 @@ def check(
     from vesalius.cli.plain import counting
     from vesalius.data.cards import card
     from vesalius.data.check import Summary
-    from vesalius.data.check import check as findings
+    from vesalius.data.check import check as step
 
     console, summary = Console(soft_wrap=True), Summary()
     dataset = _opened(name, root, hub, options, split_file)
     if text and find_spec("rapidocr") is None:
         console.print("burned-in text is not looked for: pip install 'vesalius\\[ocr]'")
         text = False
-    found = findings(dataset, card=card(name), summary=summary, text=text)
+    findings = step(dataset, card=card(name), summary=summary, text=text)
     with counting(console, lambda: f"{summary.pictures} pictures"):
-        for number, finding in enumerate(found):
+        for number, finding in enumerate(findings):
             if number < limit:
                 colour = "red" if finding.level == "error" else "yellow"
                 label = f"[{colour}]{finding.level} {finding.code}[/{colour}]"
@@ -176,10 +176,10 @@ def split(
 
     from rich.console import Console
 
-    from vesalius.data.split import members, split_members, write_splits
+    from vesalius.data.split import read_members, split_members, write_splits
 
-    found = members(_opened(name, root, hub, options, None))
-    assigned = split_members(found, _shares(fractions), seed=seed, stratify=stratify)
+    pool = read_members(_opened(name, root, hub, options, None))
+    assigned = split_members(pool, _shares(fractions), seed=seed, stratify=stratify)
     write_splits(out, assigned)
     console = Console()
     for part, cases in Counter(assigned.values()).most_common():
@@ -204,17 +204,17 @@ def audit(
     from vesalius.data.split import audit as audited
     from vesalius.data.split import leakage
 
-    found = audited(_opened(name, root, hub, options, split_file), allow_leaks=True)
+    report = audited(_opened(name, root, hub, options, split_file), allow_leaks=True)
     console = Console(soft_wrap=True)
-    for pair in found.pairs[:limit]:
+    for pair in report.pairs[:limit]:
         console.print(f"[yellow]{pair.kind}[/yellow] {escape(str(pair))}")
-    for part, cases in found.cases.items():
+    for part, cases in report.cases.items():
         console.print(f"{part}: {cases} cases")
-    if found.unread:
-        console.print(f"{len(found.unread)} cases have pictures that could not be compared")
-    if found.pairs and not allow_leaks:
-        raise leakage(found)
-    console.print("no leaks found" if not found.pairs else f"leaks: {dict(found.counts)}")
+    if report.unread:
+        console.print(f"{len(report.unread)} cases have pictures that could not be compared")
+    if report.pairs and not allow_leaks:
+        raise leakage(report)
+    console.print("no leaks found" if not report.pairs else f"leaks: {dict(report.counts)}")
 
 
 @app.command()
@@ -294,8 +294,8 @@ def _table() -> Any:
     for name in datasets:
         place = lies_at(name)
         try:
-            found = card(name)
-            table.add_row(name, found.summary, found.licence, place)
+            entry = card(name)
+            table.add_row(name, entry.summary, entry.licence, place)
         except UnknownName:  # another package's set may come without a card
             table.add_row(name, "", "", place)
     return table
@@ -307,15 +307,15 @@ def _card(name: str) -> str:
     from vesalius.data.cards import card
     from vesalius.data.datasets import datasets
 
-    reader, found = datasets[name], card(name)
-    lines = [f"[bold]{escape(found.title)}[/bold]", escape(found.summary), ""]
-    named = {"licence": found.licence, "homepage": found.homepage, "citation": found.citation}
-    named |= {"hub": ", ".join(found.hub) or "none", "use": found.intended_use}
+    reader, entry = datasets[name], card(name)
+    lines = [f"[bold]{escape(entry.title)}[/bold]", escape(entry.summary), ""]
+    named = {"licence": entry.licence, "homepage": entry.homepage, "citation": entry.citation}
+    named |= {"hub": ", ".join(entry.hub) or "none", "use": entry.intended_use}
     lines += [f"[bold]{key}[/bold] {escape(value)}" for key, value in named.items()]
-    for release in found.releases:
+    for release in entry.releases:
         counts = [f"{what} {getattr(release, what)}" for what in ("images", "questions")]
         lines.append(f"[bold]about[/bold] {escape(release.name)}: {escape('; '.join(counts))}")
-    lines += ["", "[bold]mind[/bold]", *(f"- {escape(quirk)}" for quirk in found.quirks)]
+    lines += ["", "[bold]mind[/bold]", *(f"- {escape(quirk)}" for quirk in entry.quirks)]
     settings = getattr(reader, "options", None)
     fields = {} if settings is None else settings.model_fields
     lines += ["", "[bold]options[/bold]"] + [

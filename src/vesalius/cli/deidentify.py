@@ -72,7 +72,7 @@ def deidentify(
         return
     if out is None:
         raise DatasetError("name a folder to write to", hint="vesalius deidentify SOURCE OUT")
-    said = {
+    settings = {
         "dates": dates,
         "retain_uids": retain_uids,
         "retain_device": retain_device,
@@ -81,13 +81,13 @@ def deidentify(
         "clean_pixels": clean_pixels,
         "verify": verify,
     }
-    options = validated(package.Options, said, where="deidentify")
+    options = validated(package.Options, settings, where="deidentify")
     summary = package.deidentify(source, out, options, key=key, map_file=map_file, workers=workers)
-    typer.echo(_said(summary))
+    typer.echo(_summary_text(summary))
     summary.require_good()
 
 
-def _said(summary: Summary) -> str:
+def _summary_text(summary: Summary) -> str:
     lines = [
         f"{summary.statuses[status]:,} {words}"
         for status, words in WORDS.items()
@@ -104,10 +104,10 @@ def _check(folder: Path) -> None:
     from vesalius.errors import IdentityRisk
 
     files = bad = 0
-    for path, found in check_folder(folder):
+    for path, findings in check_folder(folder):
         files += 1
-        bad += bool(found)
-        for finding in found:
+        bad += bool(findings)
+        for finding in findings:
             typer.echo(f"{finding.code} in {finding.where}: {path}")
     if bad:
         raise IdentityRisk(f"{bad} of {files} files hold something they should not", where=folder)

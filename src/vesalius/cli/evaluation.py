@@ -64,16 +64,16 @@ def evaluate(
         run = Run.open(target)
         sets = prediction_sets(run)
         for name in sets:
-            found = evaluate_run(run, name, metrics=metrics, **chosen)
-            write_json(run.scores_file(name), found.to_json())
-            print_scores(console, found, f"{run.name} {name}".strip())
+            scores = evaluate_run(run, name, metrics=metrics, **chosen)
+            write_json(run.scores_file(name), scores.to_json())
+            print_scores(console, scores, f"{run.name} {name}".strip())
             if save is not None and name == sets[0]:
-                write_json(save, found.to_json())
+                write_json(save, scores.to_json())
         return
-    found = step(list(read_predictions(target)), metrics or ("squad", "closed"), **chosen)
+    scores = step(list(read_predictions(target)), metrics or ("squad", "closed"), **chosen)
     if save is not None:
-        write_json(save, found.to_json())
-    print_scores(console, found, target.name)
+        write_json(save, scores.to_json())
+    print_scores(console, scores, target.name)
 
 
 def compare(
@@ -92,7 +92,7 @@ def compare(
     from vesalius.files import write_json
 
     recipe = _recipe_evaluation(second)
-    found = step(
+    comparison = step(
         _predictions(first),
         _predictions(second),
         _specs(metric) or recipe.metrics,
@@ -102,8 +102,8 @@ def compare(
         by=_fields(by),
     )
     if save is not None:
-        write_json(save, found.to_json())
-    print_differences(Console(), found, f"{second.name} against {first.name}")
+        write_json(save, comparison.to_json())
+    print_differences(Console(), comparison, f"{second.name} against {first.name}")
 
 
 def report(
@@ -116,9 +116,9 @@ def report(
     from vesalius.predict import pictures_of
     from vesalius.run import Run
 
-    found = [Run.open(path) for path in runs]
-    page = out or found[0].path / "report.html"
-    step(found, page, pictures_of(found[0]) if pictures else _no_picture)
+    loaded = [Run.open(path) for path in runs]
+    page = out or loaded[0].path / "report.html"
+    step(loaded, page, pictures_of(loaded[0]) if pictures else _no_picture)
     typer.echo(f"report: {page}")
 
 
@@ -145,8 +145,8 @@ def _spec(text: str) -> str | dict[str, dict[str, Any]]:
     """``rouge:stemmed=true,x=1`` as a name with parameters; values are YAML."""
     from vesalius.recipe import pair
 
-    name, _, said = text.partition(":")
-    return {name: dict(pair(one, "--metric") for one in said.split(","))} if said else name
+    name, _, options = text.partition(":")
+    return {name: dict(pair(one, "--metric") for one in options.split(","))} if options else name
 
 
 def _predictions(path: Path) -> list[Prediction]:

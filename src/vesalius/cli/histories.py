@@ -27,19 +27,19 @@ def show(
     from vesalius.evaluation.histories import histories_of
     from vesalius.files import write_json
 
-    found = histories_of(run, metrics=metrics, resamples=resamples)
-    write_json(run.scores_file(SCORES), found.to_json())
+    histories = histories_of(run, metrics=metrics, resamples=resamples)
+    write_json(run.scores_file(SCORES), histories.to_json())
     if save is not None:
-        write_json(save, found.to_json())
-    parts = {"turns": found.turns, "summaries": found.summary}
+        write_json(save, histories.to_json())
+    parts = {"turns": histories.turns, "summaries": histories.summary}
     for name, part in parts.items():
         if part is not None:
             console.print(_scores(f"{run.name}: {name}", part))
             console.print(_gaps(f"{run.name}: what {name} lose or gain by the history", part))
-    gold = found.turns.scores["gold"]
+    gold = histories.turns.scores["gold"]
     protocols = {**gold.protocols}
-    if found.summary is not None:
-        protocols |= found.summary.scores["gold"].protocols
+    if histories.summary is not None:
+        protocols |= histories.summary.scores["gold"].protocols
     for note in protocol_notes(protocols):
         console.print(note, style="dim", markup=False)
     how = f"{gold.level:.0%} intervals: {gold.resamples} resamples of whole groups"
@@ -61,11 +61,11 @@ def _gaps(title: str, part: Part) -> Table:
     from vesalius.evaluation.histories import GAPS
 
     table = _table(title, "score", *(c for name in GAPS for c in (GAPS[name], "p")), "n")
-    found = {name: {d.metric: d for d in part.gaps[name].overall()} for name in GAPS}
-    for metric, first in found["own"].items():
+    gaps = {name: {d.metric: d for d in part.gaps[name].overall()} for name in GAPS}
+    for metric, first in gaps["own"].items():
         row = [metric]
         for name in GAPS:
-            gap = found[name][metric]
+            gap = gaps[name][metric]
             row += [
                 _short(gap.difference, gap.low, gap.high, sign="+"),
                 "" if isnan(gap.p) else _bare(f"{gap.p:.3f}"),
@@ -78,8 +78,8 @@ def _short(value: float, low: float, high: float, sign: str = "") -> str:
     """A value with its bounds, no zero before the point: three of them fit into 80 columns."""
     if isnan(value):
         return "-"
-    said, *bounds = (_bare(f"{number:{sign}.3f}") for number in (value, low, high))
-    return said if isnan(low) else f"{said} [{bounds[0]}, {bounds[1]}]"
+    text, *bounds = (_bare(f"{number:{sign}.3f}") for number in (value, low, high))
+    return text if isnan(low) else f"{text} [{bounds[0]}, {bounds[1]}]"
 
 
 def _bare(number: str) -> str:

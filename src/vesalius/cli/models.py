@@ -57,9 +57,9 @@ def fit(
     if dry_run:
         console.print(facts_table(f"{loaded.name}: what a fit would do", step.plan(loaded)))
         return
-    made = step.fit(loaded, run or Path("runs") / loaded.name)
-    console.print(facts_table(f"{loaded.name} is fitted", made.status()))
-    console.print(f"next: [bold]vesalius predict --run {made.path}[/]")
+    fitted = step.fit(loaded, run or Path("runs") / loaded.name)
+    console.print(facts_table(f"{loaded.name} is fitted", fitted.status()))
+    console.print(f"next: [bold]vesalius predict --run {fitted.path}[/]")
 
 
 def predict(
@@ -87,23 +87,23 @@ def predict(
     from vesalius.predict import set_name
     from vesalius.run import Run
 
-    found = Run.open(run)
-    asked = None
+    fitted = Run.open(run)
+    loaded = None
     if stage or quantization:
-        asked = load(found, stage=stage, quantization=quantization)
+        loaded = load(fitted, stage=stage, quantization=quantization)
         marks = (stage, quantization, set_name(history, change))
         name = name or "-".join(mark for mark in marks if mark)
     count = step(
-        found,
+        fitted,
         split=split,
         name=name,
         change=change,
         limit=limit,
         history=history,
-        model=asked,
+        model=loaded,
         asked_of=" ".join(mark for mark in (stage, quantization) if mark),
     )
-    file = found.predictions_file(name or set_name(history, change))
+    file = fitted.predictions_file(name or set_name(history, change))
     after = "vesalius evaluate" + (" --histories" if history else "")
     Console().print(f"{count} answers in {file}\nnext: [bold]{after} {run}[/]")
 
@@ -132,10 +132,10 @@ def ask(
     from vesalius.predict import ask as step
     from vesalius.run import Run
 
-    found = Run.open(run)
+    fitted = Run.open(run)
     if report is not None:
         _refuse_report(report, image)
-    answer = step(found, image, question, frame=frame, window=_window(window))
+    answer = step(fitted, image, question, frame=frame, window=_window(window))
     console = Console()
     console.print(f"[bold]{answer.text or '(no answer)'}[/]", highlight=False)
     if answer.confidence:
@@ -145,19 +145,19 @@ def ask(
     if report is not None:
         from vesalius.results import algorithm_of, write_report
 
-        write_report(report, answer, image.read_bytes(), algorithm_of(found), frame=frame)
+        write_report(report, answer, image.read_bytes(), algorithm_of(fitted), frame=frame)
         console.print(f"wrote {report}, which names the patient", highlight=False, soft_wrap=True)
     console.print("Research use only; not a medical device.", style="dim")
 
 
-def _window(said: str | None) -> tuple[float, float] | None:
+def _window(text: str | None) -> tuple[float, float] | None:
     """(centre, width) of ``CENTRE,WIDTH``."""
-    if said is None:
+    if text is None:
         return None
     from vesalius.errors import ImageError
 
     try:
-        centre, width = map(float, said.split(","))
+        centre, width = map(float, text.split(","))
     except ValueError:
         centre = width = math.nan
     if not (math.isfinite(centre) and math.isfinite(width) and width > 0):

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from vesalius.data.upgrade.files import Written
 
 
-def counting(console: Console, said: Callable[[], str]) -> AbstractContextManager[object]:
-    """A last line that shows, four times a second, what ``said`` returns; only on a terminal."""
+def counting(console: Console, line: Callable[[], str]) -> AbstractContextManager[object]:
+    """A last line that shows, four times a second, what ``line`` returns; only on a terminal."""
     if not console.is_terminal:
         return nullcontext()
     return Live(
-        get_renderable=lambda: Text(said(), style="dim"),
+        get_renderable=lambda: Text(line(), style="dim"),
         console=console,
         refresh_per_second=4,
         transient=True,
@@ -35,8 +35,8 @@ def facts_table(title: str, facts: Mapping[str, Any]) -> Table:
     table = Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 2))
     table.add_column(style="dim", overflow="fold")
     table.add_column(overflow="fold")
-    for name, said in flat(facts):
-        table.add_row(name, escape(said))
+    for name, value in flat(facts):
+        table.add_row(name, escape(value))
     return table
 
 
@@ -59,5 +59,5 @@ def dialogues_text(done: Written) -> str:
     if done.unsupported:
         lines += [f"{done.unsupported} sentences did not follow (report/unsupported.jsonl)"]
     images = f", options: {{images: {done.images}}}" if done.images else ""
-    said = f"{{dataset: folder, root: {done.root}{images}, task: dialogue}}"
-    return "\n".join([*lines, f"read it in a recipe with data: {said}"])
+    block = f"{{dataset: folder, root: {done.root}{images}, task: dialogue}}"
+    return "\n".join([*lines, f"read it in a recipe with data: {block}"])

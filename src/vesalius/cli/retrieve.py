@@ -54,53 +54,53 @@ def retrieve(
     from vesalius.errors import VesaliusError
     from vesalius.run import Run
 
-    found, console = Run.open(run), Console()
+    fitted, console = Run.open(run), Console()
     if image is None and not build:
         raise VesaliusError("names no picture", where="vesalius retrieve", hint="or say --build")
     if not build and (encoder is not None or thumbnails is not None):
         what = "--encoder and --thumbnails belong to --build"
         raise VesaliusError(what, where="vesalius retrieve")
     if build:
-        facts = _built(found, encoder, thumbnails)
+        facts = _built(fitted, encoder, thumbnails)
         quiet = as_json and image is not None
         if not quiet:
-            console.print(facts_table(f"{found.name}: index of similar cases", facts))
+            console.print(facts_table(f"{fitted.name}: index of similar cases", facts))
     if image is not None:
         from vesalius.retrieve import retrieve as step
 
-        _show(console, step(found, image, neighbours, others=others), as_json=as_json)
+        _show(console, step(fitted, image, neighbours, others=others), as_json=as_json)
 
 
 def _built(run: Run, encoder: str | None, thumbnails: int | None) -> dict[str, Any]:
     from vesalius.recipe import Retrieve, validated
     from vesalius.retrieve import build as step
 
-    said = {"encoder": encoder, "thumbnails": thumbnails}
-    changed = {key: value for key, value in said.items() if value is not None}
+    options = {"encoder": encoder, "thumbnails": thumbnails}
+    changed = {key: value for key, value in options.items() if value is not None}
     settings: Retrieve = run.recipe().retrieve or Retrieve()
     return step(run, validated(Retrieve, settings.model_dump() | changed, where="--build"))
 
 
-def _show(console: Any, found: Sequence[Neighbour], *, as_json: bool) -> None:
+def _show(console: Any, neighbours: Sequence[Neighbour], *, as_json: bool) -> None:
     import json
     from dataclasses import asdict
 
     from vesalius.combine.retrieve import same_picture
 
     if as_json:
-        rows = [{**asdict(one), "same_picture": same_picture(one)} for one in found]
+        rows = [{**asdict(one), "same_picture": same_picture(one)} for one in neighbours]
         typer.echo(json.dumps({"neighbours": rows}, ensure_ascii=False, indent=2))
         return
-    if not found:
+    if not neighbours:
         console.print("no training case is similar enough (retrieve.threshold in the recipe)")
         return
-    console.print(_table(found))
-    if any(map(same_picture, found)):
+    console.print(_table(neighbours))
+    if any(map(same_picture, neighbours)):
         console.print("A similarity of 1: this very picture was trained on.")
     console.print("Research use only; not a medical device.", style="dim")
 
 
-def _table(found: Sequence[Neighbour]) -> Table:
+def _table(neighbours: Sequence[Neighbour]) -> Table:
     from rich.markup import escape
     from rich.table import Table
 
@@ -108,8 +108,8 @@ def _table(found: Sequence[Neighbour]) -> Table:
     table.add_column("case", overflow="fold")
     table.add_column("similarity", justify="right")
     table.add_column("what was said", overflow="fold")
-    for one in found:
+    for one in neighbours:
         # Rounded down, so that only the picture itself shows as 1.
-        shown = f"{int(one.similarity * 1000) / 1000:.3f}" if one.similarity < 0.9999 else "1"
-        table.add_row(escape(one.case), shown, escape(one.text or ""))
+        similarity = f"{int(one.similarity * 1000) / 1000:.3f}" if one.similarity < 0.9999 else "1"
+        table.add_row(escape(one.case), similarity, escape(one.text or ""))
     return table

@@ -20,87 +20,91 @@ _SCORE = 29
 """Columns that a slice's score takes: its value, interval and count."""
 
 
-def print_scores(console: Console, found: Evaluation, title: str) -> None:
+def print_scores(console: Console, evaluation: Evaluation, title: str) -> None:
     """All scores, the first few by slice, and below them once how each was made."""
-    said = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in found.facts.items() if n)
-    console.print(f"[bold]{escape(title)}[/bold]: {said}", highlight=False)
+    counts = ", ".join(
+        f"{n:,} {name.replace('_', ' ')}" for name, n in evaluation.facts.items() if n
+    )
+    console.print(f"[bold]{escape(title)}[/bold]: {counts}", highlight=False)
     table = _table("score", "value [low, high]", "n")
-    for score in found.overall():
+    for score in evaluation.overall():
         table.add_row(score.metric, str(score), f"{score.n:,}")
     console.print(table)
-    _print_slices(console, found)
-    _print_notes(console, [*protocol_notes(found.protocols), *_interval_notes(found)])
+    _print_slices(console, evaluation)
+    _print_notes(console, [*protocol_notes(evaluation.protocols), *_interval_notes(evaluation)])
 
 
-def print_differences(console: Console, found: Comparison, title: str) -> None:
+def print_differences(console: Console, comparison: Comparison, title: str) -> None:
     """What the second run scores more than the first, overall and by slice."""
-    said = f"{found.shared:,} shared predictions, {found.answers_differ:,} answers differ"
-    apart = found.only_first + found.only_second
-    said += f", {apart:,} in one run only" if apart else ""
-    console.print(f"[bold]{escape(title)}[/bold]: {said}", highlight=False)
-    for part, differences in groupby(found.differences, key=lambda d: d.slice):
-        if len(found.differences) > len(found.overall()):
+    summary = (
+        f"{comparison.shared:,} shared predictions, {comparison.answers_differ:,} answers differ"
+    )
+    apart = comparison.only_first + comparison.only_second
+    summary += f", {apart:,} in one run only" if apart else ""
+    console.print(f"[bold]{escape(title)}[/bold]: {summary}", highlight=False)
+    for part, differences in groupby(comparison.differences, key=lambda d: d.slice):
+        if len(comparison.differences) > len(comparison.overall()):
             console.print(f"\n{part}", markup=False, highlight=False)
         console.print(_differences(list(differences)))
     note = (
-        f"difference: second minus first, with its {found.level:.0%} interval; p: paired "
+        f"difference: second minus first, with its {comparison.level:.0%} interval; p: paired "
         "approximate randomisation of whole groups, adjusted over slices (Holm)"
     )
-    _print_notes(console, [*protocol_notes(found.protocols), note])
+    _print_notes(console, [*protocol_notes(comparison.protocols), note])
 
 
 def protocol_notes(protocols: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """A line for every protocol: who computes it, and in which version."""
     return [
-        f"{name}: {said['implementation']} {said['version']}".rstrip()
-        for name, said in protocols.items()
+        f"{name}: {protocol['implementation']} {protocol['version']}".rstrip()
+        for name, protocol in protocols.items()
     ]
 
 
-def _differences(found: Sequence[Difference]) -> Table:
+def _differences(differences: Sequence[Difference]) -> Table:
     table = _table("score", "first", "second", "difference", "p", "n")
-    for d in found:
+    for d in differences:
         numbers = [f"{value:.3f}" for value in (d.first, d.second)]
         p = "" if isnan(d.p_holm) else f"{d.p_holm:.4f}"
         table.add_row(d.metric, *numbers, str(d), p, f"{d.n:,}")
     return table
 
 
-def _print_slices(console: Console, found: Evaluation) -> None:
+def _print_slices(console: Console, evaluation: Evaluation) -> None:
     """Slices down; across, as many scores as fit of those for which more is better."""
-    values = {(s.slice, s.metric): s for s in found.scores if s.slice != "all"}
+    values = {(s.slice, s.metric): s for s in evaluation.scores if s.slice != "all"}
     slices = list(dict.fromkeys(part for part, _ in values))
     if not slices:
         return
     room = console.width - max(map(len, slices)) - 2
-    names = _foremost(found)[: max(1, min(4, room // _SCORE))]
+    names = _foremost(evaluation)[: max(1, min(4, room // _SCORE))]
     if not names:
         return
     table = _table("slice", *(column for name in names for column in (name, "n")))
     for part in slices:
         cells = [values.get((part, name)) for name in names]
-        shown = [("", "") if s is None else (str(s), f"{s.n:,}") for s in cells]
-        table.add_row(escape(part), *(text for cell in shown for text in cell))
+        pairs = [("", "") if s is None else (str(s), f"{s.n:,}") for s in cells]
+        table.add_row(escape(part), *(text for cell in pairs for text in cell))
     console.print()
     console.print(table)
 
 
-def _foremost(found: Evaluation) -> list[str]:
+def _foremost(evaluation: Evaluation) -> list[str]:
     """Scores for which more is better: the first of every protocol, then the second ones ..."""
     ranked: dict[str, list[tuple[int, str]]] = {}
-    for score in found.overall():
-        if found.better(score) == "higher" and score.protocol != "calibration":
+    for score in evaluation.overall():
+        if evaluation.better(score) == "higher" and score.protocol != "calibration":
             mine = ranked.setdefault(score.protocol, [])
             mine.append((len(mine), score.metric))
     every = [pair for pairs in ranked.values() for pair in pairs]
     return [name for _, name in sorted(every, key=lambda pair: pair[0])]
 
 
-def _interval_notes(found: Evaluation) -> list[str]:
-    drawn = f"{found.resamples:,} resamples of whole groups, seed {found.seed}"
-    sure = any(score.interval == "wilson" for score in found.scores)
+def _interval_notes(evaluation: Evaluation) -> list[str]:
+    drawn = f"{evaluation.resamples:,} resamples of whole groups, seed {evaluation.seed}"
+    sure = any(score.interval == "wilson" for score in evaluation.scores)
     wilson = ["where every resample scores the same: Wilson's interval over the groups"]
-    return [f"{found.level:.0%} intervals: {drawn}", *(wilson if sure else [])]
+    return [f"{evaluation.level:.0%} intervals: {drawn}", *(wilson if sure else [])]
 
 
 def _print_notes(console: Console, notes: Sequence[str]) -> None:

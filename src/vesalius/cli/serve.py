@@ -69,7 +69,7 @@ def serve(
     from vesalius.service.server import serve as step
     from vesalius.service.settings import settings
 
-    found = settings(
+    chosen = settings(
         run=run,
         model=model,
         endpoint=endpoint,
@@ -83,7 +83,7 @@ def serve(
         review=review,
         log_format=log_format,
     )
-    step(found, _announce)
+    step(chosen, _announce)
 
 
 def _announce(url: str, service: Any) -> None:
@@ -119,9 +119,9 @@ def list_keys(state: StateFolder = None, database: Database = None) -> None:
     """The keys, a line each: id, name, when made, last used (to the hour), revoked."""
     for key in _store(state, database).list_keys():
         times = {"made": key.created_at, "last used": key.last_used_at, "revoked": key.revoked_at}
-        told = [f"{what} {at:%Y-%m-%d %H:%M}" for what, at in times.items() if at is not None]
+        dates = [f"{what} {at:%Y-%m-%d %H:%M}" for what, at in times.items() if at is not None]
         others = ["for others"] if key.may_act_for_others else []
-        typer.echo(f"{key.id}  {key.name} ({', '.join([*others, *told])})")
+        typer.echo(f"{key.id}  {key.name} ({', '.join([*others, *dates])})")
 
 
 @keys.command("revoke")
@@ -142,9 +142,9 @@ def ratings(state: StateFolder = None, database: Database = None) -> None:
     import json
 
     for one in _store(state, database).ratings():
-        said = {"review": one.review, "id": one.prediction, "rater": one.rater, **one.axes}
-        said |= {"errors": one.errors, "comment": one.comment, "at": one.created_at.isoformat()}
-        typer.echo(json.dumps(said, ensure_ascii=False))
+        row = {"review": one.review, "id": one.prediction, "rater": one.rater, **one.axes}
+        row |= {"errors": one.errors, "comment": one.comment, "at": one.created_at.isoformat()}
+        typer.echo(json.dumps(row, ensure_ascii=False))
 
 
 @logs.command("verify")
@@ -158,11 +158,11 @@ def verify_log(
     """Check the audit log's chain of hashes, entry by entry."""
     from vesalius.errors import RunError
 
-    found = _store(state, database).verify(noted=noted)
-    if not found.ok:
-        where = f"entry {found.first_bad}"
-        raise RunError(f"the audit log is broken: {found.why}", where=where)
-    typer.echo(f"{found.count} entries hold; head {found.head}")
+    verdict = _store(state, database).verify(noted=noted)
+    if not verdict.ok:
+        where = f"entry {verdict.first_bad}"
+        raise RunError(f"the audit log is broken: {verdict.why}", where=where)
+    typer.echo(f"{verdict.count} entries hold; head {verdict.head}")
 
 
 def _store(state: Path | None, database: str | None) -> Store:

@@ -51,8 +51,8 @@ def web(
         "abstain-below": abstain_below,
         "review": review,
     }
-    said = {name: str(value) for name, value in given.items() if value is not None}
-    run_together(Wish(said, api_url, port, host, web_port), _announce)
+    options = {name: str(value) for name, value in given.items() if value is not None}
+    run_together(Wish(options, api_url, port, host, web_port), _announce)
 
 
 def _announce(url: str) -> None:
