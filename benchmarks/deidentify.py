@@ -26,29 +26,33 @@ CT = "1.2.840.10008.5.1.4.1.1.2"
 
 
 def drawn(number: int, size: int) -> bytes:
-    made = Dataset()
-    made.file_meta = FileMetaDataset()
-    made.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    made.SOPClassUID = made.file_meta.MediaStorageSOPClassUID = CT
-    made.SOPInstanceUID = made.file_meta.MediaStorageSOPInstanceUID = f"1.2.3.{number}.1"
-    made.StudyInstanceUID, made.SeriesInstanceUID = (
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = CT
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = f"1.2.3.{number}.1"
+    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = (
         f"1.2.3.{number // 100}",
         f"1.2.3.4.{number // 50}",
     )
-    made.PatientName, made.PatientID = f"DOE^JANE{number // 100}", f"MRN{number // 100:07}"
-    made.PatientBirthDate, made.StudyDate, made.StudyTime = "19700101", "20200229", "101010"
-    made.InstitutionName, made.StudyDescription = "ST ELSEWHERE", "chest, query pneumonia"
-    made.Modality, made.Manufacturer, made.InstanceNumber = "CT", "Acme", number
+    dataset.PatientName, dataset.PatientID = f"DOE^JANE{number // 100}", f"MRN{number // 100:07}"
+    dataset.PatientBirthDate, dataset.StudyDate, dataset.StudyTime = (
+        "19700101",
+        "20200229",
+        "101010",
+    )
+    dataset.InstitutionName, dataset.StudyDescription = "ST ELSEWHERE", "chest, query pneumonia"
+    dataset.Modality, dataset.Manufacturer, dataset.InstanceNumber = "CT", "Acme", number
     for element in range(40):
-        made.add_new(0x00091000 + element, "LO", f"private {element}")
-    made.add_new(0x00090010, "LO", "ACME 1.0")
-    made.Rows, made.Columns, made.SamplesPerPixel = size, size, 1
-    made.PhotometricInterpretation, made.PixelRepresentation = "MONOCHROME2", 0
-    made.BitsAllocated, made.BitsStored, made.HighBit = 16, 12, 11
+        dataset.add_new(0x00091000 + element, "LO", f"private {element}")
+    dataset.add_new(0x00090010, "LO", "ACME 1.0")
+    dataset.Rows, dataset.Columns, dataset.SamplesPerPixel = size, size, 1
+    dataset.PhotometricInterpretation, dataset.PixelRepresentation = "MONOCHROME2", 0
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, 12, 11
     pixels = np.random.default_rng(number).integers(0, 4096, (size, size), np.uint16)
-    made.PixelData = pixels.tobytes()
+    dataset.PixelData = pixels.tobytes()
     file = io.BytesIO()
-    made.save_as(file, enforce_file_format=True)
+    dataset.save_as(file, enforce_file_format=True)
     return file.getvalue()
 
 
@@ -58,28 +62,29 @@ def main() -> None:
     ask.add_argument("--size", type=int, default=512)
     ask.add_argument("--workers", type=int, default=2)
     ask.add_argument("--no-verify", action="store_true")
-    said = ask.parse_args()
+    arguments = ask.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "in")
         source.mkdir()
         total = sum(
-            (source / f"{n}.dcm").write_bytes(drawn(n, said.size)) for n in range(said.files)
+            (source / f"{n}.dcm").write_bytes(drawn(n, arguments.size))
+            for n in range(arguments.files)
         )
         peaks: dict[str, int] = {"parent": 0, "worker": 0}
         stop = threading.Event()
         watcher = threading.Thread(target=watch, args=(peaks, stop))
         watcher.start()
         began = time.monotonic()
-        options = Options(verify=not said.no_verify)
-        done = deidentify(source, Path(folder, "out"), options, workers=said.workers)
+        options = Options(verify=not arguments.no_verify)
+        done = deidentify(source, Path(folder, "out"), options, workers=arguments.workers)
         seconds = time.monotonic() - began
         stop.set()
         watcher.join()
     print(json.dumps({
-        "files": done.statuses["done"], "megabytes": round(total / 1e6), "workers": said.workers,
-        "verify": not said.no_verify, "seconds": round(seconds, 1),
-        "files_per_second": round(said.files / seconds, 1),
-        "cpu_ms_per_file": round(1000 * peaks.get("cpu", 0) / said.files, 2),
+        "files": done.statuses["done"], "megabytes": round(total / 1e6), "workers": arguments.workers,
+        "verify": not arguments.no_verify, "seconds": round(seconds, 1),
+        "files_per_second": round(arguments.files / seconds, 1),
+        "cpu_ms_per_file": round(1000 * peaks.get("cpu", 0) / arguments.files, 2),
         "peak_rss_mb": {name: round(peaks[name] / 1e6) for name in ("parent", "worker")},
         "load": psutil.getloadavg()[0],
     }))  # fmt: skip

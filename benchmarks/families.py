@@ -38,19 +38,19 @@ from vesalius.models.generative.fitting import Groups, collator
 from vesalius.models.generative.network import Answerer, Network, assemble
 from vesalius.recipe import Decoding
 
-ASKED = "is there a small round nodule in the {} part of the {} lung in picture {}?"
+QUESTION = "is there a small round nodule in the {} part of the {} lung in picture {}?"
 SIZES = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
 
 
 def talk(pictures: int, questions: int) -> list[Dialogue]:
-    made = []
+    dialogues = []
     for i in range(pictures):
         picture = Picture(f"p{i}", partial(png, i))
         for q in range(questions):
-            asked = ASKED.format(("upper", "middle", "lower")[q % 3], ("left", "right")[q % 2], q)
-            question = Question(asked, answers=(Answer(f"yes, one of {q + 2} mm"),))
-            made.append(Dialogue(f"{i}/{q}", (Turn(question, (picture,)),), f"p{i}"))
-    return made
+            text = QUESTION.format(("upper", "middle", "lower")[q % 3], ("left", "right")[q % 2], q)
+            question = Question(text, answers=(Answer(f"yes, one of {q + 2} mm"),))
+            dialogues.append(Dialogue(f"{i}/{q}", (Turn(question, (picture,)),), f"p{i}"))
+    return dialogues
 
 
 def png(seed: int) -> bytes:
@@ -76,7 +76,7 @@ def grown(name: str) -> dict[str, Any]:
 
 
 def network(name: str, dialogues: list[Dialogue]) -> Network:
-    model, processor = tiny.made(grown(name), dialogues, seed=0)
+    model, processor = tiny.from_sizes(grown(name), dialogues, seed=0)
     row = family(name)
     for part, value in model.named_parameters():
         value.requires_grad_(not part.startswith(row.parts["vision"]))
@@ -110,15 +110,15 @@ def cell(name: str, questions: int, repeats: int) -> dict[str, Any]:
 
     ours, theirs = (median(partial(step, given), repeats) for given in (shared, alone))
     model, decoding = Answerer(net), Decoding(max_new_tokens=8, batch=questions)
-    asked = [d.replying(None) for d in dialogues]
-    said = model.predict(asked, decoding)
+    prompts = [d.replying(None) for d in dialogues]
+    answers = model.predict(prompts, decoding)
     # Asked about equal pictures of different names, nothing can be shared.
     copies = [
         Dialogue(d.id, (Turn(d.question, (Picture(f"{i}", partial(png, 0)),)),), d.group)
-        for i, d in enumerate(asked)
+        for i, d in enumerate(prompts)
     ]
-    assert [p.text for p in model.predict(copies, decoding)] == [p.text for p in said]
-    ours_predict = median(lambda: model.predict(asked, decoding), repeats)
+    assert [p.text for p in model.predict(copies, decoding)] == [p.text for p in answers]
+    ours_predict = median(lambda: model.predict(prompts, decoding), repeats)
     theirs_predict = median(lambda: model.predict(copies, decoding), repeats)
     return {
         "family": name,

@@ -59,15 +59,15 @@ def network(layers: int, width: int, edge: int) -> tuple[Network, Any]:
 
 
 def seconds(net: Network, model: Any, items: Groups) -> float:
-    batch, found = collator(net), []
+    batch, durations = collator(net), []
     for index in range(len(items)):
         started = time.perf_counter()
-        made = batch([items[index]])
-        given = {k: v for k, v in made.items() if k not in {"ids", "tokens"}}
+        inputs = batch([items[index]])
+        given = {k: v for k, v in inputs.items() if k not in {"ids", "tokens"}}
         model(**given).loss.backward()
         model.zero_grad()
-        found.append(time.perf_counter() - started)
-    return statistics.median(found)
+        durations.append(time.perf_counter() - started)
+    return statistics.median(durations)
 
 
 def cell(tower: str, questions: int, pictures: int) -> dict[str, Any]:

@@ -29,77 +29,77 @@ from shared_images import PATCH, build, png
 from vesalius import Answer, Dialogue, Picture, Question, Turn
 from vesalius.models.generative.families import family
 from vesalius.models.generative.network import Answerer, assemble
-from vesalius.models.generative.recall import Recall
+from vesalius.models.generative.recall import PrefixCache
 from vesalius.recipe import Decoding
 
 FIRST = "what is the modality of this picture, and which part of the body does it show?"
 NEXT = "is there a small round nodule in the {} part of the left lung?"
-KEPT = 2**30
+CACHE_BYTES = 2**30
 
 
-def conversation(name: str, side: int, asked: str = FIRST) -> Dialogue:
+def conversation(name: str, side: int, question: str = FIRST) -> Dialogue:
     picture = Picture(name, partial(png, sum(name.encode()), side))
-    return Dialogue(name, (Turn(Question(asked), (picture,)),), name)
+    return Dialogue(name, (Turn(Question(question), (picture,)),), name)
 
 
-def follow(talk: Dialogue, reply: str, asked: str) -> Dialogue:
+def follow(talk: Dialogue, reply: str, question: str) -> Dialogue:
     last = replace(talk.turns[-1], reply=Answer(reply))
-    return replace(talk, turns=(*talk.turns[:-1], last, Turn(Question(asked))))
+    return replace(talk, turns=(*talk.turns[:-1], last, Turn(Question(question))))
 
 
-def first_token(model: Answerer, asked: Dialogue) -> float:
+def first_token(model: Answerer, dialogue: Dialogue) -> float:
     started = time.perf_counter()
-    stream = model.stream([asked], Decoding(max_new_tokens=1))
+    stream = model.stream([dialogue], Decoding(max_new_tokens=1))
     next(stream)
     took = time.perf_counter() - started
     stream.close()
     return took
 
 
-def latency(plain: Answerer, kept: Answerer, side: int, rounds: int) -> dict[str, Any]:
+def latency(plain: Answerer, caching: Answerer, side: int, rounds: int) -> dict[str, Any]:
     best = {name: float("inf") for name in ("first", "next", "next_kept", "other", "other_kept")}
     for number in range(rounds):
-        kept.recall = Recall(KEPT)
+        caching.prefix_cache = PrefixCache(CACHE_BYTES)
         first = conversation(f"p{number}", side)
-        reply = kept.predict([first], Decoding(max_new_tokens=12))[0].text or "no"
-        told = follow(first, reply, NEXT.format("upper"))
+        reply = caching.predict([first], Decoding(max_new_tokens=12))[0].text or "no"
+        second = follow(first, reply, NEXT.format("upper"))
         other = conversation(f"p{number}", side, NEXT.format("lower"))
-        for name, model, asked in (
+        for name, model, dialogue in (
             ("first", plain, first),
-            ("next", plain, told),
-            ("next_kept", kept, told),
+            ("next", plain, second),
+            ("next_kept", caching, second),
             ("other", plain, other),
-            ("other_kept", kept, other),
+            ("other_kept", caching, other),
         ):
-            best[name] = min(best[name], first_token(model, asked))
+            best[name] = min(best[name], first_token(model, dialogue))
     return {f"{name}_s": round(seconds, 4) for name, seconds in best.items()} | {
         "next_ratio": round(best["next"] / best["next_kept"], 2),
         "other_ratio": round(best["other"] / best["other_kept"], 2),
     }
 
 
-def throughput(kept: Answerer, side: int, rounds: int, new: int) -> dict[str, Any]:
+def throughput(caching: Answerer, side: int, rounds: int, new: int) -> dict[str, Any]:
     """Answers a second to eight follow-up questions of eight conversations, together and apart."""
     best = {1: float("inf"), 8: float("inf")}
-    said: dict[int, list[str]] = {}
+    texts: dict[int, list[str]] = {}
     for _ in range(rounds):
         for size in (1, 8):
-            kept.recall = Recall(KEPT)
+            caching.prefix_cache = PrefixCache(CACHE_BYTES)
             first = [conversation(f"q{i}", side) for i in range(8)]
-            replies = kept.predict(first, Decoding(max_new_tokens=4, batch=8))
-            told = [
+            replies = caching.predict(first, Decoding(max_new_tokens=4, batch=8))
+            follow_ups = [
                 follow(d, p.text or "no", NEXT.format("middle"))
                 for d, p in zip(first, replies, strict=True)
             ]
             started = time.perf_counter()
-            found = kept.predict(told, Decoding(max_new_tokens=new, batch=size))
+            answers = caching.predict(follow_ups, Decoding(max_new_tokens=new, batch=size))
             best[size] = min(best[size], time.perf_counter() - started)
-            said[size] = [p.text for p in found]
+            texts[size] = [p.text for p in answers]
     return {
         "answers_per_s_batch_1": round(8 / best[1], 2),
         "answers_per_s_batch_8": round(8 / best[8], 2),
         "batch_ratio": round(best[1] / best[8], 2),
-        "same_answers": said[1] == said[8],
+        "same_answers": texts[1] == texts[8],
     }
 
 
@@ -107,10 +107,10 @@ def cell(tokens: int, rounds: int, new: int) -> dict[str, Any]:
     side = int(tokens**0.5) * PATCH
     model, processor = build(tokens)
     network = assemble(model.float().eval(), processor, family("llava"), max_length=4096)
-    plain, kept = Answerer(network), Answerer(network)
+    plain, caching = Answerer(network), Answerer(network)
     plain.predict([conversation("warm", side)], Decoding(max_new_tokens=2))
-    found = latency(plain, kept, side, rounds) | throughput(kept, side, rounds, new)
-    return {"image_tokens": tokens, **found}
+    figures = latency(plain, caching, side, rounds) | throughput(caching, side, rounds, new)
+    return {"image_tokens": tokens, **figures}
 
 
 def main() -> None:

@@ -48,18 +48,18 @@ class Tally:
         self.seconds.setdefault(status, []).append(seconds)
 
     def quantiles(self, status: int) -> str:
-        found = sorted(self.seconds.get(status, []))
-        if not found:
+        times = sorted(self.seconds.get(status, []))
+        if not times:
             return "-"
-        at = [found[min(len(found) - 1, int(q * len(found)))] for q in (0.5, 0.95, 0.99)]
+        at = [times[min(len(times) - 1, int(q * len(times)))] for q in (0.5, 0.95, 0.99)]
         return " / ".join(f"{1000 * one:,.0f}" for one in at) + " ms (p50 / p95 / p99)"
 
 
 @contextmanager
-def serving(state: Path, **said: str) -> Iterator[tuple[str, psutil.Process]]:
+def serving(state: Path, **settings: str) -> Iterator[tuple[str, psutil.Process]]:
     """A service of its own process: its URL, and the process."""
     own = {"REPLAY": "echo", "REPLAY_SECONDS": "0.2", "PORT": "0", "STATE": str(state)}
-    own |= {"RATE_PER_MINUTE": "10000000", "LOG_LEVEL": "error", "TEXT_IN_DICOM": "off"} | said
+    own |= {"RATE_PER_MINUTE": "10000000", "LOG_LEVEL": "error", "TEXT_IN_DICOM": "off"} | settings
     environment = os.environ | {f"VESALIUS_{name}": value for name, value in own.items()}
     command = [sys.executable, "-m", "vesalius", "serve"]
     started = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
@@ -90,8 +90,8 @@ async def client(url: str, most: int = 200) -> AsyncIterator[httpx2.AsyncClient]
     limits = httpx2.Limits(max_connections=most, max_keepalive_connections=most)
     async with httpx2.AsyncClient(
         base_url=url, timeout=120, limits=limits, trust_env=False
-    ) as found:
-        yield found
+    ) as http:
+        yield http
 
 
 def png(seed: int, size: int = 64) -> bytes:
@@ -112,8 +112,8 @@ async def clients(url: str, *, people: int = 100, each: int = 10) -> tuple[Tally
             question = f"client {number} request {at}"
             started = time.perf_counter()
             while True:
-                said = {"image_id": image_id, "question": question}
-                answer = await http.post("/ask_question", json=said)
+                body = {"image_id": image_id, "question": question}
+                answer = await http.post("/ask_question", json=body)
                 tally.add(answer.status_code, time.perf_counter() - started)
                 if answer.status_code != 429:
                     break
@@ -144,16 +144,16 @@ async def overload(url: str, *, rate: float, seconds: float, peers: int = 200) -
         for at in number:
             await asyncio.sleep(max(0.0, start + at / rate - time.perf_counter()))
             question = f"question {at}"
-            said = json.dumps({"image_id": image_id, "question": question})
+            body = json.dumps({"image_id": image_id, "question": question})
             head = f"POST /ask_question HTTP/1.1\r\nHost: {host}:{port}\r\n"
-            kind = f"Content-Type: application/json\r\nContent-Length: {len(said)}\r\n\r\n"
-            asked = time.perf_counter()
-            writer.write((head + kind + said).encode())
-            told = (await reader.readuntil(b"\r\n\r\n")).decode()
-            length = int(re.search(r"content-length: (\d+)", told.lower())[1])  # type: ignore[index]
+            kind = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+            sent = time.perf_counter()
+            writer.write((head + kind + body).encode())
+            reply = (await reader.readuntil(b"\r\n\r\n")).decode()
+            length = int(re.search(r"content-length: (\d+)", reply.lower())[1])  # type: ignore[index]
             content = (await reader.readexactly(length)).decode()
-            status = int(told.split()[1])
-            tally.add(status, time.perf_counter() - asked)
+            status = int(reply.split()[1])
+            tally.add(status, time.perf_counter() - sent)
             tally.mixed += status == 200 and question not in content
         writer.close()
 
@@ -175,21 +175,21 @@ async def slow(url: str, *, peers: int, seconds: float) -> tuple[Tally, int]:
                 try:
                     writer.write(b"a")
                     await writer.drain()
-                    told = await asyncio.wait_for(reader.read(100), 1)
+                    reply = await asyncio.wait_for(reader.read(100), 1)
                 except TimeoutError:
                     continue
                 except OSError:
                     break
-                refused += b" 408 " in told
+                refused += b" 408 " in reply
                 break
             writer.close()
 
     async def real(http: httpx2.AsyncClient) -> None:
         up = await http.post("/upload_image", files={"image_file": png(0)})
         while time.monotonic() < end:
-            said = {"image_id": up.json()["image_id"], "question": "still there?"}
+            body = {"image_id": up.json()["image_id"], "question": "still there?"}
             started = time.perf_counter()
-            answer = await http.post("/ask_question", json=said)
+            answer = await http.post("/ask_question", json=body)
             tally.add(answer.status_code, time.perf_counter() - started)
 
     async with client(url) as http:
@@ -227,14 +227,14 @@ def main() -> None:
     parser.add_argument("what", choices=["clients", "overload", "slow", "images"])
     parser.add_argument("--count", type=int, default=20_000, help="pictures of `images`")
     parser.add_argument("--seconds", type=float, default=120, help="of `slow`")
-    said = parser.parse_args()
+    arguments = parser.parse_args()
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
     with tempfile.TemporaryDirectory() as folder:
-        run(said, Path(folder))
+        run(arguments, Path(folder))
 
 
-def run(said: argparse.Namespace, folder: Path) -> None:
-    if said.what == "clients":
+def run(arguments: argparse.Namespace, folder: Path) -> None:
+    if arguments.what == "clients":
         rates = {}
         for name, batch in (("batching", "8"), ("one by one", "1")):
             with serving(folder / batch, BATCH=batch, DEADLINE="120") as (url, _):
@@ -243,23 +243,25 @@ def run(said: argparse.Namespace, folder: Path) -> None:
             print(f"{name}: {dict(tally.statuses)}, lost {tally.lost}, mixed {tally.mixed}")
             print(f"  {took:.1f} s, {rates[name]:.1f} answers/s; {tally.quantiles(200)}")
         print(f"batching answers {rates['batching'] / rates['one by one']:.1f} times as many")
-    elif said.what == "overload":
+    elif arguments.what == "overload":
         with serving(folder) as (url, _):
             tally = asyncio.run(overload(url, rate=400, seconds=10))
         print(f"400 questions/s for 10 s, 40/s can be answered: {dict(tally.statuses)}")
         print(f"  answered: {tally.quantiles(200)}; mixed {tally.mixed}")
         print(f"  refused: {tally.quantiles(429)}")
-    elif said.what == "slow":
+    elif arguments.what == "slow":
         with serving(folder) as (url, _):
-            tally, refused = asyncio.run(slow(url, peers=200, seconds=said.seconds))
-        print(f"200 slow peers for {said.seconds:g} s: {refused} times told 408 and closed")
+            tally, refused = asyncio.run(slow(url, peers=200, seconds=arguments.seconds))
+        print(f"200 slow peers for {arguments.seconds:g} s: {refused} times told 408 and closed")
         print(f"  a real client meanwhile: {dict(tally.statuses)}, {tally.quantiles(200)}")
     else:
         with serving(folder) as (url, process):
             started = time.perf_counter()
-            seen = asyncio.run(images(url, process, count=said.count))
+            seen = asyncio.run(images(url, process, count=arguments.count))
             took = time.perf_counter() - started
-        print(f"{said.count:,} distinct pictures in {took:.0f} s ({said.count / took:.0f}/s)")
+        print(
+            f"{arguments.count:,} distinct pictures in {took:.0f} s ({arguments.count / took:.0f}/s)"
+        )
         print("  MiB: " + ", ".join(f"{mib:.0f} at {done:,}" for done, mib in seen))
         later = [mib for _, mib in seen[1:]]
         print(f"  mean after the first tenth {statistics.mean(later):.0f}, last {later[-1]:.0f}")

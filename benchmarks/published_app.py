@@ -27,17 +27,17 @@ os.environ.setdefault("TQDM_DISABLE", "1")
 
 import torch
 from PIL import Image
-from shared_images import ASKED, PATCH, build, png
+from shared_images import PATCH, QUESTION, build, png
 
 from vesalius import Dialogue, Picture, Question, Turn
 from vesalius.models.generative.families import family
 from vesalius.models.generative.network import Answerer, Network, assemble
-from vesalius.models.generative.recall import Recall
+from vesalius.models.generative.recall import PrefixCache
 from vesalius.recipe import Decoding
 
 
-def asked(person: int, number: int, side: int) -> Dialogue:
-    words = ASKED.format(("upper", "middle", "lower")[number % 3], ("left", "right")[number % 2])
+def request(person: int, number: int, side: int) -> Dialogue:
+    words = QUESTION.format(("upper", "middle", "lower")[number % 3], ("left", "right")[number % 2])
     question = Question(f"{words} ({number})")
     picture = Picture(f"p{person}", partial(png, person, side))
     return Dialogue(f"{person}/{number}", (Turn(question, (picture,)),), f"p{person}")
@@ -49,29 +49,29 @@ def published(network: Network, dialogue: Dialogue, new: int) -> str:
     image = Image.open(BytesIO(dialogue.pictures[0].read())).convert("RGB")
     text = network.encoder.template.render(dialogue).text
     inputs = network.processor(text=[text], images=[image], return_tensors="pt")
-    made = network.model.generate(
+    output = network.model.generate(
         **inputs, max_new_tokens=new, do_sample=False, eos_token_id=list(network.stops)
     )
-    tail = made[0, inputs["input_ids"].shape[1] :]
+    tail = output[0, inputs["input_ids"].shape[1] :]
     return str(network.processor.tokenizer.decode(tail, skip_special_tokens=True)).strip()
 
 
 def their_way(network: Network, rounds: list[list[Dialogue]], new: int) -> dict[str, Any]:
-    said, waits = [], []
+    answers, waits = [], []
     started = time.perf_counter()
     for together in rounds:
         arrived = time.perf_counter()  # all at once; the first words are the whole answer
         for dialogue in together:
-            said.append(published(network, dialogue, new))
+            answers.append(published(network, dialogue, new))
             waits.append(time.perf_counter() - arrived)
-    return {"seconds": time.perf_counter() - started, "first": waits, "said": said}
+    return {"seconds": time.perf_counter() - started, "first": waits, "answers": answers}
 
 
 def our_way(network: Network, rounds: list[list[Dialogue]], new: int) -> dict[str, Any]:
     model = Answerer(network)
-    model.recall = Recall(2**30)
+    model.prefix_cache = PrefixCache(2**30)
     decoding = Decoding(max_new_tokens=new, batch=8)
-    said, waits = [], []
+    answers, waits = [], []
     started = time.perf_counter()
     for together in rounds:
         arrived, first, ended = time.perf_counter(), {}, {}
@@ -80,15 +80,15 @@ def our_way(network: Network, rounds: list[list[Dialogue]], new: int) -> dict[st
             if not isinstance(piece, str):
                 ended[place] = piece.text
         waits += first.values()
-        said += [ended[place] for place in range(len(together))]
-    return {"seconds": time.perf_counter() - started, "first": waits, "said": said}
+        answers += [ended[place] for place in range(len(together))]
+    return {"seconds": time.perf_counter() - started, "first": waits, "answers": answers}
 
 
 def cell(tokens: int, people: int, questions: int, new: int) -> dict[str, Any]:
     side = int(tokens**0.5) * PATCH
     model, processor = build(tokens)
     network = assemble(model.float().eval(), processor, family("llava"), max_length=4096)
-    rounds = [[asked(person, n, side) for person in range(people)] for n in range(questions)]
+    rounds = [[request(person, n, side) for person in range(people)] for n in range(questions)]
     published(network, rounds[0][0], 2)
     theirs, ours = their_way(network, rounds, new), our_way(network, rounds, new)
     count = people * questions
@@ -101,7 +101,7 @@ def cell(tokens: int, people: int, questions: int, new: int) -> dict[str, Any]:
         "first_words_s_published": round(middle["t"], 3),
         "first_words_s_ours": round(middle["o"], 3),
         "first_words_ratio": round(middle["t"] / middle["o"], 2),
-        "same_answers": theirs["said"] == ours["said"],
+        "same_answers": theirs["answers"] == ours["answers"],
     }
 
 

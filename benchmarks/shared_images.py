@@ -54,8 +54,8 @@ from vesalius.recipe import Decoding
 from vesalius.training.parts import prepare
 from vesalius.training.settings import Adapter
 
-ASKED = "is there a small round nodule in the {} part of the {} lung in this picture?"
-SAID = "yes, one of {} mm"
+QUESTION = "is there a small round nodule in the {} part of the {} lung in this picture?"
+ANSWER = "yes, one of {} mm"
 PATCH = 14
 
 
@@ -85,14 +85,14 @@ def png(seed: int, side: int) -> bytes:
 
 
 def talk(pictures: int, questions: int, side: int) -> list[Dialogue]:
-    made = []
+    dialogues = []
     for i in range(pictures):
         picture = Picture(f"p{i}", partial(png, i, side))
         for q in range(questions):
-            asked = ASKED.format(("upper", "middle", "lower")[q % 3], ("left", "right")[q % 2])
-            question = Question(asked, answers=(Answer(SAID.format(q + 2)),))
-            made.append(Dialogue(f"{i}/{q}", (Turn(question, (picture,)),), f"p{i}"))
-    return made
+            text = QUESTION.format(("upper", "middle", "lower")[q % 3], ("left", "right")[q % 2])
+            question = Question(text, answers=(Answer(ANSWER.format(q + 2)),))
+            dialogues.append(Dialogue(f"{i}/{q}", (Turn(question, (picture,)),), f"p{i}"))
+    return dialogues
 
 
 class Clock(TrainerCallback):
@@ -202,10 +202,10 @@ def predicted_ordinarily(
             padding=True,
             return_tensors="pt",
         )
-        made = model.generate(
+        output = model.generate(
             **inputs, max_new_tokens=new, do_sample=False, eos_token_id=list(network.stops)
         )
-        tails = made[:, inputs["input_ids"].shape[1] :]
+        tails = output[:, inputs["input_ids"].shape[1] :]
         return [
             t.strip() for t in processor.tokenizer.batch_decode(tails, skip_special_tokens=True)
         ]
@@ -218,9 +218,9 @@ def timed(work: Callable[[], list[str]]) -> tuple[float, list[str]]:
     seconds = []
     for _ in range(2):
         started = time.perf_counter()
-        said = work()
+        answers = work()
         seconds.append(time.perf_counter() - started)
-    return min(seconds), said
+    return min(seconds), answers
 
 
 def cell(questions: int, tokens: int, steps: int, new: int) -> dict[str, Any]:
@@ -240,7 +240,7 @@ def cell(questions: int, tokens: int, steps: int, new: int) -> dict[str, Any]:
         ours = shared(network, dialogues, steps, folder)
         theirs = ordinary(fresh(torch.bfloat16), dialogues, questions, steps, folder)
     network = fresh(torch.float32)
-    ours_predict, said = predicted(network, dialogues[:questions], new)
+    ours_predict, answers = predicted(network, dialogues[:questions], new)
     theirs_predict, expected = predicted_ordinarily(network, dialogues[:questions], new)
     theory = questions * (tokens + own) / (tokens + questions * own)
     return {
@@ -254,7 +254,7 @@ def cell(questions: int, tokens: int, steps: int, new: int) -> dict[str, Any]:
         "predict_s_shared": round(ours_predict, 3),
         "predict_s_ordinary": round(theirs_predict, 3),
         "predict_ratio": round(theirs_predict / ours_predict, 2),
-        "same_answers": said == expected,
+        "same_answers": answers == expected,
     }
 
 

@@ -20,11 +20,11 @@ DRAWN = {"cases": {"train": 60, "validation": 0, "test": 20}, "size": 64}
 
 
 def main(folder: Path) -> None:
-    made = write_dialogues(open_dataset("phantom", options=DRAWN), folder / "dialogues")
-    print(f"dialogues: {dict(made.cases)}, turns: {dict(made.turns)}")
-    print(f"dropped: {dict(made.dropped) or 'nothing'}")
+    result = write_dialogues(open_dataset("phantom", options=DRAWN), folder / "dialogues")
+    print(f"dialogues: {dict(result.cases)}, turns: {dict(result.turns)}")
+    print(f"dropped: {dict(result.dropped) or 'nothing'}")
 
-    case = next(open_dataset("folder", made.root).cases("test"))
+    case = next(open_dataset("folder", result.root).cases("test"))
     (talk,) = to_dialogues(case, "dialogue")
     for turn in talk.turns:
         print(f"  {turn.question.text}  {turn.question.answers[0].text}")
@@ -34,7 +34,7 @@ def main(folder: Path) -> None:
             "name": "dialogues",
             "data": {
                 "dataset": "folder",
-                "root": str(made.root),
+                "root": str(result.root),
                 "task": "dialogue",
                 "splits": {"validation": None},
                 "leaks": "allow",
@@ -46,10 +46,10 @@ def main(folder: Path) -> None:
     run = fit(recipe, folder / "run")
     for history in HISTORIES:
         predict(run, history=history)
-    found = histories_of(run)
-    for history, scores in found.turns.scores.items():
+    histories = histories_of(run)
+    for history, scores in histories.turns.scores.items():
         print(f"{history}: exact match {scores.score('squad.em')}")
-    print(f"own minus gold: {found.turns.gaps['own'].overall()[0]}")
+    print(f"own minus gold: {histories.turns.gaps['own'].overall()[0]}")
 
 
 if __name__ == "__main__":

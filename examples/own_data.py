@@ -53,15 +53,15 @@ def main(folder: Path) -> None:
         print(finding.level, finding.code, finding.where, finding.what)
     print(f"{summary.pictures} pictures checked, {summary.errors} errors")
 
-    made = import_dataset(dataset, folder / "my-data", seed=1)
-    print("cases by split:", dict(made.cases))
+    result = import_dataset(dataset, folder / "my-data", seed=1)
+    print("cases by split:", dict(result.cases))
 
-    ours = open_dataset("folder", made.root)
+    ours = open_dataset("folder", result.root)
     print("leaks:", dict(audit(ours).counts) or "none")
     first = next(ours.cases("train"))
-    asked = first.questions[0]
-    print(f"first case: {first.id} of {first.group}: {asked.text} {asked.answers[0].text}")
-    print(f"next: vesalius fit examples/own-data.yaml --set data.root={made.root}")
+    question = first.questions[0]
+    print(f"first case: {first.id} of {first.group}: {question.text} {question.answers[0].text}")
+    print(f"next: vesalius fit examples/own-data.yaml --set data.root={result.root}")
 
 
 if __name__ == "__main__":

@@ -31,8 +31,9 @@ def main(folder: Path) -> None:
     for name in ("majority", "linear_probe"):
         runs[name] = fit(recipe(name), folder / name)
         predict(runs[name])
-        found = evaluate_run(runs[name])
-        print(f"{name}: exact match {found.score('squad.em')}, token F1 {found.score('squad.f1')}")
+        scores = evaluate_run(runs[name])
+        exact, f1 = scores.score("squad.em"), scores.score("squad.f1")
+        print(f"{name}: exact match {exact}, token F1 {f1}")
 
     answers = [list(run.predictions()) for run in runs.values()]
     first = compare(*answers, ["squad"], resamples=1000).overall()[0]

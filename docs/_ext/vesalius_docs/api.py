@@ -47,6 +47,7 @@ MODULES = {
     ),
     "Pictures, files and errors": (
         "vesalius.cases.image",
+        "vesalius.cases.decoded",
         "vesalius.recipe",
         "vesalius.run",
         "vesalius.files",

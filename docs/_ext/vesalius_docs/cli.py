@@ -53,13 +53,13 @@ def fragment(name: str, command: Any) -> str:
     arguments = [p for p in command.params if p.param_type_name == "argument"]
     flags = [p for p in command.params if p.param_type_name == "option" and not p.hidden]
     words = [name, *map(_usage, arguments), *(f"{p.opts[0]} ..." for p in flags if p.required)]
-    shown = [f"```text\nvesalius {' '.join(words)}{' [OPTIONS]' if flags else ''}\n```\n"]
+    parts = [f"```text\nvesalius {' '.join(words)}{' [OPTIONS]' if flags else ''}\n```\n"]
     if arguments:
-        shown += [table(("argument", "meaning"), ((code(_metavar(p)), p.help) for p in arguments))]
+        parts += [table(("argument", "meaning"), ((code(_metavar(p)), p.help) for p in arguments))]
     if flags:
         header = ("option", "takes", "default", "meaning")
-        shown += [table(header, (_row(p) for p in flags))]
-    return "\n".join(shown)
+        parts += [table(header, (_row(p) for p in flags))]
+    return "\n".join(parts)
 
 
 def _walk(group: Any, above: tuple[str, ...]) -> Iterator[tuple[str, Any]]:

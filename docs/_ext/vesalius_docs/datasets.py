@@ -22,28 +22,28 @@ def page() -> str:
     cards = {name: card(name) for name in datasets}
     rows = [(f"[{name}](#data-{name})", c.summary, c.licence) for name, c in cards.items()]
     parts = [HEAD, table(("name", "what", "licence"), rows)]
-    for name, found in cards.items():
-        parts += [f"(data-{name})=", f"## {name}\n", f"**{found.title}.** {found.summary}\n"]
-        parts += [_facts(found), _releases(found), "Mind:\n"]
-        parts += [*(f"- {' '.join(quirk.split())}" for quirk in found.quirks), ""]
+    for name, entry in cards.items():
+        parts += [f"(data-{name})=", f"## {name}\n", f"**{entry.title}.** {entry.summary}\n"]
+        parts += [_facts(entry), _releases(entry), "Mind:\n"]
+        parts += [*(f"- {' '.join(quirk.split())}" for quirk in entry.quirks), ""]
         parts += [_options(datasets, name)]
     return "\n".join(parts)
 
 
-def _facts(found: Any) -> str:
+def _facts(entry: Any) -> str:
     rows = {
-        "licence": found.licence,
-        "home": f"<{found.homepage}>",
-        "hub": ", ".join(map(code, found.hub)),
-        "fields": "; ".join(found.fields),
-        "cite": "" if found.citation == "none" else found.citation,
-        "use": found.intended_use,
+        "licence": entry.licence,
+        "home": f"<{entry.homepage}>",
+        "hub": ", ".join(map(code, entry.hub)),
+        "fields": "; ".join(entry.fields),
+        "cite": "" if entry.citation == "none" else entry.citation,
+        "use": entry.intended_use,
     }
     return table(("", ""), ((code(k), v) for k, v in rows.items() if v))
 
 
-def _releases(found: Any) -> str:
-    rows = [(r.name, _counts(r.images), _counts(r.questions)) for r in found.releases]
+def _releases(entry: Any) -> str:
+    rows = [(r.name, _counts(r.images), _counts(r.questions)) for r in entry.releases]
     return table(("release", "pictures", "questions"), rows) if rows else ""
 
 

@@ -50,8 +50,8 @@ def schema() -> dict[str, Any]:
     from vesalius.service.settings import Settings
 
     nothing: Any = SimpleNamespace(settings=Settings())
-    found: dict[str, Any] = fastapi(nothing).openapi()
-    return found
+    document: dict[str, Any] = fastapi(nothing).openapi()
+    return document
 
 
 def _fields(operation: dict[str, Any]) -> list[str]:

@@ -36,14 +36,14 @@ def page() -> str:
 
 def protocol(metric: Any) -> str:
     """What the metric says of itself, as a table."""
-    said = metric.protocol
-    chosen = "; ".join(f"{key} = {value}" for key, value in said.parameters.items())
+    facts = metric.protocol
+    chosen = "; ".join(f"{key} = {value}" for key, value in facts.parameters.items())
     rows = {
-        "implementation": said.implementation,
-        "version": said.version,
+        "implementation": facts.implementation,
+        "version": facts.version,
         "parameters": f"`{chosen}`" if chosen else "",
-        "normalisation": said.normalisation,
-        "averaging": said.averaging,
+        "normalisation": facts.normalisation,
+        "averaging": facts.averaging,
     }
     return table(("protocol", ""), ((key, value) for key, value in rows.items() if value))
 
@@ -62,8 +62,8 @@ def score_names(metric: Any) -> list[str]:
 
 def _scores(metric: Any) -> str:
     better = metric.protocol.better
-    said = {"lower": " (lower is better)", "neither": " (neither high nor low is better)"}
-    names = [code(n) + said.get(better.get(n, ""), "") for n in score_names(metric)]
+    notes = {"lower": " (lower is better)", "neither": " (neither high nor low is better)"}
+    names = [code(n) + notes.get(better.get(n, ""), "") for n in score_names(metric)]
     return f"Scores: {', '.join(names)}.\n"
 
 

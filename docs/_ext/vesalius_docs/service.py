@@ -46,18 +46,18 @@ def page() -> str:
 
 def groups(settings: type) -> dict[str, list[str]]:
     """The class's fields below the comments that head them."""
-    found: dict[str, list[str]] = {}
+    titles: dict[str, list[str]] = {}
     for line in inspect.getsource(settings).splitlines():
         if head := _GROUP.match(line):
-            found[head[1]] = []
-        elif (field := _FIELD.match(line)) and found:
-            found[list(found)[-1]].append(field[1])
-    return {title: names for title, names in found.items() if names}
+            titles[head[1]] = []
+        elif (field := _FIELD.match(line)) and titles:
+            titles[list(titles)[-1]].append(field[1])
+    return {title: names for title, names in titles.items() if names}
 
 
 def _kind(field: FieldInfo) -> str:
-    said = kind(field.annotation).removesuffix(" or null").replace(SecretStr.__name__, "text")
-    return said.replace("list of text", "comma-separated list")
+    text = kind(field.annotation).removesuffix(" or null").replace(SecretStr.__name__, "text")
+    return text.replace("list of text", "comma-separated list")
 
 
 def _default(field: FieldInfo) -> str:

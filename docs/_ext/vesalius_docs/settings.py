@@ -89,8 +89,8 @@ def meaning(field: FieldInfo) -> str:
         if getattr(limit, name, None) is not None
     ]
     inner = block_of(field.annotation)
-    said = prose(field.description) or (first_paragraph(inner.__doc__) if inner else "")
-    return f"{said} ({', '.join(limits)})".strip() if limits else said
+    text = prose(field.description) or (first_paragraph(inner.__doc__) if inner else "")
+    return f"{text} ({', '.join(limits)})".strip() if limits else text
 
 
 def _looks(entry: Any) -> str:

@@ -17,9 +17,9 @@ _ROLE = re.compile(r":(?:py:)?[a-z]+:`~?([^`]+)`")
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A Markdown table: cells on one line, pipes escaped, columns that say nothing left out."""
     body = [list(map(_cell, row)) for row in rows]
-    kept = [i for i in range(len(header)) if i == 0 or any(row[i] for row in body)]
+    columns = [i for i in range(len(header)) if i == 0 or any(row[i] for row in body)]
     lines = [list(header), ["---"] * len(header), *body]
-    return "\n".join("| " + " | ".join(line[i] for i in kept) + " |" for line in lines) + "\n"
+    return "\n".join("| " + " | ".join(line[i] for i in columns) + " |" for line in lines) + "\n"
 
 
 def prose(text: str | None) -> str:
