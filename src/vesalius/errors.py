@@ -44,9 +44,9 @@ class VesaliusError(Exception):
         return _restored, (type(self), str(self), dict(vars(self)))
 
 
-def _restored(kind: type[VesaliusError], message: str, said: dict[str, Any]) -> VesaliusError:
+def _restored(kind: type[VesaliusError], message: str, attributes: dict[str, Any]) -> VesaliusError:
     error = kind.__new__(kind, message)
-    vars(error).update(said)
+    vars(error).update(attributes)
     return error
 
 

@@ -44,7 +44,7 @@ def _carried(package: str, pattern: str, missing: MissingExtra) -> Path:
     # that we neither have nor want.
     spec = find_spec(package)
     folders = [] if spec is None else list(spec.submodule_search_locations or ())
-    found = sorted(path for folder in folders for path in Path(folder).glob(pattern))
-    if not found:
+    paths = sorted(path for folder in folders for path in Path(folder).glob(pattern))
+    if not paths:
         raise missing
-    return found[0]
+    return paths[0]

@@ -18,7 +18,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
 from vesalius import __version__
-from vesalius.cases.image import quietly
+from vesalius.cases.decoded import quietly
 from vesalius.cases.prediction import Prediction
 from vesalius.errors import DatasetError, ImageError, MissingExtra
 from vesalius.files import write_atomic

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vesalius.cases.asking import asked, bare, bare_noun, normal, polarity, values
+from vesalius.cases.asking import bare, bare_noun, normal, parse_question, polarity, values
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ from vesalius.cases.asking import asked, bare, bare_noun, normal, polarity, valu
     ],
 )  # fmt: skip
 def test_questions_of_the_public_sets(question, form, parts):
-    read = asked(question)
+    read = parse_question(question)
     assert read is not None
     assert (read.form, dict(read.parts)) == (form, parts)
 
@@ -61,7 +61,7 @@ def test_questions_of_the_public_sets(question, form, parts):
     ],
 )
 def test_others_are_left_unread(question):
-    assert asked(question) is None
+    assert parse_question(question) is None
 
 
 def test_a_normal_question_has_no_case_blanks_or_stop():

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from vesalius.cases.assertions import numbers, sides, stated
+from vesalius.cases.assertions import assertions, numbers, sides
 
 
 def test_a_negation_reaches_six_words_and_stops_at_a_stop():
-    found = stated("No effusion. A mass in the lung")
+    found = assertions("No effusion. A mass in the lung")
     assert found == {"effusion": False, "mass": True, "lung": True}
-    far = stated("no one two three four five six seven")
+    far = assertions("no one two three four five six seven")
     assert (far["six"], far["seven"]) == (False, True)
-    assert stated("no one two three four five six seven", scope=9)["seven"] is False
+    assert assertions("no one two three four five six seven", scope=9)["seven"] is False
 
 
 def test_a_cue_behind_reaches_back():
-    assert stated("the spleen is not seen") == {"spleen": False}
+    assert assertions("the spleen is not seen") == {"spleen": False}
 
 
 def test_short_words_count_where_asked():
-    assert stated("not a CT") == {}
-    assert stated("not a CT", shortest=2) == {"ct": False}
+    assert assertions("not a CT") == {}
+    assert assertions("not a CT", shortest=2) == {"ct": False}
 
 
 def test_sides_and_numbers():

@@ -11,8 +11,9 @@ from pydicom.dataset import Dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 from scans import SECRETS, colour_scan, scan, written
 
-from vesalius.cases.image import Decoded, Limits, decode
-from vesalius.cases.kept import keep
+from vesalius.cases.decoded import Decoded, Limits
+from vesalius.cases.image import decode
+from vesalius.cases.kept import reencode
 from vesalius.errors import ImageError
 
 RAMP = np.arange(0, 4096, 16, dtype=np.uint16).reshape(16, 16)
@@ -88,7 +89,7 @@ def test_a_window_that_is_no_number_is_no_window(width):
     assert found.warnings == (
         f"{UNUSABLE} in the header: the 0.5th to 99.5th percentiles are shown",
     )
-    kept = keep(data.replace(b"4096", width.ljust(4).encode()))
+    kept = reencode(data.replace(b"4096", width.ljust(4).encode()))
     assert kept.warnings == found.warnings
     assert not ImageChops.difference(decode(kept.data).image, found.image).getbbox()
 

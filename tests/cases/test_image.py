@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
-from vesalius.cases.image import Decoded, Limits, decode
+from vesalius.cases.decoded import Decoded, Limits
+from vesalius.cases.image import decode
 from vesalius.errors import ImageError
 
 STRANGERS = Limits(max_bytes=20 * 2**20)

@@ -19,8 +19,9 @@ from pydicom.dataset import Dataset
 from pydicom.uid import RLELossless
 
 from hostile import CORNERS, SECRETS, SOURCE_UID, hostile, noise, personal, ramp, scan, written
-from vesalius.cases.image import DEFAULT_LIMITS, Limits, decode
-from vesalius.cases.kept import Kept, keep
+from vesalius.cases.decoded import DEFAULT_LIMITS, Limits
+from vesalius.cases.image import decode
+from vesalius.cases.kept import Reencoded, reencode
 from vesalius.errors import ImageError
 from vesalius.workers import Pool
 
@@ -29,7 +30,7 @@ WINDOWS = (None, (40.0, 400.0), (100.0, 0.5), (-300.5, 1500.0))
 GOOD = [name for name, (_, status, _) in hostile().items() if status == 201]
 
 
-def same(data: bytes, kept: Kept) -> None:
+def same(data: bytes, kept: Reencoded) -> None:
     """Every frame, under every window, looks as it did."""
     selectable = kept.frames if kept.suffix != ".png" else 1
     for frame in (None, *range(selectable)):
@@ -46,7 +47,9 @@ def same(data: bytes, kept: Kept) -> None:
     assert caught.value.code == "image_frame"
 
 
-def outcome(data: bytes, limits: Limits, keeping: Callable[..., Kept] = keep) -> Kept | ImageError:
+def outcome(
+    data: bytes, limits: Limits, keeping: Callable[..., Reencoded] = reencode
+) -> Reencoded | ImageError:
     """What was kept, or why not; anything else is raised."""
     try:
         return keeping(data, limits)
@@ -56,14 +59,14 @@ def outcome(data: bytes, limits: Limits, keeping: Callable[..., Kept] = keep) ->
 
 def refused(data: bytes, limits: Limits = STRANGERS) -> str:
     with pytest.raises(ImageError) as caught:
-        keep(data, limits)
+        reencode(data, limits)
     return caught.value.code
 
 
 @pytest.mark.parametrize("name", GOOD)
 def test_what_is_kept_shows_what_came(name):
     data = hostile()[name][0]
-    kept = keep(data, STRANGERS)
+    kept = reencode(data, STRANGERS)
     assert (kept.width, kept.height) == decode(data).image.size
     assert kept.kind == decode(data).kind
     assert kept.warnings == decode(data).warnings
@@ -115,7 +118,7 @@ def test_every_shared_file_ends_as_its_manifest_says(shared):
 
 @pytest.mark.parametrize("turn", range(1, 9))
 def test_a_turned_photograph_is_kept_upright(turn):
-    kept = keep(hostile()[f"exif_{turn}.jpg"][0])
+    kept = reencode(hostile()[f"exif_{turn}.jpg"][0])
     assert (kept.width, kept.height) == ((32, 16) if turn < 5 else (16, 32))
     assert b"Exif" not in kept.data
     with Image.open(BytesIO(kept.data)) as file:
@@ -124,28 +127,28 @@ def test_a_turned_photograph_is_kept_upright(turn):
 
 
 def test_an_upright_picture_keeps_its_corners():
-    shown = decode(keep(hostile()["ok.png"][0]).data).image
+    shown = decode(reencode(hostile()["ok.png"][0]).data).image
     assert [shown.getpixel(at) for at in ((0, 0), (31, 0), (0, 15), (31, 15))] == list(CORNERS)
 
 
 def test_grey_is_kept_in_one_channel():
     file = BytesIO()
     noise().convert("L").convert("RGB").save(file, "BMP")
-    kept = keep(file.getvalue())
+    kept = reencode(file.getvalue())
     with Image.open(BytesIO(kept.data)) as stored:
         assert stored.mode == "L"
     same(file.getvalue(), kept)
 
 
 def test_every_page_of_a_tiff_is_kept_and_nothing_it_says():
-    kept = keep(hostile()["three_pages.tiff"][0])
+    kept = reencode(hostile()["three_pages.tiff"][0])
     assert (kept.suffix, kept.frames) == (".tiff", 3)
     with Image.open(BytesIO(kept.data)) as file:
         assert 270 not in file.tag_v2
 
 
 def test_an_animation_leaves_its_first_picture_and_a_word():
-    kept = keep(hostile()["animated.gif"][0])
+    kept = reencode(hostile()["animated.gif"][0])
     assert (kept.suffix, kept.frames) == (".png", 80)
     assert kept.warnings == ("the first of 80 frames is used",)
 
@@ -172,17 +175,17 @@ def allowed(name: str) -> bool:
 
 @pytest.mark.parametrize("name", [name for name in GOOD if name.endswith(".dcm")])
 def test_a_kept_object_has_pixels_and_no_more(name):
-    kept = keep(hostile()[name][0])
+    kept = reencode(hostile()[name][0])
     file = pydicom.dcmread(BytesIO(kept.data))
     assert [element.keyword for element in file if not allowed(element.keyword)] == []
     assert file.preamble == bytes(128)
     assert file.SOPInstanceUID.startswith("2.25.")
     assert not file.file_meta.TransferSyntaxUID.is_compressed
-    assert keep(hostile()[name][0]).data == kept.data
+    assert reencode(hostile()[name][0]).data == kept.data
 
 
 def test_bits_above_the_stored_ones_do_not_survive():
-    kept = keep(written(personal()))
+    kept = reencode(written(personal()))
     values = pydicom.dcmread(BytesIO(kept.data)).pixel_array
     assert np.array_equal(values, ramp())
     raw = np.frombuffer(pydicom.dcmread(BytesIO(kept.data)).PixelData, "<u2")
@@ -191,7 +194,7 @@ def test_bits_above_the_stored_ones_do_not_survive():
     assert any("burned" in said for said in kept.warnings)
     packed = personal()
     packed.compress(RLELossless, generate_instance_uid=False)
-    kept = keep(written(packed))
+    kept = reencode(written(packed))
     assert np.frombuffer(pydicom.dcmread(BytesIO(kept.data)).PixelData, "<u2").max() < 4096
     same(written(packed), kept)
 
@@ -200,7 +203,7 @@ def test_bits_that_are_no_value_are_gone_from_signed_pixels_too():
     values = np.array([[-5, 100, -2000, 7]], np.int16)
     dirty = ((values & 0x0FFF) | np.int16(0x5000)).astype(np.int16)
     made = scan(dirty, BitsStored=12, HighBit=11, WindowCenter=0, WindowWidth=4000)
-    kept = keep(written(made))
+    kept = reencode(written(made))
     assert np.array_equal(pydicom.dcmread(BytesIO(kept.data)).pixel_array, values)
     same(written(made), kept)
 
@@ -236,7 +239,7 @@ def groups(frames: int, *, shared_window: bool) -> dict[str, object]:
 @pytest.mark.parametrize("shared_window", [True, False])
 def test_every_frame_keeps_its_own_scale_and_window(shared_window):
     data = written(scan(ramp(frames=3), **groups(3, shared_window=shared_window)))
-    kept = keep(data)
+    kept = reencode(data)
     same(data, kept)
     assert not any(secret.encode() in kept.data for secret in SECRETS)
 
@@ -254,17 +257,17 @@ def test_tables_are_kept_as_numbers(first, vr):
     hidden = SECRETS[4].encode().ljust(20)
     pixels = ramp() if vr == "US" else (ramp().astype(np.int32) - 100).astype(np.int16)
     made = scan(pixels, VOILUTSequence=[table(first, 300, 16, words + hidden, vr)])
-    same(written(made), kept := keep(written(made)))
+    same(written(made), kept := reencode(written(made)))
     assert SECRETS[4].encode() not in kept.data
     both = scan(pixels, ModalityLUTSequence=[table(first, 300, 16, words, vr)])
-    same(written(both), keep(written(both)))
+    same(written(both), reencode(written(both)))
 
 
 def test_a_table_of_numbers_is_kept_like_one_of_words():
     one = item(LUTDescriptor=[4096, 0, 16])
     one.add_new(0x00283006, "US", [(3 * n) % 4096 for n in range(4096)])
     data = written(scan(ramp(), VOILUTSequence=[one]))
-    same(data, keep(data))
+    same(data, reencode(data))
 
 
 def test_a_palette_becomes_the_colours_that_are_shown():
@@ -274,7 +277,7 @@ def test_a_palette_becomes_the_colours_that_are_shown():
         setattr(made, f"{name}PaletteColorLookupTableDescriptor", [256, 0, 16])
         setattr(made, f"{name}PaletteColorLookupTableData", np.roll(words, 50 * number).tobytes())
     data = written(made)
-    same(data, kept := keep(data))
+    same(data, kept := reencode(data))
     assert pydicom.dcmread(BytesIO(kept.data)).PhotometricInterpretation == "RGB"
 
 
@@ -282,7 +285,7 @@ def test_padding_does_not_count_as_before():
     pixels = (ramp().astype(np.int32) - 1000).astype(np.int16)
     pixels[:20] = -2000
     data = written(scan(pixels, PixelPaddingValue=-2000))
-    same(data, keep(data))
+    same(data, reencode(data))
     other = written(scan(pixels))
     assert not np.array_equal(decode(other).image, decode(data).image)
 
@@ -295,7 +298,7 @@ def test_fractions_stay_fractions(dtype, name):
     del made.PixelData, made.BitsStored, made.HighBit, made.PixelRepresentation
     setattr(made, name, (ramp() / 7).astype(dtype).tobytes())
     data = written(made)
-    same(data, keep(data))
+    same(data, reencode(data))
 
 
 def test_a_mask_of_single_bits_is_kept():
@@ -303,7 +306,7 @@ def test_a_mask_of_single_bits_is_kept():
     made = scan(bits, BitsAllocated=1, BitsStored=1, HighBit=0)
     made.PixelData = np.packbits(bits, bitorder="little").tobytes()
     data = written(made)
-    same(data, keep(data))
+    same(data, reencode(data))
 
 
 def test_big_endian_objects_are_turned_round():
@@ -312,7 +315,7 @@ def test_big_endian_objects_are_turned_round():
     made.PixelData = ramp().astype(">u2").tobytes()
     file = BytesIO()
     made.save_as(file, implicit_vr=False, little_endian=False, enforce_file_format=True)
-    same(file.getvalue(), keep(file.getvalue()))
+    same(file.getvalue(), reencode(file.getvalue()))
 
 
 def test_a_decoder_that_panics_says_that_the_picture_is_corrupt():
@@ -327,7 +330,7 @@ def test_a_decoder_that_panics_says_that_the_picture_is_corrupt():
 def test_all_frames_together_have_a_limit():
     data = written(scan(ramp(frames=5)))
     exact = Limits(max_total_pixels=5 * 64 * 48)
-    assert keep(data, exact).frames == 5
+    assert reencode(data, exact).frames == 5
     short = Limits(max_total_pixels=5 * 64 * 48 - 1)
     assert refused(data, short) == "image_too_many_pixels"
     pages = hostile()["three_pages.tiff"][0]
@@ -344,7 +347,7 @@ def test_what_unpacks_beyond_what_can_be_read_again_is_refused():
 
 
 def test_a_kept_picture_can_be_sent_to_another_process():
-    kept = keep(hostile()["five_frames.dcm"][0])
+    kept = reencode(hostile()["five_frames.dcm"][0])
     assert pickle.loads(pickle.dumps(kept)) == kept
 
 
@@ -374,7 +377,7 @@ def scans(draw) -> bytes:
 @settings(max_examples=60, deadline=None)
 @given(scans())
 def test_any_grey_object_shows_the_same(data):
-    kept = keep(data)
+    kept = reencode(data)
     selectable = (None, *range(kept.frames))
     for frame in selectable:
         for window in WINDOWS[:2]:
@@ -385,7 +388,7 @@ def test_any_grey_object_shows_the_same(data):
 
 @pytest.fixture(scope="module")
 def pool() -> Iterator[Pool]:
-    with Pool("vesalius.cases.kept:keep", size=1, memory=2 * 2**30, seconds=10) as made:
+    with Pool("vesalius.cases.kept:reencode", size=1, memory=2 * 2**30, seconds=10) as made:
         yield made
 
 
@@ -420,7 +423,7 @@ def kept_or_refused(data: bytes, pool: Pool) -> None:
         assert kept.code.startswith(("image_", "dicom_", "unsupported_media_type"))
         assert not any(secret in str(kept) for secret in SECRETS)
         return
-    assert isinstance(kept, Kept)
+    assert isinstance(kept, Reencoded)
     try:
         shown = decode(data)
     except ImageError:

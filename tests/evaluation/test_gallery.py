@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from vesalius.cases.case import Answer
-from vesalius.cases.image import Decoded
+from vesalius.cases.decoded import Decoded
 from vesalius.cases.prediction import Confidence
 from vesalius.evaluation.gallery import choose, in_words, thumbnail
 

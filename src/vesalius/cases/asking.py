@@ -25,7 +25,7 @@ _IRREGULAR = {"foci": "focus", "metastases": "metastasis", "vertebrae": "vertebr
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ParsedQuestion:
     """A question as read: its ``form`` (the rule's name) and the pieces the rule found."""
 
     form: str
@@ -43,21 +43,21 @@ def normal(question: str) -> str:
 
 def polarity(answer: str) -> Polarity | None:
     """The one of yes and no that the answer says as a word; None for neither or both."""
-    said = set(re.findall(r"[a-z0-9]+", answer.lower())) & {"yes", "no"}
-    if len(said) != 1:
+    words = set(re.findall(r"[a-z0-9]+", answer.lower())) & {"yes", "no"}
+    if len(words) != 1:
         return None
-    return "yes" if "yes" in said else "no"
+    return "yes" if "yes" in words else "no"
 
 
 @lru_cache(maxsize=65536)
-def asked(question: str) -> Asked | None:
+def parse_question(question: str) -> ParsedQuestion | None:
     """How the question is read; None where no rule knows it."""
     text = " ".join(question.split()).strip(" ?.!:;\"'")
     for form, rule in _rules():
-        found = rule.fullmatch(text)
-        if found:
-            parts = {name: part for name, part in found.groupdict().items() if part}
-            return Asked(form, MappingProxyType(parts))
+        match = rule.fullmatch(text)
+        if match:
+            parts = {name: part for name, part in match.groupdict().items() if part}
+            return ParsedQuestion(form, MappingProxyType(parts))
     return None
 
 
@@ -66,10 +66,10 @@ def values(topic: str, text: str) -> frozenset[str]:
 
     Nothing where it names two that exclude each other: then it is not known which is meant.
     """
-    found = {value for value, rule in table().values[topic].items() if rule.search(text)}
-    if "no contrast" in found:
-        found.discard("contrast")
-    known = closed(found)
+    named = {value for value, rule in table().values[topic].items() if rule.search(text)}
+    if "no contrast" in named:
+        named.discard("contrast")
+    known = with_implied(named)
     clash = any(len(known & apart) > 1 for apart in table().apart)
     return NOTHING if clash else known
 
@@ -97,9 +97,9 @@ def _singular(word: str) -> str:
     return word[:-1] if re.search(r"[^siu]s$", word) else word
 
 
-def closed(found: Iterable[str]) -> frozenset[str]:
+def with_implied(names: Iterable[str]) -> frozenset[str]:
     """The values with those that they imply: T1 implies MRI."""
-    known, implies = frozenset(found), table().implies
+    known, implies = frozenset(names), table().implies
     return known | {implies[value] for value in known if value in implies}
 
 
@@ -146,7 +146,7 @@ def _rules() -> tuple[tuple[str, re.Pattern[str]], ...]:
     pieces: dict[str, str] = content["pieces"]
 
     def whole(rule: str) -> str:
-        return re.sub(r"@(\w+)", lambda found: whole(pieces[found[1]]), rule)
+        return re.sub(r"@(\w+)", lambda reference: whole(pieces[reference[1]]), rule)
 
     return tuple((form, re.compile(whole(rule), re.IGNORECASE)) for form, rule in content["rules"])
 

@@ -35,19 +35,19 @@ _BEFORE_CUE = re.compile(rf"\b(?:{_BEFORE})\b")
 _CUE_WORDS = frozenset(re.findall(r"[a-z]+", f"{_BEFORE}|{_AFTER}"))
 
 
-def stated(text: str, *, scope: int = SCOPE, shortest: int = 3) -> dict[str, bool]:
+def assertions(text: str, *, scope: int = SCOPE, shortest: int = 3) -> dict[str, bool]:
     """Each content word with whether the text states it (False: it is negated somewhere).
 
     A negation reaches ``scope`` words; words of fewer letters than ``shortest`` do not count.
     """
-    found: dict[str, bool] = {}
+    holds: dict[str, bool] = {}
     for clause in clauses(text.lower()):
         words = re.findall(r"[a-z]+", clause)
         reached = _reached(clause, words, scope)
         for at, word in enumerate(words):
             if len(word) >= shortest and word not in _EMPTY_WORDS and word not in _CUE_WORDS:
-                found[word] = found.get(word, True) and at not in reached
-    return found
+                holds[word] = holds.get(word, True) and at not in reached
+    return holds
 
 
 def clauses(text: str) -> list[str]:

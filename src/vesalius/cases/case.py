@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -102,3 +103,15 @@ class Case:
     def __post_init__(self) -> None:
         if not self.id or not self.group:
             raise DatasetError("a case needs an id and a group", where=self.source)
+
+    def question_ids(self) -> list[str]:
+        """An id for every question, unique in the case: its own, or else its number from 1."""
+        own = Counter(question.id for question in self.questions)
+        names = []
+        for number, question in enumerate(self.questions, start=1):
+            lone = question.id and own[question.id] == 1
+            name = question.id if lone else f"{question.id or 'q'}.{number}".removeprefix("q.")
+            names.append(name)
+        if len(set(names)) < len(names):
+            return [f"{number}.{name}" for number, name in enumerate(names, start=1)]
+        return names

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from vesalius.cases.case import NOTHING, Answer, Question
@@ -67,3 +67,22 @@ class Dialogue:
         """The same dialogue with another reply in its last turn (None opens it)."""
         last = replace(self.turns[-1], reply=reply)
         return replace(self, turns=(*self.turns[:-1], last))
+
+    def turn_id(self, at: int) -> str:
+        """The id of turn ``at``'s answer under any history; that of its question asked alone."""
+        return f"{self.case}/{self.turns[at].question.id or at + 1}"
+
+    def reopen(self, at: int, replies: Sequence[Answer] | None = None) -> Dialogue:
+        """The dialogue that asks turn ``at`` (from 0) again, open, under the id ``case/question``.
+
+        ``replies`` to the turns before it make the history; None leaves them out, and the turn is
+        asked alone about the pictures shown so far. The id does not depend on the history.
+        """
+        turn = self.turns[at]
+        if replies is None:
+            pictures = tuple(p for earlier in self.turns[: at + 1] for p in earlier.pictures)
+            turns: tuple[Turn, ...] = (Turn(turn.question, pictures),)
+        else:
+            earlier = zip(self.turns[:at], replies, strict=True)
+            turns = (*(replace(t, reply=reply) for t, reply in earlier), replace(turn, reply=None))
+        return replace(self, id=self.turn_id(at), turns=turns)

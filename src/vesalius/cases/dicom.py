@@ -21,7 +21,7 @@ from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi, get_d
 from pydicom.uid import RLELossless
 
 from vesalius.cases.claims import codestream_size
-from vesalius.cases.image import Decoded, Limits
+from vesalius.cases.decoded import Decoded, Limits
 from vesalius.errors import ImageError
 
 # Inflating is unbounded, so a small file may ask for any amount of memory; the syntax is rare.
@@ -55,16 +55,16 @@ def decode_dicom(
         frames = check_header(file, limits)
         chosen = _choose(frame, frames)
         check_syntax(file, range(chosen, chosen + 1), frames)
-        said = _remarks(file, frame, chosen, frames)
+        notes = _remarks(file, frame, chosen, frames)
         values = pixel_array(file, index=chosen)
         if file.PhotometricInterpretation in GREY:
-            shown, remark = _grey(file, values, chosen, window)
-            said += remark
+            pixels, remark = _grey(file, values, chosen, window)
+            notes += remark
         else:
-            shown = colour(file, values)
-    image = Image.fromarray(shown).convert("RGB")
+            pixels = colour(file, values)
+    image = Image.fromarray(pixels).convert("RGB")
     return Decoded(
-        image, "dicom", *image.size, frames=frames, modality=modality(file), warnings=tuple(said)
+        image, "dicom", *image.size, frames=frames, modality=modality(file), warnings=tuple(notes)
     )
 
 
@@ -82,8 +82,8 @@ def refusing_dicom() -> Iterator[None]:
 
 def modality(file: pydicom.Dataset) -> str | None:
     """The modality code (CT, MR ...); None where the field holds no defined term."""
-    said = str(file.get("Modality", "") or "")
-    return said if said in _MODALITIES else None
+    code = str(file.get("Modality", "") or "")
+    return code if code in _MODALITIES else None
 
 
 def read_dicom(data: bytes) -> pydicom.FileDataset:
@@ -165,18 +165,18 @@ def check_syntax(file: pydicom.Dataset, chosen: range, frames: int) -> None:
 
 
 def _remarks(file: pydicom.Dataset, frame: int | None, chosen: int, frames: int) -> list[str]:
-    said = []
+    remarks = []
     if frame is None and frames > 1:
-        said.append(f"frame {chosen} of {frames} (counted from 0) is used")
+        remarks.append(f"frame {chosen} of {frames} (counted from 0) is used")
     if str(file.get("BurnedInAnnotation", "")).upper() == "YES":
-        said.append("the header says that text is burned into the picture")
-    return said
+        remarks.append("the header says that text is burned into the picture")
+    return remarks
 
 
 def _grey(
     file: pydicom.Dataset, stored: np.ndarray, frame: int, window: tuple[float, float] | None
 ) -> tuple[np.ndarray, list[str]]:
-    values, said = _modality_values(file, stored, frame), []
+    values, remarks = _modality_values(file, stored, frame), []
     voi = frame_item(file, frame, "FrameVOILUTSequence")
     own = own_window(voi)
     if window is None and own is None and voi.get("VOILUTSequence"):
@@ -188,14 +188,14 @@ def _grey(
             shades = (values * np.float32(scale)).clip(0, 255)
         else:
             why = "no window" if own is None else "a window without a width above 0"
-            said.append(f"{why} in the header: the 0.5th to 99.5th percentiles are shown")
+            remarks.append(f"{why} in the header: the 0.5th to 99.5th percentiles are shown")
             seen = values[stored != file.get("PixelPaddingValue")]
             low, high = np.percentile(seen if seen.size else values, _PERCENTILES)
             shades = _linear(values, float(low), float(high))
     else:
         shades = _windowed(values, window or own or (0.0, 1.0), voi_function(voi))
-    shown = np.rint(shades).astype(np.uint8)
-    return (255 - shown if file.PhotometricInterpretation == "MONOCHROME1" else shown), said
+    grey = np.rint(shades).astype(np.uint8)
+    return (255 - grey if file.PhotometricInterpretation == "MONOCHROME1" else grey), remarks
 
 
 def frame_item(file: pydicom.Dataset, frame: int, name: str) -> pydicom.Dataset:
@@ -227,8 +227,8 @@ def _looked_up(values: np.ndarray, voi: pydicom.Dataset) -> np.ndarray:
     """Modality values in the VOI table; those beyond it take its ends (PS3.3 C.11.2.1.1)."""
     entries, first = voi.VOILUTSequence[0].LUTDescriptor[:2]
     inside = np.rint(values).clip(first, first + (entries or 2**16) - 1)
-    found: np.ndarray = apply_voi(inside.astype(np.int32), voi)
-    return found
+    output: np.ndarray = apply_voi(inside.astype(np.int32), voi)
+    return output
 
 
 def own_window(voi: pydicom.Dataset) -> tuple[float, float] | None:
@@ -238,10 +238,10 @@ def own_window(voi: pydicom.Dataset) -> tuple[float, float] | None:
     """
     try:
         pair = [_first(voi.get(name)) for name in ("WindowCenter", "WindowWidth")]
-        found = None if None in pair else (float(pair[0]), float(pair[1]))
+        window = None if None in pair else (float(pair[0]), float(pair[1]))
     except (ValueError, OverflowError):  # words in a decimal string
         return 0.0, 0.0
-    return found if found is None or all(map(math.isfinite, found)) else (0.0, 0.0)
+    return window if window is None or all(map(math.isfinite, window)) else (0.0, 0.0)
 
 
 def _first(value: Any) -> Any:
@@ -279,5 +279,5 @@ def colour(file: pydicom.Dataset, values: np.ndarray) -> np.ndarray:
     if file.PhotometricInterpretation == "PALETTE COLOR":
         values = apply_color_lut(values, file)[..., :3]
         bits = 8 * values.dtype.itemsize
-    shown: np.ndarray = (values >> max(bits - 8, 0)).astype(np.uint8)
-    return shown
+    rgb: np.ndarray = (values >> max(bits - 8, 0)).astype(np.uint8)
+    return rgb

@@ -8,98 +8,18 @@ dicom_no_pixels, dicom_transfer_syntax. No message repeats anything a file says 
 
 from __future__ import annotations
 
-import logging
-import threading
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from io import BytesIO
 
 import numpy as np
-from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from vesalius.cases.claims import Kind, gif_frames, is_bare_dicom, kind_of, webp_size
+from vesalius.cases.decoded import DEFAULT_LIMITS, Decoded, Limits, quietly
 from vesalius.errors import ImageError
 
-_DECODING = threading.RLock()
 _ALLOWED = "PNG, JPEG, WebP, TIFF, BMP, GIF or DICOM"
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """The largest picture that is accepted; all but the bytes are checked before decoding.
-
-    The defaults are for files of one's own: an uncompressed mammogram has 27 MB. Whoever decodes
-    a stranger's bytes passes narrower ones. ``max_total_pixels`` counts all frames or pages and
-    holds where all of them are decoded (:func:`vesalius.cases.kept.keep`).
-    """
-
-    max_bytes: int = 256 * 2**20
-    max_pixels: int = 40_000_000
-    max_aspect: float = 200.0
-    max_frames: int = 512
-    max_total_pixels: int = 400_000_000
-
-    def check_bytes(self, data: bytes) -> None:
-        """Refuse more than ``max_bytes`` encoded bytes."""
-        if len(data) > self.max_bytes:
-            raise ImageError(
-                "image_too_large",
-                f"the file has {len(data):,} bytes; {self.max_bytes:,} are allowed",
-            )
-
-    def check_size(self, width: int, height: int) -> None:
-        """Refuse a claimed size (pixels) that is empty, too large, or too long and thin."""
-        if width < 1 or height < 1:
-            raise ImageError("image_corrupt", f"a picture of {width} x {height} pixels is empty")
-        if width * height > self.max_pixels:
-            raise ImageError(
-                "image_too_many_pixels",
-                f"{width} x {height} pixels; at most {self.max_pixels:,} are allowed",
-                hint="scale it down first",
-            )
-        if max(width, height) > self.max_aspect * min(width, height):
-            raise ImageError(
-                "image_aspect_ratio",
-                f"{width} x {height} pixels: one side is over {self.max_aspect:g} times the other",
-                hint="crop it first",
-            )
-
-    def check_frames(self, frames: int) -> None:
-        """Refuse more than ``max_frames`` frames (a count one above it may mean "or more")."""
-        if frames > self.max_frames:
-            raise ImageError(
-                "image_too_many_frames", f"more than the {self.max_frames} frames allowed"
-            )
-
-    def check_total(self, pixels: int) -> None:
-        """Refuse more than ``max_total_pixels`` pixels in all frames together."""
-        if pixels > self.max_total_pixels:
-            raise ImageError(
-                "image_too_many_pixels",
-                f"{pixels:,} pixels in all frames; {self.max_total_pixels:,} are allowed",
-                hint="send fewer frames",
-            )
-
-
-@dataclass(frozen=True, slots=True)
-class Decoded:
-    """A picture as 8-bit RGB, upright and free of metadata, and what was learnt on the way.
-
-    ``width`` and ``height`` are of ``image``; ``modality`` is DICOM's code (CT, MR ...) or None.
-    """
-
-    image: Image.Image
-    kind: Kind
-    width: int
-    height: int
-    frames: int = 1
-    modality: str | None = None
-    warnings: tuple[str, ...] = ()
-
-
-DEFAULT_LIMITS = Limits()
 
 
 def decode(
@@ -158,25 +78,6 @@ def refusing(kind: Kind) -> Iterator[None]:
         raise ImageError(code, f"this {kind.upper()} file {what}") from error
 
 
-@contextmanager
-def quietly() -> Iterator[None]:
-    """Read hostile bytes without a word: warnings and pydicom's log quote headers, so patients.
-
-    Limits and errors say better what is wrong. Filters, the logger's switch and Pillow's are
-    process-wide: hence the lock, and all are put back.
-    """
-    log = logging.getLogger("pydicom")
-    with _DECODING, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        heard, log.disabled = log.disabled, True
-        fill, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
-        try:
-            yield
-        finally:
-            ImageFile.LOAD_TRUNCATED_IMAGES = fill
-            log.disabled = heard
-
-
 def _decode_file(data: bytes, kind: Kind, frame: int | None, limits: Limits) -> Decoded:
     if kind == "webp":
         _check_webp(data, limits)
@@ -188,17 +89,17 @@ def _decode_file(data: bytes, kind: Kind, frame: int | None, limits: Limits) -> 
         if chosen:
             file.seek(chosen)
             limits.check_size(*file.size)
-        image, deep = _shown(file)
-    said = []
+        image, deep = _upright(file)
+    notes = []
     if frames > 1 and frame is None:
         what = "pages" if kind == "tiff" else "frames"
-        said.append(f"the first of {frames} {what} is used")
+        notes.append(f"the first of {frames} {what} is used")
     if deep:
-        said.append("more than 8 bits: rescaled linearly to 0..255")
-    return Decoded(image, kind, *image.size, frames=frames, warnings=tuple(said))
+        notes.append("more than 8 bits: rescaled linearly to 0..255")
+    return Decoded(image, kind, *image.size, frames=frames, warnings=tuple(notes))
 
 
-def _shown(file: Image.Image) -> tuple[Image.Image, bool]:
+def _upright(file: Image.Image) -> tuple[Image.Image, bool]:
     """The picture the file stands at, upright and without metadata, and whether it was deep."""
     file.load()
     upright = ImageOps.exif_transpose(file)
@@ -220,7 +121,7 @@ def tiff_pages(data: bytes, limits: Limits) -> Iterator[Image.Image]:
         limits.check_total(total)
         for page in range(pages):
             file.seek(page)
-            yield _shown(file)[0]
+            yield _upright(file)[0]
 
 
 def _check_webp(data: bytes, limits: Limits) -> None:

@@ -13,23 +13,16 @@ from io import BytesIO
 from PIL import Image, TiffImagePlugin
 
 from vesalius.cases.claims import Kind
-from vesalius.cases.image import (
-    DEFAULT_LIMITS,
-    Limits,
-    admitted,
-    decode,
-    quietly,
-    refusing,
-    tiff_pages,
-)
-from vesalius.cases.kept_dicom import rewritten
+from vesalius.cases.decoded import DEFAULT_LIMITS, Limits, quietly
+from vesalius.cases.image import admitted, decode, refusing, tiff_pages
+from vesalius.cases.kept_dicom import reencode_dicom
 from vesalius.errors import ImageError
 
 _LEVEL = 3  # of zlib: a third of the time of its default, for files a few percent larger
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class Reencoded:
     """A picture as it is stored, and what was learnt of it; its size is that of what is shown.
 
     ``data`` is a PNG (8 bit, grey or RGB), a TIFF (where there are several pages) or a DICOM file
@@ -48,7 +41,7 @@ class Kept:
     burned_in: bool | None = None
 
 
-def keep(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Kept:
+def reencode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Reencoded:
     """The picture in ``data`` re-encoded without loss, once every frame of it has been decoded.
 
     Of an animation the first picture is kept, as :func:`vesalius.cases.image.decode` shows it.
@@ -60,20 +53,27 @@ def keep(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Kept:
     burned_in = None
     with quietly():
         if kind == "dicom":
-            stored, burned_in = rewritten(data, limits)
+            stored, burned_in = reencode_dicom(data, limits)
         elif kind == "tiff":
             with refusing(kind):
                 stored = tiff_of(tiff_pages(data, limits))
-    shown = decode(data, limits=limits)
+    picture = decode(data, limits=limits)
     suffix = ".dcm" if kind == "dicom" else ".tiff"
-    if kind != "dicom" and (kind != "tiff" or shown.frames == 1):
-        stored, suffix = png_of(shown.image), ".png"
+    if kind != "dicom" and (kind != "tiff" or picture.frames == 1):
+        stored, suffix = png_of(picture.image), ".png"
     try:
         DEFAULT_LIMITS.check_bytes(stored)
     except ImageError as error:
         raise ImageError(error.code, f"unpacked, {error.what}", hint="send fewer frames") from None
-    facts = (shown.width, shown.height, kind, shown.frames, shown.modality, shown.warnings)
-    return Kept(stored, suffix, *facts, burned_in)
+    facts = (
+        picture.width,
+        picture.height,
+        kind,
+        picture.frames,
+        picture.modality,
+        picture.warnings,
+    )
+    return Reencoded(stored, suffix, *facts, burned_in)
 
 
 def png_of(image: Image.Image) -> bytes:

@@ -21,6 +21,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.pixels import iter_pixels, pixel_array
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
+from vesalius.cases.decoded import DEFAULT_LIMITS, Limits
 from vesalius.cases.dicom import (
     GREY,
     check_header,
@@ -33,7 +34,6 @@ from vesalius.cases.dicom import (
     refusing_dicom,
     voi_function,
 )
-from vesalius.cases.image import DEFAULT_LIMITS, Limits
 from vesalius.errors import ImageError
 
 _PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
@@ -41,7 +41,7 @@ _FLOATS = {4: ("FloatPixelData", "OF"), 8: ("DoubleFloatPixelData", "OD")}
 _FUNCTIONS = ("LINEAR_EXACT", "SIGMOID")
 
 
-def rewritten(data: bytes, limits: Limits) -> tuple[bytes, bool | None]:
+def reencode_dicom(data: bytes, limits: Limits) -> tuple[bytes, bool | None]:
     """The bytes of the new object, and what the old header said of text in the picture.
 
     Explicit VR little endian, every frame uncompressed, a preamble of zeros. No UID is the
@@ -56,13 +56,13 @@ def rewritten(data: bytes, limits: Limits) -> tuple[bytes, bool | None]:
         size = max(int(file.BitsAllocated), 8) // 8 if grey else 3
         _check_unpacked(rows * columns * frames * size)
         check_syntax(file, range(frames), frames)
-        made = _grey(file, frames) if grey else _colour(file, frames)
-        said = {"YES": True, "NO": False}.get(str(file.get("BurnedInAnnotation", "")).upper())
-        if said is not None:
-            _put(made, "BurnedInAnnotation", "CS", "YES" if said else "NO")
+        output = _grey(file, frames) if grey else _colour(file, frames)
+        burned_in = {"YES": True, "NO": False}.get(str(file.get("BurnedInAnnotation", "")).upper())
+        if burned_in is not None:
+            _put(output, "BurnedInAnnotation", "CS", "YES" if burned_in else "NO")
         if (code := modality(file)) is not None:
-            _put(made, "Modality", "CS", code)
-        return as_bytes(made), said
+            _put(output, "Modality", "CS", code)
+        return as_bytes(output), burned_in
 
 
 def stored_frames(data: bytes) -> tuple[Dataset, np.ndarray]:
@@ -80,16 +80,16 @@ def with_frames(file: Dataset, values: np.ndarray) -> bytes:
     return as_bytes(file)
 
 
-def as_bytes(made: Dataset) -> bytes:
+def as_bytes(output: Dataset) -> bytes:
     """The object as a file; its UID is a hash of its pixels (PS3.5 B.2)."""
-    pixels = next(made[name].value for name in _PIXELS if name in made)
+    pixels = next(output[name].value for name in _PIXELS if name in output)
     uid = f"2.25.{int.from_bytes(hashlib.sha256(pixels).digest()[:16], 'big')}"
-    made.file_meta = meta = FileMetaDataset()
+    output.file_meta = meta = FileMetaDataset()
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.MediaStorageSOPClassUID = made.SOPClassUID = SecondaryCaptureImageStorage
-    meta.MediaStorageSOPInstanceUID = made.SOPInstanceUID = uid
+    meta.MediaStorageSOPClassUID = output.SOPClassUID = SecondaryCaptureImageStorage
+    meta.MediaStorageSOPInstanceUID = output.SOPInstanceUID = uid
     file = BytesIO()
-    made.save_as(file, enforce_file_format=True)
+    output.save_as(file, enforce_file_format=True)
     return file.getvalue()
 
 
@@ -103,7 +103,7 @@ def _check_unpacked(size: int) -> None:
 
 
 def _grey(file: pydicom.Dataset, frames: int) -> Dataset:
-    made = _described(file, frames, str(file.PhotometricInterpretation))
+    output = _described(file, frames, str(file.PhotometricInterpretation))
     values = _all(iter_pixels(file), frames, (int(file.Rows), int(file.Columns)))
     size = values.dtype.itemsize
     if values.dtype.kind == "f":
@@ -112,41 +112,41 @@ def _grey(file: pydicom.Dataset, frames: int) -> Dataset:
         name, vr = "PixelData", "OB" if size == 1 else "OW"
         # The decoder has emptied the bits that are allocated but not stored: overlays hid there.
         bits = min(int(file.get("BitsStored") or 8 * size), 8 * size)
-        _put(made, "BitsStored", "US", bits)
-        _put(made, "HighBit", "US", bits - 1)
-        _put(made, "PixelRepresentation", "US", int(values.dtype.kind == "i"))
-    _put(made, "BitsAllocated", "US", 8 * size)
-    _put(made, name, vr, _even(values))
+        _put(output, "BitsStored", "US", bits)
+        _put(output, "HighBit", "US", bits - 1)
+        _put(output, "PixelRepresentation", "US", int(values.dtype.kind == "i"))
+    _put(output, "BitsAllocated", "US", 8 * size)
+    _put(output, name, vr, _even(values))
     padding = file.get_item("PixelPaddingValue") and file["PixelPaddingValue"]
     if padding and padding.VR in ("US", "SS") and isinstance(padding.value, int):
-        _put(made, "PixelPaddingValue", padding.VR, padding.value)
-    _put_transformations(file, made, frames)
-    return made
+        _put(output, "PixelPaddingValue", padding.VR, padding.value)
+    _put_transformations(file, output, frames)
+    return output
 
 
 def _colour(file: pydicom.Dataset, frames: int) -> Dataset:
-    made = _described(file, frames, "RGB")
-    shown = (
+    output = _described(file, frames, "RGB")
+    pictures = (
         np.asarray(Image.fromarray(colour(file, one)).convert("RGB")) for one in iter_pixels(file)
     )
-    values = _all(shown, frames, (int(file.Rows), int(file.Columns), 3))
+    values = _all(pictures, frames, (int(file.Rows), int(file.Columns), 3))
     for name, value in (("BitsAllocated", 8), ("BitsStored", 8), ("HighBit", 7)):
-        _put(made, name, "US", value)
+        _put(output, name, "US", value)
     for name in ("PixelRepresentation", "PlanarConfiguration"):
-        _put(made, name, "US", 0)
-    _put(made, "PixelData", "OB", _even(values))
-    return made
+        _put(output, name, "US", 0)
+    _put(output, "PixelData", "OB", _even(values))
+    return output
 
 
 def _described(file: pydicom.Dataset, frames: int, colours: str) -> Dataset:
-    made = Dataset()
-    _put(made, "SamplesPerPixel", "US", 3 if colours == "RGB" else 1)
-    _put(made, "PhotometricInterpretation", "CS", colours)
-    _put(made, "Rows", "US", int(file.Rows))
-    _put(made, "Columns", "US", int(file.Columns))
+    output = Dataset()
+    _put(output, "SamplesPerPixel", "US", 3 if colours == "RGB" else 1)
+    _put(output, "PhotometricInterpretation", "CS", colours)
+    _put(output, "Rows", "US", int(file.Rows))
+    _put(output, "Columns", "US", int(file.Columns))
     if frames > 1:
-        _put(made, "NumberOfFrames", "IS", frames)
-    return made
+        _put(output, "NumberOfFrames", "IS", frames)
+    return output
 
 
 def _all(each: Any, frames: int, shape: tuple[int, ...]) -> np.ndarray:
@@ -167,12 +167,12 @@ def _even(values: np.ndarray) -> bytes:
     return data + bytes(len(data) % 2)
 
 
-def _put_transformations(file: pydicom.Dataset, made: Dataset, frames: int) -> None:
+def _put_transformations(file: pydicom.Dataset, output: Dataset, frames: int) -> None:
     """Rescaling and window: on the object where all frames share them, else frame by frame."""
     each = [(_rescaling(file, frame), _voi(file, frame)) for frame in range(frames)]
     if all(one == each[0] for one in each):
         for part in each[0]:
-            made.update(part)
+            output.update(part)
         return
     groups = []
     for rescaling, voi in each:
@@ -180,30 +180,30 @@ def _put_transformations(file: pydicom.Dataset, made: Dataset, frames: int) -> N
         _put(group, "PixelValueTransformationSequence", "SQ", [rescaling])
         _put(group, "FrameVOILUTSequence", "SQ", [voi])
         groups.append(group)
-    _put(made, "PerFrameFunctionalGroupsSequence", "SQ", groups)
+    _put(output, "PerFrameFunctionalGroupsSequence", "SQ", groups)
 
 
 def _rescaling(file: pydicom.Dataset, frame: int) -> Dataset:
-    item, kept = frame_item(file, frame, "PixelValueTransformationSequence"), Dataset()
+    item, output = frame_item(file, frame, "PixelValueTransformationSequence"), Dataset()
     if "ModalityLUTSequence" in item:
         tables = item.ModalityLUTSequence or ()
-        _put(kept, "ModalityLUTSequence", "SQ", [_table(tables[0], exact=True)] if tables else [])
+        _put(output, "ModalityLUTSequence", "SQ", [_table(tables[0], exact=True)] if tables else [])
     for name in ("RescaleSlope", "RescaleIntercept"):
         if item.get(name) is not None:
-            _put_number(kept, name, item.get(name))
-    return kept
+            _put_number(output, name, item.get(name))
+    return output
 
 
 def _voi(file: pydicom.Dataset, frame: int) -> Dataset:
-    item, kept = frame_item(file, frame, "FrameVOILUTSequence"), Dataset()
+    item, output = frame_item(file, frame, "FrameVOILUTSequence"), Dataset()
     if (window := own_window(item)) is not None:
-        _put_number(kept, "WindowCenter", window[0])
-        _put_number(kept, "WindowWidth", window[1])
+        _put_number(output, "WindowCenter", window[0])
+        _put_number(output, "WindowWidth", window[1])
     if item.get("VOILUTSequence"):
-        _put(kept, "VOILUTSequence", "SQ", [_table(item.VOILUTSequence[0], exact=False)])
+        _put(output, "VOILUTSequence", "SQ", [_table(item.VOILUTSequence[0], exact=False)])
     if (function := voi_function(item)) in _FUNCTIONS:
-        _put(kept, "VOILUTFunction", "CS", function)
-    return kept
+        _put(output, "VOILUTFunction", "CS", function)
+    return output
 
 
 def _table(item: pydicom.Dataset, *, exact: bool) -> Dataset:
@@ -217,21 +217,21 @@ def _table(item: pydicom.Dataset, *, exact: bool) -> Dataset:
     else:
         numbers = tuple(data.value)[:count]
         numbers += (0,) * (count - len(numbers))
-    kept = Dataset()
+    output = Dataset()
     # With signed pixels the first value mapped is signed, and all three are written so.
     signed = item["LUTDescriptor"].VR == "SS"
     size = entries - 2**16 if signed and entries >= 2**15 else entries
-    _put(kept, "LUTDescriptor", "SS" if signed else "US", [size, first, bits])
-    _put(kept, "LUTData", "OW", struct.pack(f"<{count}H", *numbers))
-    return kept
+    _put(output, "LUTDescriptor", "SS" if signed else "US", [size, first, bits])
+    _put(output, "LUTData", "OW", struct.pack(f"<{count}H", *numbers))
+    return output
 
 
-def _put_number(made: Dataset, name: str, number: Any) -> None:
+def _put_number(output: Dataset, name: str, number: Any) -> None:
     # The shortest text that reads back as the same number; it may pass the 16 characters of a DS.
-    _put(made, name, "DS", repr(float(number)))
+    _put(output, name, "DS", repr(float(number)))
 
 
-def _put(made: Dataset, name: str, vr: str, value: Any) -> None:
+def _put(output: Dataset, name: str, vr: str, value: Any) -> None:
     tag = tag_for_keyword(name)
     assert tag is not None
-    made[tag] = DataElement(tag, vr, value, validation_mode=IGNORE)
+    output[tag] = DataElement(tag, vr, value, validation_mode=IGNORE)

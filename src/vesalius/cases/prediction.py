@@ -74,7 +74,7 @@ class Prediction:
     usage: Usage | None = None
 
     @classmethod
-    def of(cls, dialogue: Dialogue, answer: Answer, **said: Any) -> Prediction:
+    def of(cls, dialogue: Dialogue, answer: Answer, **fields: Any) -> Prediction:
         """The prediction for ``dialogue``: its question, references and provenance copied in."""
         question, pictures = dialogue.question, dialogue.pictures
         return cls(
@@ -90,7 +90,7 @@ class Prediction:
             language=question.language,
             modality=dialogue.modality,
             picture=pictures[-1].key if pictures else None,
-            **said,
+            **fields,
         )
 
     @property
@@ -110,11 +110,11 @@ class Prediction:
 
         An answer may be its bare text; a field that is null counts as left out.
         """
-        said = {name: _read(name, v, where) for name, v in row.items() if v is not None}
+        fields = {name: _read(name, v, where) for name, v in row.items() if v is not None}
         for name in ("id", "answer"):
-            if name not in said:
+            if name not in fields:
                 raise RunError(f"not a prediction row: there is no {name}", where=where)
-        return cls(**said)
+        return cls(**fields)
 
 
 def _without_none(value: Any) -> Any:

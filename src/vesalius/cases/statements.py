@@ -14,15 +14,15 @@ from functools import lru_cache
 from vesalius.cases.asking import (
     NOTHING,
     YES_NO,
-    Asked,
-    asked,
+    ParsedQuestion,
     bare,
     bare_noun,
-    closed,
     normal,
+    parse_question,
     polarity,
     table,
     values,
+    with_implied,
 )
 
 Choice = tuple[str, str]
@@ -50,18 +50,18 @@ SILENT = Claim()
 
 def claim(question: str, answer: str, options: Sequence[str] | None = None) -> Claim:
     """What ``answer`` to ``question`` commits to; SILENT where the rules cannot tell."""
-    read, said = asked(question), polarity(answer)
+    read, verdict = parse_question(question), polarity(answer)
     if read is not None and read.form not in YES_NO:
         stated = _worded(read, answer)
     else:
-        stated = SILENT if said is None else _yes_no(question, read, yes=said == "yes")
+        stated = SILENT if verdict is None else _yes_no(question, read, yes=verdict == "yes")
     choice = _choice(question, read, answer, options)
     return stated if choice is None else replace(stated, chosen=(normal(question), choice))
 
 
 def possible(question: str, options: Sequence[str] | None = None) -> Iterator[Claim]:
     """A claim of every kind that some answer to the question could make."""
-    read = asked(question)
+    read = parse_question(question)
     if options or (read is not None and read.form in OFFERING):
         yield from (Claim(chosen=(normal(question), str(number))) for number in range(2))
     if read is None and not _OPENS_YES_NO.match(normal(question)):
@@ -72,7 +72,7 @@ def possible(question: str, options: Sequence[str] | None = None) -> Iterator[Cl
         yield from (_there_is(read.part("thing"), yes=yes) for yes in (True, False))
     else:
         known = table().values.get(_topic(read), {})
-        yield from (Claim(holds=closed({value})) for value in known)
+        yield from (Claim(holds=with_implied({value})) for value in known)
 
 
 def excludes(first: Claim, second: Claim) -> str | None:
@@ -104,7 +104,7 @@ def comparable(
     return any(excludes(a, b) for a in possible(first, options) for b in theirs)
 
 
-def _yes_no(question: str, read: Asked | None, *, yes: bool) -> Claim:
+def _yes_no(question: str, read: ParsedQuestion | None, *, yes: bool) -> Claim:
     form = "" if read is None else read.form
     if read is not None and form == "normality":
         sign = read.part("sign").lower() == "normal"
@@ -124,7 +124,7 @@ def _yes_no(question: str, read: Asked | None, *, yes: bool) -> Claim:
 
 def _stated(question: str, implied: Iterable[str] = (), *, yes: bool) -> Claim:
     this = f"asked: {normal(question)}"
-    return Claim(holds=closed({this, *implied})) if yes else Claim(denied=frozenset({this}))
+    return Claim(holds=with_implied({this, *implied})) if yes else Claim(denied=frozenset({this}))
 
 
 def _is_this(word: str, *, yes: bool) -> Claim:
@@ -133,7 +133,7 @@ def _is_this(word: str, *, yes: bool) -> Claim:
     value = f"is: {bare_noun(word)}" if named is None else named[1]
     if not yes:
         return Claim(denied=frozenset({value}))
-    return Claim(holds=closed({value, *values("modality", word), *values("plane", word)}))
+    return Claim(holds=with_implied({value, *values("modality", word), *values("plane", word)}))
 
 
 def _there_is(thing: str, *, yes: bool) -> Claim:
@@ -144,7 +144,7 @@ def _there_is(thing: str, *, yes: bool) -> Claim:
     return Claim(holds=frozenset({value, *ill}))
 
 
-def _worded(read: Asked, answer: str) -> Claim:
+def _worded(read: ParsedQuestion, answer: str) -> Claim:
     if read.form == "count":
         none = normal(answer) in _NONE
         return _there_is(read.part("thing"), yes=not none) if answer.strip() else SILENT
@@ -153,15 +153,15 @@ def _worded(read: Asked, answer: str) -> Claim:
 
 
 def _choice(
-    question: str, read: Asked | None, answer: str, options: Sequence[str] | None
+    question: str, read: ParsedQuestion | None, answer: str, options: Sequence[str] | None
 ) -> str | None:
     """The alternative that the answer takes; None unless it is one, in so many words."""
-    said = normal(answer)
+    choice = normal(answer)
     if options:
-        return said if said in {normal(option) for option in options} else None
+        return choice if choice in {normal(option) for option in options} else None
     offering = read is not None and read.form in OFFERING
-    return said if offering and said and f" {said} " in f" {normal(question)} " else None
+    return choice if offering and choice and f" {choice} " in f" {normal(question)} " else None
 
 
-def _topic(read: Asked) -> str:
+def _topic(read: ParsedQuestion) -> str:
     return "contrast" if read.form == "contrast_kind" else read.form
