@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from vesalius.data.drawn.kept import cache_folder, kept
+from vesalius.data.drawn.kept import cache_folder, cached
 from vesalius.data.open import open_dataset
 from vesalius.errors import DatasetError, RecipeError, UnknownName
 from vesalius.recipe import Recipe
@@ -153,11 +153,11 @@ def test_a_set_without_a_drawn_form_is_refused() -> None:
 
 
 def test_a_drawing_is_made_once_and_whole(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = kept("roco", cases={"train": 2}, seed=0)
+    folder = cached("roco", cases={"train": 2}, seed=0)
     before = (folder / "train_captions.csv").stat().st_mtime_ns
-    assert kept("roco", cases={"train": 2}, seed=0) == folder
+    assert cached("roco", cases={"train": 2}, seed=0) == folder
     assert (folder / "train_captions.csv").stat().st_mtime_ns == before
-    assert kept("roco", cases={"train": 3}, seed=0) != folder
+    assert cached("roco", cases={"train": 3}, seed=0) != folder
 
     def torn(dataset: str, folder: Path, **_: object) -> Path:
         folder.mkdir(parents=True)
@@ -165,7 +165,7 @@ def test_a_drawing_is_made_once_and_whole(cache: Path, monkeypatch: pytest.Monke
 
     monkeypatch.setattr("vesalius.data.drawn.kept.draw", torn)
     with pytest.raises(DatasetError, match=r"no space left.*VESALIUS_CACHE"):
-        kept("slake", cases={"train": 2}, seed=0)
+        cached("slake", cases={"train": 2}, seed=0)
     assert not list((cache / "drawn").glob("*slake*"))
 
 
@@ -177,11 +177,11 @@ def test_two_who_draw_at_once_share_one_drawing(
 
     def overtaken(dataset: str, folder: Path, **said: Any) -> Path:
         monkeypatch.setattr(module, "draw", draw)
-        kept(dataset, **said)  # the other process finishes first
+        cached(dataset, **said)  # the other process finishes first
         return draw(dataset, folder.with_name(folder.name + "x"), **said).rename(folder)
 
     monkeypatch.setattr(module, "draw", overtaken)
-    folder = kept("path_vqa", cases={"train": 1}, seed=0)
+    folder = cached("path_vqa", cases={"train": 1}, seed=0)
     assert len(list(open_dataset("path_vqa", folder).cases("train"))) == 1
     assert [p.name for p in (cache / "drawn").iterdir()] == [folder.name]
 

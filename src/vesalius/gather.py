@@ -13,7 +13,7 @@ from vesalius.cases.dialogue import Dialogue
 from vesalius.data.dialogues import to_dialogues
 from vesalius.data.open import open_dataset
 from vesalius.data.perturb import perturb
-from vesalius.data.split import audited, members, shared_with_later
+from vesalius.data.split import audit_members, read_members, shared_with_later
 from vesalius.errors import DatasetError, RecipeError
 from vesalius.recipe import Data
 
@@ -57,14 +57,14 @@ def leaks(data: Data) -> tuple[dict[str, int], dict[str, set[str]]]:
     read. Every picture is read once, for its hashes.
     """
     used = Used(data)
-    found = members(used)
+    found = read_members(used)
     unread = [member.id for member in found if member.unread]
     if unread:
         hint = "vesalius data check names them; data import --allow-errors leaves them out"
         raise DatasetError(
             f"{len(unread)} cases have unreadable pictures", where=unread[0], hint=hint
         )
-    counts = dict(audited(found, allow_leaks=data.leaks != "refuse").counts)
+    counts = dict(audit_members(found, allow_leaks=data.leaks != "refuse").counts)
     if data.leaks != "drop":
         return counts, {}
     order = [name for name in data.splits.model_dump().values() if name is not None]

@@ -14,7 +14,6 @@ from vesalius.cases.case import Answer, Question
 from vesalius.cases.dialogue import Dialogue, Turn
 from vesalius.cases.picture import Picture
 from vesalius.cases.prediction import Prediction
-from vesalius.data.dialogues import asked_at, turn_id
 from vesalius.errors import ImageError, RecipeError, RunError, UnknownName
 from vesalius.fit import load
 from vesalius.gather import cases, dialogues
@@ -146,10 +145,10 @@ def _rounds(
 
 def _asked(dialogue: Dialogue, at: int, history: str, said: Mapping[str, Answer]) -> Dialogue:
     if history == "none":
-        return asked_at(dialogue, at)
+        return dialogue.reopen(at)
     if history == "gold":
-        return asked_at(dialogue, at, [t.question.answers[0] for t in dialogue.turns[:at]])
-    return asked_at(dialogue, at, [said[turn_id(dialogue, earlier)] for earlier in range(at)])
+        return dialogue.reopen(at, [t.question.answers[0] for t in dialogue.turns[:at]])
+    return dialogue.reopen(at, [said[dialogue.turn_id(earlier)] for earlier in range(at)])
 
 
 def _in_turns(data: Data, history: str) -> Data:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from vesalius.data.split import Member, audited, members, shared_with_later
+from vesalius.data.split import Member, audit_members, read_members, shared_with_later
 from vesalius.errors import UnknownName
 from vesalius.gather import Used
 from vesalius.recipe import Data, Recipe, stage_folder
@@ -52,7 +52,7 @@ def seen_before(recipe: Recipe) -> list[Seen]:
     *earlier, last = (stage.data for stage in recipe.unrolled())
     if not earlier:
         return [Seen()]
-    held_out = list(members(Used(last), [last.splits.test]))
+    held_out = list(read_members(Used(last), [last.splits.test]))
     pairs = zip(recipe.stages, earlier, strict=False)
     return [*(_shared(f"stage {s.name}", data, last, held_out) for s, data in pairs), Seen()]
 
@@ -62,12 +62,12 @@ def _shared(label: str, data: Data, last: Data, held_out: Sequence[Member]) -> S
     alike = (data.dataset, data.root, data.hub) == (last.dataset, last.root, last.hub)
     mark = "" if alike else f"{data.dataset}:"
     splits = [s for s in (data.splits.train, data.splits.validation) if s is not None]
-    own = list(members(Used(data), splits))
+    own = list(read_members(Used(data), splits))
     found = [
         *(replace(m, id=mark + m.id, group=mark + m.group, split=label) for m in own),
         *held_out,
     ]
-    counts = dict(audited(found, allow_leaks=last.leaks != "refuse").counts)
+    counts = dict(audit_members(found, allow_leaks=last.leaks != "refuse").counts)
     if last.leaks != "drop":
         return Seen(counts)
     leaking = shared_with_later(found, [label, last.splits.test])[label]

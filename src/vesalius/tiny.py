@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from vesalius.data.drawn.draw import reading
-from vesalius.data.drawn.kept import kept
+from vesalius.data.drawn.kept import cached
 from vesalius.data.open import ROOTLESS
 from vesalius.errors import RecipeError
 from vesalius.models import models
@@ -69,7 +69,7 @@ def _data(data: Mapping[str, Any]) -> dict[str, Any]:
     if dataset in ROOTLESS:
         root, options = None, {**options, "cases": cases}
     else:
-        folder = kept(dataset, cases=cases, seed=seed)
+        folder = cached(dataset, cases=cases, seed=seed)
         root, options = folder.as_posix(), reading(dataset, folder, options)
     # A publisher's one split (``all``) is three in a drawing.
     named = (data.get("splits") or {}).get("validation", "validation")

@@ -14,9 +14,9 @@ from PIL import Image, ImageDraw
 
 from hostile import SECRETS, encoded, hostile, noise, scan, written
 from vesalius.cases.image import decode
-from vesalius.cases.kept import Kept, keep
+from vesalius.cases.kept import Reencoded, reencode
 from vesalius.data import burned_in
-from vesalius.data.burned_in import Region, cover, equalised, find_text, inspect, mask_kept
+from vesalius.data.burned_in import Region, cover, equalised, find_text, inspect, mask_regions
 from vesalius.data.open import open_dataset
 from vesalius.errors import MissingExtra
 from vesalius.workers import Pool
@@ -57,15 +57,15 @@ def test_equalising_spreads_what_lies_together():
     assert not np.asarray(equalised(np.full((3, 3), 7))).any()
 
 
-def kept_of(name: str) -> Kept:
-    return keep(hostile()[name][0])
+def kept_of(name: str) -> Reencoded:
+    return reencode(hostile()[name][0])
 
 
 @pytest.mark.parametrize("name", ["ok.png", "grey16.png", "three_pages.tiff", "rgb.dcm"])
 def test_boxes_in_what_is_kept_are_black_and_the_rest_is_as_it_was(name):
     kept = kept_of(name)
     last = kept.frames - 1
-    masked = mask_kept(kept, {last: [BOX]})
+    masked = mask_regions(kept, {last: [BOX]})
     for frame in range(kept.frames):
         before = np.asarray(decode(kept.data, frame=frame).image).copy()
         after = np.asarray(decode(masked.data, frame=frame).image)
@@ -86,7 +86,7 @@ def test_boxes_in_what_is_kept_are_black_and_the_rest_is_as_it_was(name):
 )
 def test_no_window_brings_covered_values_back(fields_):
     frames = np.random.default_rng(0).integers(0, 4096, (3, 40, 50)).astype(np.uint16)
-    masked = mask_kept(keep(written(scan(frames, **fields_))), {0: [BOX], 1: [BOX]})
+    masked = mask_regions(reencode(written(scan(frames, **fields_))), {0: [BOX], 1: [BOX]})
     for window in (None, (40, 400), (3000, 10), (100, 1)):
         inside = np.asarray(decode(masked.data, frame=1, window=window).image)[4:12, 10:30]
         assert len(np.unique(inside)) == 1
@@ -156,7 +156,7 @@ def echo(frames: int) -> bytes:
 
 @needs_reader
 def test_text_is_masked_in_every_frame_whatever_the_window():
-    kept = keep(echo(2))
+    kept = reencode(echo(2))
     flagged, found = inspect(kept)
     assert covers(found, 40, 14)
     assert flagged.data == kept.data
@@ -179,12 +179,12 @@ def test_text_is_masked_in_every_frame_whatever_the_window():
 def test_long_series_are_looked_at_here_and_there(monkeypatch):
     looked = []
 
-    def views(_: Kept, frame: int) -> list[Image.Image]:
+    def views(_: Reencoded, frame: int) -> list[Image.Image]:
         looked.append(frame)
         return []
 
     monkeypatch.setattr(burned_in, "_views", views)
-    kept = keep(written(scan(np.zeros((40, 8, 8), np.uint8))))
+    kept = reencode(written(scan(np.zeros((40, 8, 8), np.uint8))))
     assert inspect(kept) == (kept, ())
     assert (looked[0], looked[-1], len(looked)) == (0, 39, burned_in.FRAMES)
 
@@ -195,9 +195,9 @@ def test_pages_and_photographs_are_inspected_in_a_worker():
     page = Image.fromarray(written_on(np.full((64, 240), 90, np.uint8), 250))
     page.save(file, "TIFF", save_all=True, append_images=[noise(240, 64)])
     with Pool("vesalius.data.burned_in:inspect", size=1, seconds=60) as pool:
-        kept, found = pool.run(keep(file.getvalue()), True)
+        kept, found = pool.run(reencode(file.getvalue()), True)
         assert covers(found, 40, 14)
         assert find_text(decode(kept.data, frame=0).image) == ()
-        again = keep(encoded(noise(64, 64), "PNG"))
+        again = reencode(encoded(noise(64, 64), "PNG"))
         assert pool.run(again, True) == (again, ())
     assert SECRETS[0].encode() not in kept.data

@@ -4,7 +4,7 @@ import pytest
 
 from vesalius.cases.case import Answer, Box, Case, Question
 from vesalius.cases.picture import Picture
-from vesalius.data.dialogues import asked_at, question_ids, to_dialogues, turn_id
+from vesalius.data.dialogues import to_dialogues
 from vesalius.errors import UnknownName
 
 PICTURE = Picture("a.png", bytes)
@@ -62,7 +62,7 @@ def test_a_dialogue_replies_with_gold_and_ends_open():
 @pytest.mark.parametrize("ids", [("", ""), ("x", "x"), ("x", "x.1", "x"), ("2", "", "y")])
 def test_ids_are_unique(ids):
     questions = tuple(Question(text="q", id=name) for name in ids)
-    names = question_ids(case(questions=questions))
+    names = case(questions=questions).question_ids()
     assert len(set(names)) == len(ids)
 
 
@@ -85,15 +85,15 @@ def test_a_visual_dialogue_is_ordered_and_summed_up():
 
 def test_a_turn_is_asked_after_nothing_or_after_replies():
     (talk,) = to_dialogues(case(questions=asked("a", "b", "c"), caption="x"), "dialogue")
-    alone = asked_at(talk, 2)
+    alone = talk.reopen(2)
     assert [t.question.text for t in alone.turns] == ["q2"]
     assert (alone.pictures, alone.turns[0].reply) == ((PICTURE,), None)
-    own = asked_at(talk, 2, [Answer(text="x"), Answer(text="y")])
+    own = talk.reopen(2, [Answer(text="x"), Answer(text="y")])
     assert [t.reply and t.reply.text for t in own.turns] == ["x", "y", None]
     assert [len(t.pictures) for t in own.turns] == [1, 0, 0]
-    assert asked_at(talk, 0, []) == asked_at(talk, 0)
+    assert talk.reopen(0, []) == talk.reopen(0)
     # one id whatever the history, the one of the question asked by itself
     apart = [d.id for d in to_dialogues(case(questions=asked("a", "b", "c")), "vqa")]
-    assert [turn_id(talk, at) for at in range(3)] == apart == ["c/0", "c/1", "c/2"]
+    assert [talk.turn_id(at) for at in range(3)] == apart == ["c/0", "c/1", "c/2"]
     assert {alone.id, own.id} == {"c/2"}
     assert own.context == talk.context

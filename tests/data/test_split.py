@@ -12,9 +12,9 @@ from layouts import drawing, put, put_lines
 from PIL import Image, ImageOps
 
 from vesalius.cases.picture import Picture
-from vesalius.data.likeness import dhash, likeness, near_pairs
+from vesalius.data.likeness import dhash, fingerprint, near_pairs
 from vesalius.data.open import open_dataset
-from vesalius.data.split import Member, audit, members, split_members, write_splits
+from vesalius.data.split import Member, audit, read_members, split_members, write_splits
 from vesalius.errors import DatasetError, Leakage
 
 
@@ -44,7 +44,7 @@ def test_re_encoded_and_mirrored_pictures_are_near_and_others_far():
     again = Picture("b", lambda: changed(drawing(1)))
     mirrored = Picture("c", lambda: changed(drawing(1), mirror=True))
     other = Picture("d", lambda: drawing(2))
-    hashes = [likeness(picture) for picture in (plain, again, mirrored, other)]
+    hashes = [fingerprint(picture) for picture in (plain, again, mirrored, other)]
     pairs = near_pairs(np.stack([h.dhash for h in hashes]), np.stack([h.mirrored for h in hashes]))
     assert sorted((i, j) for i, j, _ in pairs) == [(0, 1), (0, 2), (1, 2)]
 
@@ -103,7 +103,7 @@ def test_a_split_keeps_groups_and_look_alikes_whole(tmp_path):
     rows = [("all", f"n{n}", f"p{n // 3}", drawing(n)) for n in range(27)]
     rows.append(("all", "copy", "p99", changed(drawing(0))))
     dataset = drawn_set(tmp_path, rows)
-    assigned = split_members(members(dataset), {"train": 0.6, "test": 0.4}, seed=3)
+    assigned = split_members(read_members(dataset), {"train": 0.6, "test": 0.4}, seed=3)
     assert assigned["copy"] == assigned["n0"] == assigned["n1"]
     path = tmp_path / "mine" / "splits.jsonl"
     write_splits(path, assigned)

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from vesalius.cases.image import DEFAULT_LIMITS, decode, stretch, tiff_pages
-from vesalius.cases.kept import Kept, png_of, tiff_of
+from vesalius.cases.decoded import DEFAULT_LIMITS
+from vesalius.cases.image import decode, stretch, tiff_pages
+from vesalius.cases.kept import Reencoded, png_of, tiff_of
 from vesalius.cases.kept_dicom import stored_frames, with_frames
 from vesalius.errors import MissingExtra
 
@@ -44,10 +45,10 @@ def find_text(image: Image.Image, *, faint: bool = True) -> tuple[Region, ...]:
     second time with its grey levels equalised, for writing that hardly differs from its ground.
     Works offline; MissingExtra without the extra ``ocr``.
     """
-    found = _lines(image)
+    lines = _lines(image)
     if faint:
-        found += _lines(equalised(np.asarray(image.convert("L"))))
-    return _merged(found)
+        lines += _lines(equalised(np.asarray(image.convert("L"))))
+    return _merged(lines)
 
 
 def equalised(values: np.ndarray) -> Image.Image:
@@ -69,7 +70,7 @@ def cover(image: Image.Image, regions: Iterable[Region]) -> Image.Image:
     return covered
 
 
-def inspect(kept: Kept, mask: bool = False) -> tuple[Kept, tuple[Region, ...]]:
+def inspect(picture: Reencoded, mask: bool = False) -> tuple[Reencoded, tuple[Region, ...]]:
     """Where text is burned into a kept picture, and the picture with a warning that says so.
 
     With ``mask`` the regions are black in what comes back, in every frame. Of more than
@@ -79,56 +80,56 @@ def inspect(kept: Kept, mask: bool = False) -> tuple[Kept, tuple[Region, ...]]:
     object all stored values, so that a window cannot hide writing. Runs in a worker process
     (:class:`vesalius.workers.Pool`): argument and result can be pickled.
     """
-    pictures = kept.frames if kept.suffix != ".png" else 1
+    pictures = picture.frames if picture.suffix != ".png" else 1
     looked_at = sorted({round(at) for at in np.linspace(0, pictures - 1, min(pictures, FRAMES))})
     regions = _merged(
         region
         for frame in looked_at
-        for view in _views(kept, frame)
+        for view in _views(picture, frame)
         for region in find_text(view, faint=False)
     )
     if not regions:
-        return kept, ()
+        return picture, ()
     if mask:
-        kept = mask_kept(kept, dict.fromkeys(range(pictures), regions))
+        picture = mask_regions(picture, dict.fromkeys(range(pictures), regions))
     places = "place" if len(regions) == 1 else "places"
     done = "covered" if mask else "found"
-    said = f"text burned into the picture was {done} in {len(regions)} {places}"
-    return replace(kept, warnings=(*kept.warnings, said)), regions
+    warning = f"text burned into the picture was {done} in {len(regions)} {places}"
+    return replace(picture, warnings=(*picture.warnings, warning)), regions
 
 
-def mask_kept(kept: Kept, regions: Mapping[int, Sequence[Region]]) -> Kept:
+def mask_regions(picture: Reencoded, regions: Mapping[int, Sequence[Region]]) -> Reencoded:
     """The kept picture with the regions of each frame (0-based) filled with its darkest shade.
 
     The stored values of a DICOM object are overwritten, so that no window brings them back.
     """
-    if kept.suffix == ".dcm":
-        return replace(kept, data=_masked_dicom(kept, regions))
-    if kept.suffix == ".png":
-        covered = cover(decode(kept.data).image, regions.get(0, ()))
-        return replace(kept, data=png_of(covered))
+    if picture.suffix == ".dcm":
+        return replace(picture, data=_masked_dicom(picture, regions))
+    if picture.suffix == ".png":
+        covered = cover(decode(picture.data).image, regions.get(0, ()))
+        return replace(picture, data=png_of(covered))
     pages = (
         cover(page, regions.get(number, ()))
-        for number, page in enumerate(tiff_pages(kept.data, DEFAULT_LIMITS))
+        for number, page in enumerate(tiff_pages(picture.data, DEFAULT_LIMITS))
     )
-    return replace(kept, data=tiff_of(pages))
+    return replace(picture, data=tiff_of(pages))
 
 
-def _views(kept: Kept, frame: int) -> Iterable[Image.Image]:
-    shown = decode(kept.data, frame=frame).image
-    yield shown
-    values = np.asarray(shown.convert("L"))
-    if kept.suffix == ".dcm":
-        _, frames = stored_frames(kept.data)
+def _views(picture: Reencoded, frame: int) -> Iterable[Image.Image]:
+    image = decode(picture.data, frame=frame).image
+    yield image
+    values = np.asarray(image.convert("L"))
+    if picture.suffix == ".dcm":
+        _, frames = stored_frames(picture.data)
         if frames.ndim == 3:
             values = frames[frame]
             yield Image.fromarray(stretch(values))
     yield equalised(values)
 
 
-def _masked_dicom(kept: Kept, regions: Mapping[int, Sequence[Region]]) -> bytes:
-    file, frames = stored_frames(kept.data)
-    dark = _darkest(kept.data, file.PhotometricInterpretation == "MONOCHROME1", frames)
+def _masked_dicom(picture: Reencoded, regions: Mapping[int, Sequence[Region]]) -> bytes:
+    file, frames = stored_frames(picture.data)
+    dark = _darkest(picture.data, file.PhotometricInterpretation == "MONOCHROME1", frames)
     for number, boxes in regions.items():
         for box in boxes:
             frames[number, box.y : box.y + box.height, box.x : box.x + box.width] = dark
@@ -152,7 +153,7 @@ def _lines(image: Image.Image) -> list[Region]:
     size = (max(round(width * scale), 1), max(round(height * scale), 1))
     pixels = np.asarray(image.convert("RGB").resize(size, Image.Resampling.BICUBIC))
     read = _reader()(np.ascontiguousarray(pixels[..., ::-1]), use_cls=False)
-    found = []
+    regions = []
     for corners, score, text in zip(*(_some(read, name) for name in _PARTS), strict=True):
         left, top = np.min(corners, axis=0) / scale
         right, bottom = np.max(corners, axis=0) / scale
@@ -167,8 +168,8 @@ def _lines(image: Image.Image) -> list[Region]:
         across = min(int(right + rim) + 1, width) - x
         down = min(int(bottom + rim) + 1, height) - y
         if across > 0 and down > 0:
-            found.append(Region(x, y, across, down, float(score)))
-    return found
+            regions.append(Region(x, y, across, down, float(score)))
+    return regions
 
 
 _PARTS = ("boxes", "scores", "txts")
@@ -202,15 +203,15 @@ def _reader() -> Any:
 
 def _merged(regions: Iterable[Region]) -> tuple[Region, ...]:
     """The regions, those that mostly lie in another joined with it."""
-    kept: list[Region] = []
+    merged: list[Region] = []
     for region in sorted(regions, key=lambda one: -one.width * one.height):
-        for number, other in enumerate(kept):
+        for number, other in enumerate(merged):
             if _shared(region, other) > 0.5 * region.width * region.height:
-                kept[number] = _joined(region, other)
+                merged[number] = _joined(region, other)
                 break
         else:
-            kept.append(region)
-    return tuple(sorted(kept, key=lambda one: (one.y, one.x)))
+            merged.append(region)
+    return tuple(sorted(merged, key=lambda one: (one.y, one.x)))
 
 
 def _shared(one: Region, other: Region) -> int:

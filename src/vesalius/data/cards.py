@@ -47,11 +47,11 @@ class Card(Frozen):
 
         DatasetError where the card counts nothing of the kind.
         """
-        said = [r for r in self.releases if not _differ(r.options, options)]
-        if not said:
+        releases = [r for r in self.releases if not _differ(r.options, options)]
+        if not releases:
             hint = "give the folder of the data itself"
             raise DatasetError("the card has no counts", where=self.name, hint=hint)
-        return max(said, key=lambda release: len(release.options.keys() & options.keys()))
+        return max(releases, key=lambda release: len(release.options.keys() & options.keys()))
 
 
 def _differ(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

@@ -140,15 +140,15 @@ def _burned_in(image: Image.Image, key: str, where: str) -> Iterator[Finding]:
     from vesalius.data.burned_in import find_text
 
     # What it says is nobody's to repeat; where it is, is enough to look.
-    found = find_text(image, faint=False)
-    if found:
-        places = "; ".join(f"[{r.x}, {r.y}, {r.width}, {r.height}]" for r in found[:3])
-        more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+    regions = find_text(image, faint=False)
+    if regions:
+        places = "; ".join(f"[{r.x}, {r.y}, {r.width}, {r.height}]" for r in regions[:3])
+        more = f" and {len(regions) - 3} more" if len(regions) > 3 else ""
         yield _warning("burned_in", where, f"{key}: text in the picture at {places}{more}")
 
 
 def _words(case: Case, where: str) -> Iterator[Finding]:
-    said: dict[tuple[str, str], str] = {}
+    replies: dict[tuple[str, str], str] = {}
     if case.caption is not None and not case.caption.strip():
         yield _error("empty_caption", where, f"{case.id} has an empty caption")
     for question in case.questions:
@@ -159,12 +159,14 @@ def _words(case: Case, where: str) -> Iterator[Finding]:
             yield _warning("empty_answer", place, f"no answer to {question.text[:60]!r}")
             continue
         key, answer = (question.text.lower(), question.language), question.answers[0].text or ""
-        if key in said:
+        if key in replies:
             same = (
-                "again" if said[key].lower() == answer.lower() else f"also answered {said[key]!r}"
+                "again"
+                if replies[key].lower() == answer.lower()
+                else f"also answered {replies[key]!r}"
             )
             yield _warning("duplicate_question", place, f"{question.text[:60]!r} is asked {same}")
-        said.setdefault(key, answer)
+        replies.setdefault(key, answer)
     if case.caption is None and not case.questions and case.boxes is None and not case.concepts:
         yield _warning("no_content", where, f"{case.id}: nothing is said of it")
 

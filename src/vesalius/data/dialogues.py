@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
 from vesalius.cases.case import Answer, Case, Question
 from vesalius.cases.dialogue import Dialogue, Turn
+from vesalius.data.upgrade.upgrade import upgrade
 from vesalius.errors import UnknownName
 
 Task = Literal["vqa", "caption", "dialogue", "visual_dialogue", "detect"]
@@ -35,59 +35,24 @@ def to_dialogues(
         raise UnknownName("task", task, _TASKS)
     if task == "visual_dialogue":
         case = _upgraded(case, categories)
-        kept = list(zip(question_ids(case), case.questions, strict=True))
+        questions = list(zip(case.question_ids(), case.questions, strict=True))
     elif task in ("vqa", "dialogue"):
-        kept = [
+        questions = [
             (name, question)
-            for name, question in zip(question_ids(case), case.questions, strict=True)
+            for name, question in zip(case.question_ids(), case.questions, strict=True)
             if categories is None or question.category in categories
         ]
     else:
-        kept = [(task, Question(text=instruction, answers=_references(case, task)))]
-    shown = {name: case.context[name] for name in context if name in case.context}
-    yield from make(case, kept, shown)
-
-
-def asked_at(dialogue: Dialogue, at: int, replies: Sequence[Answer] | None = None) -> Dialogue:
-    """The dialogue that asks turn ``at`` (from 0) again, open, under the id ``case/question``.
-
-    ``replies`` to the turns before it make the history; None leaves them out, and the turn is
-    asked alone about the pictures shown so far. The id does not depend on the history.
-    """
-    turn = dialogue.turns[at]
-    if replies is None:
-        shown = tuple(p for earlier in dialogue.turns[: at + 1] for p in earlier.pictures)
-        turns: tuple[Turn, ...] = (Turn(turn.question, shown),)
-    else:
-        earlier = zip(dialogue.turns[:at], replies, strict=True)
-        turns = (*(replace(t, reply=reply) for t, reply in earlier), replace(turn, reply=None))
-    return replace(dialogue, id=turn_id(dialogue, at), turns=turns)
-
-
-def turn_id(dialogue: Dialogue, at: int) -> str:
-    """The id of turn ``at``'s answer under any history; that of the same question asked alone."""
-    return f"{dialogue.case}/{dialogue.turns[at].question.id or at + 1}"
-
-
-def question_ids(case: Case) -> list[str]:
-    """An id for every question, unique in the case: its own, or else its number from 1."""
-    own = Counter(question.id for question in case.questions)
-    names = []
-    for number, question in enumerate(case.questions, start=1):
-        lone = question.id and own[question.id] == 1
-        names.append(question.id if lone else f"{question.id or 'q'}.{number}".removeprefix("q."))
-    if len(set(names)) < len(names):
-        return [f"{number}.{name}" for number, name in enumerate(names, start=1)]
-    return names
+        questions = [(task, Question(text=instruction, answers=_references(case, task)))]
+    fields = {name: case.context[name] for name in context if name in case.context}
+    yield from make(case, questions, fields)
 
 
 Named = list[tuple[str, Question]]
-Shown = Mapping[str, str]
+Context = Mapping[str, str]
 
 
 def _upgraded(case: Case, categories: Collection[str] | None) -> Case:
-    from vesalius.data.upgrade.upgrade import upgrade
-
     wanted = [q for q in case.questions if categories is None or q.category in categories]
     return upgrade(replace(case, questions=tuple(wanted))).case
 
@@ -98,12 +63,12 @@ def _references(case: Case, task: Task) -> tuple[Answer, ...]:
     return () if case.boxes is None else (Answer(boxes=case.boxes),)
 
 
-def _apart(case: Case, questions: Named, context: Shown) -> Iterator[Dialogue]:
+def _apart(case: Case, questions: Named, context: Context) -> Iterator[Dialogue]:
     for name, question in questions:
         yield _dialogue(case, name, (Turn(question, case.pictures),), context)
 
 
-def _together(case: Case, questions: Named, context: Shown) -> Iterator[Dialogue]:
+def _together(case: Case, questions: Named, context: Context) -> Iterator[Dialogue]:
     answered = [replace(question, id=name) for name, question in questions if question.answers]
     if not answered:
         return
@@ -113,7 +78,7 @@ def _together(case: Case, questions: Named, context: Shown) -> Iterator[Dialogue
     yield _dialogue(case, "dialogue", tuple(turns), context)
 
 
-def _dialogue(case: Case, name: str, turns: tuple[Turn, ...], context: Shown) -> Dialogue:
+def _dialogue(case: Case, name: str, turns: tuple[Turn, ...], context: Context) -> Dialogue:
     return Dialogue(
         id=f"{case.id}/{name}",
         turns=turns,
@@ -124,7 +89,7 @@ def _dialogue(case: Case, name: str, turns: tuple[Turn, ...], context: Shown) ->
     )
 
 
-_TASKS: dict[str, Callable[[Case, Named, Shown], Iterator[Dialogue]]] = {
+_TASKS: dict[str, Callable[[Case, Named, Context], Iterator[Dialogue]]] = {
     "vqa": _apart,
     "caption": _apart,
     "dialogue": _together,

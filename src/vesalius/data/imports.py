@@ -16,7 +16,7 @@ from vesalius.data.check import Finding, check
 from vesalius.data.datasets import Dataset
 from vesalius.data.open import refuse_twin
 from vesalius.data.reading.streams import in_order
-from vesalius.data.split import audit, members, split_members
+from vesalius.data.split import audit, read_members, split_members
 from vesalius.errors import DatasetError, ImageError
 from vesalius.files import write_atomic
 
@@ -62,7 +62,7 @@ def import_dataset(
     if fractions is None and len(dataset.splits()) > 1:
         audit(dataset, allow_leaks=allow_leaks)
     else:
-        assigned = split_members(members(dataset), fractions, seed=seed)
+        assigned = split_members(read_members(dataset), fractions, seed=seed)
     refused = {finding.where.split(", question ")[0] for finding in faulty}
     images = _Images(target, mask_text)
     cases = _written(dataset, images, assigned, refused)
@@ -92,8 +92,8 @@ def case_row(case: Case, images: Sequence[str]) -> dict[str, Any]:
     """The case as a row that the ``folder`` reader takes without options."""
     row: dict[str, Any] = {"id": case.id, "group": case.group}
     row |= {"image": images[0]} if len(images) == 1 else {"images": list(images)}
-    said = {"caption": case.caption, "modality": case.modality, "concepts": case.concepts}
-    row |= {name: value for name, value in said.items() if value is not None}
+    content = {"caption": case.caption, "modality": case.modality, "concepts": case.concepts}
+    row |= {name: value for name, value in content.items() if value is not None}
     if case.boxes is not None:
         row["boxes"] = [_box(asdict(box)) for box in case.boxes]
     if case.questions:
@@ -148,9 +148,9 @@ class _Images:
     def _content(self, data: bytes, suffix: str) -> tuple[bytes, str]:
         if not self.mask_text:
             return data, suffix
-        from vesalius.cases.kept import keep
+        from vesalius.cases.kept import reencode
         from vesalius.data.burned_in import inspect
 
-        kept, found = inspect(keep(data), mask=True)
-        self.covered += bool(found)
-        return (kept.data, kept.suffix) if found else (data, suffix)
+        picture, regions = inspect(reencode(data), mask=True)
+        self.covered += bool(regions)
+        return (picture.data, picture.suffix) if regions else (data, suffix)

@@ -26,7 +26,7 @@ Hash = NDArray[np.uint64]
 
 
 @dataclass(frozen=True, slots=True)
-class Likeness:
+class Fingerprint:
     """A picture's fingerprints: SHA-256 of its bytes, dHash (4 x 64 bit) and that of its mirror.
 
     The difference hashes are None for a blank picture.
@@ -37,15 +37,15 @@ class Likeness:
     mirrored: Hash | None
 
 
-def likeness(picture: Picture) -> Likeness:
+def fingerprint(picture: Picture) -> Fingerprint:
     """The fingerprints of a picture; raises ImageError if it cannot be decoded."""
     # A frame of a file is a picture of its own, so the frame is part of what is hashed.
     mark = b"" if picture.frame is None else f"#{picture.frame}".encode()
     exact = hashlib.sha256(picture.read() + mark).hexdigest()
     grey = picture.pixels().convert("L")
     if blank(grey):
-        return Likeness(exact, None, None)
-    return Likeness(exact, dhash(grey), dhash(ImageOps.mirror(grey)))
+        return Fingerprint(exact, None, None)
+    return Fingerprint(exact, dhash(grey), dhash(ImageOps.mirror(grey)))
 
 
 def blank(grey: Image.Image) -> bool:

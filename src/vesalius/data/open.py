@@ -41,10 +41,10 @@ def open_dataset(
     reader, chosen = datasets[name], dict(options or {})
     split_file = chosen.pop("split_file", None) or split_file
     if hub:
-        found: Dataset = reader.open(None, hub=_hub_id(name, hub), options=chosen)
+        dataset: Dataset = reader.open(None, hub=_hub_id(name, hub), options=chosen)
     else:
-        found = reader.open(dataset_root(name, root), options=chosen)
-    return found if split_file is None else under(found, Path(split_file))
+        dataset = reader.open(dataset_root(name, root), options=chosen)
+    return dataset if split_file is None else under(dataset, Path(split_file))
 
 
 def dataset_root(name: str, root: Path | str | None = None) -> Path | None:
@@ -56,11 +56,11 @@ def dataset_root(name: str, root: Path | str | None = None) -> Path | None:
     if root is not None:
         path = Path(root).expanduser()
         candidates = [path, *([Path(home).expanduser() / path] if home else [])]
-        found = next((p for p in candidates if p.exists()), None)
-        if found is None:
+        folder = next((p for p in candidates if p.exists()), None)
+        if folder is None:
             hint = f"check --root, or set {HOME} to the folder it lies in"
             raise DatasetError("there is no such folder", where=path, hint=hint)
-        return found
+        return folder
     if name in ROOTLESS:
         return None
     if not home:

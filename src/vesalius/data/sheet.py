@@ -46,15 +46,15 @@ def tiles(cases: Iterable[Case], size: int = TILE) -> list[Tile]:
 
 def sheet_png(cases: Iterable[Case], *, columns: int = 4, size: int = TILE) -> bytes:
     """A PNG sheet of the cases, ``columns`` a row; text that does not fit is cut short (…)."""
-    shown = tiles(cases, size)
-    if not shown:
+    images = tiles(cases, size)
+    if not images:
         raise DatasetError("there is no case to show")
     gap, high = 16, size + WORDS * LINE + 8
-    across = min(columns, len(shown))
-    down = -(-len(shown) // across)
+    across = min(columns, len(images))
+    down = -(-len(images) // across)
     sheet = Image.new("RGB", (across * (size + gap) + gap, down * (high + gap) + gap), PAPER)
     draw = ImageDraw.Draw(sheet)
-    for number, tile in enumerate(shown):
+    for number, tile in enumerate(images):
         left = gap + number % across * (size + gap)
         top = gap + number // across * (high + gap)
         draw.rectangle((left, top, left + size - 1, top + size - 1), fill="#0d1117")

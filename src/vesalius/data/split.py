@@ -15,7 +15,7 @@ import numpy as np
 
 from vesalius.cases.case import Case
 from vesalius.data.datasets import Dataset
-from vesalius.data.likeness import NEAR, Hash, Likeness, likeness, near_pairs
+from vesalius.data.likeness import NEAR, Fingerprint, Hash, fingerprint, near_pairs
 from vesalius.errors import DatasetError, ImageError, Leakage
 from vesalius.files import write_atomic
 
@@ -23,7 +23,7 @@ Kind = Literal["group", "same_picture", "near_duplicate"]
 FRACTIONS = {"train": 0.8, "validation": 0.1, "test": 0.1}
 NAMED = 3
 """How many pairs an error names; the audit holds more."""
-KEPT = 1000
+MAX_PAIRS = 1000
 """How many pairs of one kind the audit holds; all are counted."""
 
 
@@ -35,7 +35,7 @@ class Member:
     group: str
     split: str
     modality: str | None
-    likenesses: tuple[Likeness, ...] = ()
+    fingerprints: tuple[Fingerprint, ...] = ()
     unread: bool = False
 
 
@@ -66,7 +66,7 @@ class Audit:
     """Pictures that could not be decoded, and so were not compared."""
 
 
-def members(
+def read_members(
     dataset: Dataset, splits: Iterable[str] | None = None, *, pictures: bool = True
 ) -> list[Member]:
     """Every case's group and fingerprints; an undecodable picture counts by its bytes alone."""
@@ -77,7 +77,7 @@ def members(
 
 
 def split_members(
-    found: Sequence[Member],
+    members: Sequence[Member],
     fractions: Mapping[str, float] | None = None,
     *,
     seed: int = 0,
@@ -91,7 +91,7 @@ def split_members(
     """
     shares = _shares(fractions or FRACTIONS)
     strata: dict[str, list[list[Member]]] = defaultdict(list)
-    for together in _components(found, distance):
+    for together in _components(members, distance):
         strata[str(together[0].modality) if stratify else ""].append(together)
     assigned: dict[str, str] = {}
     for components in strata.values():
@@ -118,37 +118,39 @@ def audit(
     Raises Leakage, naming the first pairs, unless ``allow_leaks``. ``pictures=False`` compares
     groups only and reads no picture.
     """
-    found = members(dataset, splits, pictures=pictures)
-    return audited(found, allow_leaks=allow_leaks, distance=distance)
+    members = read_members(dataset, splits, pictures=pictures)
+    return audit_members(members, allow_leaks=allow_leaks, distance=distance)
 
 
-def audited(found: Sequence[Member], *, allow_leaks: bool = False, distance: int = NEAR) -> Audit:
+def audit_members(
+    members: Sequence[Member], *, allow_leaks: bool = False, distance: int = NEAR
+) -> Audit:
     """:func:`audit` of members already read."""
     counts: dict[str, int] = defaultdict(int)
     pairs: list[Link] = []
-    for link in links(found, distance):
+    for link in links(members, distance):
         if link.first.split != link.second.split:
             counts[link.kind] += 1
-            if counts[link.kind] <= KEPT:
+            if counts[link.kind] <= MAX_PAIRS:
                 pairs.append(link)
     sizes: dict[str, int] = defaultdict(int)
-    for member in found:
+    for member in members:
         sizes[member.split] += 1
-    unread = tuple(member.id for member in found if member.unread)
+    unread = tuple(member.id for member in members if member.unread)
     result = Audit(dict(sizes), dict(counts), tuple(pairs), unread)
     if pairs and not allow_leaks:
         raise leakage(result)
     return result
 
 
-def shared_with_later(found: Sequence[Member], order: Sequence[str]) -> dict[str, set[str]]:
+def shared_with_later(members: Sequence[Member], order: Sequence[str]) -> dict[str, set[str]]:
     """For each split the ids of its cases that belong together with one of a later split.
 
     ``order`` runs from training to test. Belonging is transitive: a case whose look-alike looks
     like a test case counts too.
     """
     outside: dict[str, set[str]] = {split: set() for split in order}
-    for together in _components([m for m in found if m.split in outside], NEAR):
+    for together in _components([m for m in members if m.split in outside], NEAR):
         last = max(order.index(member.split) for member in together)
         for member in together:
             if order.index(member.split) < last:
@@ -156,22 +158,22 @@ def shared_with_later(found: Sequence[Member], order: Sequence[str]) -> dict[str
     return outside
 
 
-def leakage(found: Audit) -> Leakage:
+def leakage(report: Audit) -> Leakage:
     """The error that names an audit's counts and first pairs."""
-    counted = ", ".join(f"{number} {kind}" for kind, number in found.counts.items())
-    named = "; ".join(map(str, found.pairs[:NAMED]))
+    counted = ", ".join(f"{number} {kind}" for kind, number in report.counts.items())
+    named = "; ".join(map(str, report.pairs[:NAMED]))
     hint = "make whole-group splits with `vesalius data split`, or set data.leaks in the recipe"
     return Leakage(f"splits share cases ({counted}): {named}", hint=hint)
 
 
-def links(found: Sequence[Member], distance: int = NEAR) -> Iterator[Link]:
+def links(members: Sequence[Member], distance: int = NEAR) -> Iterator[Link]:
     """Pairs that belong together: each case with the first of its group or picture, and near ones.
 
     Groups and equal pictures are linked across every pair of splits, but to one case of each.
     """
-    yield from _equal(found, "group", lambda member: [member.group])
-    yield from _equal(found, "same_picture", _exact)
-    hashed = list(_distinct(found))
+    yield from _equal(members, "group", lambda member: [member.group])
+    yield from _equal(members, "same_picture", _exact)
+    hashed = list(_distinct(members))
     if hashed:
         plain = np.stack([own for _, own, _ in hashed])
         mirrored = np.stack([other for _, _, other in hashed])
@@ -180,10 +182,10 @@ def links(found: Sequence[Member], distance: int = NEAR) -> Iterator[Link]:
 
 
 def _equal(
-    found: Sequence[Member], kind: Kind, keys: Callable[[Member], list[str]]
+    members: Sequence[Member], kind: Kind, keys: Callable[[Member], list[str]]
 ) -> Iterator[Link]:
     firsts: dict[str, dict[str, Member]] = defaultdict(dict)
-    for member in found:
+    for member in members:
         for key in keys(member):
             for first in firsts[key].values():
                 if first is not member:
@@ -192,14 +194,14 @@ def _equal(
 
 
 def _exact(member: Member) -> list[str]:
-    return [like.sha256 for like in member.likenesses if like.sha256]
+    return [like.sha256 for like in member.fingerprints if like.sha256]
 
 
-def _distinct(found: Sequence[Member]) -> Iterator[tuple[Member, Hash, Hash]]:
+def _distinct(members: Sequence[Member]) -> Iterator[tuple[Member, Hash, Hash]]:
     """Each different picture once: its copies are linked already."""
     seen: set[str] = set()
-    for member in found:
-        for like in member.likenesses:
+    for member in members:
+        for like in member.fingerprints:
             if like.dhash is None or like.mirrored is None or like.sha256 in seen:
                 continue
             seen.add(like.sha256)
@@ -207,18 +209,18 @@ def _distinct(found: Sequence[Member]) -> Iterator[tuple[Member, Hash, Hash]]:
 
 
 def _member(case: Case, split: str, *, pictures: bool) -> Member:
-    alike, unread = [], False
+    fingerprints, unread = [], False
     for picture in case.pictures if pictures else ():
         try:
-            alike.append(likeness(picture))
+            fingerprints.append(fingerprint(picture))
         except ImageError:
             unread = True  # the check says why; here it can only be left uncompared
-    return Member(case.id, case.group, split, case.modality, tuple(alike), unread)
+    return Member(case.id, case.group, split, case.modality, tuple(fingerprints), unread)
 
 
-def _components(found: Sequence[Member], distance: int) -> list[list[Member]]:
+def _components(members: Sequence[Member], distance: int) -> list[list[Member]]:
     """Cases in sets that must stay whole, by union-find over the links and equal ids."""
-    root: dict[str, str] = {member.id: member.id for member in found}
+    root: dict[str, str] = {member.id: member.id for member in members}
 
     def top(name: str) -> str:
         while root[name] != name:
@@ -226,11 +228,11 @@ def _components(found: Sequence[Member], distance: int) -> list[list[Member]]:
             name = root[name]
         return name
 
-    for link in links(found, distance):
+    for link in links(members, distance):
         first, second = sorted((top(link.first.id), top(link.second.id)))
         root[second] = first
     together: dict[str, list[Member]] = defaultdict(list)
-    for member in sorted(found, key=lambda m: (m.id, m.split)):
+    for member in sorted(members, key=lambda m: (m.id, m.split)):
         together[top(member.id)].append(member)
     return list(together.values())
 

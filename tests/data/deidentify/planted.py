@@ -14,7 +14,7 @@ from scans import scan, written
 
 from vesalius.data.deidentify.options import Options
 from vesalius.data.deidentify.pseudonyms import Pseudonyms
-from vesalius.data.deidentify.single import Done, deidentified
+from vesalius.data.deidentify.single import Done, deidentify_object
 
 KEY = Pseudonyms(b"a key that only this test knows")
 OTHER = Pseudonyms(b"a key that nobody else knows")
@@ -26,7 +26,7 @@ SECRET = "PLANTED"
 def done(data: bytes | Dataset, key: Pseudonyms = KEY, **options: object) -> Done:
     """The object de-identified; a data set is written first."""
     raw = written(data) if isinstance(data, Dataset) else data
-    made = deidentified(raw, Options.model_validate(options), key)
+    made = deidentify_object(raw, Options.model_validate(options), key)
     assert made is not None
     return made
 

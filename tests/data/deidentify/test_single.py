@@ -30,7 +30,7 @@ from scans import SECRETS, scan, written
 from vesalius.data.deidentify.operators import element
 from vesalius.data.deidentify.options import Options
 from vesalius.data.deidentify.policy import tables
-from vesalius.data.deidentify.single import Unwanted, deidentified
+from vesalius.data.deidentify.single import Unwanted, deidentify_object
 from vesalius.data.deidentify.verify import check
 from vesalius.errors import ImageError
 
@@ -416,7 +416,7 @@ def test_the_files_that_pydicom_is_tested_with(path: str) -> None:
     with open(path, "rb") as file:  # noqa: PTH123
         data = file.read()
     try:
-        out = deidentified(data, Options(keep_reports=True), KEY)
+        out = deidentify_object(data, Options(keep_reports=True), KEY)
     except ImageError:
         return
     if out is None:
@@ -469,7 +469,7 @@ def test_hostile_and_odd_files(shared) -> None:
     for path in sorted((shared / "bad_inputs" / "files").glob("*.dcm")):
         data = path.read_bytes()
         try:
-            out = deidentified(data, Options(), KEY)
+            out = deidentify_object(data, Options(), KEY)
         except ImageError as error:
             refused[path.name] = error.code
             continue
@@ -492,7 +492,7 @@ def test_broken_bytes_end_in_an_error_or_in_a_clean_file() -> None:
         if chance.random() < 0.2:
             del broken[chance.randrange(200, len(broken)) :]
         try:
-            out = deidentified(bytes(broken), Options(), KEY)
+            out = deidentify_object(bytes(broken), Options(), KEY)
         except ImageError:
             ended["refused"] += 1
             continue

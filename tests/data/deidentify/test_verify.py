@@ -14,7 +14,7 @@ from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
 from scans import scan, written
 
 from vesalius.data.deidentify.elements import Broken, inflated, pieces
-from vesalius.data.deidentify.traces import traces
+from vesalius.data.deidentify.traces import identifiers
 from vesalius.data.deidentify.verify import Finding, check
 
 
@@ -123,16 +123,18 @@ def test_the_reader_stops_at_a_broken_byte(cut: int) -> None:
 
 
 def test_traces_of_every_kind() -> None:
-    found = traces(SOURCE)
+    found = identifiers(SOURCE)
     assert found.whole
-    assert {trace.kind for trace in found.found} >= {"name", "word", "id", "date", "uid", "text"}
-    forms = {form for trace in found.found for form in trace.forms}
+    assert {trace.kind for trace in found.values} >= {"name", "word", "id", "date", "uid", "text"}
+    forms = {form for trace in found.values for form in trace.forms}
     assert {b"doe^jane", b"jane", b"mrn0012345", b"19700101", b"01/01/1970"} <= forms
 
 
 def test_words_that_say_nothing_are_no_traces() -> None:
     made = scan(GREY, PatientName="Anonymous", Manufacturer="Acme", InstitutionName="Acme")
-    words = [trace for trace in traces(written(made)).found if trace.kind in {"word", "place"}]
+    words = [
+        trace for trace in identifiers(written(made)).values if trace.kind in {"word", "place"}
+    ]
     assert words == []
 
 

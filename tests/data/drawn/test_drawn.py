@@ -23,7 +23,7 @@ from vesalius.data.drawn.draw import draw, reading
 from vesalius.data.drawn.slake import CONTENT
 from vesalius.data.drawn.vqa_med import category
 from vesalius.data.drawn.vqa_rad import TYPES
-from vesalius.data.likeness import NEAR, likeness
+from vesalius.data.likeness import NEAR, fingerprint
 from vesalius.data.open import open_dataset
 from vesalius.data.split import audit
 from vesalius.errors import DatasetError, UnknownName
@@ -148,7 +148,7 @@ def test_look_alikes_are_passed_over() -> None:
     numbers = {split: int(held[-1].case.id.rpartition("-")[2]) for split, held in made.items()}
     assert numbers == {"train": 40, "test": 20}  # counted from 0
     kept = [Picture(o.case.id, partial(bytes, o.picture)) for held in made.values() for o in held]
-    likes = [likeness(picture) for picture in kept]
+    likes = [fingerprint(picture) for picture in kept]
     for one, other in combinations(likes, 2):
         for hashed in (other.dhash, other.mirrored):
             differing = sum(int(w).bit_count() for w in (one.dhash ^ hashed).tolist())

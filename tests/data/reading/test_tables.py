@@ -5,7 +5,7 @@ import pytest
 from layouts import drawing, put, put_parquet
 from pyarrow import parquet
 
-from vesalius.data.reading.rows import Cell, gathered, said
+from vesalius.data.reading.rows import Cell, gathered, text_in
 from vesalius.data.reading.tables import named_rows, read_rows, sniff_delimiter
 from vesalius.errors import DatasetError, ImageError
 
@@ -70,7 +70,7 @@ def test_nan_is_an_empty_cell(tmp_path):
     assert [row for _, row in read_rows(lines)] == [{"caption": None, "n": [1, None]}]
     table = put_parquet(tmp_path / "x.parquet", [{"age": 3.5}, {"age": float("nan")}])
     assert [row["age"] for _, row in read_rows(table)] == [3.5, None]
-    assert said({"age": float("nan"), "other": 2}, "age", "other") == "2"
+    assert text_in({"age": float("nan"), "other": 2}, "age", "other") == "2"
 
 
 @pytest.mark.parametrize("statistics", [True, False])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vesalius.data.upgrade.rewriting import follows, rewrite, sentences, told_by
+from vesalius.data.upgrade.rewriting import assertion_of, follows, rewrite, sentences
 
 PAIRS = [
     ("what modality is shown?", "ct"),
@@ -20,7 +20,7 @@ PAIRS = [
 
 @pytest.fixture
 def support(pair):
-    return [told_by(pair(*each)) for each in PAIRS]
+    return [assertion_of(pair(*each)) for each in PAIRS]
 
 
 @pytest.mark.parametrize(

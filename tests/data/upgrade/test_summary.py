@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from vesalius.data.open import open_dataset
-from vesalius.data.upgrade.rewriting import follows, sentences, told_by
+from vesalius.data.upgrade.rewriting import assertion_of, follows, sentences
 from vesalius.data.upgrade.summary import summarise
 from vesalius.data.upgrade.upgrade import SUMMARY, upgrade
 
@@ -107,7 +107,7 @@ def test_every_sentence_of_the_phantoms_follows_from_their_pairs():
         *pairs, closing = done.case.questions
         assert closing.category == SUMMARY
         assert done.summary.worded == len(pairs) == len(drawn.questions)
-        told = [told_by(question) for question in pairs]
+        told = [assertion_of(question) for question in pairs]
         said = sentences(done.summary.text)
         assert len(said) == 2
         assert all(follows(sentence, told) for sentence in said), done.summary.text

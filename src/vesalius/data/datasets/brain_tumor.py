@@ -17,14 +17,14 @@ from vesalius.data.datasets.brain_tumor_files import (
     yolo_names,
     yolo_rows,
 )
-from vesalius.data.reading.album import Album, shown
+from vesalius.data.reading.album import Album, picture_in
 from vesalius.data.reading.hub import hub_splits
 from vesalius.data.reading.streams import (
     ALL,
     Streams,
-    nothing_found,
     split_files,
     split_of,
+    unknown_layout,
 )
 from vesalius.errors import DatasetError
 from vesalius.recipe import Frozen, validated
@@ -59,18 +59,18 @@ class BrainTumor:
     ) -> Streams:
         """The set in folder ``root`` or on the hub; see :class:`BrainTumorOptions`."""
         chosen = validated(BrainTumorOptions, options, where="options of brain_tumor")
-        found: dict[str, tuple[Path, Callable[[], Iterator[Annotated]]]]
+        splits: dict[str, tuple[Path, Callable[[], Iterator[Annotated]]]]
         if root is None or hub:
             parts = hub_splits(str(hub))
-            found = {s: (Path(), partial(object_rows, rows)) for s, rows in parts.items()}
+            splits = {s: (Path(), partial(object_rows, rows)) for s, rows in parts.items()}
             root = Path()
         else:
-            found = _found(root, chosen)
+            splits = _find_splits(root, chosen)
         return Streams(
             "brain_tumor",
             {
                 split: partial(_cases, rows, Album(root, [folder]), chosen, split=split)
-                for split, (folder, rows) in found.items()
+                for split, (folder, rows) in splits.items()
             },
         )
 
@@ -83,7 +83,7 @@ def _cases(
         yield Case(
             id=stem,
             group=stem.split(AUGMENTED)[0],
-            pictures=(shown(picture, name, album, where),),
+            pictures=(picture_in(picture, name, album, where),),
             boxes=boxes or (() if options.negatives else None),
             modality="MR",
             source=where,
@@ -91,11 +91,11 @@ def _cases(
         )
 
 
-Found = dict[str, tuple[Path, Callable[[], Iterator[Annotated]]]]
+Splits = dict[str, tuple[Path, Callable[[], Iterator[Annotated]]]]
 
 
-def _found(root: Path, options: BrainTumorOptions) -> Found:
-    layouts: dict[Layout, Callable[[Path, BrainTumorOptions], Found]] = {
+def _find_splits(root: Path, options: BrainTumorOptions) -> Splits:
+    layouts: dict[Layout, Callable[[Path, BrainTumorOptions], Splits]] = {
         "lines": _lines,
         "coco": _coco,
         "yolo": _yolo,
@@ -103,30 +103,30 @@ def _found(root: Path, options: BrainTumorOptions) -> Found:
     }
     for layout, find in layouts.items():
         if options.layout in (None, layout):
-            found = find(root, options)
-            if found:
-                return found
-    raise nothing_found(
+            splits = find(root, options)
+            if splits:
+                return splits
+    raise unknown_layout(
         root, "<split>.jsonl", "_annotations.coco.json", "labels/*.txt", "annotations_*.json"
     )
 
 
-def _lines(root: Path, _: BrainTumorOptions) -> Found:
+def _lines(root: Path, _: BrainTumorOptions) -> Splits:
     return {s: (root, partial(line_rows, p)) for s, p in split_files(root, ".jsonl").items()}
 
 
-def _coco(root: Path, _: BrainTumorOptions) -> Found:
+def _coco(root: Path, _: BrainTumorOptions) -> Splits:
     files = {split_of(p.parent.name): p for p in sorted(root.glob("*/_annotations.coco.json"))}
-    beside: Found = {s: (p.parent, partial(coco_rows, p)) for s, p in files.items() if s}
+    beside: Splits = {s: (p.parent, partial(coco_rows, p)) for s, p in files.items() if s}
     alone = split_files(root, ".coco.json")
     images = root / "images" if (root / "images").is_dir() else root
     single = root / "_annotations.coco.json"
-    whole: Found = {ALL: (root, partial(coco_rows, single))} if single.is_file() else {}
+    whole: Splits = {ALL: (root, partial(coco_rows, single))} if single.is_file() else {}
     return beside or {s: (images, partial(coco_rows, p)) for s, p in alone.items()} or whole
 
 
-def _yolo(root: Path, _: BrainTumorOptions) -> Found:
-    found: Found = {}
+def _yolo(root: Path, _: BrainTumorOptions) -> Splits:
+    splits: Splits = {}
     for labels in sorted({*root.glob("labels/*"), *root.glob("*/labels"), root / "labels"}):
         flat = labels.name == "labels"
         images = labels.parent / "images" if flat else root / "images" / labels.name
@@ -134,23 +134,23 @@ def _yolo(root: Path, _: BrainTumorOptions) -> Found:
         if labels == root / "labels":
             split = ALL if any(labels.glob("*.txt")) else None
         if split and labels.is_dir() and images.is_dir():
-            found[split] = (images, partial(yolo_rows, labels, images, yolo_names(root)))
-    return found
+            splits[split] = (images, partial(yolo_rows, labels, images, yolo_names(root)))
+    return splits
 
 
-def _via(root: Path, options: BrainTumorOptions) -> Found:
-    found: Found = {}
+def _via(root: Path, options: BrainTumorOptions) -> Splits:
+    splits: Splits = {}
     for path in sorted(root.rglob("annotations_*.json")):
         split = split_of(path.stem)
         if split is not None:
-            if split in found:
+            if split in splits:
                 fault = f"two annotation files for {split}"
                 raise DatasetError(fault, where=path, hint="move one of them away")
-            found[split] = (_beside(path, root), partial(via_rows, path, options.label))
+            splits[split] = (_beside(path, root), partial(via_rows, path, options.label))
     whole = root / "annotations_all.json"
-    if not found and whole.is_file():
-        found[ALL] = (_beside(whole, root), partial(via_rows, whole, options.label))
-    return found
+    if not splits and whole.is_file():
+        splits[ALL] = (_beside(whole, root), partial(via_rows, whole, options.label))
+    return splits
 
 
 def _beside(path: Path, root: Path) -> Path:

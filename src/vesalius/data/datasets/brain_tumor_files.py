@@ -110,9 +110,11 @@ def via_rows(path: Path, unnamed: str) -> Iterator[Annotated]:
 def _region(region: Any, unnamed: str, where: Source) -> Box:
     if not isinstance(region, dict) or not isinstance(region.get("shape_attributes"), dict):
         raise DatasetError("a region has no shape", where=where)
-    said = [v for v in (region.get("region_attributes") or {}).values() if isinstance(v, str) and v]
+    labels = [
+        v for v in (region.get("region_attributes") or {}).values() if isinstance(v, str) and v
+    ]
     outline = outline_of(region["shape_attributes"], where)
-    return enclosing(outline, said[0] if said else unnamed, where)
+    return enclosing(outline, labels[0] if labels else unnamed, where)
 
 
 def yolo_names(root: Path) -> dict[int, str]:

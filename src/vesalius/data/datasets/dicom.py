@@ -16,7 +16,7 @@ from pydantic import Field
 
 from vesalius.cases.case import Case, Source
 from vesalius.cases.claims import is_bare_dicom
-from vesalius.cases.image import DEFAULT_LIMITS
+from vesalius.cases.decoded import DEFAULT_LIMITS
 from vesalius.cases.picture import Picture
 from vesalius.data.reading.album import inside, read_member
 from vesalius.data.reading.dicom_headers import (
@@ -157,28 +157,28 @@ def _pictures(file: _File, header: Header, frames: str) -> tuple[Picture, ...]:
     return tuple(picture.at(frame) for frame in range(header.frames))
 
 
-def _key(said: str) -> bytes:
-    if said.startswith(FROM_ENVIRONMENT):
-        name = said.removeprefix(FROM_ENVIRONMENT)
-        said = os.environ.get(name, "")
-        if not said:
+def _key(secret: str) -> bytes:
+    if secret.startswith(FROM_ENVIRONMENT):
+        name = secret.removeprefix(FROM_ENVIRONMENT)
+        secret = os.environ.get(name, "")
+        if not secret:
             raise RecipeError(f"key: the environment variable {name} is not set", where="dicom")
     # BLAKE2b takes at most 64 bytes of key; a hash of it has as much of its strength as fits.
-    return blake2b(said.encode()).digest()
+    return blake2b(secret.encode()).digest()
 
 
 def _listed(root: Path) -> tuple[_File, ...]:
     """The files to look into, sorted by their path below the root."""
     if root.is_dir():
-        found = list(_below(root))
+        files = list(_below(root))
     elif zipfile.is_zipfile(root):
-        found = list(_members(root, ""))
+        files = list(_members(root, ""))
     else:
         # A DICOMDIR's own order is that of its studies and series.
         return tuple(_of_directory(root))
-    if not found:
+    if not files:
         raise DatasetError("there are no files here", where=root)
-    return tuple(sorted(found, key=lambda file: file.name))
+    return tuple(sorted(files, key=lambda file: file.name))
 
 
 def _below(root: Path) -> Iterator[_File]:

@@ -13,14 +13,14 @@ from vesalius.cases.case import Case, Source
 from vesalius.data.datasets.folder_rows import FIELDS, Field, case_of, key_of
 from vesalius.data.reading.album import ENDINGS, Album
 from vesalius.data.reading.hub import hub_splits
-from vesalius.data.reading.rows import Located, Rows, gathered, said
+from vesalius.data.reading.rows import Located, Rows, gathered, text_in
 from vesalius.data.reading.streams import (
     ALL,
     SPLIT_NAMES,
     Streams,
-    nothing_found,
     parquet_splits,
     split_files,
+    unknown_layout,
 )
 from vesalius.data.reading.tables import READERS, read_rows
 from vesalius.errors import DatasetError
@@ -56,7 +56,7 @@ class Folder:
             return _streams(parts, _album(root, chosen), chosen)
         captioned = _captioned(root)
         if not captioned:
-            raise nothing_found(
+            raise unknown_layout(
                 root, "<split>.jsonl or .csv", "one table", "parquet", "images with .txt captions"
             )
         return Streams("folder", captioned)
@@ -88,8 +88,8 @@ def _mapped(rows: Rows, options: FolderOptions) -> Iterator[Located]:
             hint = f"columns: {', '.join(row)}"
             raise DatasetError(f"there is no column {missing[0]!r}", where=where, hint=hint)
         ours = {field: row[own] for field, own in options.columns.items()}
-        kept = {name: v for name, v in row.items() if name not in options.columns.values()}
-        mapped = kept | ours
+        others = {name: v for name, v in row.items() if name not in options.columns.values()}
+        mapped = others | ours
         if not any(name in FIELDS for name in mapped):
             hint = "name yours with the option columns, e.g. {image: path, caption: report}"
             raise DatasetError(f"no known column among {', '.join(row)}", where=where, hint=hint)
@@ -97,15 +97,15 @@ def _mapped(rows: Rows, options: FolderOptions) -> Iterator[Located]:
 
 
 def _tables(root: Path, options: FolderOptions) -> dict[str, Rows]:
-    found: dict[str, Rows] = {}
+    tables: dict[str, Rows] = {}
     for ending in READERS:
         for split, path in split_files(root, ending).items():
-            if split in found:
+            if split in tables:
                 fault = f"two tables for the split {split}"
                 raise DatasetError(fault, where=path, hint="give the one you mean as the root")
-            found[split] = partial(read_rows, path)
-    if found:
-        return found
+            tables[split] = partial(read_rows, path)
+    if tables:
+        return tables
     shards = parquet_splits(root)
     if shards:
         return shards
@@ -128,7 +128,7 @@ def _by_column(path: Path, options: FolderOptions) -> dict[str, Rows]:
 
 
 def _split(_: Source, row: Mapping[str, Any]) -> str:
-    name = said(dict(row), "split") or ALL
+    name = text_in(dict(row), "split") or ALL
     return SPLIT_NAMES.get(name.lower(), name)
 
 

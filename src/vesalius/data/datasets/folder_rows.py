@@ -9,9 +9,9 @@ from typing import Any, Literal, TypeVar, get_args
 
 from vesalius.cases.case import Answer, Box, Case, Question, Source
 from vesalius.cases.picture import Picture
-from vesalius.data.reading.album import Album, shown
+from vesalius.data.reading.album import Album, picture_in
 from vesalius.data.reading.outlines import Points, rectangle
-from vesalius.data.reading.rows import Cell, Located, Row, image_id, said
+from vesalius.data.reading.rows import Cell, Located, Row, image_id, text_in
 from vesalius.errors import DatasetError
 
 Field = Literal[
@@ -27,9 +27,11 @@ SPEAKERS = {"human": "ask", "user": "ask", "gpt": "reply", "assistant": "reply",
 
 def key_of(where: Source, row: Row) -> str:
     """What rows are brought together by: questions by their image, anything else not at all."""
-    asked = row.get("conversations") or row.get("question") is not None
+    has_questions = row.get("conversations") or row.get("question") is not None
     alone = f"{where.file}:{where.row}"
-    if not asked or (said(row, "image") is None and not isinstance(row.get("image"), Cell)):
+    if not has_questions or (
+        text_in(row, "image") is None and not isinstance(row.get("image"), Cell)
+    ):
         return alone
     return image_id(row, where, "image")
 
@@ -41,19 +43,19 @@ def case_of(located: Sequence[Located], album: Album, split: str) -> Case:
     if they agree.
     """
     where, row = located[0]
-    named = said(row, "id") if len(located) == 1 else None
+    named = text_in(row, "id") if len(located) == 1 else None
     pictures = _pictures(row, album, where)
     name = named or (_stem(pictures[0].key) if pictures else f"row-{where.row}")
     image = pictures[0].key if pictures else name
     return Case(
         id=name,
-        group=_agreed(located, "patient", lambda row, _: said(row, "patient", "group")) or image,
+        group=_agreed(located, "patient", lambda row, _: text_in(row, "patient", "group")) or image,
         pictures=pictures,
         questions=tuple(q for place, each in located for q in _questions(each, place)),
         caption=_caption(located),
         boxes=_agreed(located, "boxes", _boxes),
         concepts=_agreed(located, "concepts", _concepts),
-        modality=_agreed(located, "modality", lambda row, _: said(row, "modality")),
+        modality=_agreed(located, "modality", lambda row, _: text_in(row, "modality")),
         context=_agreed(located, "context", _context) or {},
         source=where,
         split=split,
@@ -64,12 +66,12 @@ def _agreed(
     located: Sequence[Located], name: str, read: Callable[[Row, Source], Value | None]
 ) -> Value | None:
     """What the rows that say anything say; DatasetError where two say different things."""
-    found = [(where, value) for where, row in located if (value := read(row, where)) is not None]
-    for where, value in found[1:]:
-        if value != found[0][1]:
-            fault = f"another {name} of the picture than at row {found[0][0].row}"
+    values = [(where, value) for where, row in located if (value := read(row, where)) is not None]
+    for where, value in values[1:]:
+        if value != values[0][1]:
+            fault = f"another {name} of the picture than at row {values[0][0].row}"
             raise DatasetError(fault, where=where, hint="give each row an image of its own")
-    return found[0][1] if found else None
+    return values[0][1] if values else None
 
 
 def _stem(key: str) -> str:
@@ -88,20 +90,22 @@ def _pictures(row: Row, album: Album, where: Source) -> tuple[Picture, ...]:
 
 def _picture(value: str | Cell, album: Album, where: Source) -> Picture:
     name = value.digest()[:16] if isinstance(value, Cell) else value.strip()
-    return shown(value, name, album, where)
+    return picture_in(value, name, album, where)
 
 
 def _caption(located: Sequence[Located]) -> str | None:
     # A caption column with an empty cell stays visible as "", so that the check can name it.
-    found: dict[str, Source] = {}
+    places: dict[str, Source] = {}
     for where, row in located:
         if row.get("caption") is not None:
-            found.setdefault(said(row, "caption") or "", where)
-    told = [text for text in found if text]
-    if len(told) > 1:
-        fault = f"another caption of the picture captioned at row {found[told[0]].row}"
-        raise DatasetError(fault, where=found[told[1]], hint="give each row an image of its own")
-    return next(iter(told or found), None)
+            places.setdefault(text_in(row, "caption") or "", where)
+    captions = [text for text in places if text]
+    if len(captions) > 1:
+        fault = f"another caption of the picture captioned at row {places[captions[0]].row}"
+        raise DatasetError(
+            fault, where=places[captions[1]], hint="give each row an image of its own"
+        )
+    return next(iter(captions or places), None)
 
 
 def _questions(row: Row, where: Source) -> tuple[Question, ...]:
@@ -110,34 +114,36 @@ def _questions(row: Row, where: Source) -> tuple[Question, ...]:
         return tuple(_question(_mapping(q, where), where, at) for at, q in enumerate(several))
     if row.get("conversations"):
         return _conversation(row, where)
-    if row.get("question") is None or (said(row, "question") is None and said(row, "caption")):
+    if row.get("question") is None or (
+        text_in(row, "question") is None and text_in(row, "caption")
+    ):
         return ()  # a caption's row in a table that also asks
     return (_question(row, where, None),)
 
 
 def _question(row: Row, where: Source, at: int | None) -> Question:
-    kind = (said(row, "kind") or "").lower() or None
+    kind = (text_in(row, "kind") or "").lower() or None
     if kind not in (None, "open", "closed"):
         raise DatasetError(f"kind is open or closed, not {kind!r}", where=where)
     answers = _listed(row.get("answers"), "answers", where)
     if answers is None:
-        answers = [text] if (text := said(row, "answer")) is not None else []
+        answers = [text] if (text := text_in(row, "answer")) is not None else []
     options = _listed(row.get("options"), "options", where)
     default = str(where.row) if at is None else f"{at + 1}"
     return Question(
-        text=said(row, "question", "text") or "",
-        id=said(row, "id") or default,
+        text=text_in(row, "question", "text") or "",
+        id=text_in(row, "id") or default,
         answers=tuple(Answer(text=str(text)) for text in answers),
-        category=said(row, "category"),
+        category=text_in(row, "category"),
         kind=kind,  # type: ignore[arg-type]
         options=None if options is None else tuple(map(str, options)),
-        language=said(row, "language") or "en",
+        language=text_in(row, "language") or "en",
     )
 
 
 def _conversation(row: Row, where: Source) -> tuple[Question, ...]:
     """LLaVA's turns: what a human says is a question, what gpt says its answer."""
-    asked: list[Question] = []
+    questions: list[Question] = []
     turns = _listed(row["conversations"], "conversations", where) or []
     waiting: str | None = None
     for turn in [_mapping(t, where) for t in turns]:
@@ -149,12 +155,14 @@ def _conversation(row: Row, where: Source) -> tuple[Question, ...]:
         if role == "ask":
             waiting = text
         elif role == "reply" and waiting is not None:
-            name = f"{said(row, 'id') or where.row}.{len(asked) + 1}"
-            asked.append(Question(text=waiting, id=name, answers=(Answer(text=text),)))
+            name = f"{text_in(row, 'id') or where.row}.{len(questions) + 1}"
+            questions.append(Question(text=waiting, id=name, answers=(Answer(text=text),)))
             waiting = None
     if waiting is not None:
-        asked.append(Question(text=waiting, id=f"{said(row, 'id') or where.row}.{len(asked) + 1}"))
-    return tuple(asked)
+        questions.append(
+            Question(text=waiting, id=f"{text_in(row, 'id') or where.row}.{len(questions) + 1}")
+        )
+    return tuple(questions)
 
 
 def _boxes(row: Row, where: Source) -> tuple[Box, ...] | None:
@@ -185,7 +193,7 @@ def _context(row: Row, where: Source) -> dict[str, str] | None:
     if isinstance(given, str):
         given = _json(given, "context", where)
     context = {str(k): str(v) for k, v in _mapping(given, where).items()}
-    beside = {name: said(row, name) for name in ("indication", "history")}
+    beside = {name: text_in(row, name) for name in ("indication", "history")}
     return context | {k: text for k, text in beside.items() if text is not None} or None
 
 

@@ -13,7 +13,7 @@ from pydantic import Field
 from vesalius.data.reading.album import Album
 from vesalius.data.reading.captions import Captioned, stored_cases
 from vesalius.data.reading.hub import hub_splits
-from vesalius.data.reading.streams import ORDER, SPLIT_NAMES, Streams, nothing_found, split_of
+from vesalius.data.reading.streams import ORDER, SPLIT_NAMES, Streams, split_of, unknown_layout
 from vesalius.errors import DatasetError
 from vesalius.recipe import Frozen, validated
 
@@ -53,10 +53,10 @@ class ImageClef:
                 "image_clef",
                 {s: partial(stored_cases, r, album, split=s) for s, r in parts.items()},
             )
-        return _found(root, chosen.year)
+        return _streams(root, chosen.year)
 
 
-def _found(root: Path, year: int | None) -> Streams:
+def _streams(root: Path, year: int | None) -> Streams:
     tables = _tables(root, year)
     starts = {}
     for split in ORDER:
@@ -71,22 +71,22 @@ def _found(root: Path, year: int | None) -> Streams:
             )
             starts[split] = partial(held.cases, split)
     if not starts:
-        raise nothing_found(root, "tables named after a split and caption or concept", "images")
+        raise unknown_layout(root, "tables named after a split and caption or concept", "images")
     return Streams("image_clef", starts)
 
 
 def _tables(root: Path, year: int | None) -> dict[tuple[str, str], Path]:
-    found: dict[tuple[str, str], Path] = {}
+    tables: dict[tuple[str, str], Path] = {}
     for path in _near(root, year):
         kind = next((kind for kind, name in KINDS if name.search(path.name)), None)
         split = split_of(path.stem) or split_of(path.parent.name)
         if path.suffix.lower() not in ENDINGS or kind in (None, "names") or split is None:
             continue
-        held = found.setdefault((split, str(kind)), path)
+        held = tables.setdefault((split, str(kind)), path)
         if held != path:
             fault = f"two files of {kind} for {split}: {held.name} and {path.name}"
             raise DatasetError(fault, where=root, hint="set the option year, or move one away")
-    return found
+    return tables
 
 
 def _places(root: Path, split: str, year: int | None) -> list[Path]:

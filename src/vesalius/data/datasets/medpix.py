@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from vesalius.cases.case import Case, Source
-from vesalius.data.reading.album import Album, shown
+from vesalius.data.reading.album import Album, picture_in
 from vesalius.data.reading.hub import hub_splits
-from vesalius.data.reading.rows import Row, Rows, image_id, required, said
+from vesalius.data.reading.rows import Row, Rows, image_id, required, text_in
 from vesalius.data.reading.streams import (
     ALL,
     Streams,
-    nothing_found,
     parquet_splits,
     split_files,
+    unknown_layout,
 )
 from vesalius.data.reading.tables import read_rows
 from vesalius.errors import DatasetError
@@ -49,14 +49,14 @@ class MedPix:
             album = Album(Path())
             parts = {s: (rows, None) for s, rows in hub_splits(str(hub)).items()}
         else:
-            parts, album = _found(root), Album(root, [root, root / "images", root / "Images"])
+            parts, album = _find_splits(root), Album(root, [root, root / "images", root / "Images"])
         return Streams(
             "medpix",
             {s: partial(_cases, r, cases, album, split=s) for s, (r, cases) in parts.items()},
         )
 
 
-def _found(root: Path) -> dict[str, tuple[Rows, Path | None]]:
+def _find_splits(root: Path) -> dict[str, tuple[Rows, Path | None]]:
     whole = root / "Descriptions.json"
     if whole.is_file():
         return {ALL: (partial(read_rows, whole), _present(root / "Case_topic.json"))}
@@ -72,7 +72,7 @@ def _found(root: Path) -> dict[str, tuple[Rows, Path | None]]:
             return {s: (partial(read_rows, p), clinical.get(s)) for s, p in files.items()}
     parts = parquet_splits(root)
     if not parts:
-        raise nothing_found(root, "Descriptions.json", "<split>.jsonl", "parquet files")
+        raise unknown_layout(root, "Descriptions.json", "<split>.jsonl", "parquet files")
     return {split: (rows, None) for split, rows in parts.items()}
 
 
@@ -96,9 +96,9 @@ def _case(row: Row, where: Source, histories: Histories, album: Album, split: st
     return Case(
         id=name,
         group=patient,
-        pictures=(shown(row["image"], said(row, "image_file") or name, album, where),),
-        caption=said(described, "Caption") or said(row, "caption") or "",
-        modality=said(described, "Modality") or said(row, "Type"),
+        pictures=(picture_in(row["image"], text_in(row, "image_file") or name, album, where),),
+        caption=text_in(described, "Caption") or text_in(row, "caption") or "",
+        modality=text_in(described, "Modality") or text_in(row, "Type"),
         context={} if history is None else {"history": history},
         source=where,
         split=split,
@@ -106,12 +106,12 @@ def _case(row: Row, where: Source, histories: Histories, album: Album, split: st
 
 
 def _histories(path: Path) -> Histories:
-    found = {}
+    histories = {}
     for where, row in read_rows(path):
         clinical = row.get("Case")
         if not isinstance(clinical, dict):
             raise DatasetError("Case is missing or not a mapping", where=where)
-        history = said(clinical, HISTORY)
+        history = text_in(clinical, HISTORY)
         if history is not None:
-            found[required(row, where, "U_id")] = history
-    return found
+            histories[required(row, where, "U_id")] = history
+    return histories

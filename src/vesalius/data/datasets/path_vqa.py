@@ -10,10 +10,18 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from vesalius.cases.case import Answer, Case, Question, Source
-from vesalius.data.reading.album import Album, shown
+from vesalius.data.reading.album import Album, picture_in
 from vesalius.data.reading.hub import hub_splits
-from vesalius.data.reading.rows import Located, Row, Rows, gathered, image_id, said, worded
-from vesalius.data.reading.streams import Streams, nothing_found, parquet_splits, split_of
+from vesalius.data.reading.rows import (
+    Located,
+    Row,
+    Rows,
+    gathered,
+    image_id,
+    text_in,
+    text_or_empty,
+)
+from vesalius.data.reading.streams import Streams, parquet_splits, split_of, unknown_layout
 from vesalius.errors import DatasetError
 from vesalius.recipe import Frozen, validated
 
@@ -57,7 +65,7 @@ def _cases(rows: Rows, album: Album, *, split: str) -> Iterator[Case]:
         yield Case(
             id=name,
             group=name,
-            pictures=(shown(first["image"], name, album, where),),
+            pictures=(picture_in(first["image"], name, album, where),),
             questions=tuple(_question(row, place) for place, row in located),
             source=where,
             split=split,
@@ -65,9 +73,9 @@ def _cases(rows: Rows, album: Album, *, split: str) -> Iterator[Case]:
 
 
 def _question(row: Row, where: Source) -> Question:
-    answer = said(row, "answer")
+    answer = text_in(row, "answer")
     return Question(
-        text=worded(row, where, "question"),
+        text=text_or_empty(row, where, "question"),
         id=str(where.row),
         answers=() if answer is None else (Answer(text=answer),),
     )
@@ -75,17 +83,17 @@ def _question(row: Row, where: Source) -> Question:
 
 def _pickled(root: Path, options: PathVqaOptions) -> dict[str, Rows]:
     files = {split_of(path.stem): path for path in sorted(root.rglob(PICKLES))}
-    found = {split: path for split, path in files.items() if split is not None}
-    if not found:
-        raise nothing_found(root, "parquet files", f"**/{PICKLES}")
+    paths = {split: path for split, path in files.items() if split is not None}
+    if not paths:
+        raise unknown_layout(root, "parquet files", f"**/{PICKLES}")
     if not options.allow_pickle:
-        path = next(iter(found.values()))
+        path = next(iter(paths.values()))
         fault = "a pickle can run code when it is opened, so this one is left closed"
         hint = (
             "set the option allow_pickle: true for a restricted reading, or use the hub's parquet"
         )
         raise DatasetError(fault, where=path, hint=hint)
-    return {split: partial(_unpickled, path) for split, path in found.items()}
+    return {split: partial(_unpickled, path) for split, path in paths.items()}
 
 
 def _original_album(root: Path) -> Album:

@@ -14,10 +14,10 @@ from vesalius.data.reading.hub import hub_splits
 from vesalius.data.reading.streams import (
     ALL,
     Streams,
-    nothing_found,
     parquet_splits,
     split_files,
     split_of,
+    unknown_layout,
 )
 from vesalius.data.reading.tables import read_rows, split_lines
 from vesalius.errors import DatasetError
@@ -54,7 +54,7 @@ class Roco:
             )
         starts = {2: _second, 1: _first, None: _either}[chosen.version](root, chosen)
         if not starts:
-            raise nothing_found(
+            raise unknown_layout(
                 root, "<split>_captions.csv", "radiology/captions.txt", "<split>.jsonl", "parquet"
             )
         return Streams("roco", starts)
@@ -90,12 +90,12 @@ def _image_places(root: Path, split: str) -> list[Path]:
 
 
 def _first(root: Path, _: RocoOptions) -> Starts:
-    found: Starts = {}
+    starts: Starts = {}
     for captions in sorted(root.rglob("radiology/captions.txt")):
         folder = captions.parent
         split = split_of(folder.parent.name) if folder.parent != root else None
-        found[split or ALL] = partial(_old_cases, folder, root, split or ALL)
-    return found
+        starts[split or ALL] = partial(_old_cases, folder, root, split or ALL)
+    return starts
 
 
 def _old_cases(folder: Path, root: Path, split: str) -> Iterator[Case]:

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vesalius.cases.case import Answer, Box, Case, Question, Source
-from vesalius.data.reading.album import Album, shown
+from vesalius.data.reading.album import Album, picture_in
 from vesalius.data.reading.hub import hub_file, hub_splits
 from vesalius.data.reading.outlines import rectangle
-from vesalius.data.reading.rows import Cell, Row, Rows, gathered, image_id, said, worded
-from vesalius.data.reading.streams import Streams, nothing_found, parquet_splits, split_files
+from vesalius.data.reading.rows import Cell, Row, Rows, gathered, image_id, text_in, text_or_empty
+from vesalius.data.reading.streams import Streams, parquet_splits, split_files, unknown_layout
 from vesalius.data.reading.tables import read_rows
 from vesalius.errors import DatasetError
 from vesalius.recipe import Frozen, validated
@@ -42,7 +42,7 @@ class Slake:
         if root is None or hub:
             parts, album = _on_hub(str(hub))
         else:
-            parts, album = _found(root), Album(root, _places(root))
+            parts, album = _find_splits(root), Album(root, _places(root))
         return Streams(
             "slake", {s: partial(_cases, rows, album, chosen, split=s) for s, rows in parts.items()}
         )
@@ -53,14 +53,14 @@ def _places(root: Path) -> list[Path]:
     return [root / "imgs", root, *([archive] if archive.is_file() else [])]
 
 
-def _found(root: Path) -> dict[str, Rows]:
+def _find_splits(root: Path) -> dict[str, Rows]:
     for ending in (".json", ".jsonl"):
         files = split_files(root, ending)
         if files:
             return {s: partial(read_rows, path) for s, path in files.items()}
     parts = parquet_splits(root)
     if not parts:
-        raise nothing_found(root, "{train,validate,test}.json", "parquet files")
+        raise unknown_layout(root, "{train,validate,test}.json", "parquet files")
     return parts
 
 
@@ -75,36 +75,36 @@ def _on_hub(name: str) -> tuple[dict[str, Rows], Album]:
 
 
 def _cases(rows: Rows, album: Album, options: SlakeOptions, *, split: str) -> Iterator[Case]:
-    def kept() -> Iterator[tuple[Source, Row]]:
+    def chosen_rows() -> Iterator[tuple[Source, Row]]:
         for where, row in rows():
-            if options.language in ("all", said(row, "q_lang") or "en"):
+            if options.language in ("all", text_in(row, "q_lang") or "en"):
                 yield where, row
 
-    for name, located in gathered(kept, lambda w, r: image_id(r, w, "img_name", "image")):
+    for name, located in gathered(chosen_rows, lambda w, r: image_id(r, w, "img_name", "image")):
         where, first = located[0]
         image = name.split("/")[0]
         yield Case(
             id=image,
             group=image,
-            pictures=(shown(first.get("image"), name, album, where),),
+            pictures=(picture_in(first.get("image"), name, album, where),),
             questions=tuple(_question(row, place) for place, row in located),
             boxes=_boxes(album, image),
-            modality=said(first, "modality"),
+            modality=text_in(first, "modality"),
             source=where,
             split=split,
         )
 
 
 def _question(row: Row, where: Source) -> Question:
-    answer = said(row, "answer")
-    kind = (said(row, "answer_type") or "").lower()
+    answer = text_in(row, "answer")
+    kind = (text_in(row, "answer_type") or "").lower()
     return Question(
-        text=worded(row, where, "question"),
-        id=said(row, "qid") or str(where.row),
+        text=text_or_empty(row, where, "question"),
+        id=text_in(row, "qid") or str(where.row),
         answers=() if answer is None else (Answer(text=answer),),
-        category=said(row, "content_type"),
+        category=text_in(row, "content_type"),
         kind=kind if kind in ("open", "closed") else None,  # type: ignore[arg-type]
-        language=said(row, "q_lang") or "en",
+        language=text_in(row, "q_lang") or "en",
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vesalius.cases.case import Answer, Case, Question, Source
-from vesalius.data.reading.album import Album, shown
+from vesalius.data.reading.album import Album, picture_in
 from vesalius.data.reading.hub import hub_splits
 from vesalius.data.reading.rows import (
     Located,
@@ -18,15 +18,15 @@ from vesalius.data.reading.rows import (
     chained,
     gathered,
     image_id,
-    said,
-    worded,
+    text_in,
+    text_or_empty,
 )
 from vesalius.data.reading.streams import (
     Streams,
-    nothing_found,
     parquet_splits,
     split_files,
     split_of,
+    unknown_layout,
 )
 from vesalius.data.reading.tables import delimited_lines, read_rows
 from vesalius.errors import DatasetError
@@ -64,13 +64,13 @@ class VqaMed:
         if root is None or hub:
             parts, album = hub_splits(str(hub)), Album(Path())
         else:
-            parts, album = _found(root, chosen.year)
+            parts, album = _find_splits(root, chosen.year)
         return Streams(
             "vqa_med", {s: partial(_cases, rows, album, split=s) for s, rows in parts.items()}
         )
 
 
-def _found(root: Path, year: int | None) -> tuple[dict[str, Rows], Album]:
+def _find_splits(root: Path, year: int | None) -> tuple[dict[str, Rows], Album]:
     lines = {s: partial(read_rows, path) for s, path in split_files(root, ".jsonl").items()}
     if lines:
         return dict(lines), Album(root, [root, root / "images"])
@@ -78,20 +78,20 @@ def _found(root: Path, year: int | None) -> tuple[dict[str, Rows], Album]:
     if files:
         parts: dict[str, Rows] = {
             split: partial(
-                chained, tuple(partial(_lines, p, _answers(paths)) for p in _asked(paths))
+                chained, tuple(partial(_lines, p, _answers(paths)) for p in _question_paths(paths))
             )
             for split, paths in files.items()
         }
         return parts, Album(root, _places(root))
     parts = parquet_splits(root)
     if not parts:
-        raise nothing_found(root, "**/*.txt of image|question|answer", "<split>.jsonl", "parquet")
+        raise unknown_layout(root, "**/*.txt of image|question|answer", "<split>.jsonl", "parquet")
     return parts, Album(root)
 
 
 def _question_files(root: Path, year: int | None) -> dict[str, list[Path]]:
     """The files of questions and answers by split; several years at once raise DatasetError."""
-    found: dict[str, list[Path]] = {}
+    by_split: dict[str, list[Path]] = {}
     years = set()
     for path in sorted(root.rglob("*.txt")):
         place = path.relative_to(root).as_posix()
@@ -101,14 +101,14 @@ def _question_files(root: Path, year: int | None) -> dict[str, list[Path]]:
         years |= years_named
         split = split_of(path.stem) or split_of(place)
         if split is not None:
-            found.setdefault(split, []).append(path)
+            by_split.setdefault(split, []).append(path)
     if len(years) > 1 and year is None:
         hint = f"set the option year to one of {', '.join(sorted(years))}"
         raise DatasetError("files of several years lie here", where=root, hint=hint)
-    return found
+    return by_split
 
 
-def _asked(paths: Sequence[Path]) -> list[Path]:
+def _question_paths(paths: Sequence[Path]) -> list[Path]:
     by_category = [path for path in paths if CATEGORY.match(path.name)]
     asking = [p for p in paths if _fields(p) > 2 or not ANSWERS.match(p.name)]
     return by_category or sorted(asking, key=_fields, reverse=True)[:1]
@@ -148,7 +148,7 @@ def _cases(rows: Rows, album: Album, *, split: str) -> Iterator[Case]:
         yield Case(
             id=name,
             group=name,
-            pictures=(shown(picture, said(first, "image") or name, album, where),),
+            pictures=(picture_in(picture, text_in(first, "image") or name, album, where),),
             questions=tuple(q for place, row in located for q in _questions(row, place)),
             source=where,
             split=split,
@@ -156,7 +156,7 @@ def _cases(rows: Rows, album: Album, *, split: str) -> Iterator[Case]:
 
 
 def _questions(row: Row, where: Source) -> Iterator[Question]:
-    category = said(row, "category")
+    category = text_in(row, "category")
     prefix = f"{category}-" if category else ""
     several = row.get("questions")  # the question-generation set: a list, without answers
     if isinstance(several, list):
@@ -164,9 +164,9 @@ def _questions(row: Row, where: Source) -> Iterator[Question]:
             yield Question(text=str(text).strip(), id=f"{where.row}.{number}")
         return
     yield Question(
-        text=worded(row, where, "question"),
+        text=text_or_empty(row, where, "question"),
         id=f"{prefix}{where.row}",
-        answers=tuple(Answer(text=text) for text in _alternatives(said(row, "answer"))),
+        answers=tuple(Answer(text=text) for text in _alternatives(text_in(row, "answer"))),
         category=category,
     )
 

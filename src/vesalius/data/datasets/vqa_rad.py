@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vesalius.cases.case import Answer, Case, Question, Source
-from vesalius.data.reading.album import Album, shown
+from vesalius.data.reading.album import Album, picture_in
 from vesalius.data.reading.hub import hub_splits
-from vesalius.data.reading.rows import Row, Rows, gathered, image_id, said, worded
+from vesalius.data.reading.rows import Row, Rows, gathered, image_id, text_in, text_or_empty
 from vesalius.data.reading.streams import (
     ALL,
     Streams,
-    nothing_found,
     parquet_splits,
     split_files,
+    unknown_layout,
 )
 from vesalius.data.reading.tables import read_rows
 from vesalius.recipe import Frozen, validated
@@ -51,21 +51,24 @@ class VqaRad:
         if root is None or hub:
             album, parts = Album(Path()), hub_splits(str(hub))
         else:
-            album, parts = Album(root, [root / IMAGES, root / "images", root]), _found(root, chosen)
+            album, parts = (
+                Album(root, [root / IMAGES, root / "images", root]),
+                _find_splits(root, chosen),
+            )
         return Streams(
             "vqa_rad",
             {s: partial(_cases, rows, album, chosen, split=s) for s, rows in parts.items()},
         )
 
 
-def _found(root: Path, options: VqaRadOptions) -> dict[str, Rows]:
+def _find_splits(root: Path, options: VqaRadOptions) -> dict[str, Rows]:
     if (root / PUBLIC).is_file():
         return _official(root / PUBLIC, options)
     lines = {s: partial(read_rows, path) for s, path in split_files(root, ".jsonl").items()}
-    found = lines or parquet_splits(root)
-    if not found:
-        raise nothing_found(root, PUBLIC, "<split>.jsonl", "parquet files")
-    return dict(found)
+    splits = lines or parquet_splits(root)
+    if not splits:
+        raise unknown_layout(root, PUBLIC, "<split>.jsonl", "parquet files")
+    return dict(splits)
 
 
 def _official(path: Path, options: VqaRadOptions) -> dict[str, Rows]:
@@ -76,22 +79,22 @@ def _official(path: Path, options: VqaRadOptions) -> dict[str, Rows]:
 
 def _of_split(path: Path, *, test: bool) -> Iterator[tuple[Source, Row]]:
     for where, row in read_rows(path):
-        if worded(row, where, "phrase_type").startswith("test") == test:
+        if text_or_empty(row, where, "phrase_type").startswith("test") == test:
             yield where, row
 
 
 def _cases(rows: Rows, album: Album, options: VqaRadOptions, *, split: str) -> Iterator[Case]:
-    def kept() -> Iterator[tuple[Source, Row]]:
+    def chosen_rows() -> Iterator[tuple[Source, Row]]:
         for where, row in rows():
-            if options.paraphrases or not (said(row, "phrase_type") or "").endswith("para"):
+            if options.paraphrases or not (text_in(row, "phrase_type") or "").endswith("para"):
                 yield where, row
 
-    for name, located in gathered(kept, lambda w, r: image_id(r, w, "image_name", "image")):
+    for name, located in gathered(chosen_rows, lambda w, r: image_id(r, w, "image_name", "image")):
         where, first = located[0]
         yield Case(
             id=name.rpartition(".")[0] or name,
-            group=said(first, "image_case_url") or name,
-            pictures=(shown(first.get("image"), name, album, where),),
+            group=text_in(first, "image_case_url") or name,
+            pictures=(picture_in(first.get("image"), name, album, where),),
             questions=tuple(_question(row, place) for place, row in located),
             source=where,
             split=split,
@@ -99,13 +102,13 @@ def _cases(rows: Rows, album: Album, options: VqaRadOptions, *, split: str) -> I
 
 
 def _question(row: Row, where: Source) -> Question:
-    answer = said(row, "answer")  # five answers of the public file are numbers
-    kind = (said(row, "answer_type") or "").lower()  # "CLOSED " has a trailing blank in two rows
+    answer = text_in(row, "answer")  # five answers of the public file are numbers
+    kind = (text_in(row, "answer_type") or "").lower()  # "CLOSED " has a trailing blank in two rows
     return Question(
-        text=worded(row, where, "question"),
-        id=said(row, "qid") or str(where.row),
+        text=text_or_empty(row, where, "question"),
+        id=text_in(row, "qid") or str(where.row),
         answers=() if answer is None else (Answer(text=answer),),
-        category=_category(said(row, "question_type")),
+        category=_category(text_in(row, "question_type")),
         kind=kind if kind in ("open", "closed") else None,  # type: ignore[arg-type]
     )
 

@@ -36,7 +36,7 @@ class Cleaner:
 
         Pixel data at the top are left out: their caller puts them in.
         """
-        made = Dataset()
+        output = Dataset()
         for tag in sorted(source.keys()):
             if int(tag) in _PIXELS:
                 if depth:  # a picture in a picture, which nobody looks into
@@ -44,8 +44,8 @@ class Cleaner:
                 continue
             done = self._element(source, int(tag), depth)
             if done is not None:
-                made.add(done)
-        return made
+                output.add(done)
+        return output
 
     def count(self, action: str, tag: int) -> None:
         """Note one element in the tally."""
@@ -63,7 +63,7 @@ class Cleaner:
             return put(tag, representation.partition(" or ")[0])
         try:
             read = source[tag]
-            done = self._made(read, action, depth) if _is(read.VR, representation) else None
+            done = self._apply(read, action, depth) if _is(read.VR, representation) else None
         except RecursionError:
             raise
         except Exception:  # noqa: BLE001
@@ -72,7 +72,7 @@ class Cleaner:
         self.count("X" if done is None else action, tag)
         return done
 
-    def _made(self, read: DataElement, action: str, depth: int) -> DataElement | None:
+    def _apply(self, read: DataElement, action: str, depth: int) -> DataElement | None:
         if read.VR == "SQ":
             return self._sequence(read, depth)
         if action == "U":
@@ -82,7 +82,7 @@ class Cleaner:
             return operators.shifted_dates(read, self.days)
         if read.VR == "UI":
             return operators.replaced_uid(read, self.pseudonyms, self.policy.options.retain_uids)
-        return operators.kept(read)
+        return operators.keep(read)
 
     def _sequence(self, read: DataElement, depth: int) -> DataElement | None:
         if depth + 1 >= DEEPEST:
@@ -98,14 +98,14 @@ class Cleaner:
     def _is_dropped(self, item: Dataset) -> bool:
         # Items that point at others by their position would point at the wrong ones.
         kind, concept = str(item.get("ValueType", "")), _concept(item)
-        gone = (
+        dropped = (
             "ReferencedContentItemIdentifier" in item
             or (kind != "CONTAINER" and not concept and kind not in _NAMELESS)
             or self.policy.dropped_content(concept, kind)
         )
-        if gone:
+        if dropped:
             self.tally["X", f"ContentSequence {kind if kind in KINDS else 'other'}"] += 1
-        return gone
+        return dropped
 
 
 _NAMELESS = frozenset(("IMAGE", "COMPOSITE", "WAVEFORM", "SCOORD", "SCOORD3D", "TCOORD"))

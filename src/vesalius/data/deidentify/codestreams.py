@@ -41,14 +41,14 @@ def _broken() -> ImageError:
 
 
 def _jpeg(frame: bytes) -> Stripped:
-    kept, removed, precision, at = [frame[:2]], 0, 0, 2
+    parts, removed, precision, at = [frame[:2]], 0, 0, 2
     while True:
         marker, at = _marker(frame, at)
         if marker == 0xD9:
-            kept.append(b"\xff\xd9")
+            parts.append(b"\xff\xd9")
             break
         if marker in _STANDALONE:
-            kept.append(bytes((0xFF, marker)))
+            parts.append(bytes((0xFF, marker)))
             continue
         length = int.from_bytes(frame[at : at + 2], "big")
         segment = frame[at : at + length]
@@ -60,13 +60,13 @@ def _jpeg(frame: bytes) -> Stripped:
         spared = _spared(marker, segment)
         removed += spared != segment
         if spared:
-            kept += [bytes((0xFF, marker)), spared]
+            parts += [bytes((0xFF, marker)), spared]
         if marker == 0xDA:
             end = _scan_end(frame, at)
-            kept.append(frame[at:end])
+            parts.append(frame[at:end])
             at = end
     removed += any(frame[at:])
-    return Stripped(b"".join(kept), removed, precision)
+    return Stripped(b"".join(parts), removed, precision)
 
 
 def _marker(frame: bytes, at: int) -> tuple[int, int]:
@@ -123,9 +123,9 @@ def _jpeg2000(frame: bytes, boxed: bool) -> Stripped:
             if 0 < tile_length < 14 or at + tile_length > len(data):
                 raise _broken()
         if marker == _COM:
-            said = data[at + 6 : at + 2 + length]
-            removed += any(said)
-            data[at + 6 : at + 2 + length] = bytes(len(said))
+            comment = data[at + 6 : at + 2 + length]
+            removed += any(comment)
+            data[at + 6 : at + 2 + length] = bytes(len(comment))
         at += 2 + length
     else:
         # Some encoders end without the end-of-codestream marker.

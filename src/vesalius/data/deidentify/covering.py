@@ -24,35 +24,35 @@ MARGIN = 2
 """Pixels around each box, since letters reach a little beyond it."""
 
 
-def cover_text(made: Dataset, syntax: UID, cleaner: Cleaner) -> UID:
-    """Black out what is read as text in any frame of ``made``; the syntax its pixels are now in.
+def redact_text(output: Dataset, syntax: UID, cleaner: Cleaner) -> UID:
+    """Black out what is read as text in any frame of ``output``; the syntax its pixels are now in.
 
     Frames are looked at through the header's own window. An image without text keeps its pixels
     and their compression. Raises ImageError where text remains after three rounds, and
     MissingExtra without the extra ``ocr``.
     """
-    if "PixelData" not in made or int(made.BitsAllocated) == 1:
+    if "PixelData" not in output or int(output.BitsAllocated) == 1:
         return syntax
-    frames = int(made.get("NumberOfFrames") or 1)
+    frames = int(output.get("NumberOfFrames") or 1)
     for _ in range(ROUNDS):
-        data = _file(made, syntax)
-        found = {frame: text for frame in range(frames) if (text := _text(data, frame))}
-        if not found:
-            made.add(operators.element(0x00280301, "CS", "NO"))
+        data = _file(output, syntax)
+        regions = {frame: text for frame in range(frames) if (text := _text(data, frame))}
+        if not regions:
+            output.add(operators.element(0x00280301, "CS", "NO"))
             return syntax
-        _cover(data, made, found)
-        cleaner.tally["C", "PixelData burned-in text"] += sum(map(len, found.values()))
+        _redact(data, output, regions)
+        cleaner.tally["C", "PixelData burned-in text"] += sum(map(len, regions.values()))
         syntax = ExplicitVRLittleEndian
     raise ImageError("text_left", "text is still read in the pixels after it was covered")
 
 
-def _file(made: Dataset, syntax: UID) -> bytes:
+def _file(output: Dataset, syntax: UID) -> bytes:
     file = BytesIO()
-    made.file_meta = FileMetaDataset()
-    made.file_meta.TransferSyntaxUID = syntax
-    made.file_meta.MediaStorageSOPClassUID = made.SOPClassUID
-    made.file_meta.MediaStorageSOPInstanceUID = made.SOPInstanceUID
-    pydicom.dcmwrite(file, made, enforce_file_format=True)
+    output.file_meta = FileMetaDataset()
+    output.file_meta.TransferSyntaxUID = syntax
+    output.file_meta.MediaStorageSOPClassUID = output.SOPClassUID
+    output.file_meta.MediaStorageSOPInstanceUID = output.SOPInstanceUID
+    pydicom.dcmwrite(file, output, enforce_file_format=True)
     return file.getvalue()
 
 
@@ -65,13 +65,13 @@ def _text(data: bytes, frame: int) -> Sequence[Any]:
     return regions
 
 
-def _cover(data: bytes, made: Dataset, found: dict[int, Sequence[Any]]) -> None:
+def _redact(data: bytes, output: Dataset, texts: dict[int, Sequence[Any]]) -> None:
     file = pydicom.dcmread(BytesIO(data))
     grey = int(file.SamplesPerPixel) == 1
     pixels = pixel_array(file, raw=grey)
     frames = pixels if int(file.get("NumberOfFrames") or 1) > 1 else pixels[None]
     frames = frames.copy()
-    for number, regions in found.items():
+    for number, regions in texts.items():
         black = _black(file, frames[number]) if grey else 0
         for region in regions:
             top, left = max(region.y - MARGIN, 0), max(region.x - MARGIN, 0)
@@ -79,15 +79,15 @@ def _cover(data: bytes, made: Dataset, found: dict[int, Sequence[Any]]) -> None:
             frames[number, top:bottom, left:right] = black
     content = frames.astype(frames.dtype.newbyteorder("<"), copy=False).tobytes()
     content += b"\0" * (len(content) % 2)
-    made.add(operators.element(PIXELS, "OW" if frames.itemsize > 1 else "OB", content))
+    output.add(operators.element(PIXELS, "OW" if frames.itemsize > 1 else "OB", content))
     if not grey:
-        made.PhotometricInterpretation, made.PlanarConfiguration = "RGB", 0
+        output.PhotometricInterpretation, output.PlanarConfiguration = "RGB", 0
 
 
 def _black(file: Dataset, frame: np.ndarray) -> Any:
     """The darkest value that the frame holds, as it is shown."""
-    shown = str(file.PhotometricInterpretation)
-    if shown == "PALETTE COLOR":
+    interpretation = str(file.PhotometricInterpretation)
+    if interpretation == "PALETTE COLOR":
         light = apply_color_lut(frame, file)[..., :3].sum(axis=-1)
         return frame.flat[int(light.argmin())]
-    return frame.max() if shown == "MONOCHROME1" else frame.min()
+    return frame.max() if interpretation == "MONOCHROME1" else frame.min()

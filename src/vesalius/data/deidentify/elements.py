@@ -53,8 +53,8 @@ def pieces(data: bytes) -> Iterator[Piece]:
 
     The bytes must end where the last element does.
     """
-    syntax, at, found = _meta(data)
-    yield from found
+    syntax, at, values = _meta(data)
+    yield from values
     # Some files say one of the two and are the other; the first element shows which.
     explicit = data[at + 4 : at + 6].isalpha() and data[at + 4 : at + 6].isupper()
     reader = _Reader(data, explicit, little=syntax != b"1.2.840.10008.1.2.2")
@@ -64,13 +64,13 @@ def pieces(data: bytes) -> Iterator[Piece]:
 def _meta(data: bytes) -> tuple[bytes, int, list[Piece]]:
     """The transfer syntax, where the data set begins, and the values of group 2."""
     at = 132 if data[128:132] == b"DICM" else 0
-    reader, found, syntax = _Reader(data, explicit=True, little=True), [], b""
+    reader, values, syntax = _Reader(data, explicit=True, little=True), [], b""
     while data[at : at + 2] == b"\x02\x00":
         piece, at = reader.plain(at, 0)
-        found.append(piece)
+        values.append(piece)
         if piece.tag == 0x00020010:
             syntax = data[piece.start : piece.end].strip(b"\0 ")
-    return syntax, at, found
+    return syntax, at, values
 
 
 def _known(representation: str, tag: int, length: int) -> str:
@@ -167,7 +167,7 @@ class _Reader:
         return self._number(at, 2) << 16 | self._number(at + 2, 2)
 
     def _number(self, at: int, size: int) -> int:
-        found = self._data[at : at + size]
-        if len(found) < size:
+        raw = self._data[at : at + size]
+        if len(raw) < size:
             raise Broken
-        return int.from_bytes(found, "little" if self._order == "little" else "big")
+        return int.from_bytes(raw, "little" if self._order == "little" else "big")

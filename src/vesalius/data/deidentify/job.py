@@ -12,7 +12,7 @@ from typing import Any
 from vesalius.data.deidentify.options import Options
 from vesalius.data.deidentify.pseudonyms import Pseudonyms
 from vesalius.data.deidentify.reading import is_dicom
-from vesalius.data.deidentify.single import Done, Unwanted, deidentified
+from vesalius.data.deidentify.single import Done, Unwanted, deidentify_object
 from vesalius.data.deidentify.sources import File
 from vesalius.data.deidentify.verify import check
 from vesalius.errors import DatasetError, ImageError
@@ -27,7 +27,7 @@ def run(file: File, name: str, out: Path, options: Options, key: bytes) -> dict[
     """
     try:
         data = _read(file, options.max_bytes)
-        done = deidentified(data, options, Pseudonyms(key))
+        done = deidentify_object(data, options, Pseudonyms(key))
     except _Passed as passed:
         return passed.row
     except Unwanted as error:
@@ -36,9 +36,9 @@ def run(file: File, name: str, out: Path, options: Options, key: bytes) -> dict[
         return _row("failed", error.code)
     if done is None:
         return _row("skipped", "directory")
-    found = check(done.data, data, done.dates) if options.verify else []
-    if found:
-        left = [[finding.code, finding.where] for finding in found]
+    findings = check(done.data, data, done.dates) if options.verify else []
+    if findings:
+        left = [[finding.code, finding.where] for finding in findings]
         return _row("finding", "identity_left", findings=left)
     return _written(done, out, name)
 
@@ -113,4 +113,4 @@ def _actions(tally: Mapping[tuple[str, str], int]) -> dict[str, dict[str, int]]:
     counts: dict[str, Counter[str]] = {}
     for (action, keyword), count in sorted(tally.items()):
         counts.setdefault(action, Counter())[keyword] += count
-    return {action: dict(found) for action, found in counts.items()}
+    return {action: dict(keywords) for action, keywords in counts.items()}

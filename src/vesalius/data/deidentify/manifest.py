@@ -57,10 +57,10 @@ class Manifest:
         # Closed by __exit__; its lock ends with the process, however that ends.
         file = path.open("a", encoding="utf-8")
         _lock(file, out)
-        made = cls(out, pseudonyms, file, _private(map_file))
+        manifest = cls(out, pseudonyms, file, _private(map_file))
         mend_lines(path)
-        made._begin(path, head)
-        return made
+        manifest._begin(path, head)
+        return manifest
 
     def __enter__(self) -> Manifest:
         return self

@@ -72,24 +72,24 @@ def replaced_uid(source: DataElement, pseudonyms: Pseudonyms, retain: bool) -> D
 
 def shifted_dates(source: DataElement, days: int) -> DataElement:
     """Dates moved by ``days``, times kept (C)."""
-    moved = [shifted(source.VR, str(said).strip(), days) for said in values(source)]
+    moved = [shifted(source.VR, str(value).strip(), days) for value in values(source)]
     return element(source.tag, source.VR, moved if all(moved) else None)
 
 
-def kept(source: DataElement) -> DataElement | None:
+def keep(source: DataElement) -> DataElement | None:
     """The element as it is (K), or None where its value is not what its representation allows."""
-    form, said = _FORMS.get(source.VR), values(source)
-    if source.VR not in _BYTES and not _is_count(source.tag, len(said)):
+    form, content = _FORMS.get(source.VR), values(source)
+    if source.VR not in _BYTES and not _is_count(source.tag, len(content)):
         return None  # numbers beside the point may be anything: text, too
     if form is not None:
-        texts = [_written(one) for one in said]
+        texts = [_written(one) for one in content]
         good = all(one == "" or form.fullmatch(one) for one in texts)
         if good and source.keyword == "PatientAge":
             return element(source.tag, "AS", [_capped(age) for age in texts])
     elif source.VR in _TEXTS:
-        good = all(len(str(one)) <= _LONGEST and str(one).isprintable() for one in said)
+        good = all(len(str(one)) <= _LONGEST and str(one).isprintable() for one in content)
     elif source.VR in _NUMBERS:
-        good = all(isinstance(one, int | float) for one in said)
+        good = all(isinstance(one, int | float) for one in content)
     else:
         good = source.VR in _BYTES and isinstance(source.value, bytes | None)
     return element(source.tag, source.VR, source.value) if good else None
@@ -112,8 +112,8 @@ def _is_count(tag: int, count: int) -> bool:
 
 def _written(value: Any) -> str:
     # Numbers in text are judged by what stood in the file, not by what they were read as.
-    said = getattr(value, "original_string", None)
-    return str(value) if said is None else str(said)
+    original = getattr(value, "original_string", None)
+    return str(value) if original is None else str(original)
 
 
 def _capped(age: str) -> str:

@@ -11,7 +11,7 @@ from pydicom.encaps import encapsulate, generate_frames
 from pydicom.pixels import get_decoder
 from pydicom.uid import UID, ExplicitVRLittleEndian, RLELossless
 
-from vesalius.cases.image import Limits
+from vesalius.cases.decoded import Limits
 from vesalius.data.deidentify import operators
 from vesalius.data.deidentify.clean import Cleaner
 from vesalius.data.deidentify.codestreams import strip
@@ -23,8 +23,8 @@ LIMITS = Limits(max_pixels=2**30, max_aspect=65_535, max_frames=100_000)
 """Of what has to be decompressed; the rest is bounded by the file's own size."""
 
 
-def copy_pixels(source: Dataset, made: Dataset, cleaner: Cleaner) -> UID:
-    """Put the source's pixels, bare, into ``made``; the transfer syntax they are now in.
+def copy_pixels(source: Dataset, output: Dataset, cleaner: Cleaner) -> UID:
+    """Put the source's pixels, bare, into ``output``; the transfer syntax they are now in.
 
     Raises ImageError for pixel data that are shorter than they claim, or no codestream.
     """
@@ -32,15 +32,15 @@ def copy_pixels(source: Dataset, made: Dataset, cleaner: Cleaner) -> UID:
     for tag, (representation, size) in _FLOATS.items():
         if tag in source:
             length = _samples(source) * size
-            made.add(operators.element(tag, representation, _cut(source[tag].value, length)))
+            output.add(operators.element(tag, representation, _cut(source[tag].value, length)))
             cleaner.count("K", tag)
     if PIXELS not in source:
         return syntax
     if not syntax.is_encapsulated:
-        _native(source, made, cleaner, syntax.is_little_endian)
+        _native(source, output, cleaner, syntax.is_little_endian)
         return syntax
-    if syntax == RLELossless or not _bare_frames(source, made, cleaner):
-        _native(decompressed(source), made, cleaner, little=True)
+    if syntax == RLELossless or not _bare_frames(source, output, cleaner):
+        _native(decompressed(source), output, cleaner, little=True)
         return ExplicitVRLittleEndian
     return syntax
 
@@ -65,7 +65,7 @@ def decompressed(source: Dataset) -> Dataset:
     return copy
 
 
-def _native(source: Dataset, made: Dataset, cleaner: Cleaner, little: bool) -> None:
+def _native(source: Dataset, output: Dataset, cleaner: Cleaner, little: bool) -> None:
     bits = int(source.BitsAllocated)
     length = (_samples(source) * bits + 7) // 8
     stored, words = source.PixelData, "OW" if bits > 8 else str(source[PIXELS].VR)
@@ -74,11 +74,11 @@ def _native(source: Dataset, made: Dataset, cleaner: Cleaner, little: bool) -> N
         words, stored = "OB", np.frombuffer(stored, ">u2").astype("<u2").tobytes()
     data = _masked(source, _cut(stored, length), little)
     cleaner.count("K" if data == stored else "C", PIXELS)
-    made.add(operators.element(PIXELS, words, data))
+    output.add(operators.element(PIXELS, words, data))
     for name in ("PhotometricInterpretation", "PlanarConfiguration"):
         # Decompressing may have changed both.
-        if name in source and source[name].value != made.get(name):
-            made.add(source[name])
+        if name in source and source[name].value != output.get(name):
+            output.add(source[name])
 
 
 def _samples(source: Dataset) -> int:
@@ -124,7 +124,7 @@ def _masked(source: Dataset, data: bytes, little: bool) -> bytes:
     return masked + data[pixels.nbytes :]
 
 
-def _bare_frames(source: Dataset, made: Dataset, cleaner: Cleaner) -> bool:
+def _bare_frames(source: Dataset, output: Dataset, cleaner: Cleaner) -> bool:
     """Encapsulate the frames again without comments; False if they must be decompressed."""
     frames = int(source.get("NumberOfFrames") or 1)
     LIMITS.check_frames(frames)
@@ -140,5 +140,5 @@ def _bare_frames(source: Dataset, made: Dataset, cleaner: Cleaner) -> bool:
     data = encapsulate([frame.data for frame in bare], has_bot=frames > 1)
     pixels = operators.element(PIXELS, "OB", data)
     pixels.is_undefined_length = True
-    made.add(pixels)
+    output.add(pixels)
     return True

@@ -29,10 +29,10 @@ class Policy:
 
     def action(self, tag: int) -> Action:
         """The action on an element at any depth. Private and unknown ones are removed."""
-        found = self._actions.get(tag)
-        if found is None:
-            found = self._actions[tag] = self._decide(tag)
-        return found
+        action = self._actions.get(tag)
+        if action is None:
+            action = self._actions[tag] = self._decide(tag)
+        return action
 
     @cached_property
     def _actions(self) -> dict[int, Action]:
@@ -50,8 +50,8 @@ class Policy:
         if tag in tables()["attributes"]:
             return self._profiled(tables()["attributes"][tag], representation)
         allowed = representation.replace(" or OW", "").split(" or ")
-        kept = group in tables()["groups"] and all(v in tables()["kinds"] for v in allowed)
-        if kept or keyword in tables()["keep"]:
+        listed = group in tables()["groups"] and all(v in tables()["kinds"] for v in allowed)
+        if listed or keyword in tables()["keep"]:
             return "U" if representation == "UI" else "K"
         return "X"
 
@@ -90,7 +90,7 @@ class Policy:
 
     def codes(self) -> list[tuple[str, str]]:
         """The items of De-identification Method Code Sequence (PS3.16 CID 7050)."""
-        said = [("113100", "Basic Application Confidentiality Profile")]
+        codes = [("113100", "Basic Application Confidentiality Profile")]
         chosen = self.options
         for wanted, code, meaning in (
             (chosen.clean_pixels, "113101", "Clean Pixel Data Option"),
@@ -105,8 +105,8 @@ class Policy:
             (chosen.retain_uids, "113110", "Retain UIDs Option"),
         ):
             if wanted:
-                said.append((code, meaning))
-        return said
+                codes.append((code, meaning))
+        return codes
 
 
 # Content items that hold codes, numbers, references and coordinates; texts and names are no more.
@@ -114,8 +114,8 @@ _REFERENCES = frozenset(("IMAGE", "COMPOSITE", "WAVEFORM", "UIDREF"))
 _CODED = _REFERENCES | {"CONTAINER", "CODE", "NUM", "SCOORD", "SCOORD3D", "TCOORD"}
 
 
-def _action(said: Any) -> Action:
-    action: Action = said
+def _action(word: Any) -> Action:
+    action: Action = word
     return action
 
 

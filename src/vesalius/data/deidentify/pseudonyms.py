@@ -31,9 +31,11 @@ class Pseudonyms:
 
     key: bytes = field(repr=False)
 
-    def digest(self, kind: str, said: str) -> bytes:
-        """32 bytes for ``said``; ``kind`` keeps the same text in two places apart."""
-        return hmac.digest(self.key, f"{kind}\0{said}".encode("utf-8", "surrogateescape"), "sha256")
+    def digest(self, kind: str, identity: str) -> bytes:
+        """32 bytes for ``identity``; ``kind`` keeps the same text in two places apart."""
+        return hmac.digest(
+            self.key, f"{kind}\0{identity}".encode("utf-8", "surrogateescape"), "sha256"
+        )
 
     def uid(self, original: str) -> str:
         """A UID below 2.25 (PS3.5 B.2) of 122 pseudo-random bits."""
@@ -50,9 +52,9 @@ class Pseudonyms:
         """By how many days a patient's dates move: -1 to -3650."""
         return -1 - int.from_bytes(self.digest("days", patient)[:8], "big") % FURTHEST
 
-    def name(self, kind: str, said: str) -> str:
+    def name(self, kind: str, identity: str) -> str:
         """32 hexadecimal digits, for manifests."""
-        return self.digest(kind, said).hex()[:32]
+        return self.digest(kind, identity).hex()[:32]
 
 
 def is_well_known(uid: str) -> bool:
@@ -60,20 +62,20 @@ def is_well_known(uid: str) -> bool:
     return uid in UID_dictionary
 
 
-def is_uid(said: str) -> bool:
+def is_uid(text: str) -> bool:
     """Whether the text has the form of a UID, of at most 64 characters."""
-    return len(said) <= 64 and _UID.fullmatch(said) is not None
+    return len(text) <= 64 and _UID.fullmatch(text) is not None
 
 
-def shifted(representation: str, said: str, days: int) -> str:
+def shifted(representation: str, value: str, days: int) -> str:
     """A DA or DT value moved by whole days, a TM as it is; empty where it is none or too coarse."""
     if representation == "TM":
-        return said if re.fullmatch(r"\d{2}(:?\d{2}){0,2}(\.\d{1,6})?", said) else ""
+        return value if re.fullmatch(r"\d{2}(:?\d{2}){0,2}(\.\d{1,6})?", value) else ""
     form = _DATE if representation == "DA" else _DATETIME
-    found = form.fullmatch(said)
-    if found is None:
+    match = form.fullmatch(value)
+    if match is None:
         return ""
-    year, month, day, *rest = found.groups()
+    year, month, day, *rest = match.groups()
     try:
         moved = date(int(year), int(month), int(day)) + timedelta(days)
     except (ValueError, OverflowError):
@@ -86,9 +88,9 @@ def read_key(file: Path | None, default: Path) -> tuple[bytes, Path | None]:
 
     A file that does not exist is made, readable by its owner alone. Raises VesaliusError.
     """
-    said = os.environ.get(VARIABLE, "")
-    if file is None and said:
-        return _long_enough(said.encode(), VARIABLE), None
+    variable = os.environ.get(VARIABLE, "")
+    if file is None and variable:
+        return _long_enough(variable.encode(), VARIABLE), None
     path = file or default
     if not path.exists():
         _make(path)

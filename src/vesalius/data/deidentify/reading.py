@@ -29,13 +29,13 @@ def is_dicom(head: bytes) -> bool:
 def read(data: bytes, max_bytes: int) -> FileDataset:
     """The whole data set; ImageError, which quotes nothing, for what cannot be read."""
     try:
-        found = _read(data, max_bytes)
-        if not found.file_meta.get("TransferSyntaxUID"):
-            implicit = found.original_encoding[0]
-            found.file_meta.TransferSyntaxUID = (
+        dataset = _read(data, max_bytes)
+        if not dataset.file_meta.get("TransferSyntaxUID"):
+            implicit = dataset.original_encoding[0]
+            dataset.file_meta.TransferSyntaxUID = (
                 ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
             )
-        fields = len(found)
+        fields = len(dataset)
     except ImageError:
         raise
     except Exception:  # noqa: BLE001
@@ -43,7 +43,7 @@ def read(data: bytes, max_bytes: int) -> FileDataset:
         raise ImageError("dicom_invalid", "the DICOM header cannot be read") from None
     if not fields:
         raise ImageError("dicom_invalid", "the DICOM file holds no data set")
-    return found
+    return dataset
 
 
 def _read(data: bytes, max_bytes: int) -> FileDataset:
@@ -67,6 +67,6 @@ def _inflated(meta: FileMetaDataset, data: bytes, max_bytes: int) -> FileDataset
     content = inflater.decompress(data, max_bytes)
     if inflater.unconsumed_tail:
         raise ImageError("image_too_large", f"inflates to more than {max_bytes:,} bytes")
-    found = read_dataset(BytesIO(content), is_implicit_VR=False, is_little_endian=True)
+    dataset = read_dataset(BytesIO(content), is_implicit_VR=False, is_little_endian=True)
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    return FileDataset("", found, file_meta=meta, is_implicit_VR=False, is_little_endian=True)
+    return FileDataset("", dataset, file_meta=meta, is_implicit_VR=False, is_little_endian=True)

@@ -47,14 +47,14 @@ class Summary:
     def require_good(self) -> None:
         """IdentityRisk if a check found something, VesaliusError if a file was not done."""
         if self.bad:
-            said = ", ".join(
+            counts = ", ".join(
                 f"{count} {status} ({code})"
                 for (status, code), count in sorted(self.codes.items())
                 if status in {"refused", "failed", "finding"}
             )
             kind = IdentityRisk if self.statuses["finding"] else VesaliusError
             hint = "manifest.jsonl has a row for each; --map FILE tells which files they are"
-            raise kind(f"{self.bad} files were not de-identified: {said}", hint=hint)
+            raise kind(f"{self.bad} files were not de-identified: {counts}", hint=hint)
 
 
 def deidentify(

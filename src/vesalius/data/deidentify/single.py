@@ -12,7 +12,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import UID, UID_dictionary
 
 from vesalius import __version__
-from vesalius.cases.image import quietly
+from vesalius.cases.decoded import quietly
 from vesalius.data.deidentify import operators
 from vesalius.data.deidentify.clean import Cleaner
 from vesalius.data.deidentify.options import Options
@@ -44,14 +44,14 @@ class Unwanted(ImageError):
     """An object that is refused as a whole: its kind, or what is burned into it."""
 
 
-def deidentified(data: bytes, options: Options, pseudonyms: Pseudonyms) -> Done | None:
+def deidentify_object(data: bytes, options: Options, pseudonyms: Pseudonyms) -> Done | None:
     """The object in ``data`` under pseudonyms; None for a DICOMDIR, which lists names.
 
     Raises Unwanted for objects that are words or films, ImageError for broken ones.
     """
     with quietly():
         try:
-            return _deidentified(read(data, options.max_bytes), options, pseudonyms)
+            return _deidentify(read(data, options.max_bytes), options, pseudonyms)
         except (VesaliusError, MemoryError):
             raise
         except Exception as error:
@@ -59,7 +59,7 @@ def deidentified(data: bytes, options: Options, pseudonyms: Pseudonyms) -> Done 
             raise ImageError("dicom_invalid", "the DICOM object cannot be rewritten") from error
 
 
-def _deidentified(source: FileDataset, options: Options, pseudonyms: Pseudonyms) -> Done | None:
+def _deidentify(source: FileDataset, options: Options, pseudonyms: Pseudonyms) -> Done | None:
     kind = str(source.get("SOPClassUID", "") or source.file_meta.get("MediaStorageSOPClassUID", ""))
     if kind == DIRECTORY or "DirectoryRecordSequence" in source:
         return None
@@ -67,19 +67,19 @@ def _deidentified(source: FileDataset, options: Options, pseudonyms: Pseudonyms)
     patient = _patient(source)
     days = pseudonyms.days(patient)
     cleaner = Cleaner(Policy(options), pseudonyms, days)
-    made = cleaner.clean(source)
-    syntax = copy_pixels(source, made, cleaner)
+    output = cleaner.clean(source)
+    syntax = copy_pixels(source, output, cleaner)
     if options.clean_pixels:
-        from vesalius.data.deidentify.covering import cover_text
+        from vesalius.data.deidentify.covering import redact_text
 
-        syntax = cover_text(made, syntax, cleaner)
-    _sign(made, pseudonyms.patient(patient), cleaner.policy)
+        syntax = redact_text(output, syntax, cleaner)
+    _sign(output, pseudonyms.patient(patient), cleaner.policy)
     names = [
         pseudonyms.uid(str(source.get(name, "") or ""))
         for name in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
     ]
     path = "/".join([pseudonyms.patient(patient), *names]) + ".dcm"
-    return Done(_written(made, syntax), path, cleaner.tally, _dates(made))
+    return Done(_written(output, syntax), path, cleaner.tally, _dates(output))
 
 
 def _refuse(source: Dataset, kind: str, options: Options) -> None:
@@ -110,14 +110,14 @@ def _patient(source: Dataset) -> str:
     return number or f"study {source.get('StudyInstanceUID', '')}"
 
 
-def _sign(made: Dataset, patient: str, policy: Policy) -> None:
+def _sign(output: Dataset, patient: str, policy: Policy) -> None:
     """Say who the patient is not, and what was done (PS3.3 C.12.1.1, PS3.15 E.1.1)."""
-    made.PatientName, made.PatientID = patient, patient
-    made.PatientIdentityRemoved = "YES"
-    made.DeidentificationMethod = [f"Vesalius {__version__}", "PS3.15 2026d, allow-list"]
-    made.DeidentificationMethodCodeSequence = Sequence([_code(*said) for said in policy.codes()])
+    output.PatientName, output.PatientID = patient, patient
+    output.PatientIdentityRemoved = "YES"
+    output.DeidentificationMethod = [f"Vesalius {__version__}", "PS3.15 2026d, allow-list"]
+    output.DeidentificationMethodCodeSequence = Sequence([_code(*item) for item in policy.codes()])
     moved = policy.options.dates == "shift"
-    made.LongitudinalTemporalInformationModified = "MODIFIED" if moved else "REMOVED"
+    output.LongitudinalTemporalInformationModified = "MODIFIED" if moved else "REMOVED"
 
 
 def _code(value: str, meaning: str) -> Dataset:
@@ -126,17 +126,17 @@ def _code(value: str, meaning: str) -> Dataset:
     return code
 
 
-def _written(made: Dataset, syntax: UID) -> bytes:
-    if not all(_is_ascii(element) for element in made.iterall()):
-        made.add(operators.element(0x00080005, "CS", "ISO_IR 192"))
-    made.file_meta = FileMetaDataset()
-    made.file_meta.TransferSyntaxUID = syntax
-    made.file_meta.MediaStorageSOPClassUID = made.SOPClassUID
-    made.file_meta.MediaStorageSOPInstanceUID = made.SOPInstanceUID
-    made.file_meta.ImplementationClassUID = IMPLEMENTATION
-    made.file_meta.ImplementationVersionName = "VESALIUS"
+def _written(output: Dataset, syntax: UID) -> bytes:
+    if not all(_is_ascii(element) for element in output.iterall()):
+        output.add(operators.element(0x00080005, "CS", "ISO_IR 192"))
+    output.file_meta = FileMetaDataset()
+    output.file_meta.TransferSyntaxUID = syntax
+    output.file_meta.MediaStorageSOPClassUID = output.SOPClassUID
+    output.file_meta.MediaStorageSOPInstanceUID = output.SOPInstanceUID
+    output.file_meta.ImplementationClassUID = IMPLEMENTATION
+    output.file_meta.ImplementationVersionName = "VESALIUS"
     file = BytesIO()
-    pydicom.dcmwrite(file, made, enforce_file_format=True)
+    pydicom.dcmwrite(file, output, enforce_file_format=True)
     return file.getvalue()
 
 
@@ -144,12 +144,12 @@ def _is_ascii(element: pydicom.DataElement) -> bool:
     return isinstance(element.value, bytes) or element.VR == "SQ" or str(element.value).isascii()
 
 
-def _dates(made: Dataset) -> frozenset[str]:
+def _dates(output: Dataset) -> frozenset[str]:
     """Every date that the object now holds, as YYYYMMDD: moved ones and dummies."""
-    found = [
+    dates = [
         str(value)[:8]
-        for element in made.iterall()
+        for element in output.iterall()
         if element.VR in {"DA", "DT"}
         for value in operators.values(element)
     ]
-    return frozenset(found)
+    return frozenset(dates)

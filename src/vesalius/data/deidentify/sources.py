@@ -104,14 +104,14 @@ def _below(root: Path) -> Iterator[File]:
 def _members(archive: Path, prefix: str) -> Iterator[File]:
     try:
         with zipfile.ZipFile(archive) as opened:
-            found = opened.infolist()
+            members = opened.infolist()
     except (OSError, ValueError, zipfile.BadZipFile):
         yield _lying(prefix or archive.name, archive, "unreadable")
         return
-    if len(found) > MOST_MEMBERS:
+    if len(members) > MOST_MEMBERS:
         yield _lying(prefix or archive.name, archive, "too_many")
         return
-    for number, info in enumerate(found):
+    for number, info in enumerate(members):
         if info.is_dir() or "__MACOSX" in PurePosixPath(info.filename).parts:
             continue
         stamp = f"{info.CRC} {info.file_size}"
@@ -144,9 +144,9 @@ def _of_directory(path: Path) -> Iterator[File]:
     for names in parts:
         name = "/".join(names)
         try:
-            found = base / inside(name, path.name)
+            target = base / inside(name, path.name)
         except DatasetError:
             yield File(name, path, None, "", "outside")
             continue
-        within = found.resolve().is_relative_to(base.resolve())
-        yield _lying(name, found, None if within else "outside")
+        within = target.resolve().is_relative_to(base.resolve())
+        yield _lying(name, target, None if within else "outside")

@@ -38,7 +38,7 @@ _LEAST = {"name": 5, "word": 3, "id": 6, "device": 6, "uid": 8, "place": 6, "tex
 
 
 @dataclass(frozen=True, slots=True)
-class Trace:
+class Identifier:
     """A value to look for, in lower case, in each way that it may be written as bytes."""
 
     kind: Kind
@@ -46,17 +46,17 @@ class Trace:
 
 
 @dataclass(frozen=True, slots=True)
-class Traces:
+class Identifiers:
     """All traces of a file. ``technical`` is the text of its device and technique, lower case."""
 
-    found: tuple[Trace, ...]
+    values: tuple[Identifier, ...]
     whole: bool
     """Whether the file could be read to its end; else these are the traces up to the fault."""
 
 
-def traces(data: bytes) -> Traces:
+def identifiers(data: bytes) -> Identifiers:
     """What identifies the source file: names and their parts, ids, places, dates, UIDs, texts."""
-    said: dict[tuple[Kind, str], bytes] = {}
+    values: dict[tuple[Kind, str], bytes] = {}
     technical: list[str] = []
     whole, encodings = True, ["iso8859"]
     try:
@@ -66,16 +66,16 @@ def traces(data: bytes) -> Traces:
             if piece.tag == 0x00080005:
                 encodings = _encodings(value)
             for kind, text in _identifying(piece, value, encodings, technical):
-                said.setdefault((kind, text.lower()), value)
+                values.setdefault((kind, text.lower()), value)
     except Broken:
         whole = False
     spoken = "\n".join(technical).lower()
-    found = [
-        Trace(kind, _forms(kind, text, raw))
-        for (kind, text), raw in said.items()
+    items = [
+        Identifier(kind, _forms(kind, text, raw))
+        for (kind, text), raw in values.items()
         if text not in _COMMON and not (kind in {"word", "place", "text"} and text in spoken)
     ]
-    return Traces(tuple(found), whole)
+    return Identifiers(tuple(items), whole)
 
 
 def _encodings(value: bytes) -> list[str]:
@@ -129,9 +129,9 @@ def _kind(tag: int, keyword: str) -> Kind:
     return "place" if _PLACE.search(keyword) else "text"
 
 
-def _name(said: str) -> Iterator[tuple[Kind, str]]:
+def _name(name: str) -> Iterator[tuple[Kind, str]]:
     """A person's name as a whole, each writing of it, and each part that is long enough."""
-    for whole in {said, *said.split("=")}:
+    for whole in {name, *name.split("=")}:
         if _measure(whole.strip("^ ")) >= _LEAST["name"]:
             yield "name", whole.strip("^ ")
         for word in re.split(r"[\^= ,.\-]+", whole):

@@ -15,7 +15,7 @@ from pydicom._uid_dict import UID_dictionary
 from pydicom.datadict import keyword_for_tag
 
 from vesalius.data.deidentify.elements import Broken, Piece, pieces
-from vesalius.data.deidentify.traces import TECHNICAL, TEXTS, Trace, traces
+from vesalius.data.deidentify.traces import TECHNICAL, TEXTS, Identifier, identifiers
 
 _NAMES = re.compile(rb"(V-[0-9A-F]{16}|Anonymous|Removed)?[ \0]*\Z")
 _DUMMY_DATE = b"19000101"
@@ -71,13 +71,13 @@ def check(
         file = _File(output)
     except Broken:
         return [Finding("unreadable", "file")]
-    found = set(_structure(file, dates))
+    findings = set(_structure(file, dates))
     if source is not None:
-        known = traces(source)
-        found |= set(_left(file, known.found, dates or frozenset()))
-        if not known.whole and not known.found:
-            found.add(Finding("source_unread", "file"))
-    return sorted(found)
+        known = identifiers(source)
+        findings |= set(_left(file, known.values, dates or frozenset()))
+        if not known.whole and not known.values:
+            findings.add(Finding("source_unread", "file"))
+    return sorted(findings)
 
 
 def _structure(file: _File, dates: frozenset[str] | None) -> Iterator[Finding]:
@@ -107,9 +107,9 @@ def _is_clean(file: _File, piece: Piece, dates: frozenset[str] | None) -> bool:
     if piece.representation == "PN":
         return _NAMES.match(value) is not None
     if piece.representation in {"DA", "DT"}:
-        said = {one.strip(b" \0")[:8] for one in value.split(b"\\")} - {b"", _DUMMY_DATE}
-        allowed = moved if dates is None else said <= {date.encode() for date in dates}
-        return not said or (moved and allowed)
+        days = {one.strip(b" \0")[:8] for one in value.split(b"\\")} - {b"", _DUMMY_DATE}
+        allowed = moved if dates is None else days <= {date.encode() for date in dates}
+        return not days or (moved and allowed)
     if piece.representation == "TM":
         return moved or not value.strip(b" \0") or value.strip(b" \0") == b"000000"
     if piece.representation == "UI" and b"113110" not in file.declared:
@@ -118,28 +118,28 @@ def _is_clean(file: _File, piece: Piece, dates: frozenset[str] | None) -> bool:
     return True
 
 
-def _left(file: _File, known: tuple[Trace, ...], dates: frozenset[str]) -> Iterator[Finding]:
+def _left(file: _File, known: tuple[Identifier, ...], dates: frozenset[str]) -> Iterator[Finding]:
     lowered = file.data.lower()
-    for trace in known:
-        retained = _RETAINED.get(trace.kind, b"none") in file.declared
-        moved_here = trace.kind == "date" and trace.forms[0].decode() in dates
-        if trace.kind == "word" or retained or moved_here:
+    for identifier in known:
+        retained = _RETAINED.get(identifier.kind, b"none") in file.declared
+        moved_here = identifier.kind == "date" and identifier.forms[0].decode() in dates
+        if identifier.kind == "word" or retained or moved_here:
             continue
-        for form in trace.forms:
+        for form in identifier.forms:
             for position in _positions(lowered, form):
                 piece = file.at(position)
-                if not _is_chance(trace, form, piece, lowered, position):
-                    yield Finding(trace.kind, "file" if piece is None else _named(piece.tag))
-    yield from _words(file, [trace for trace in known if trace.kind == "word"])
+                if not _is_chance(identifier, form, piece, lowered, position):
+                    yield Finding(identifier.kind, "file" if piece is None else _named(piece.tag))
+    yield from _words(file, [identifier for identifier in known if identifier.kind == "word"])
 
 
-def _words(file: _File, words: list[Trace]) -> Iterator[Finding]:
+def _words(file: _File, words: list[Identifier]) -> Iterator[Finding]:
     """Parts of names, which are looked for in text alone: elsewhere short ones come by chance."""
     for piece in file.values:
         if piece.representation in TEXTS and not _CODES.search(_named(piece.tag)):
-            said = file.value(piece).lower()
-            for trace in words:
-                if any(_has_word(said, form) for form in trace.forms):
+            text = file.value(piece).lower()
+            for identifier in words:
+                if any(_has_word(text, form) for form in identifier.forms):
                     yield Finding("name", _named(piece.tag))
 
 
@@ -150,20 +150,22 @@ def _positions(data: bytes, form: bytes) -> Iterator[int]:
         at, count = data.find(form, at + 1), count + 1
 
 
-def _is_chance(trace: Trace, form: bytes, piece: Piece | None, data: bytes, position: int) -> bool:
+def _is_chance(
+    identifier: Identifier, form: bytes, piece: Piece | None, data: bytes, position: int
+) -> bool:
     """Whether a hit means nothing: digits within longer numbers, or a word of the technique."""
     before = data[position - 1 : position] if position else b""
     after = data[position + len(form) : position + len(form) + 1]
-    if trace.kind == "uid":
+    if identifier.kind == "uid":
         return before.isdigit() or before == b"." or after.isdigit() or after == b"."
     if piece is None:
         return False
     name = _named(piece.tag)
-    if trace.kind in {"date", "id", "device"} and form.isdigit():
+    if identifier.kind in {"date", "id", "device"} and form.isdigit():
         # New UIDs are random digits, and are looked at by themselves.
-        longer = before.isdigit() or (trace.kind == "id" and after.isdigit())
+        longer = before.isdigit() or (identifier.kind == "id" and after.isdigit())
         return longer or piece.representation in {"UI", "DS", "FD", "FL"}
-    if trace.kind in {"text", "place", "device"}:
+    if identifier.kind in {"text", "place", "device"}:
         return piece.representation == "CS" or TECHNICAL.search(name) is not None
     return False
 

@@ -13,7 +13,7 @@ from PIL import Image
 from vesalius.cases.picture import Picture
 from vesalius.data.datasets.phantom import PhantomOptions, case
 from vesalius.data.drawn import Drawn, Layout
-from vesalius.data.likeness import NEAR, Hash, likeness
+from vesalius.data.likeness import NEAR, Hash, fingerprint
 
 QUALITY = 95
 """Of JPEG pictures; colours are not subsampled."""
@@ -37,15 +37,15 @@ def _unlike(
     seen: list[tuple[Hash, Hash]], options: PhantomOptions, split: str, kind: Literal["PNG", "JPEG"]
 ) -> Iterator[Drawn]:
     for index in count():
-        found = case(options, split, index)
-        picture = _encoded(found.pictures[0], kind)
-        like = likeness(Picture(found.id, lambda data=picture: data))  # type: ignore[misc]
+        phantom = case(options, split, index)
+        picture = _encoded(phantom.pictures[0], kind)
+        like = fingerprint(Picture(phantom.id, lambda data=picture: data))  # type: ignore[misc]
         if like.dhash is None or like.mirrored is None:
             continue
         pair = (like.dhash, like.mirrored)
         if not any(_near(pair, other) for other in seen):
             seen.append(pair)
-            yield Drawn(found, picture)
+            yield Drawn(phantom, picture)
 
 
 def _near(one: tuple[Hash, Hash], other: tuple[Hash, Hash]) -> bool:

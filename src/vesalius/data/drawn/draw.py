@@ -42,9 +42,9 @@ def reading(dataset: str, folder: Path, given: Mapping[str, Any] | None = None) 
     split file) are left out.
     """
     layout: Layout = layouts[dataset]
-    kept = {name: value for name, value in (given or {}).items() if name in layout.keeps}
+    own = {name: value for name, value in (given or {}).items() if name in layout.keeps}
     dealt = {} if layout.splits is None else {"split_file": (folder / layout.splits).as_posix()}
-    return {**layout.options, **kept, **dealt}
+    return {**layout.options, **own, **dealt}
 
 
 def _write_splits(path: Path, drawn: Cohort) -> None:

@@ -19,7 +19,7 @@ DRAWN_BY = ("data/drawn", "data/phantoms")
 """Code that decides what a drawing looks like: when it changes, so does the folder's name."""
 
 
-def kept(dataset: str, *, cases: Mapping[str, int], seed: int) -> Path:
+def cached(dataset: str, *, cases: Mapping[str, int], seed: int) -> Path:
     """The folder of :func:`draw`'s files in the cache, drawn at the first call.
 
     It is whole or absent, also when several processes ask at once. DatasetError where the cache

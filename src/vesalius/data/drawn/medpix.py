@@ -50,8 +50,8 @@ def _description(one: Drawn, patient: str, name: str) -> dict[str, Any]:
 
 
 def _case(one: Drawn, patient: str) -> dict[str, Any]:
-    told = {"Title": "A drawn case", "History": one.case.context["history"], "Findings": ""}
-    return {"U_id": patient, "Case": told, "Topic": {}}
+    history = {"Title": "A drawn case", "History": one.case.context["history"], "Findings": ""}
+    return {"U_id": patient, "Case": history, "Topic": {}}
 
 
 LAYOUT = Layout(write, families=("head_mr_t1", "head_mr_t2", "abdomen_ct"))

@@ -26,13 +26,17 @@ def _parquet(held: Sequence[Drawn]) -> bytes:
     import pyarrow as pa
     from pyarrow import parquet
 
-    asked = [(one, question) for one in held for question in one.case.questions]
+    questions = [(one, question) for one in held for question in one.case.questions]
     stored = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
     table = pa.table(
         {
-            "image": pa.array([{"bytes": one.picture, "path": None} for one, _ in asked], stored),
-            "question": pa.array([question.text for _, question in asked], pa.string()),
-            "answer": pa.array([question.answers[0].text for _, question in asked], pa.string()),
+            "image": pa.array(
+                [{"bytes": one.picture, "path": None} for one, _ in questions], stored
+            ),
+            "question": pa.array([question.text for _, question in questions], pa.string()),
+            "answer": pa.array(
+                [question.answers[0].text for _, question in questions], pa.string()
+            ),
         }
     )
     file = BytesIO()

@@ -37,9 +37,9 @@ def write(root: Path, cohort: Cohort) -> None:
         rows: list[dict[str, Any]] = []
         for one in held:
             number = next(numbers)
-            told = list(_rows(number, one.case, ids))
-            _write_picture(root / "imgs" / f"xmlab{number}", one, told)
-            rows += told
+            questions = list(_rows(number, one.case, ids))
+            _write_picture(root / "imgs" / f"xmlab{number}", one, questions)
+            rows += questions
         write_json(root / FILES[split], rows)
 
 
@@ -68,11 +68,11 @@ def _rows(number: int, case: Case, ids: Iterator[int]) -> Iterator[dict[str, Any
     organ = next(q for q in case.questions if q.category == "organ").answers[0].text or ""
     for question in case.questions:
         answer = question.answers[0].text
-        asked = _row(number, case, next(ids), question.text, answer)
-        yield asked | _said_of(question) | {"q_lang": "en", "location": organ.capitalize()}
-    asked = _row(number, case, next(ids), "这是什么成像方式?", IN_CHINESE[str(case.modality)])
-    said = {"answer_type": "OPEN", "content_type": "Modality", "q_lang": "zh"}
-    yield asked | said | {"location": organ.capitalize()}
+        row = _row(number, case, next(ids), question.text, answer)
+        yield row | _question_fields(question) | {"q_lang": "en", "location": organ.capitalize()}
+    row = _row(number, case, next(ids), "这是什么成像方式?", IN_CHINESE[str(case.modality)])
+    fields = {"answer_type": "OPEN", "content_type": "Modality", "q_lang": "zh"}
+    yield row | fields | {"location": organ.capitalize()}
 
 
 def _row(number: int, case: Case, qid: int, question: str, answer: str | None) -> dict[str, Any]:
@@ -88,7 +88,7 @@ def _row(number: int, case: Case, qid: int, question: str, answer: str | None) -
     }
 
 
-def _said_of(question: Question) -> dict[str, str]:
+def _question_fields(question: Question) -> dict[str, str]:
     kind = "CLOSED" if question.kind == "closed" else "OPEN"
     return {"answer_type": kind, "content_type": CONTENT[str(question.category)]}
 

@@ -39,9 +39,9 @@ def write_text(path: Path, lines: Iterable[str]) -> None:
 
 def concept_names() -> dict[str, str]:
     """The phantoms' UMLS concepts (CUIs) and what they stand for, sorted."""
-    found: dict[str, str] = {}
+    names: dict[str, str] = {}
     for about in table()["families"].values():
         modality, region = about["concepts"]
-        found |= {modality: about["modality"], region: about["organ"]}
-        found |= {kind["concept"]: name for name, kind in about["kinds"].items()}
-    return dict(sorted(found.items()))
+        names |= {modality: about["modality"], region: about["organ"]}
+        names |= {kind["concept"]: name for name, kind in about["kinds"].items()}
+    return dict(sorted(names.items()))

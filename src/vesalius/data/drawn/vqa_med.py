@@ -26,26 +26,26 @@ def category(name: str | None) -> str:
 def write(root: Path, cohort: Cohort) -> None:
     """Questions by category for train and validation; one file with references for test."""
     for split, held in cohort.items():
-        asked = list(_asked(held))
+        questions = list(_question_rows(held))
         if split == "test":
-            _write_test(root / TEST, held, asked)
+            _write_test(root / TEST, held, questions)
             continue
         folder, images, ending = FOLDERS[split]
         _write_pictures(root / folder / images, held)
-        pairs = [f"{name}|{question}|{answer}" for name, _, question, answer in asked]
+        pairs = [f"{name}|{question}|{answer}" for name, _, question, answer in questions]
         write_text(root / folder / f"All_QA_Pairs_{ending}.txt", pairs)
         for number, kind in enumerate(CATEGORIES, start=1):
-            lines = [f"{name}|{q}|{answer}" for name, of, q, answer in asked if of == kind]
+            lines = [f"{name}|{q}|{answer}" for name, of, q, answer in questions if of == kind]
             if lines:
                 path = root / folder / "QAPairsByCategory" / f"C{number}_{kind}_{ending}.txt"
                 write_text(path, lines)
 
 
-def _write_test(folder: Path, held: Sequence[Drawn], asked: list[tuple[str, ...]]) -> None:
+def _write_test(folder: Path, held: Sequence[Drawn], questions: list[tuple[str, ...]]) -> None:
     _write_pictures(folder / "VQAMed2019_Test_Images", held)
-    open_ones = (f"{name}|{question}" for name, _, question, _ in asked)
+    open_ones = (f"{name}|{question}" for name, _, question, _ in questions)
     write_text(folder / "VQAMed2019_Test_Questions.txt", open_ones)
-    answered = (f"{name}|{kind.lower()}|{q}|{answer}" for name, kind, q, answer in asked)
+    answered = (f"{name}|{kind.lower()}|{q}|{answer}" for name, kind, q, answer in questions)
     write_text(folder / "VQAMed2019_Test_Questions_w_Ref_Answers.txt", answered)
 
 
@@ -54,7 +54,7 @@ def _write_pictures(folder: Path, held: Sequence[Drawn]) -> None:
         write_atomic(folder / f"{one.case.id}.jpg", one.picture)
 
 
-def _asked(held: Sequence[Drawn]) -> Iterator[tuple[str, ...]]:
+def _question_rows(held: Sequence[Drawn]) -> Iterator[tuple[str, ...]]:
     """(image, category, question, answer) of every question."""
     for one in held:
         for question in one.case.questions:

@@ -21,9 +21,9 @@ def questions(rng: np.random.Generator, scene: Scene) -> Iterator[Question]:
     """
     about = table()["families"][scene.family]
     yield _ask(rng, "modality", "modality", about["modality"])
-    asked = about["modality"] if chance(rng, (1, 2)) else _other_modality(rng, about["modality"])
-    yes = "yes" if asked == about["modality"] else "no"
-    words = {"asked": table()["modalities"][asked]}
+    modality = about["modality"] if chance(rng, (1, 2)) else _other_modality(rng, about["modality"])
+    yes = "yes" if modality == about["modality"] else "no"
+    words = {"asked": table()["modalities"][modality]}
     yield _ask(rng, "is_modality", "modality", yes, words, closed=True)
     if "weighting" in about:
         yield _ask(rng, "weighting", "modality", about["weighting"], options=("t1", "t2"))
@@ -76,13 +76,13 @@ def caption(rng: np.random.Generator, scene: Scene) -> str:
 def concepts(scene: Scene) -> tuple[str, ...]:
     """UMLS concepts (CUIs): the modality's, the region's and the findings'."""
     about = table()["families"][scene.family]
-    found = dict.fromkeys(about["kinds"][f.kind]["concept"] for f in scene.findings)
-    return (*about["concepts"], *found)
+    kinds = dict.fromkeys(about["kinds"][f.kind]["concept"] for f in scene.findings)
+    return (*about["concepts"], *kinds)
 
 
 def context(rng: np.random.Generator) -> dict[str, str]:
     """Indication and history; with a generator of their own they hint at nothing in the picture."""
-    return {name: choose(rng, told) for name, told in table()["context"].items()}
+    return {name: choose(rng, choices) for name, choices in table()["context"].items()}
 
 
 def _ask(

@@ -35,9 +35,9 @@ class Album:
         """The picture called ``name`` in the row ``where``."""
         name = inside(self._relative(name), where)
         for place in self.places:
-            found = self._archived(place, name) if place.is_file() else self._lying(place, name)
-            if found is not None:
-                return found
+            picture = self._archived(place, name) if place.is_file() else self._lying(place, name)
+            if picture is not None:
+                return picture
         path = self.places[0] / name
         return Picture.from_file(path, self._key(path))
 
@@ -50,8 +50,8 @@ class Album:
 
     def names(self) -> list[str]:
         """The file names of all pictures directly in the places, sorted."""
-        found = {n for index in self._indexes.values() for n in index.values() if _is_picture(n)}
-        return sorted(found)
+        names = {n for index in self._indexes.values() for n in index.values() if _is_picture(n)}
+        return sorted(names)
 
     def _lying(self, place: Path, name: str) -> Picture | None:
         path = place / name
@@ -154,6 +154,6 @@ def _archive(path: Path, process: int) -> zipfile.ZipFile:  # noqa: ARG001
         raise DatasetError(f"not a readable zip archive: {error}", where=path) from error
 
 
-def shown(value: object, name: str, album: Album, where: Source) -> Picture:
+def picture_in(value: object, name: str, album: Album, where: Source) -> Picture:
     """The picture in a row's cell, or else the one the album has under ``name``."""
     return Picture(name, value.read) if isinstance(value, Cell) else album.picture(name, where)

@@ -9,8 +9,8 @@ from typing import Any
 
 from vesalius.cases.case import Case, Source
 from vesalius.cases.picture import Picture
-from vesalius.data.reading.album import Album, shown
-from vesalius.data.reading.rows import Located, Row, Rows, image_id, said, worded
+from vesalius.data.reading.album import Album, picture_in
+from vesalius.data.reading.rows import Located, Row, Rows, image_id, text_in, text_or_empty
 from vesalius.data.reading.tables import named_rows
 
 ID = ("ID", "id", "image_id", "image", "name", "filename")
@@ -54,7 +54,7 @@ class Captioned:
                 id=_stem(name),
                 group=_stem(name),
                 pictures=(self.album.picture(name, where),),
-                caption=None if self.captions is None else worded(row, where, "caption"),
+                caption=None if self.captions is None else text_or_empty(row, where, "caption"),
                 concepts=known,
                 modality=modality_of((*manual.get(_stem(name), ()), *(known or ()))),
                 source=where,
@@ -74,7 +74,7 @@ def stored_cases(rows: Rows, album: Album, *, split: str) -> Iterator[Case]:
             id=name,
             group=_article(row) or name,
             pictures=_pictures(row, name, album, where),
-            caption=worded(row, where, "caption"),
+            caption=text_or_empty(row, where, "caption"),
             concepts=concepts,
             modality=modality_of(concepts or ()),
             source=where,
@@ -94,13 +94,15 @@ def _stem(name: str) -> str:
 
 def _article(row: Row) -> str | None:
     # Figures of one article often show one patient; ROCO's file names begin with its PMC number.
-    file = said(row, "pmc_image")
+    file = text_in(row, "pmc_image")
     return None if file is None else file.split("_")[0]
 
 
 def _pictures(row: Row, name: str, album: Album, where: Source) -> tuple[Picture, ...]:
     value: Any = row.get("image")
-    return () if value is None else (shown(value, said(row, "image") or name, album, where),)
+    return (
+        () if value is None else (picture_in(value, text_in(row, "image") or name, album, where),)
+    )
 
 
 def _listed(row: Row) -> tuple[str, ...] | None:
@@ -118,6 +120,6 @@ def _concepts(path: Path | None) -> Mapping[str, tuple[str, ...]]:
     if path is None:
         return {}
     return {
-        _stem(image_id(row, where, "id")): _split(worded(row, where, "concepts"))
+        _stem(image_id(row, where, "id")): _split(text_or_empty(row, where, "concepts"))
         for where, row in named_rows(path, CONCEPTS)
     }

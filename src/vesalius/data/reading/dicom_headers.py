@@ -19,7 +19,7 @@ from pydicom.filereader import read_dataset, read_partial
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import DeflatedExplicitVRLittleEndian, MediaStorageDirectoryStorage
 
-from vesalius.cases.image import quietly
+from vesalius.cases.decoded import quietly
 from vesalius.errors import DatasetError
 
 MAGIC = b"DICM"
@@ -173,18 +173,18 @@ def _up_to_pixels(file: _Bounded) -> tuple[Dataset, bool]:
 
 
 def _pseudonymous(header: Dataset, key: bytes) -> Header:
-    said = {name: _value(header, name) for name in _FIELDS}
-    if not said["SOPInstanceUID"]:
+    values = {name: _value(header, name) for name in _FIELDS}
+    if not values["SOPInstanceUID"]:
         raise DatasetError("the DICOM header has no SOP Instance UID", hint=_RESAVE)
-    study = _pseudonym("study", said["StudyInstanceUID"] or said["SOPInstanceUID"], key)
-    patient = said["PatientID"]
+    study = _pseudonym("study", values["StudyInstanceUID"] or values["SOPInstanceUID"], key)
+    patient = values["PatientID"]
     return Header(
-        instance=_pseudonym("instance", said["SOPInstanceUID"], key),
-        series=_pseudonym("series", said["SeriesInstanceUID"], key),
+        instance=_pseudonym("instance", values["SOPInstanceUID"], key),
+        series=_pseudonym("series", values["SeriesInstanceUID"], key),
         study=study,
         group=_pseudonym("patient", patient, key) if patient else study,
-        frames=_frames(said["NumberOfFrames"]),
-        modality=modality_words(said["Modality"].decode("ascii", "replace")),
+        frames=_frames(values["NumberOfFrames"]),
+        modality=modality_words(values["Modality"].decode("ascii", "replace")),
     )
 
 
@@ -199,11 +199,11 @@ def _pseudonym(kind: str, value: bytes, key: bytes) -> str:
     return blake2b(value, key=key, person=kind.encode(), digest_size=16).hexdigest()
 
 
-def _frames(said: bytes) -> int:
-    if not said:
+def _frames(count: bytes) -> int:
+    if not count:
         return 1
     try:
-        frames = int(said)
+        frames = int(count)
     except ValueError:
         frames = 0
     if frames < 1:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vesalius.cases.case import Source
-from vesalius.data.reading.rows import Cell, Located, Rows, given, stored_bytes
+from vesalius.data.reading.rows import Cell, Located, Rows, none_if_nan, stored_bytes
 from vesalius.data.reading.streams import ALL, SPLIT_NAMES
 from vesalius.errors import DatasetError, MissingExtra
 
@@ -80,7 +80,7 @@ def _rows(part: Any, place: str) -> Iterator[Located]:
     stored = part.select_columns(pictures).with_format("arrow")
     for number in range(part.num_rows):
         where = Source(place, number + 1)
-        row = {name: given(value) for name, value in words[number].items()}
+        row = {name: none_if_nan(value) for name, value in words[number].items()}
         there = stored[number] if pictures else {}
         for name in pictures:
             cell = Cell(partial(_cell, part, number, name, where))
@@ -98,7 +98,7 @@ def _held(value: Any, where: Source) -> Any:
     # A streamed row cannot be asked for again, so its encoded bytes stay with it.
     if isinstance(value, dict) and "bytes" in value:
         return Cell(partial(stored_bytes, value, where))
-    return given(value)
+    return none_if_nan(value)
 
 
 def _cell(part: Any, number: int, name: str, where: Source) -> bytes:

@@ -46,15 +46,15 @@ def stored_bytes(value: Any, where: Source | None = None) -> bytes:
     return data
 
 
-def given(value: Any) -> Any:
+def none_if_nan(value: Any) -> Any:
     """The value, or None for NaN: that is how tables of numbers write an empty cell."""
     return None if isinstance(value, float) and isnan(value) else value
 
 
-def said(row: Row, *names: str) -> str | None:
+def text_in(row: Row, *names: str) -> str | None:
     """The first non-empty value among the columns ``names`` as stripped text, or None."""
     for name in names:
-        value = given(row.get(name))
+        value = none_if_nan(row.get(name))
         if value is None or isinstance(value, dict | list | Cell):
             continue
         text = str(value).strip()
@@ -63,15 +63,15 @@ def said(row: Row, *names: str) -> str | None:
     return None
 
 
-def worded(row: Row, where: Source, *names: str) -> str:
-    """As :func:`said`, but empty text stays (``vesalius data check`` reports it).
+def text_or_empty(row: Row, where: Source, *names: str) -> str:
+    """As :func:`text_in`, but empty text stays (``vesalius data check`` reports it).
 
     DatasetError where none of the columns exists.
     """
     if not any(name in row for name in names):
         hint = f"columns: {', '.join(map(str, row))}"
         raise DatasetError(f"there is no column {' or '.join(names)}", where=where, hint=hint)
-    return said(row, *names) or ""
+    return text_in(row, *names) or ""
 
 
 def image_id(row: Row, where: Source, *names: str) -> str:
@@ -81,15 +81,15 @@ def image_id(row: Row, where: Source, *names: str) -> str:
     """
     for name in names:
         value = row.get(name)
-        text = value.digest()[:16] if isinstance(value, Cell) else said(row, name)
+        text = value.digest()[:16] if isinstance(value, Cell) else text_in(row, name)
         if text is not None:
             return text
     return required(row, where, *names)
 
 
 def required(row: Row, where: Source, *names: str) -> str:
-    """As :func:`said`, but DatasetError names the file, the row and the columns looked for."""
-    text = said(row, *names)
+    """As :func:`text_in`, but DatasetError names the file, the row and the columns looked for."""
+    text = text_in(row, *names)
     if text is None:
         hint = f"columns: {', '.join(map(str, row))}"
         raise DatasetError(f"{' or '.join(names)} is missing or empty", where=where, hint=hint)

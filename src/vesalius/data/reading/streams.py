@@ -65,12 +65,12 @@ def split_of(text: str) -> str | None:
 
 def split_files(root: Path, ending: str, prefix: str = "") -> dict[str, Path]:
     """Files called ``<prefix><split><ending>`` directly in ``root``, by split."""
-    found = {}
+    paths = {}
     for path in sorted(root.glob(f"{prefix}*{ending}")):
         split = SPLIT_NAMES.get(path.name[len(prefix) : len(path.name) - len(ending)].lower())
         if split is not None:
-            found[split] = path
-    return found
+            paths[split] = path
+    return paths
 
 
 def parquet_splits(root: Path) -> dict[str, Rows]:
@@ -84,6 +84,6 @@ def parquet_splits(root: Path) -> dict[str, Rows]:
     }
 
 
-def nothing_found(root: Path, *layouts: str) -> DatasetError:
+def unknown_layout(root: Path, *layouts: str) -> DatasetError:
     """The error for a folder in which none of a reader's layouts was recognised."""
     return DatasetError("no known layout here", where=root, hint=f"looked for {'; '.join(layouts)}")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vesalius.cases.case import Source
-from vesalius.data.reading.rows import Cell, Located, Row, given, stored_bytes
+from vesalius.data.reading.rows import Cell, Located, Row, none_if_nan, stored_bytes
 from vesalius.errors import DatasetError, ImageError
 
 DELIMITERS = "\t|,;"
@@ -77,12 +77,12 @@ def _first_line(path: Path, delimiter: str) -> str:
 def _header(
     first: list[str], columns: Mapping[str, Sequence[str]], *, where: str
 ) -> list[str] | None:
-    found = [cell.strip().lower() for cell in first]
+    cells = [cell.strip().lower() for cell in first]
     ours = {heading.lower(): name for name, headings in columns.items() for heading in headings}
     anchor = next(iter(columns))
-    if anchor not in [ours.get(cell) for cell in found]:
+    if anchor not in [ours.get(cell) for cell in cells]:
         return None
-    names = [ours.get(cell, cell) for cell in found]
+    names = [ours.get(cell, cell) for cell in cells]
     missing = [name for name in columns if name not in names]
     if missing:
         hint = f"the header has {', '.join(first)}; looked for {', '.join(columns[missing[0]])}"
@@ -202,7 +202,7 @@ def _parquet(path: Path) -> Iterator[Located]:
         for offset in range(file.metadata.row_group(group).num_rows):
             number += 1
             where = Source(path.as_posix(), number)
-            row: Row = {n: given(table.column(n)[offset].as_py()) for n in words}
+            row: Row = {n: none_if_nan(table.column(n)[offset].as_py()) for n in words}
             for name in pictures:
                 cell = Cell(partial(_parquet_cell, where, group, offset, name))
                 row[name] = None if offset in empty[name] else cell

@@ -42,18 +42,18 @@ def consistent(questions: Sequence[Question]) -> tuple[list[Question], list[Drop
     Of pairs that exclude each other the one at odds with most others goes; where that is a tie, as
     between two, all of them go: nothing says which is true.
     """
-    kept, dropped = _told_once(questions)
-    claims = {id(q): claim(q.text, answer_of(q), q.options) for q in kept}
-    while clashes := _clashes(kept, claims):
-        count = {id(q): sum(q is a or q is b for a, b, _ in clashes) for q in kept}
+    remaining, dropped = _deduplicate(questions)
+    claims = {id(q): claim(q.text, answer_of(q), q.options) for q in remaining}
+    while clashes := _clashes(remaining, claims):
+        count = {id(q): sum(q is a or q is b for a, b, _ in clashes) for q in remaining}
         most = max(count.values())
-        worst = [q for q in kept if count[id(q)] == most]
+        worst = [q for q in remaining if count[id(q)] == most]
         for question in worst:
             first, second, rule = next(c for c in clashes if question is c[0] or question is c[1])
             other = second if question is first else first
             dropped.append(Dropped("contradiction", question, other, rule))
-        kept = [q for q in kept if count[id(q)] < most]
-    return kept, dropped
+        remaining = [q for q in remaining if count[id(q)] < most]
+    return remaining, dropped
 
 
 def answer_of(question: Question) -> str:
@@ -62,8 +62,8 @@ def answer_of(question: Question) -> str:
     return " ".join((text or "").split())
 
 
-def _told_once(questions: Sequence[Question]) -> tuple[list[Question], list[Dropped]]:
-    kept: list[Question] = []
+def _deduplicate(questions: Sequence[Question]) -> tuple[list[Question], list[Dropped]]:
+    unique: list[Question] = []
     dropped: list[Dropped] = []
     first: dict[tuple[str, str], Question] = {}
     for question in questions:
@@ -73,14 +73,14 @@ def _told_once(questions: Sequence[Question]) -> tuple[list[Question], list[Drop
         key = (normal(question.text), question.language)
         before = first.setdefault(key, question)
         if before is question:
-            kept.append(question)
+            unique.append(question)
         elif _same(before, question):
             dropped.append(Dropped("duplicate", question, before))
         elif excludes(*(claim(q.text, answer_of(q), q.options) for q in (before, question))):
-            kept.append(question)  # the contradictions are weighed together
+            unique.append(question)  # the contradictions are weighed together
         else:
             dropped.append(Dropped("repeat", question, before))
-    return kept, dropped
+    return unique, dropped
 
 
 def _same(first: Question, second: Question) -> bool:
@@ -88,14 +88,14 @@ def _same(first: Question, second: Question) -> bool:
 
 
 def _clashes(
-    kept: Sequence[Question], claims: dict[int, Claim]
+    questions: Sequence[Question], claims: dict[int, Claim]
 ) -> list[tuple[Question, Question, str]]:
-    found = []
-    for a, b in combinations(kept, 2):
+    clashes = []
+    for a, b in combinations(questions, 2):
         rule = excludes(claims[id(a)], claims[id(b)])
         if rule is not None:
-            found.append((a, b, rule))
-    return found
+            clashes.append((a, b, rule))
+    return clashes
 
 
 def _pair(question: Question) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from vesalius.cases.asking import Asked, bare_noun, polarity
+from vesalius.cases.asking import ParsedQuestion, bare_noun, polarity
 from vesalius.cases.case import Question
 from vesalius.data.upgrade.words import ARTICLE, all_of, first_of, is_are, tidy
 
@@ -33,9 +33,11 @@ class Facts:
 
     def say(self, subject: str, verb: str, rest: str) -> bool:
         """Note what is said of a subject."""
-        told = self.about.setdefault(re.sub(r"^(?:this|these|those)\b", "the", tidy(subject)), [])
-        if (verb, rest) not in told:
-            told.append((verb, rest))
+        statements = self.about.setdefault(
+            re.sub(r"^(?:this|these|those)\b", "the", tidy(subject)), []
+        )
+        if (verb, rest) not in statements:
+            statements.append((verb, rest))
         return True
 
     def shows(self, thing: str, *, yes: bool) -> bool:
@@ -72,14 +74,14 @@ class Pair:
     """A question as read, and its answer made fit for a sentence."""
 
     question: Question
-    read: Asked
+    read: ParsedQuestion
     answer: str
 
     @property
     def yes(self) -> bool | None:
         """Whether the answer says yes; None where it says neither yes nor no, or both."""
-        said = polarity(self.answer)
-        return None if said is None else said == "yes"
+        verdict = polarity(self.answer)
+        return None if verdict is None else verdict == "yes"
 
     def part(self, name: str) -> str:
         """A piece of the question, made fit for a sentence; empty where it has none."""

@@ -64,10 +64,17 @@ class Written:
     def to_json(self) -> dict[str, Any]:
         """The counts as JSON-ready data."""
         counts = {"cases": self.cases, "turns": self.turns, "dropped": self.dropped}
-        told = {"pairs": self.pairs, "worded": self.worded, "without_summary": self.without_summary}
+        summaries = {
+            "pairs": self.pairs,
+            "worded": self.worded,
+            "without_summary": self.without_summary,
+        }
         images = None if self.images is None else self.images.as_posix()
         named = {name: dict(count) for name, count in counts.items()}
-        return named | {"summaries": told | {"unsupported": self.unsupported}, "images": images}
+        return named | {
+            "summaries": summaries | {"unsupported": self.unsupported},
+            "images": images,
+        }
 
 
 def write_dialogues(
@@ -114,8 +121,8 @@ def conversation(case: Case, images: Sequence[str]) -> dict[str, Any]:
     """The case as LLaVA's training row: human and gpt take turns, pictures in the first."""
     turns: list[dict[str, str]] = []
     for question in case.questions:
-        shown = "<image>\n" * len(images) if not turns else ""
-        turns.append({"from": "human", "value": f"{shown}{question.text}"})
+        placeholders = "<image>\n" * len(images) if not turns else ""
+        turns.append({"from": "human", "value": f"{placeholders}{question.text}"})
         turns.append({"from": "gpt", "value": (question.answers[0].text or "").strip()})
     image = {} if not images else {"image": images[0] if len(images) == 1 else list(images)}
     return {"id": case.id, **image, "group": case.group, "conversations": turns}
@@ -171,9 +178,9 @@ class _Pictures:
         data = picture.read()
         ending = ENDINGS.get(str(kind_of(data)))
         if ending is None or picture.frame is not None or picture.window is not None:
-            made = BytesIO()
-            picture.pixels().save(made, format="PNG")
-            data, ending = made.getvalue(), ".png"
+            file = BytesIO()
+            picture.pixels().save(file, format="PNG")
+            data, ending = file.getvalue(), ".png"
         stem = _plain(re.sub(r"\.\w{2,5}$", "", picture.key)) or "picture"
         name = self._unused(stem, ending)
         (self._folder / "images").mkdir(exist_ok=True)

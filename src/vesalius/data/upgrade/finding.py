@@ -29,9 +29,9 @@ def _presence(pair: Pair, facts: Facts) -> bool:
 def _predicate(pair: Pair, facts: Facts) -> bool:
     if pair.yes is None or not pair.part("said"):
         return False
-    verb, said = pair.part("verb").lower(), pair.part("said")
-    said = "visible" if matches("visible", said) else said
-    return facts.say(pair.part("subject"), verb if pair.yes else f"{verb} not", said)
+    verb, predicate = pair.part("verb").lower(), pair.part("said")
+    predicate = "visible" if matches("visible", predicate) else predicate
+    return facts.say(pair.part("subject"), verb if pair.yes else f"{verb} not", predicate)
 
 
 def _acts(pair: Pair, facts: Facts) -> bool:

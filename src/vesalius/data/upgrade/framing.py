@@ -56,10 +56,10 @@ def _contrast(pair: Pair, facts: Facts) -> bool:
     if pair.yes is None:
         return False
     word = " ".join(part for part in (pair.part("agent"), "contrast") if part)
-    told = f"{'with' if pair.yes else 'without'} {word}"
-    if facts.after and facts.after != told:
+    phrase = f"{'with' if pair.yes else 'without'} {word}"
+    if facts.after and facts.after != phrase:
         return False
-    facts.after = told
+    facts.after = phrase
     return True
 
 

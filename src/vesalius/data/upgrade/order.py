@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from vesalius.cases.asking import asked, bare, normal
+from vesalius.cases.asking import bare, normal, parse_question
 from vesalius.cases.case import Question
 
 
@@ -34,7 +34,7 @@ def place_of(question: Question) -> int:
 
 
 def _by_form(text: str) -> str | None:
-    read = asked(text)
+    read = parse_question(text)
     if read is None:
         return None
     if read.form != "is_this":

@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from vesalius.cases.asking import asked, bare_noun, polarity
-from vesalius.cases.assertions import numbers, sides, stated
+from vesalius.cases.asking import bare_noun, parse_question, polarity
+from vesalius.cases.assertions import assertions, numbers, sides
 from vesalius.cases.case import Question
 from vesalius.data.upgrade.consistent import answer_of
 from vesalius.data.upgrade.words import matches, number, wording
@@ -21,7 +21,7 @@ _WHOLE = 10_000  # in a summary a negation reaches to the end of its clause
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Assertion:
     """What one pair, or one clause, tells: words with whether they hold, sides, numbers."""
 
     words: Mapping[str, bool]
@@ -45,11 +45,11 @@ def rewrite(template: str, questions: Sequence[Question], writer: Writer) -> Rew
     """
     facts = [f"- {q.text} {answer_of(q)}" for q in questions]
     prompt = wording()["prompt"].format(template=template, facts="\n".join(facts))
-    found = sentences(writer(prompt))[:MOST]
-    support = [*map(told_by, questions), *map(_of_text, _clauses(template))]
-    dropped = tuple(sentence for sentence in found if not follows(sentence, support))
-    kept = " ".join(dict.fromkeys(found))
-    return Rewritten(template if dropped or not kept else kept, dropped)
+    written = sentences(writer(prompt))[:MOST]
+    support = [*map(assertion_of, questions), *map(_of_text, _clauses(template))]
+    dropped = tuple(sentence for sentence in written if not follows(sentence, support))
+    text = " ".join(dict.fromkeys(written))
+    return Rewritten(template if dropped or not text else text, dropped)
 
 
 def sentences(text: str) -> list[str]:
@@ -58,7 +58,7 @@ def sentences(text: str) -> list[str]:
     return [part.strip() for part in re.findall(r"[^.!?]+(?:\.\d[^.!?]*)*[.!?]", flat)]
 
 
-def follows(sentence: str, support: Iterable[Told]) -> bool:
+def follows(sentence: str, support: Iterable[Assertion]) -> bool:
     """Whether everything a sentence says is said by what supports it.
 
     Every content word that a clause states must be stated somewhere. What it negates must all be
@@ -69,32 +69,32 @@ def follows(sentence: str, support: Iterable[Told]) -> bool:
     return all(_supported(_of_text(clause), pairs) for clause in _clauses(sentence))
 
 
-def told_by(question: Question) -> Told:
+def assertion_of(question: Question) -> Assertion:
     """What a pair of question and answer tells; "no" denies what was asked about."""
-    answer, said = answer_of(question), polarity(answer_of(question))
-    if said is None and not matches("none", answer) and number(answer) != 0:
+    answer, verdict = answer_of(question), polarity(answer_of(question))
+    if verdict is None and not matches("none", answer) and number(answer) != 0:
         return _of_text(f"{question.text} {answer}")
     whole = _words(question.text)
-    if said == "yes":
-        return Told(whole, frozenset(sides(question.text)), frozenset(_numbers(question.text)))
-    denied = _words(_asked_about(question.text))
+    if verdict == "yes":
+        return Assertion(whole, frozenset(sides(question.text)), frozenset(_numbers(question.text)))
+    denied = _words(_subject(question.text))
     words = {word: (not whole[word] if word in denied else True) for word in whole}
-    return Told(words, frozenset(sides(question.text)), frozenset(_numbers(question.text)))
+    return Assertion(words, frozenset(sides(question.text)), frozenset(_numbers(question.text)))
 
 
-def _asked_about(text: str) -> str:
+def _subject(text: str) -> str:
     """The part of a yes/no question that its answer affirms or denies; all of it if not read."""
-    read = asked(text)
+    read = parse_question(text)
     if read is None:
         return text
-    said = read.part("said")
-    if matches("visible", said) or said.lower() == "present":
+    predicate = read.part("said")
+    if matches("visible", predicate) or predicate.lower() == "present":
         return read.part("subject")
-    parts = [said, *(read.part(name) for name in ("thing", "word", "sign"))]
+    parts = [predicate, *(read.part(name) for name in ("thing", "word", "sign"))]
     return " ".join(part for part in parts if part) or text
 
 
-def _supported(clause: Told, pairs: Sequence[Told]) -> bool:
+def _supported(clause: Assertion, pairs: Sequence[Assertion]) -> bool:
     stated_somewhere = set().union(*(_words_that(pair, True) for pair in pairs))
     return (
         _words_that(clause, True) <= stated_somewhere
@@ -104,7 +104,7 @@ def _supported(clause: Told, pairs: Sequence[Told]) -> bool:
     )
 
 
-def _denied(negated: set[str], pairs: Sequence[Told]) -> bool:
+def _denied(negated: set[str], pairs: Sequence[Assertion]) -> bool:
     if not negated:
         return True
     stated_elsewhere = any(negated <= _words_that(pair, True) for pair in pairs)
@@ -115,11 +115,11 @@ def _denied(negated: set[str], pairs: Sequence[Told]) -> bool:
     )
 
 
-def _words_that(told: Told, holds: bool) -> set[str]:
-    return {word for word, held in told.words.items() if held == holds}
+def _words_that(assertion: Assertion, holds: bool) -> set[str]:
+    return {word for word, held in assertion.words.items() if held == holds}
 
 
-def _together(clause: Told, side: set[str], one: set[str], pairs: Sequence[Told]) -> bool:
+def _together(clause: Assertion, side: set[str], one: set[str], pairs: Sequence[Assertion]) -> bool:
     """Whether some pair tells the side or number of a word that it holds of as the clause does."""
     named = any(word[0].isalpha() for word in one)  # "T1" and "L4" say themselves what they are of
     for pair in pairs:
@@ -130,19 +130,19 @@ def _together(clause: Told, side: set[str], one: set[str], pairs: Sequence[Told]
     return False
 
 
-def _of_text(text: str) -> Told:
-    return Told(_words(text), frozenset(sides(text)), frozenset(_numbers(text)))
+def _of_text(text: str) -> Assertion:
+    return Assertion(_words(text), frozenset(sides(text)), frozenset(_numbers(text)))
 
 
 def _words(text: str) -> dict[str, bool]:
     """Content words without glue, cut to a rough stem, with whether they hold."""
     glue = wording()["glue"]
-    found: dict[str, bool] = {}
-    for word, holds in stated(text, scope=_WHOLE, shortest=2).items():
+    words: dict[str, bool] = {}
+    for word, holds in assertions(text, scope=_WHOLE, shortest=2).items():
         if word not in glue and number(word) is None:
             stem = _stem(word)
-            found[stem] = found.get(stem, True) and holds
-    return found
+            words[stem] = words.get(stem, True) and holds
+    return words
 
 
 def _numbers(text: str) -> set[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vesalius.cases.asking import asked, bare_noun
+from vesalius.cases.asking import bare_noun, parse_question
 from vesalius.cases.case import Question
 from vesalius.data.upgrade.consistent import answer_of
 from vesalius.data.upgrade.facts import Facts, Pair
@@ -58,7 +58,7 @@ def _gather(question: Question, facts: Facts) -> bool:
     """
     answer = tidy(answer_of(question))
     granted = wording()["granted"].search(question.text)
-    read = asked(question.text)
+    read = parse_question(question.text)
     if not question.language.startswith("en") or read is None:
         return False
     if granted and read.form not in {"is_this", "normality"}:
@@ -73,18 +73,18 @@ def _frame(facts: Facts) -> str:
     noun = facts.noun or facts.granted
     before = [word for word in facts.before if word not in noun]
     # "MRI ADC map" and "T1-weighted" say MRI each; the first noun heard stands.
-    told = [facts.plane, *before, noun or "image"]
-    told += [f"of {facts.organ}"] if facts.organ else []
-    told += [facts.after] if facts.after and "non-contrast" not in before else []
-    if told == ["", "image"] and not facts.denied:
+    words = [facts.plane, *before, noun or "image"]
+    words += [f"of {facts.organ}"] if facts.organ else []
+    words += [facts.after] if facts.after and "non-contrast" not in before else []
+    if words == ["", "image"] and not facts.denied:
         return ""
     denied = [
         word for word in unique(facts.denied) if not (facts.organ if word[:3] == "of " else noun)
     ]
     nots = "".join(f", not {word}" for word in denied)
-    if told == ["", "image"] and not nots:
+    if words == ["", "image"] and not nots:
         return ""
-    return started(" ".join(word for word in told if word) + nots)
+    return started(" ".join(word for word in words if word) + nots)
 
 
 def _findings(facts: Facts, picture: str) -> str:
@@ -93,23 +93,28 @@ def _findings(facts: Facts, picture: str) -> str:
         present.append("an abnormality")
     if facts.abnormal is False:
         absent.append("no abnormality")
-    shown = listed(present)
+    findings = listed(present)
     if absent:
-        shown += f"{', but ' if shown else ''}{listed(absent)}"
-    clauses = [f"{picture} shows {shown}"] if shown else []
-    clauses += [_clause(subject, told, facts) for subject, told in facts.about.items()]
+        findings += f"{', but ' if findings else ''}{listed(absent)}"
+    clauses = [f"{picture} shows {findings}"] if findings else []
+    clauses += [_clause(subject, statements, facts) for subject, statements in facts.about.items()]
     return started("; ".join(clauses)) if clauses else ""
 
 
-def _clause(subject: str, told: Sequence[tuple[str, str]], facts: Facts) -> str:
+def _clause(subject: str, statements: Sequence[tuple[str, str]], facts: Facts) -> str:
     subject = ARTICLE.sub("the ", subject)
     single = bare_noun(subject)
     if facts.present.get(single, "").startswith("one ") and is_are(subject) == "are":
-        subject, told = f"the {single}", [(_SINGULAR.get(verb, verb), rest) for verb, rest in told]
-    said = [f"{verb} {rest}".strip() for verb, rest in told if not _within(verb, rest, told)]
-    return f"{subject} {listed(said)}"
+        subject, statements = (
+            f"the {single}",
+            [(_SINGULAR.get(verb, verb), rest) for verb, rest in statements],
+        )
+    phrases = [
+        f"{verb} {rest}".strip() for verb, rest in statements if not _within(verb, rest, statements)
+    ]
+    return f"{subject} {listed(phrases)}"
 
 
-def _within(verb: str, rest: str, told: Sequence[tuple[str, str]]) -> bool:
+def _within(verb: str, rest: str, statements: Sequence[tuple[str, str]]) -> bool:
     """Whether another thing said says this too: "homogenous" beside "homogenous and normal"."""
-    return any(v == verb and r != rest and rest in r.split(" and ") for v, r in told)
+    return any(v == verb and r != rest and rest in r.split(" and ") for v, r in statements)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from vesalius.cases.case import Answer, Case, Question
-from vesalius.data.dialogues import question_ids
 from vesalius.data.upgrade.consistent import Dropped, answer_of, consistent
 from vesalius.data.upgrade.order import place_of
 from vesalius.data.upgrade.rewriting import Writer, rewrite
@@ -42,21 +41,21 @@ def upgrade(case: Case, writer: Writer | None = None) -> Upgraded:
         return Upgraded(case, (), Summary(answer_of(case.questions[-1]), 0, 0))
     named = [
         replace(question, id=name)
-        for name, question in zip(question_ids(case), case.questions, strict=True)
+        for name, question in zip(case.question_ids(), case.questions, strict=True)
     ]
-    kept, dropped = consistent(sorted(named, key=place_of))
-    summary = summarise(kept)
+    remaining, dropped = consistent(sorted(named, key=place_of))
+    summary = summarise(remaining)
     unsupported: tuple[str, ...] = ()
     if writer is not None and summary.text:
-        done = rewrite(summary.text, kept, writer)
+        done = rewrite(summary.text, remaining, writer)
         summary, unsupported = replace(summary, text=done.text), done.unsupported
-    asked = [*kept, *([_closing(summary.text, kept)] if summary.text else [])]
-    return Upgraded(replace(case, questions=tuple(asked)), tuple(dropped), summary, unsupported)
+    questions = [*remaining, *([_closing(summary.text, remaining)] if summary.text else [])]
+    return Upgraded(replace(case, questions=tuple(questions)), tuple(dropped), summary, unsupported)
 
 
-def _closing(text: str, asked: Sequence[Question]) -> Question:
-    taken = {question.id for question in asked}
-    name = SUMMARY if SUMMARY not in taken else f"{SUMMARY}.{len(asked) + 1}"
+def _closing(text: str, questions: Sequence[Question]) -> Question:
+    taken = {question.id for question in questions}
+    name = SUMMARY if SUMMARY not in taken else f"{SUMMARY}.{len(questions) + 1}"
     return Question(
         wording()["question"], id=name, answers=(Answer(text=text),), category=SUMMARY, kind="open"
     )
