@@ -34,9 +34,9 @@ class Log(TrainerCallback):
         **_: Any,
     ) -> None:
         """Append what matters of a log entry."""
-        said = {name: float(value) for name, value in (logs or {}).items() if name in LOGGED}
-        if said:
-            row = {"step": state.global_step, "epoch": state.epoch, **said}
+        values = {name: float(value) for name, value in (logs or {}).items() if name in LOGGED}
+        if values:
+            row = {"step": state.global_step, "epoch": state.epoch, **values}
             on_main(lambda: self._append(row))
 
     def _append(self, row: Mapping[str, Any]) -> None:

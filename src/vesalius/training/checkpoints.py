@@ -23,7 +23,7 @@ from vesalius.training.processes import world_size
 
 MARKER = "complete.json"
 PROGRESS = "progress.json"
-KEPT = 2
+KEEP = 2
 OURS = {
     "recipe": "recipe",
     "rows": "number of training rows",
@@ -120,7 +120,7 @@ def resume_from(folder: Path, belongs: Mapping[str, Any]) -> Path | None:
     return chosen
 
 
-def keep_newest(folder: Path, count: int = KEPT) -> None:
+def keep_newest(folder: Path, count: int = KEEP) -> None:
     """Remove all but the newest complete checkpoints."""
     complete = sorted((p.parent for p in folder.glob(f"checkpoint-[0-9]*/{MARKER}")), key=step_of)
     for checkpoint in complete[:-count]:

@@ -13,16 +13,16 @@ from vesalius.training.processes import cpu_only
 Device = Literal["auto", "cpu", "cuda"]
 
 
-def resolve_device(asked: Device) -> torch.device:
+def resolve_device(device: Device) -> torch.device:
     """The device that is asked for; ``auto``: CUDA where there is any. ModelError if it is absent.
 
     ``cpu`` holds for all that this process does from now on, the Trainer's own choice included.
     """
-    if asked == "cuda" and not torch.cuda.is_available():
+    if device == "cuda" and not torch.cuda.is_available():
         hint = "device: auto takes what there is; nvidia-smi shows what the driver sees"
         raise ModelError("CUDA is asked for, but no CUDA device is there", where="model.device",
                          hint=hint)  # fmt: skip
-    if asked == "cpu" and torch.cuda.is_available():
+    if device == "cpu" and torch.cuda.is_available():
         os.environ["ACCELERATE_USE_CPU"] = "true"
     if cpu_only():
         return torch.device("cpu")

@@ -34,7 +34,7 @@ class Interrupt(TrainerCallback):
     def __init__(self) -> None:
         self.stopping = False
         """Whether training ends with the step under way because it was told to."""
-        self._heard = 0
+        self._signal = 0
         self._before: dict[int, Handler] = {}
 
     def __enter__(self) -> Self:
@@ -62,15 +62,15 @@ class Interrupt(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
         """Save and stop if any of the processes was told to."""
-        if self.told():
+        if self.signal_number():
             self.stopping = control.should_save = control.should_training_stop = True
 
-    def told(self) -> int:
+    def signal_number(self) -> int:
         """The signal that any of the processes has heard; 0: none. All must ask."""
-        return highest(self._heard)
+        return highest(self._signal)
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
-        self._heard = number
+        self._signal = number
         self._restore()
 
     def _restore(self) -> None:

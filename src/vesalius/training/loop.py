@@ -89,7 +89,7 @@ def train(  # noqa: PLR0913 (what every learner hands over; all but five by name
         trainer.add_callback(callback)
     with interrupt, bar:
         trainer.train(resume_from_checkpoint=str(resume) if resume else None)
-    number = interrupt.told()  # also while the last step was validated or saved
+    number = interrupt.signal_number()  # also while the last step was validated or saved
     if number:
         raise Stopped(trainer.state.global_step, number, where=run.path)
     facts = _facts(trainer, pace()) | report(before, snapshot(cpu=cpu_only()))
@@ -237,5 +237,5 @@ def _rewind_log(run: Run, resume: Path | None) -> None:
     with writing("the log", run.log):
         mend_lines(run.log)
         rows = read_lines(run.log) if run.log.exists() else []
-        kept = [json.dumps(row, ensure_ascii=False) for _, row in rows if row["step"] <= step]
-        write_atomic(run.log, "".join(f"{line}\n" for line in kept))
+        lines = [json.dumps(row, ensure_ascii=False) for _, row in rows if row["step"] <= step]
+        write_atomic(run.log, "".join(f"{line}\n" for line in lines))

@@ -185,12 +185,12 @@ def _hits(model: nn.Module, pattern: str) -> list[str]:
 def _whole(model: nn.Module, parts: Parts, roles: Mapping[str, Role]) -> list[str]:
     """The outermost modules that train in full; of a list of modules, its items."""
     full = [path for part, paths in parts.items() if roles.get(part) == "full" for path in paths]
-    found: list[str] = []
+    outermost: list[str] = []
     for path, module in model.named_modules():
-        if path in full and not any(path.startswith(f"{other}.") for other in found):
+        if path in full and not any(path.startswith(f"{other}.") for other in outermost):
             listed = isinstance(module, nn.ModuleList)  # calls go to the items, none to the list
-            found += [f"{path}.{i}" for i in range(len(module))] if listed else [path]
-    return found
+            outermost += [f"{path}.{i}" for i in range(len(module))] if listed else [path]
+    return outermost
 
 
 def _verify_places(

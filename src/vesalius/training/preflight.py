@@ -44,8 +44,8 @@ def require(settings: Training, *, dtype: torch.dtype, validated: bool) -> None:
 def require_validation(settings: Training, *, validated: bool) -> None:
     """RecipeError if something is chosen by validation scores that will not be there."""
     wanted = {"patience": settings.patience is not None, "keep_best": settings.keep_best > 0}
-    for name, asked in wanted.items():
-        if asked and not validated:
+    for name, needed in wanted.items():
+        if needed and not validated:
             raise RecipeError(
                 "chooses by validation scores, but nothing is validated",
                 where=f"training.{name}",

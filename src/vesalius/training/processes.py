@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from vesalius.errors import RunError, VesaliusError
 from vesalius.run import is_main
 
-Found = TypeVar("Found")
+T = TypeVar("T")
 
 # Long enough for the main process to validate or to hash a checkpoint while the others wait.
 PATIENCE = timedelta(hours=2)
@@ -38,8 +38,8 @@ def cpu_only() -> bool:
     """Whether training stays on the CPU: no CUDA device, or ``ACCELERATE_USE_CPU`` says so."""
     import torch
 
-    asked = os.environ.get("ACCELERATE_USE_CPU", "").lower() in {"1", "true", "yes"}
-    return asked or not torch.cuda.is_available()
+    forced = os.environ.get("ACCELERATE_USE_CPU", "").lower() in {"1", "true", "yes"}
+    return forced or not torch.cuda.is_available()
 
 
 def join() -> None:
@@ -84,7 +84,7 @@ def main_first() -> Iterator[None]:
             wait_for_everyone()
 
 
-def on_main(work: Callable[[], Found]) -> Found:
+def on_main(work: Callable[[], T]) -> T:
     """Do ``work`` in the main process; all return what it returned, or raise what it raised."""
     if world_size() == 1:
         return work()
@@ -103,8 +103,8 @@ def on_main(work: Callable[[], Found]) -> Found:
         raise failure
     if box[1] is not None:
         raise RunError(box[1])
-    found: Found = box[0]
-    return found
+    result: T = box[0]
+    return result
 
 
 def highest(number: int) -> int:
@@ -115,17 +115,17 @@ def highest(number: int) -> int:
     import torch.distributed as dist
 
     device = "cuda" if "nccl" in dist.get_backend() else "cpu"
-    found = torch.tensor(number, device=device)
-    dist.all_reduce(found, op=dist.ReduceOp.MAX)
-    return int(found.item())
+    tensor = torch.tensor(number, device=device)
+    dist.all_reduce(tensor, op=dist.ReduceOp.MAX)
+    return int(tensor.item())
 
 
-def gathered(value: Found) -> list[Found]:
+def gathered(value: T) -> list[T]:
     """The processes' values, in the order of their ranks; all must ask."""
     if world_size() == 1:
         return [value]
     import torch.distributed as dist
 
-    found: list[Any] = [None] * world_size()
-    dist.all_gather_object(found, value)
-    return found
+    values: list[Any] = [None] * world_size()
+    dist.all_gather_object(values, value)
+    return values

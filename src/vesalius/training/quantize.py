@@ -136,8 +136,8 @@ def require_bitsandbytes() -> ModuleType:
         raise MissingExtra("bitsandbytes", "train")
     import bitsandbytes
 
-    found: ModuleType = bitsandbytes
-    return found
+    package: ModuleType = bitsandbytes
+    return package
 
 
 def _in_fp32(

@@ -39,8 +39,8 @@ class Standing:
     @classmethod
     def read(cls, saved: Mapping[str, Any]) -> Standing:
         """A standing from its saved form."""
-        kept = [(float(score), int(step)) for score, step in saved["kept"]]
-        return cls(**(dict(saved) | {"kept": kept}))
+        ranking = [(float(score), int(step)) for score, step in saved["kept"]]
+        return cls(**(dict(saved) | {"kept": ranking}))
 
     def note(self, step: int, score: float, keep: int) -> bool:
         """Take in a score; whether its weights are to be kept. One that is NaN never wins."""
@@ -122,14 +122,14 @@ class Selection(TrainerCallback):
 
         A ``finished`` training goes on from none but its last checkpoint.
         """
-        kept = {str(step) for _, step in self.standing.kept}
+        steps = {str(step) for _, step in self.standing.kept}
         pattern = f"checkpoint-[0-9]*/{PROGRESS}"
         older = [] if finished else (self._run.path / "checkpoints").glob(pattern)
         for file in older:
             counted = read_json(file).get("selection")
-            kept |= {str(step) for _, step in Standing.read(counted).kept} if counted else set()
+            steps |= {str(step) for _, step in Standing.read(counted).kept} if counted else set()
         for folder in self._folder(0).parent.glob("*"):
-            if folder.name not in kept:
+            if folder.name not in steps:
                 shutil.rmtree(folder)
 
     def best(self) -> Path | None:
