@@ -129,7 +129,7 @@ def index(run: Run, train: Sequence[Dialogue], settings: Retrieve) -> dict[str, 
     from vesalius.combine import indexing
 
     data = run.recipe().data
-    entries = indexing.shown(train, "" if data.task in ASKED else data.instruction)
+    entries = indexing.index_entries(train, "" if data.task in ASKED else data.instruction)
     facts = {"split": data.splits.train, "data": fingerprint(train)["sha256"]}
     started = time.perf_counter()
     made = indexing.write_index(run.index, entries, settings, facts)

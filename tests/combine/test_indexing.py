@@ -45,7 +45,7 @@ def many(count: int) -> list[Dialogue]:
 
 def test_every_picture_of_a_case_stands_once_with_all_that_was_said() -> None:
     front, side = picture("front", 1), picture("side", 2)
-    found = indexing.shown(
+    found = indexing.index_entries(
         [
             asked("A", {"what organ?": "lung", "which plane?": "axial"}, front, side, group="P"),
             asked("A", {"is it normal?": "no", "what organ?": "lung"}, front, group="P"),
@@ -74,14 +74,14 @@ def test_an_instruction_is_not_a_question_and_boxes_are_counted() -> None:
     ]
     for answer, expected in turns:
         turn = Turn(Question(said, answers=(answer,)), (picture("p", 1),))
-        found = indexing.shown([Dialogue("d", (turn,), group="g")], said)
+        found = indexing.index_entries([Dialogue("d", (turn,), group="g")], said)
         assert found[0].row()["said"] == expected
         assert found[0].item.case == "d"
 
 
 def test_long_things_are_cut() -> None:
     pairs = {f"question {n}?": "word " * 200 for n in range(indexing.PAIRS + 3)}
-    row = indexing.shown([asked("A", pairs, picture("p", 1))])[0].row()
+    row = indexing.index_entries([asked("A", pairs, picture("p", 1))])[0].row()
     assert row["more"] == 3
     assert len(row["said"]) == indexing.PAIRS
     assert all(len(answer) <= indexing.ANSWER for _, answer in row["said"])
@@ -93,7 +93,7 @@ def test_thumbnails_are_small_pngs_of_one_channel_where_grey(tmp_path) -> None:
         asked("A", {"q": "a"}, picture("grey", 1)),
         asked("B", {"q": "b"}, picture("coloured", 2, grey=False)),
     ]
-    entries = indexing.shown(train)
+    entries = indexing.index_entries(train)
     facts = indexing.write_index(tmp_path / "index", entries, Retrieve(thumbnails=30), {"a": 1})
     assert (facts["a"], facts["pictures"], facts["cases"], facts["groups"]) == (1, 2, 2, 2)
     data = (tmp_path / "index" / "thumbnails.bin").read_bytes()
@@ -106,7 +106,7 @@ def test_thumbnails_are_small_pngs_of_one_channel_where_grey(tmp_path) -> None:
 
 
 def test_without_thumbnails_there_is_no_picture_in_it(tmp_path) -> None:
-    indexing.write_index(tmp_path / "index", indexing.shown(many(2)), Retrieve(), {})
+    indexing.write_index(tmp_path / "index", indexing.index_entries(many(2)), Retrieve(), {})
     names = sorted(p.name for p in (tmp_path / "index").iterdir())
     assert names == ["about.json", "cases.jsonl", "index.jsonl", "index.safetensors"]
     assert [p.name for p in tmp_path.iterdir()] == ["index"]  # no parts, nothing beside it
@@ -114,7 +114,7 @@ def test_without_thumbnails_there_is_no_picture_in_it(tmp_path) -> None:
 
 def test_a_killed_indexing_goes_on_and_gives_the_same(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(indexing, "PART", 3)
-    entries, settings = indexing.shown(many(8)), Retrieve(thumbnails=16)
+    entries, settings = indexing.index_entries(many(8)), Retrieve(thumbnails=16)
     whole = indexing.write_index(tmp_path / "whole", entries, settings, {})
     made, part = [], indexing._part
 
@@ -136,7 +136,7 @@ def test_a_killed_indexing_goes_on_and_gives_the_same(tmp_path, monkeypatch) -> 
 
 
 def test_parts_of_other_pictures_are_not_taken(tmp_path, monkeypatch) -> None:
-    entries, others = indexing.shown(many(2)), indexing.shown(many(3)[1:])
+    entries, others = indexing.index_entries(many(2)), indexing.index_entries(many(3)[1:])
     parts = tmp_path / ".index.parts"
     indexing._begin(parts, others, Retrieve())
     indexing._encoded(parts, others, Retrieve())
@@ -148,18 +148,18 @@ def test_parts_of_other_pictures_are_not_taken(tmp_path, monkeypatch) -> None:
 
 def test_a_new_index_replaces_the_old_when_it_is_complete(tmp_path) -> None:
     folder = tmp_path / "index"
-    indexing.write_index(folder, indexing.shown(many(2)), Retrieve(), {})
+    indexing.write_index(folder, indexing.index_entries(many(2)), Retrieve(), {})
     broken = [*many(2), asked("X", {"q": "a"}, Picture("broken", lambda: b"no picture"))]
     with pytest.raises(ImageError, match="broken"):
-        indexing.write_index(folder, indexing.shown(broken), Retrieve(), {})
+        indexing.write_index(folder, indexing.index_entries(broken), Retrieve(), {})
     assert read_json(folder / "about.json")["pictures"] == 2
-    indexing.write_index(folder, indexing.shown(many(3)), Retrieve(), {})
+    indexing.write_index(folder, indexing.index_entries(many(3)), Retrieve(), {})
     assert read_json(folder / "about.json")["pictures"] == 3
     assert [p.name for p in tmp_path.iterdir()] == ["index"]
 
 
 def test_a_torn_part_and_a_full_disk_are_told(tmp_path, monkeypatch) -> None:
-    entries, parts = indexing.shown(many(1)), tmp_path / ".index.parts"
+    entries, parts = indexing.index_entries(many(1)), tmp_path / ".index.parts"
     indexing._begin(parts, entries, Retrieve())
     (parts / "00000000.safetensors").write_bytes(b"torn")
     with pytest.raises(RunError, match=r"not a part of an index.*remove"):
@@ -188,5 +188,7 @@ def test_a_picture_is_read_once(tmp_path, monkeypatch) -> None:
     counted = Picture("p", lambda: reads.append("p") or one.read())
     train = [asked("A", {"q": "a"}, counted), asked("A", {"r": "b"}, counted)]
     monkeypatch.setattr(indexing, "HELD", 1)
-    indexing.write_index(tmp_path / "index", indexing.shown(train), Retrieve(thumbnails=16), {})
+    indexing.write_index(
+        tmp_path / "index", indexing.index_entries(train), Retrieve(thumbnails=16), {}
+    )
     assert reads == ["p"]

@@ -141,6 +141,12 @@ def test_an_index_of_one_patient_cannot_answer_for_it(tmp_path) -> None:
 @pytest.mark.parametrize("content", ["[]", "[[], [], []]", "[1, 2, 3]", '[[["a"]]]'])
 def test_what_was_said_must_belong_to_the_index(tmp_path, content) -> None:
     run = fit(tmp_path / "run")
-    (run.weights / "said.json").write_text(content)
-    with pytest.raises(RunError, match=r"said\.json"):
+    (run.weights / "answers.json").write_text(content)
+    with pytest.raises(RunError, match=r"answers\.json"):
         build(BLOCK).load(run)
+
+
+def test_answers_under_their_old_file_name_are_read(tmp_path, model) -> None:
+    run = fit(tmp_path / "run")
+    (run.weights / "answers.json").rename(run.weights / "said.json")
+    assert build(BLOCK).load(run).answers == model.answers

@@ -52,7 +52,7 @@ TRAIN = [
 
 def written(folder, settings: Retrieve = ALL, train=TRAIN) -> Run:
     run = Run.create(folder, Recipe(name="r", data=Data(dataset="none"), model={"name": "m"}))
-    indexing.write_index(run.index, indexing.shown(train), settings, {"split": "train"})
+    indexing.write_index(run.index, indexing.index_entries(train), settings, {"split": "train"})
     return run
 
 
@@ -70,7 +70,7 @@ def retriever(run) -> Retriever:
 
 def test_neighbours_are_those_of_a_search_by_hand(retriever) -> None:
     new = [stored(drawing(seed), f"new{seed}") for seed in range(100, 106)]
-    entries = indexing.shown(TRAIN)
+    entries = indexing.index_entries(TRAIN)
     encoder = image_encoder()
     cosines = encoder.embed(new) @ encoder.embed([e.picture for e in entries]).T
     for found, row in zip(retriever.neighbours(new, 4), cosines, strict=True):
@@ -144,7 +144,7 @@ def test_thumbnails_are_found_by_key_and_outlive_a_new_index(tmp_path) -> None:
         expected = drawing(4).resize((24, 24), Image.Resampling.LANCZOS).convert("L")
         assert np.abs(np.asarray(image, int) - np.asarray(expected, int)).max() <= 8
     assert loaded.thumbnail("nobody's") is None
-    indexing.write_index(run.index, indexing.shown(TRAIN[:1]), Retrieve(), {})
+    indexing.write_index(run.index, indexing.index_entries(TRAIN[:1]), Retrieve(), {})
     assert loaded.thumbnail("b4") == small
     assert len(Retriever.load(run)) == 1
 

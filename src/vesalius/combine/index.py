@@ -19,7 +19,7 @@ from vesalius.errors import MissingExtra, ModelError, RunError
 from vesalius.files import read_lines, write_atomic
 
 Vectors = NDArray[np.float32]
-Found = list[tuple[int, float]]
+Hits = list[tuple[int, float]]
 """(position in the index, cosine similarity in [-1, 1]), most similar first."""
 
 
@@ -66,7 +66,7 @@ class Index:
         *,
         exclude_groups: Sequence[str] | None = None,
         exclude_keys: Sequence[str] | None = None,
-    ) -> list[Found]:
+    ) -> list[Hits]:
         """The ``k`` nearest items of each query, fewer where exclusion leaves fewer.
 
         ``exclude_groups`` and ``exclude_keys`` hold one entry a query: no item of that group, or
@@ -111,14 +111,14 @@ class Index:
 
     def _allowed(
         self, similarities: Vectors, positions: NDArray[np.int64], group: str, key: str
-    ) -> Found:
-        found = [
+    ) -> Hits:
+        hits = [
             (int(at), min(1.0, max(-1.0, float(similarity))))  # rounding oversteps one
             for similarity, at in zip(similarities, positions, strict=True)
             if not (group and self.items[at].group == group)
             and not (key and self.items[at].key == key)
         ]
-        return sorted(found, key=lambda one: (-one[1], one[0]))
+        return sorted(hits, key=lambda one: (-one[1], one[0]))
 
 
 def _unit(vectors: Vectors) -> Vectors:

@@ -44,7 +44,7 @@ QUESTION, ANSWER, PAIRS = 120, 400, 8
 
 
 @dataclass(slots=True)
-class Shown:
+class IndexEntry:
     """A picture of a case, and what experts said of that case: (question, answer) pairs.
 
     The question is empty where a recipe's own instruction stood (a caption, boxes).
@@ -52,18 +52,18 @@ class Shown:
 
     item: Item
     picture: Picture
-    said: dict[tuple[str, str], None] = field(default_factory=dict)
+    pairs: dict[tuple[str, str], None] = field(default_factory=dict)
 
     def row(self) -> dict[str, Any]:
         """What is kept of what was said; ``more`` counts the pairs that are not."""
-        kept = [
+        short = [
             [
                 shorten(question, QUESTION, placeholder=" …"),
                 shorten(answer, ANSWER, placeholder=" …"),
             ]
-            for question, answer in list(self.said)[:PAIRS]
+            for question, answer in list(self.pairs)[:PAIRS]
         ]
-        return {"said": kept, "more": max(0, len(self.said) - PAIRS)}
+        return {"said": short, "more": max(0, len(self.pairs) - PAIRS)}
 
 
 def ready(settings: Retrieve, dialogues: Iterable[Dialogue]) -> None:
@@ -74,24 +74,24 @@ def ready(settings: Retrieve, dialogues: Iterable[Dialogue]) -> None:
         raise ModelError(what, where="retrieve")
 
 
-def shown(dialogues: Iterable[Dialogue], instruction: str = "") -> list[Shown]:
+def index_entries(dialogues: Iterable[Dialogue], instruction: str = "") -> list[IndexEntry]:
     """Every picture of every case, once, in training order, with all that was said of the case.
 
     ``instruction`` is the recipe's own words for a caption, which nobody asked.
     """
-    found: dict[tuple[str, str], Shown] = {}
+    entries: dict[tuple[str, str], IndexEntry] = {}
     for dialogue in dialogues:
         pairs = list(_pairs(dialogue, instruction))
         case = dialogue.case or dialogue.id
         for picture in dialogue.pictures:
             item = Item(case, picture.key, dialogue.group)
-            mine = found.setdefault((case, picture.key), Shown(item, picture))
-            mine.said.update(dict.fromkeys(pairs))
-    return list(found.values())
+            entry = entries.setdefault((case, picture.key), IndexEntry(item, picture))
+            entry.pairs.update(dict.fromkeys(pairs))
+    return list(entries.values())
 
 
 def write_index(
-    folder: Path, entries: Sequence[Shown], settings: Retrieve, facts: Mapping[str, Any]
+    folder: Path, entries: Sequence[IndexEntry], settings: Retrieve, facts: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Encode the pictures and put the index in ``folder``, whole or not at all; returns its facts.
 
@@ -116,7 +116,7 @@ def write_index(
     return ready_facts
 
 
-def _counts(entries: Sequence[Shown]) -> dict[str, int]:
+def _counts(entries: Sequence[IndexEntry]) -> dict[str, int]:
     items = [entry.item for entry in entries]
     return {
         "pictures": len(items),
@@ -127,10 +127,10 @@ def _counts(entries: Sequence[Shown]) -> dict[str, int]:
 
 def _pairs(dialogue: Dialogue, instruction: str) -> Iterable[tuple[str, str]]:
     for turn in dialogue.turns:
-        asked = turn.question
-        told = next((words for answer in asked.answers if (words := _words(answer))), None)
-        if told is not None:
-            yield "" if asked.text == instruction else asked.text, told
+        question = turn.question
+        reply = next((words for answer in question.answers if (words := _words(answer))), None)
+        if reply is not None:
+            yield "" if question.text == instruction else question.text, reply
 
 
 def _words(answer: Answer) -> str | None:
@@ -143,11 +143,11 @@ def _words(answer: Answer) -> str | None:
     return ", ".join(answer.concepts or ()) or None
 
 
-def _begin(parts: Path, entries: Sequence[Shown], settings: Retrieve) -> None:
+def _begin(parts: Path, entries: Sequence[IndexEntry], settings: Retrieve) -> None:
     """Keep the parts of the same pictures and settings, drop all others."""
     plan = [[asdict(e.item), e.picture.frame, e.picture.window] for e in entries]
-    said = json.dumps([plan, settings.encoder, settings.thumbnails, PART])
-    mark = {"sha256": hashlib.sha256(said.encode()).hexdigest()}
+    content = json.dumps([plan, settings.encoder, settings.thumbnails, PART])
+    mark = {"sha256": hashlib.sha256(content.encode()).hexdigest()}
     path = parts / "plan.json"
     if path.exists() and read_json(path) == mark:
         return
@@ -155,7 +155,7 @@ def _begin(parts: Path, entries: Sequence[Shown], settings: Retrieve) -> None:
     write_json(path, mark)
 
 
-def _encoded(parts: Path, entries: Sequence[Shown], settings: Retrieve) -> list[Path]:
+def _encoded(parts: Path, entries: Sequence[IndexEntry], settings: Retrieve) -> list[Path]:
     """A file for every ``PART`` pictures, those that are there left as they are."""
     files = {at: parts / f"{at:08d}.safetensors" for at in range(0, len(entries), PART)}
     todo = [at for at, file in files.items() if not file.exists()]
@@ -178,11 +178,11 @@ def _part(pictures: list[Picture], encoder: ImageEncoder, side: int) -> dict[str
         held = [_held(picture) for picture in pictures[at : at + HELD]]
         vectors.append(encoder.embed(held))
         small += [_thumbnail(picture, side) for picture in held if side]
-    made: dict[str, NDArray[Any]] = {"vectors": np.concatenate(vectors)}
+    arrays: dict[str, NDArray[Any]] = {"vectors": np.concatenate(vectors)}
     if side:
-        made["bytes"] = np.frombuffer(b"".join(small), np.uint8)
-        made["ends"] = np.cumsum([len(data) for data in small])
-    return made
+        arrays["bytes"] = np.frombuffer(b"".join(small), np.uint8)
+        arrays["ends"] = np.cumsum([len(data) for data in small])
+    return arrays
 
 
 def _held(picture: Picture) -> Picture:
@@ -201,7 +201,9 @@ def _thumbnail(picture: Picture, side: int) -> bytes:
     return file.getvalue()
 
 
-def _join(folder: Path, entries: Sequence[Shown], files: list[Path], *, thumbnails: bool) -> None:
+def _join(
+    folder: Path, entries: Sequence[IndexEntry], files: list[Path], *, thumbnails: bool
+) -> None:
     """All parts as one: ``index.safetensors`` and ``.jsonl``, ``cases.jsonl``, thumbnails."""
     vectors: list[NDArray[np.float32]] = []
     places: list[list[int]] = []

@@ -13,7 +13,7 @@ from vesalius.cases.case import Answer
 from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.picture import Picture
 from vesalius.cases.prediction import Confidence, Neighbour, Prediction
-from vesalius.combine.index import Found, Index, Item
+from vesalius.combine.index import Hits, Index, Item
 from vesalius.errors import ModelError, RunError
 from vesalius.files import read_json, write_json
 from vesalius.models import Validate
@@ -23,8 +23,8 @@ from vesalius.models.wording import Example, examples, pictured
 from vesalius.recipe import Decoding, Frozen
 from vesalius.run import Run
 
-FILE = "said.json"
-Said = Sequence[tuple[str, str]]
+FILE, OLD_FILE = "answers.json", "said.json"
+Pairs = Sequence[tuple[str, str]]
 """The (question, answer) pairs that training has of one image."""
 
 
@@ -52,7 +52,7 @@ class NearestAnswers:
 
     settings: NearestSettings
     index: Index
-    said: Sequence[Said]
+    answers: Sequence[Pairs]
     images: ImageEncoder
     sentences: SentenceEncoder
 
@@ -68,20 +68,20 @@ class NearestAnswers:
         if not dialogues:
             return []
         pictures = [dialogue.pictures[-1] for dialogue in dialogues]
-        found = self.index.search(
+        hits = self.index.search(
             self.images.embed(pictures),
             self.settings.neighbours,
             exclude_groups=[dialogue.group for dialogue in dialogues],
             exclude_keys=[picture.key for picture in pictures],
         )
-        return [self._prediction(d, near) for d, near in zip(dialogues, found, strict=True)]
+        return [self._prediction(d, near) for d, near in zip(dialogues, hits, strict=True)]
 
-    def _prediction(self, dialogue: Dialogue, found: Found) -> Prediction:
-        if not found:
+    def _prediction(self, dialogue: Dialogue, hits: Hits) -> Prediction:
+        if not hits:
             raise ModelError("every indexed picture is of this same patient", where=dialogue.id)
         looked_at, suits = [], False
-        for position, similarity in found:
-            text, closeness = self._best(dialogue.question.text, self.said[position])
+        for position, similarity in hits:
+            text, closeness = self._best(dialogue.question.text, self.answers[position])
             item = self.index.items[position]
             looked_at.append(Neighbour(item.case, similarity, item.key, text))
             suits = closeness >= self.settings.threshold
@@ -94,12 +94,12 @@ class NearestAnswers:
         answer = Answer(text=taken.text)
         return Prediction.of(dialogue, answer, confidence=sure, evidence=tuple(looked_at))
 
-    def _best(self, question: str, said: Said) -> tuple[str, float]:
+    def _best(self, question: str, pairs: Pairs) -> tuple[str, float]:
         """The answer to the most similar question asked of an image, and that similarity."""
-        asked = self.sentences.embed([question, *(text for text, _ in said)])
-        similarities = asked[1:] @ asked[0]
+        vectors = self.sentences.embed([question, *(text for text, _ in pairs)])
+        similarities = vectors[1:] @ vectors[0]
         best = int(np.argmax(similarities))  # the first of equals
-        return said[best][1], float(similarities[best])
+        return pairs[best][1], float(similarities[best])
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,33 +126,37 @@ class Nearest:
         """Index the training pictures and what was said of them; validation chooses nothing."""
         del validation, validate
         require_pictures(train)
-        shown = _by_picture(examples(train))
+        pictures = _by_picture(examples(train))
         images = image_encoder(self.settings.encoder)
-        vectors = images.embed(list(shown), label="Indexing pictures")
-        items = [Item(asked[0].case, at.key, asked[0].group) for at, asked in shown.items()]
+        vectors = images.embed(list(pictures), label="Indexing pictures")
+        items = [Item(own[0].case, picture.key, own[0].group) for picture, own in pictures.items()]
         Index(vectors, items).save(run.weights)
-        said = [[(one.question, one.answer) for one in asked] for asked in shown.values()]
-        write_json(run.weights / FILE, said)
+        answers = [[(one.question, one.answer) for one in own] for own in pictures.values()]
+        write_json(run.weights / FILE, answers)
 
     def load(self, run: Run) -> NearestAnswers:
         """The indexed model of a run; RunError if its files do not belong together."""
         index, path = Index.load(run.weights), run.weights / FILE
+        if not path.exists() and (old := run.weights / OLD_FILE).exists():
+            path = old
         content = read_json(path)
         try:
-            said = [[(str(question), str(answer)) for question, answer in one] for one in content]
+            answers = [
+                [(str(question), str(answer)) for question, answer in one] for one in content
+            ]
         except (TypeError, ValueError) as error:
             raise RunError(f"not questions and answers: {error}", where=path) from error
-        if len(said) != len(index) or not all(said):
-            raise RunError(f"tells of {len(said)} images, the index of {len(index)}", where=path)
+        if len(answers) != len(index) or not all(answers):
+            raise RunError(f"tells of {len(answers)} images, the index of {len(index)}", where=path)
         images = image_encoder(self.settings.encoder)
         return NearestAnswers(
-            self.settings, index, said, images, SentenceEncoder(self.settings.sentences)
+            self.settings, index, answers, images, SentenceEncoder(self.settings.sentences)
         )
 
 
 def _by_picture(taught: Sequence[Example]) -> dict[Picture, list[Example]]:
     """Picture -> what was said of it, in training order."""
-    shown: dict[Picture, list[Example]] = {}
+    pictures: dict[Picture, list[Example]] = {}
     for picture, example in pictured(taught):
-        shown.setdefault(picture, []).append(example)
-    return shown
+        pictures.setdefault(picture, []).append(example)
+    return pictures

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from vesalius.cases.picture import Picture
 from vesalius.cases.prediction import Neighbour
-from vesalius.combine.index import Found, Index
+from vesalius.combine.index import Hits, Index
 from vesalius.combine.indexing import ABOUT, CASES, THUMBNAILS
 from vesalius.errors import ModelError, RecipeError, RunError
 from vesalius.files import read_json, read_lines
@@ -33,7 +33,7 @@ different training pictures of VQA-Med 2019 at most .94.
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class IndexedCase:
     """What is kept of an indexed picture's case: what was said, and where its thumbnail lies."""
 
     text: str
@@ -49,7 +49,7 @@ class Retriever:
     def __init__(
         self,
         index: Index,
-        told: Sequence[Told],
+        cases: Sequence[IndexedCase],
         settings: Retrieve,
         *,
         facts: Mapping[str, Any] | None = None,
@@ -57,7 +57,7 @@ class Retriever:
     ) -> None:
         self.settings = settings
         self.facts = dict(facts or {})
-        self._index, self._told, self._thumbnails = index, tuple(told), thumbnails
+        self._index, self._details, self._thumbnails = index, tuple(cases), thumbnails
         self._most = max(Counter(item.case for item in index.items).values())
         self._at = {item.key: at for at, item in reversed(list(enumerate(index.items)))}
         self._encoding = Lock()
@@ -76,12 +76,12 @@ class Retriever:
             return None
         facts, settings = _about(folder)
         index = Index.load(folder)
-        told = _told(folder / CASES)
-        if len(told) != len(index):
-            what = f"tells of {len(told)} pictures, the index of {len(index)}"
+        cases = _read_cases(folder / CASES)
+        if len(cases) != len(index):
+            what = f"tells of {len(cases)} pictures, the index of {len(index)}"
             raise RunError(what, where=folder / CASES)
         thumbnails = _mapped(folder / THUMBNAILS) if settings.thumbnails else None
-        return cls(index, told, settings, facts=facts, thumbnails=thumbnails)
+        return cls(index, cases, settings, facts=facts, thumbnails=thumbnails)
 
     def neighbours(
         self,
@@ -111,31 +111,31 @@ class Retriever:
         reach = len(self) if others else min(len(self), wanted * self._most)
         with self._encoding:
             vectors = self._encoder().embed(pictures)
-        found = self._index.search(
+        hits = self._index.search(
             vectors, reach, exclude_groups=exclude_groups, exclude_keys=exclude_keys
         )
-        return [self._cases(one, wanted, others=others) for one in found]
+        return [self._cases(one, wanted, others=others) for one in hits]
 
     def thumbnail(self, picture: str) -> bytes | None:
         """The small PNG of an indexed picture's key; None if there is none."""
         at = self._at.get(picture)
-        place = None if at is None else self._told[at].thumbnail
+        place = None if at is None else self._details[at].thumbnail
         if place is None or self._thumbnails is None:
             return None
         return bytes(self._thumbnails[place[0] : place[1]])
 
-    def _cases(self, found: Found, wanted: int, *, others: bool) -> tuple[Neighbour, ...]:
+    def _cases(self, hits: Hits, wanted: int, *, others: bool) -> tuple[Neighbour, ...]:
         items = self._index.items
-        known = {items[at].group for at, similarity in found if others and similarity >= SAME}
-        told: dict[str, Neighbour] = {}
-        for at, similarity in found:
+        known = {items[at].group for at, similarity in hits if others and similarity >= SAME}
+        nearest: dict[str, Neighbour] = {}
+        for at, similarity in hits:
             item = items[at]
-            if len(told) == wanted or similarity < self.settings.threshold:
+            if len(nearest) == wanted or similarity < self.settings.threshold:
                 break
-            if item.group not in known and item.case not in told:
-                said = self._told[at].text or None
-                told[item.case] = Neighbour(item.case, similarity, item.key, said)
-        return tuple(told.values())
+            if item.group not in known and item.case not in nearest:
+                text = self._details[at].text or None
+                nearest[item.case] = Neighbour(item.case, similarity, item.key, text)
+        return tuple(nearest.values())
 
     def _encoder(self) -> ImageEncoder:
         from vesalius.models.encoders import image_encoder
@@ -153,8 +153,8 @@ def _about(folder: Path) -> tuple[dict[str, Any], Retrieve]:
     facts = read_json(path)
     hint = "build it again: vesalius retrieve --build --run RUN"
     try:
-        files, said = dict(facts.pop("files")), facts["settings"]
-        settings = validated(Retrieve, said, where=path)
+        files = dict(facts.pop("files"))
+        settings = validated(Retrieve, facts["settings"], where=path)
         torn = missing(folder, files)
         changed = None if torn else altered(folder, files)
     except (AttributeError, KeyError, TypeError, ValueError, RecipeError) as error:
@@ -165,8 +165,8 @@ def _about(folder: Path) -> tuple[dict[str, Any], Retrieve]:
     return facts, settings
 
 
-def _told(path: Path) -> list[Told]:
-    told = []
+def _read_cases(path: Path) -> list[IndexedCase]:
+    cases = []
     for number, row in read_lines(path):
         try:
             lines = [" ".join(filter(None, (q, a))) for q, a in row["said"]]
@@ -175,8 +175,8 @@ def _told(path: Path) -> list[Told]:
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise RunError(f"line {number} tells of no picture: {error}", where=path) from error
         lines += [f"({more} more)"] if more else []
-        told.append(Told("\n".join(lines), start_end))
-    return told
+        cases.append(IndexedCase("\n".join(lines), start_end))
+    return cases
 
 
 def _mapped(path: Path) -> mmap.mmap:
