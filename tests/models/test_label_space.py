@@ -7,7 +7,7 @@ import pytest
 from vesalius.cases.case import Answer, Question
 from vesalius.cases.dialogue import Dialogue, Turn
 from vesalius.errors import ModelError
-from vesalius.models.label_space import Asked, LabelSpace, asked
+from vesalius.models.label_space import LabelSpace, PicturedQuestion, pictured_questions
 
 SPACE = LabelSpace.of(["Yes", "yes", "Yes ", "no", "left  lung", "liver", "heart", "brain"])
 
@@ -45,20 +45,22 @@ def test_every_answered_turn_that_shows_a_picture_is_asked(draw) -> None:
         Turn(Question("of boxes alone", answers=(boxes,)), (), said),
         Turn(Question("of the second", answers=(said,)), (late,)),
     )
-    assert asked([Dialogue("d", turns, "g")]) == [
-        Asked("d", "of the first", ("no", "none"), early),
-        Asked("d", "of the second", ("no",), late),
+    assert pictured_questions([Dialogue("d", turns, "g")]) == [
+        PicturedQuestion("d", "of the first", ("no", "none"), early),
+        PicturedQuestion("d", "of the second", ("no",), late),
     ]
 
 
 def test_an_empty_reference_is_refused_by_name(draw) -> None:
     with pytest.raises(ModelError, match=r"^d: .*empty reference"):
-        asked([put("yes", " \t", picture=draw("one"))])
+        pictured_questions([put("yes", " \t", picture=draw("one"))])
 
 
 def test_unknown_rate_counts_questions_that_no_label_answers(draw) -> None:
     picture = draw("one")
-    found = asked([put(*a, picture=picture) for a in (["yes"], ["spleen"], ["spleen", "liver"])])
+    found = pictured_questions(
+        [put(*a, picture=picture) for a in (["yes"], ["spleen"], ["spleen", "liver"])]
+    )
     assert SPACE.unknown_rate(found) == pytest.approx(1 / 3)
     assert math.isnan(SPACE.unknown_rate([]))
 

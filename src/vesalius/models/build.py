@@ -17,15 +17,15 @@ def build(block: Mapping[str, Any], *, where: object = "model") -> Learner:
     names the ones it takes in ``wraps``.
     UnknownName or RecipeError say what is wrong, and in which block.
     """
-    said = dict(block)
-    name = said.pop("name", None)
+    settings = dict(block)
+    name = settings.pop("name", None)
     if not isinstance(name, str):
         raise RecipeError("needs a name", where=where, hint=f"known: {', '.join(models)}")
     entry = models[name]
-    nested = [key for key in said if key == "model" or key.endswith("_model")]
-    inner = {key: build(said.pop(key), where=f"{where}.{key}") for key in nested}
+    nested = [key for key in settings if key == "model" or key.endswith("_model")]
+    inner = {key: build(settings.pop(key), where=f"{where}.{key}") for key in nested}
     unwanted = set(inner) - set(getattr(entry, "wraps", ()))
     if unwanted:
         raise RecipeError(f"{name} wraps no {', '.join(sorted(unwanted))}", where=where)
-    learner: Learner = entry(validated(entry.Settings, said, where=f"{where} {name}"), **inner)
+    learner: Learner = entry(validated(entry.Settings, settings, where=f"{where} {name}"), **inner)
     return learner

@@ -58,13 +58,13 @@ class ComposedSettings(Settings):
 
     @model_validator(mode="before")
     @classmethod
-    def _from_preset(cls, said: Any) -> Any:
-        name = said.get("preset") if isinstance(said, dict) else None
+    def _from_preset(cls, data: Any) -> Any:
+        name = data.get("preset") if isinstance(data, dict) else None
         if name is None:
-            return said
+            return data
         if name not in presets():
             raise ValueError(UnknownName("preset", str(name), presets()).args[0])
-        return merged(presets()[name], said)
+        return merged(presets()[name], data)
 
 
 class Composed(Generative):

@@ -117,16 +117,16 @@ class ImageEncoder:
         for picture, name in names.items():
             if name not in self._memory:
                 fresh.setdefault(name, picture)
-        found = {name: self._memory[name] for name in names.values() if name in self._memory}
+        encoded = {name: self._memory[name] for name in names.values() if name in self._memory}
         starts = range(0, len(fresh), self._batch)
         bar = Console(stderr=True)
         todo = list(fresh.items())
         for at in track(starts, label, console=bar, transient=True, disable=len(todo) <= PATIENCE):
             some = todo[at : at + self._batch]
             vectors = self._encode([picture for _, picture in some])
-            found |= {name: vector for (name, _), vector in zip(some, vectors, strict=True)}
-        _remember(self._memory, found)
-        return _stack([found[names[picture]] for picture in pictures])
+            encoded |= {name: vector for (name, _), vector in zip(some, vectors, strict=True)}
+        _remember(self._memory, encoded)
+        return _stack([encoded[names[picture]] for picture in pictures])
 
     @torch.inference_mode()
     def _encode(self, pictures: Sequence[Picture]) -> Vectors:
@@ -152,14 +152,14 @@ class SentenceEncoder:
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """L2-normalised vectors, float32 (n, d), in order; (0, 0) for none. Equal texts once."""
-        found = {text: self._memory[text] for text in texts if text in self._memory}
+        encoded = {text: self._memory[text] for text in texts if text in self._memory}
         # By length, so that a batch pads little.
-        todo = sorted({text for text in texts if text not in found}, key=lambda t: (len(t), t))
+        todo = sorted({text for text in texts if text not in encoded}, key=lambda t: (len(t), t))
         for at in range(0, len(todo), self._batch):
             some = todo[at : at + self._batch]
-            found |= dict(zip(some, self._encode(some), strict=True))
-        _remember(self._memory, found)
-        return _stack([found[text] for text in texts])
+            encoded |= dict(zip(some, self._encode(some), strict=True))
+        _remember(self._memory, encoded)
+        return _stack([encoded[text] for text in texts])
 
     @torch.inference_mode()
     def _encode(self, texts: list[str]) -> Vectors:
@@ -216,11 +216,11 @@ def require_encoder(name: str) -> None:
 
 def _pooled(network: Any, pixels: Tensor) -> Tensor:
     two_towered = hasattr(network, "get_image_features")  # CLIP, SigLIP: text is the other tower
-    said = network.get_image_features(pixels) if two_towered else network(pixel_values=pixels)
-    if isinstance(said, Tensor):
-        return said
-    pooled = getattr(said, "pooler_output", None)
-    states: Tensor = said.last_hidden_state if pooled is None else pooled
+    output = network.get_image_features(pixels) if two_towered else network(pixel_values=pixels)
+    if isinstance(output, Tensor):
+        return output
+    pooled = getattr(output, "pooler_output", None)
+    states: Tensor = output.last_hidden_state if pooled is None else pooled
     if states.dim() == 4:  # convolutional: (B, channels, rows, columns)
         return states.mean((2, 3))
     return states.mean(1) if states.dim() == 3 else states
@@ -253,8 +253,8 @@ def _stack(vectors: Sequence[Vectors]) -> Vectors:
     return np.stack(vectors) if vectors else np.empty((0, 0), np.float32)
 
 
-def _remember(memory: dict[Hashable, Vectors], found: dict[Any, Vectors]) -> None:
-    for name, vector in found.items():
+def _remember(memory: dict[Hashable, Vectors], encoded: dict[Any, Vectors]) -> None:
+    for name, vector in encoded.items():
         memory.pop(name, None)
         memory[name] = vector
     for name in list(memory)[: max(0, len(memory) - REMEMBERED)]:

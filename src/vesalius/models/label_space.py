@@ -13,12 +13,12 @@ from vesalius.cases.prediction import Confidence, Prediction
 from vesalius.errors import ModelError
 from vesalius.models.wording import plain, spellings
 
-SHOWN = 5
+TOP_LABELS = 5
 """How many labels of a prediction are listed with their probability."""
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PicturedQuestion:
     """A question as it was put: its dialogue's id, its reference answers, the picture shown."""
 
     dialogue: str
@@ -27,12 +27,12 @@ class Asked:
     picture: Picture
 
 
-def asked(dialogues: Iterable[Dialogue]) -> list[Asked]:
+def pictured_questions(dialogues: Iterable[Dialogue]) -> list[PicturedQuestion]:
     """Every turn that has a picture before it and a reference in words, in order.
 
     ModelError names a dialogue whose reference answer is blank: there is no such label.
     """
-    found = []
+    questions = []
     for dialogue in dialogues:
         picture: Picture | None = None
         for turn in dialogue.turns:
@@ -45,8 +45,10 @@ def asked(dialogues: Iterable[Dialogue]) -> list[Asked]:
                     hint="vesalius data check lists them",
                 )
             if answers and picture is not None:
-                found.append(Asked(dialogue.id, turn.question.text, answers, picture))
-    return found
+                questions.append(
+                    PicturedQuestion(dialogue.id, turn.question.text, answers, picture)
+                )
+    return questions
 
 
 def _words(turn: Turn) -> tuple[str, ...]:
@@ -82,9 +84,9 @@ class LabelSpace:
         """The class of an answer; None for one that training does not have."""
         return self._places.get(plain(answer))
 
-    def unknown_rate(self, found: Sequence[Asked]) -> float:
+    def unknown_rate(self, questions: Sequence[PicturedQuestion]) -> float:
         """The share of questions none of whose references is a label; NaN if nothing is asked."""
-        outside = [all(self.place(answer) is None for answer in one.answers) for one in found]
+        outside = [all(self.place(answer) is None for answer in one.answers) for one in questions]
         return sum(outside) / len(outside) if outside else float("nan")
 
     def agreement(self, answers: Sequence[str]) -> dict[int, float]:
@@ -104,7 +106,7 @@ class LabelSpace:
         ``scores`` lists the five likeliest, then the references: with their own probability, or
         0.0 if no label says them, so that the row tells what could never have been answered.
         """
-        order = sorted(range(len(shares)), key=lambda place: (-shares[place], place))[:SHOWN]
+        order = sorted(range(len(shares)), key=lambda place: (-shares[place], place))[:TOP_LABELS]
         scores = {self.names[place]: shares[place] for place in order}
         for text in _words(dialogue.turns[-1]):
             place = self.place(text)

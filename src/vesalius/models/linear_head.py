@@ -63,10 +63,12 @@ class Head(nn.Module):
     def forward(self, images: Tensor, questions: Tensor) -> Tensor:
         """Vectors (B, image) and (B, question) -> logits (B, labels)."""
         seen = self.drop((images - self.image_mean) / self.image_deviation)
-        asked = (questions - self.question_mean) / self.question_deviation
-        logits: Tensor = self.direct(torch.cat([seen, asked], dim=1))
+        question = (questions - self.question_mean) / self.question_deviation
+        logits: Tensor = self.direct(torch.cat([seen, question], dim=1))
         if self.rank:
-            logits = logits + self.product(self.drop(self.of_image(seen) * self.of_question(asked)))
+            logits = logits + self.product(
+                self.drop(self.of_image(seen) * self.of_question(question))
+            )
         return logits
 
 
@@ -109,7 +111,7 @@ def train_head(
     optimiser = torch.optim.AdamW(
         head.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay
     )
-    best, kept, since, step = -1.0, head.state_dict(), 0, 0
+    best, best_state, since, step = -1.0, head.state_dict(), 0, 0
     for _ in range(schedule.epochs):
         head.train()
         total = 0.0
@@ -129,8 +131,8 @@ def train_head(
         since += 1
         if accuracy > best:
             best, since = accuracy, 0
-            kept = {name: tensor.clone() for name, tensor in head.state_dict().items()}
+            best_state = {name: tensor.clone() for name, tensor in head.state_dict().items()}
         if since >= schedule.patience:
             break
-    head.load_state_dict(kept)
+    head.load_state_dict(best_state)
     head.eval()

@@ -25,7 +25,7 @@ from vesalius.recipe import Decoding, Frozen
 from vesalius.run import Run
 
 WEIGHTS, LABELS = "linear_probe.safetensors", "labels.json"
-SHOWN = 5
+TOP_LABELS = 5
 """How many labels of a prediction are listed with their probability."""
 
 
@@ -81,10 +81,10 @@ class LinearAnswers:
         require_pictures(dialogues)
         if not dialogues:
             return []
-        seen = self.images.embed([dialogue.pictures[-1] for dialogue in dialogues])
-        asked = self.sentences.embed([dialogue.question.text for dialogue in dialogues])
-        logits = self.head(torch.from_numpy(seen), torch.from_numpy(asked))
-        top = logits.softmax(dim=1).topk(min(SHOWN, len(self.labels)), dim=1)
+        images = self.images.embed([dialogue.pictures[-1] for dialogue in dialogues])
+        questions = self.sentences.embed([dialogue.question.text for dialogue in dialogues])
+        logits = self.head(torch.from_numpy(images), torch.from_numpy(questions))
+        top = logits.softmax(dim=1).topk(min(TOP_LABELS, len(self.labels)), dim=1)
         rows = zip(dialogues, top.values.tolist(), top.indices.tolist(), strict=True)
         return [self._prediction(d, shares, labels) for d, shares, labels in rows]
 
@@ -176,14 +176,16 @@ def _features(
     sentences: SentenceEncoder,
 ) -> Features:
     """The examples as vectors, each distinct picture and question encoded and held once."""
-    asked_of = pictured(taught)
-    pictures = list(dict.fromkeys(picture for picture, _ in asked_of))
-    questions = list(dict.fromkeys(example.question for _, example in asked_of))
-    shown = {picture: row for row, picture in enumerate(pictures)}
-    asked = {question: row for row, question in enumerate(questions)}
+    pairs = pictured(taught)
+    pictures = list(dict.fromkeys(picture for picture, _ in pairs))
+    questions = list(dict.fromkeys(example.question for _, example in pairs))
+    picture_rows = {picture: row for row, picture in enumerate(pictures)}
+    question_rows = {question: row for row, question in enumerate(questions)}
     return Features(
         images=torch.from_numpy(images.embed(pictures)),
         questions=torch.from_numpy(sentences.embed(questions)),
-        rows=torch.tensor([(shown[picture], asked[one.question]) for picture, one in asked_of]),
-        labels=torch.tensor([names.get(plain(one.answer), -1) for _, one in asked_of]),
+        rows=torch.tensor(
+            [(picture_rows[picture], question_rows[one.question]) for picture, one in pairs]
+        ),
+        labels=torch.tensor([names.get(plain(one.answer), -1) for _, one in pairs]),
     )

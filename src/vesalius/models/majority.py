@@ -18,7 +18,7 @@ from vesalius.recipe import Decoding, Frozen
 from vesalius.run import Run
 
 FILE = "majority.json"
-Said = tuple[str, float]
+AnswerShare = tuple[str, float]
 """An answer and its share of the training answers it was counted among, in (0, 1]."""
 
 
@@ -32,9 +32,9 @@ class FrequentAnswers:
 
     needs_image: ClassVar[bool] = False
 
-    questions: Mapping[str, Said]
-    categories: Mapping[str, Said]
-    overall: Said
+    questions: Mapping[str, AnswerShare]
+    categories: Mapping[str, AnswerShare]
+    overall: AnswerShare
 
     def predict(self, dialogues: Sequence[Dialogue], decoding: Decoding) -> list[Prediction]:
         """One prediction per dialogue; its confidence is the answer's share in training."""
@@ -42,11 +42,11 @@ class FrequentAnswers:
         return [self._prediction(dialogue) for dialogue in dialogues]
 
     def _prediction(self, dialogue: Dialogue) -> Prediction:
-        answer, share = self._said(dialogue.question)
+        answer, share = self._most_frequent(dialogue.question)
         confidence = Confidence(share, "training frequency")
         return Prediction.of(dialogue, Answer(text=answer), confidence=confidence)
 
-    def _said(self, question: Question) -> Said:
+    def _most_frequent(self, question: Question) -> AnswerShare:
         known = self.questions.get(plain(question.text))
         return known or self.categories.get(question.category or "") or self.overall
 
@@ -99,16 +99,16 @@ class Majority:
             return FrequentAnswers(
                 _table(content["questions"]),
                 _table(content["categories"]),
-                _said(content["overall"]),
+                _answer_share(content["overall"]),
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise RunError(f"not a table of answers: {error}", where=path) from error
 
 
-def _table(content: Mapping[str, Any]) -> dict[str, Said]:
-    return {key: _said(value) for key, value in content.items()}
+def _table(content: Mapping[str, Any]) -> dict[str, AnswerShare]:
+    return {key: _answer_share(value) for key, value in content.items()}
 
 
-def _said(value: Sequence[Any]) -> Said:
+def _answer_share(value: Sequence[Any]) -> AnswerShare:
     answer, share = value
     return str(answer), float(share)

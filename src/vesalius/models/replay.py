@@ -46,10 +46,10 @@ class SavedAnswers:
         return [self._prediction(dialogue) for dialogue in dialogues]
 
     def _prediction(self, dialogue: Dialogue) -> Prediction:
-        asked = (plain(dialogue.question.text), dialogue.pictures[-1].key)
+        key = (plain(dialogue.question.text), dialogue.pictures[-1].key)
         saved = self.known.get(dialogue.id)
-        if saved is None or plain(saved.question) != asked[0]:
-            saved = self.known.get(asked)
+        if saved is None or plain(saved.question) != key[0]:
+            saved = self.known.get(key)
         if saved is None:
             hint = "predict this data set with that run first"
             raise ModelError("no saved answer to this question", where=dialogue.id, hint=hint)
@@ -99,13 +99,13 @@ class Replay:
 
 
 def _by_question(path: Path) -> dict[str | tuple[str, str | None], Prediction]:
-    found: dict[str | tuple[str, str | None], Prediction] = {}
+    answers: dict[str | tuple[str, str | None], Prediction] = {}
     for one in read_predictions(path):
-        found[one.id] = one
-        found.setdefault((plain(one.question), one.picture), one)
-    if not found:
+        answers[one.id] = one
+        answers.setdefault((plain(one.question), one.picture), one)
+    if not answers:
         raise RunError("holds no predictions to replay", where=path)
-    return found
+    return answers
 
 
 def plain(question: str) -> str:

@@ -19,7 +19,7 @@ from vesalius.errors import ModelError
 from vesalius.models import Validate
 from vesalius.models.generative.weights import require_sealed, seal
 from vesalius.models.guard import require_pictures
-from vesalius.models.label_space import Asked, LabelSpace, asked
+from vesalius.models.label_space import LabelSpace, PicturedQuestion, pictured_questions
 from vesalius.models.vilt_network import Reader, Sizes, pretrained, saved, small
 from vesalius.recipe import Decoding, Frozen
 from vesalius.run import Run
@@ -92,13 +92,13 @@ class ViltAnswers:
         require_pictures(dialogues)
         self.reader.check((dialogue.id, dialogue.question.text) for dialogue in dialogues)
         method = "sigmoid probability" if self.soft else "softmax probability"
-        found: list[Prediction] = []
+        predictions: list[Prediction] = []
         with _evaluating(self.network):
             for start in range(0, len(dialogues), decoding.batch):
                 some = dialogues[start : start + decoding.batch]
                 rows = zip(some, self._probabilities(some).tolist(), strict=True)
-                found += [self.labels.prediction(d, shares, method) for d, shares in rows]
-        return found
+                predictions += [self.labels.prediction(d, shares, method) for d, shares in rows]
+        return predictions
 
     def _probabilities(self, some: Sequence[Dialogue]) -> Tensor:
         pictures = [dialogue.pictures[-1] for dialogue in some]
@@ -203,10 +203,10 @@ class Vilt:
 
     def _prepared(
         self, train: Sequence[Dialogue], validation: Sequence[Dialogue], seed: int
-    ) -> tuple[list[Asked], ViltAnswers]:
+    ) -> tuple[list[PicturedQuestion], ViltAnswers]:
         """What is taught, and the untrained model; all that can be refused is refused here."""
         require_pictures([*train, *validation])
-        taught = asked(train)
+        taught = pictured_questions(train)
         used = slice(None) if self.settings.soft_targets else slice(1)
         labels = LabelSpace.of(answer for one in taught for answer in one.answers[used])
         torch.manual_seed(seed)
@@ -217,7 +217,9 @@ class Vilt:
             place = self.settings.weights
             network, processor = pretrained(place, self.settings.revision, labels.names)
         answerer = self._answers(network, processor, labels)
-        answerer.reader.check((one.dialogue, one.question) for one in taught + asked(validation))
+        answerer.reader.check(
+            (one.dialogue, one.question) for one in taught + pictured_questions(validation)
+        )
         return taught, answerer
 
     def _dtype(self) -> torch.dtype:
@@ -234,12 +236,12 @@ def _facts(answerer: ViltAnswers, validation: Sequence[Dialogue]) -> dict[str, A
         "parameters": count(answerer.network),
         "labels": len(answerer.labels.names),
     }
-    if held_out := asked(validation):
+    if held_out := pictured_questions(validation):
         facts["unknown_validation_answer_rate"] = answerer.labels.unknown_rate(held_out)
     return facts
 
 
-def _collate(some: Sequence[Asked], *, answerer: ViltAnswers) -> dict[str, Any]:
+def _collate(some: Sequence[PicturedQuestion], *, answerer: ViltAnswers) -> dict[str, Any]:
     """Inputs, ``ids``, and ``labels``: the first reference's class (B,), or soft targets (B, L)."""
     space, pictures = answerer.labels, [one.picture for one in some]
     inputs: dict[str, Any] = answerer.reader.inputs(pictures, [one.question for one in some])

@@ -125,12 +125,12 @@ def pretrained(weights: str, revision: str | None, labels: Sequence[str]) -> tup
         config = AutoConfig.from_pretrained(weights, revision=revision)
         if config.model_type != "vilt":
             raise ModelError(f"is {config.model_type}, not ViLT", where=weights)
-        kept = [config.id2label[place] for place in sorted(config.id2label)] == list(labels)
+        same_labels = [config.id2label[place] for place in sorted(config.id2label)] == list(labels)
         # A positive limit would draw patches at random, in evaluation too.
         config.max_image_length = -1
         config.update(_labelled(labels))
         processor = ViltProcessor.from_pretrained(weights, revision=revision)
-        model, found = ViltForQuestionAnswering.from_pretrained(
+        model, info = ViltForQuestionAnswering.from_pretrained(
             weights,
             revision=revision,
             config=config,
@@ -143,11 +143,11 @@ def pretrained(weights: str, revision: str | None, labels: Sequence[str]) -> tup
         line = str(error).strip().splitlines()[0]
         hint = "a hub id or a local folder, with safetensors?"
         raise ModelError(f"cannot be loaded: {line}", where=weights, hint=hint) from error
-    absent = {*found["missing_keys"], *(name for name, *_ in found["mismatched_keys"])}
+    absent = {*info["missing_keys"], *(name for name, *_ in info["mismatched_keys"])}
     lost = sorted(name for name in absent if not name.startswith("classifier."))
     if lost:
         raise ModelError(f"lacks {len(lost)} of ViLT's weights, {lost[0]} first", where=weights)
-    if not kept:
+    if not same_labels:
         _renew(model.classifier, config.initializer_range)
     return model, processor
 
@@ -178,11 +178,11 @@ class Reader:
     """Tokens the text side has places for, [CLS] and [SEP] included: 40 in the released ViLT."""
     truncate: bool
 
-    def check(self, found: Iterable[tuple[str, str]]) -> None:
+    def check(self, questions: Iterable[tuple[str, str]]) -> None:
         """ModelError names the first (dialogue id, question) that is too long, unless cut."""
         if self.truncate:
             return
-        for dialogue, question in found:
+        for dialogue, question in questions:
             length = len(self.processor.tokenizer(question)["input_ids"])
             if length > self.limit:
                 raise ModelError(
@@ -197,14 +197,14 @@ class Reader:
         Padding is 0 in both masks.
         """
         cut = {"truncation": True, "max_length": self.limit} if self.truncate else {}
-        made = self.processor(
+        inputs = self.processor(
             images=[self._wide(picture.pixels()) for picture in pictures],
             text=list(questions),
             padding=True,
             return_tensors="pt",
             **cut,
         )
-        return dict(made)
+        return dict(inputs)
 
     def _wide(self, image: Image.Image) -> Image.Image:
         """The image with black beside it if it is so narrow that no whole patch would be left."""

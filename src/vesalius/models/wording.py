@@ -28,13 +28,13 @@ def examples(dialogues: Sequence[Dialogue]) -> list[Example]:
 
     ModelError if there is none: a model of answers cannot be fitted on boxes alone.
     """
-    found = [example for dialogue in dialogues for example in _of(dialogue)]
-    if not found:
+    answered = [example for dialogue in dialogues for example in _of(dialogue)]
+    if not answered:
         raise ModelError(
             "none of the dialogues to learn from has a reference answer in words",
             hint="vesalius data check shows what the data set holds",
         )
-    return found
+    return answered
 
 
 def pictured(taught: Sequence[Example]) -> list[tuple[Picture, Example]]:
@@ -69,13 +69,13 @@ def _of(dialogue: Dialogue) -> Iterator[Example]:
     picture: Picture | None = None
     for turn in dialogue.turns:
         picture = turn.pictures[-1] if turn.pictures else picture
-        said = [answer.text for answer in turn.question.answers if answer.text is not None]
-        if said:
+        texts = [answer.text for answer in turn.question.answers if answer.text is not None]
+        if texts:
             yield Example(
                 case=dialogue.case or dialogue.id,
                 group=dialogue.group,
                 question=turn.question.text,
                 category=turn.question.category,
-                answer=said[0],
+                answer=texts[0],
                 picture=picture,
             )

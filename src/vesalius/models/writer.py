@@ -15,25 +15,25 @@ def local_writer(name: str = "smollm2", *, max_new_tokens: int = 96) -> Callable
     Greedy, so the same prompt gives the same text; it is cut after ``max_new_tokens``. ModelError
     if the model cannot be loaded, MissingExtra if the packaged one is not installed.
     """
-    made = composing.language(name, {}, words=(), vocabulary=0)
-    tokenizer, model = made.tokenizer, made.model.eval()
+    language = composing.language(name, {}, words=(), vocabulary=0)
+    tokenizer, model = language.tokenizer, language.model.eval()
     if model.get_input_embeddings().num_embeddings < len(tokenizer):
         model.resize_token_embeddings(len(tokenizer))
     end = tokenizer.convert_tokens_to_ids("<|im_end|>")
 
     def write(prompt: str) -> str:
-        said = [{"role": "user", "content": [{"type": "text", "text": prompt}]}]
-        text = tokenizer.apply_chat_template(said, tokenize=False, add_generation_prompt=True)
-        asked = tokenizer(text, return_tensors="pt", add_special_tokens=False).to(model.device)
+        messages = [{"role": "user", "content": [{"type": "text", "text": prompt}]}]
+        text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        inputs = tokenizer(text, return_tensors="pt", add_special_tokens=False).to(model.device)
         with torch.inference_mode():
-            found = model.generate(
-                **asked,
+            output = model.generate(
+                **inputs,
                 max_new_tokens=max_new_tokens,
                 do_sample=False,
                 eos_token_id=end,
                 pad_token_id=tokenizer.pad_token_id,
             )
-        new = found[0, asked["input_ids"].shape[1] :]
+        new = output[0, inputs["input_ids"].shape[1] :]
         return str(tokenizer.decode(new, skip_special_tokens=True)).strip()
 
     return write

@@ -14,8 +14,8 @@ from vesalius import Dialogue, Prediction
 from vesalius.errors import ModelError
 from vesalius.models import Piece, Streaming
 from vesalius.models.generative.network import Answerer
-from vesalius.models.generative.recall import Recall
-from vesalius.models.generative.speaking import Spelling, iterated
+from vesalius.models.generative.recall import PrefixCache
+from vesalius.models.generative.speaking import IncrementalDetokeniser, iterated
 from vesalius.recipe import Decoding
 
 
@@ -42,7 +42,7 @@ def folded(pieces: Iterator[Piece]) -> tuple[dict[int, list[str]], dict[int, Pre
 def test_pieces_are_the_prediction(name: str, kept: bool) -> None:
     model = Answerer(network(name))
     expected = model.predict(opened(), Decoding(max_new_tokens=12))
-    model.recall = Recall(2**30) if kept else None
+    model.prefix_cache = PrefixCache(2**30) if kept else None
     texts, ended = folded(model.stream(opened(), Decoding(max_new_tokens=12)))
     assert isinstance(model, Streaming)
     for place, prediction in enumerate(expected):
@@ -175,26 +175,26 @@ class Bytes:
 )
 def test_letters_are_told_whole_and_once(text: str) -> None:
     tokens = list(text.encode())
-    spelling, pieces = Spelling(Bytes()), []
+    detokeniser, pieces = IncrementalDetokeniser(Bytes()), []
     for end in range(1, len(tokens) + 1):
-        pieces.append(spelling.so_far(tokens[:end]))
+        pieces.append(detokeniser.so_far(tokens[:end]))
         assert "\ufffd" not in pieces[-1]
-    pieces.append(spelling.rest(tokens))
+    pieces.append(detokeniser.rest(tokens))
     assert "".join(pieces) == text.strip()
 
 
 def test_a_broken_letter_at_the_end_is_told_with_the_rest() -> None:
     tokens = list("lung 🫁".encode())[:-1]
-    spelling = Spelling(Bytes())
-    pieces = [spelling.so_far(tokens[:end]) for end in range(1, len(tokens) + 1)]
+    detokeniser = IncrementalDetokeniser(Bytes())
+    pieces = [detokeniser.so_far(tokens[:end]) for end in range(1, len(tokens) + 1)]
     assert "".join(pieces) == "lung"
-    assert "".join([*pieces, spelling.rest(tokens)]) == bytes(tokens).decode(errors="replace")
+    assert "".join([*pieces, detokeniser.rest(tokens)]) == bytes(tokens).decode(errors="replace")
 
 
 def test_blanks_that_a_tokenizer_tidies_are_never_told() -> None:
     text = "no , we do not see it . is n't it clear ?"
     tokens, told = list(text.encode()), Bytes(tidies=True)
-    spelling = Spelling(told)
-    pieces = [spelling.so_far(tokens[:end]) for end in range(1, len(tokens) + 1)]
+    detokeniser = IncrementalDetokeniser(told)
+    pieces = [detokeniser.so_far(tokens[:end]) for end in range(1, len(tokens) + 1)]
     assert len([piece for piece in pieces if piece]) > 3
-    assert "".join([*pieces, spelling.rest(tokens)]) == told.decode(tokens)
+    assert "".join([*pieces, detokeniser.rest(tokens)]) == told.decode(tokens)

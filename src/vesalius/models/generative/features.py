@@ -27,15 +27,15 @@ from vesalius.models.generative.rows import Encoder, Prefix
 if TYPE_CHECKING:
     from vesalius.models.generative.network import Network
 
-KEPT = "projector_input"
+PROJECTOR_INPUT = "projector_input"
 
 
 def require_keepable(family: Family, roles: Mapping[str, str], workers: int = 0) -> None:
     """RecipeError if a fit with these roles could not keep features of this family."""
     where = "model.keep_features"
     if workers:
-        said = "the tower runs while rows are read, so training.workers must be 0"
-        raise RecipeError(said, where=where)
+        what = "the tower runs while rows are read, so training.workers must be 0"
+        raise RecipeError(what, where=where)
     if family.keeps is None:
         raise RecipeError(f"features of {family.title} cannot be kept", where=where)
     if roles.get("vision", "frozen") != "frozen":
@@ -62,19 +62,22 @@ class FeatureStore:
         key = hashlib.sha256(self._mark + head.encode() + pictures).hexdigest()
         path = self._folder / key[:2] / f"{key}.safetensors"
         if not path.exists():
-            made = encoder.made(head, dialogue)
-            tensors = {KEPT: self._through_tower(made), "ids": torch.tensor(made.ids)}
+            prefix = encoder.encode_head(head, dialogue)
+            tensors = {
+                PROJECTOR_INPUT: self._through_tower(prefix),
+                "ids": torch.tensor(prefix.ids),
+            }
             write_atomic(path, save(tensors))
         try:
             with safe_open(path, framework="pt") as file:
-                ids, kept = file.get_tensor("ids"), file.get_tensor(KEPT)
+                ids, features = file.get_tensor("ids"), file.get_tensor(PROJECTOR_INPUT)
         except SafetensorError as error:
             raise ModelError("is no whole feature file", where=path, hint="delete it") from error
         ids_list = tuple(ids.tolist())
-        return Prefix(ids_list, {KEPT: kept}, ids_list.count(encoder.image_id))
+        return Prefix(ids_list, {PROJECTOR_INPUT: features}, ids_list.count(encoder.image_id))
 
     @torch.no_grad()
-    def _through_tower(self, made: Prefix) -> torch.Tensor:
+    def _through_tower(self, prefix: Prefix) -> torch.Tensor:
         """What the projector is given for the head's pictures."""
         model = self._network.model
         seen: list[torch.Tensor] = []
@@ -83,7 +86,7 @@ class FeatureStore:
         training = model.training
         try:
             model.eval()
-            images = {k: v.to(model.device) for k, v in made.images.items()}
+            images = {k: v.to(model.device) for k, v in prefix.images.items()}
             half = model.dtype != torch.float32
             with torch.autocast(model.device.type, dtype=model.dtype, enabled=half):
                 model.get_image_features(**images)
@@ -93,10 +96,12 @@ class FeatureStore:
         return seen[0].cpu().contiguous()
 
 
-def projected(model: PreTrainedModel, family: Family, kept: torch.Tensor) -> dict[str, Any]:
+def projected(model: PreTrainedModel, family: Family, features: torch.Tensor) -> dict[str, Any]:
     """Kept features through the projector, in the form of the model's own image features."""
-    made = model.get_submodule(family.parts["projector"][0])(kept)
-    return {"image": SimpleNamespace(pooler_output=list(made) if family.keeps == "list" else made)}
+    tokens = model.get_submodule(family.parts["projector"][0])(features)
+    return {
+        "image": SimpleNamespace(pooler_output=list(tokens) if family.keeps == "list" else tokens)
+    }
 
 
 def _of_picture(picture: Picture) -> bytes:
@@ -108,13 +113,13 @@ def _of_picture(picture: Picture) -> bytes:
 def _mark(network: Network) -> bytes:
     """A hash of all that tokens and features hang on beside the pictures."""
     encoder, model = network.encoder, network.model
-    told = (
+    parts = (
         network.processor.image_processor.to_json_string(),
         encoder.tokenizer.backend_tokenizer.to_str(),
         model.config.to_json_string(),
         str(encoder.square),
     )
-    digest = hashlib.sha256("\0".join(told).encode())
+    digest = hashlib.sha256("\0".join(parts).encode())
     for path in network.family.parts["vision"]:
         for name, value in model.get_submodule(path).state_dict().items():
             digest.update(name.encode())

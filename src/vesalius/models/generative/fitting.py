@@ -96,7 +96,7 @@ def check_lengths(dialogues: Sequence[Dialogue], network: Network) -> None:
     """
     encoder = network.encoder
     head = encoder.template.render(dialogues[0]).head
-    before = len(encoder.made(head, dialogues[0]).ids)
+    before = len(encoder.encode_head(head, dialogues[0]).ids)
     for dialogue in dialogues:
         tail = encoder.segment(encoder.template.render(dialogue.closed()), dialogue.id)
         require_room(before + len(tail.ids), network.max_length, dialogue.id)

@@ -83,14 +83,14 @@ class Generative:
         """
         network = self._untrained(stages[0][1], seed)
         for learner, train in stages:
-            told = learner.settings
-            own = replace(network, max_length=told.max_length)
+            settings = learner.settings
+            own = replace(network, max_length=settings.max_length)
             require_pictures(train)
             check_prompts(train, own)
             check_lengths(train, own)
             with torch.device("meta"):
                 outline = AutoModelForImageTextToText.from_config(network.model.config)
-            prepare(outline, own.family.parts, told.roles, told.adapter, own.family.targets)
+            prepare(outline, own.family.parts, settings.roles, settings.adapter, own.family.targets)
 
     def fit(
         self,
@@ -107,7 +107,7 @@ class Generative:
         run.note(weights=self._kind(), parts=parts, dtype=str(dtype).removeprefix("torch."))
         if is_main():
             Console(stderr=True).print(census_table(parts, self.settings.roles))
-        if self._kept_as() is not None:
+        if self._weights_name() is not None:
             run.note(**self._train(network, train, run, dtype, validate))
         on_main(lambda: seal(run, network.processor))
 
@@ -132,7 +132,7 @@ class Generative:
             dtype=dtype,
             seed=run.recipe().seed,
             validate=(lambda: {"validation": validate(answerer)}) if validate else None,
-            save_to=run.weights / str(self._kept_as()),
+            save_to=run.weights / str(self._weights_name()),
         )
 
     def load(
@@ -230,7 +230,7 @@ class Generative:
             model, processor = fitted(start, torch.float32)
         if run is not None and is_main():
             note_origin(run, model, self._kind(), start)
-            if start is None and self._drawn_here() and self._kept_as() != "model":
+            if start is None and self._drawn_here() and self._weights_name() != "model":
                 keep_base(run, model)
         network = self._network(model, processor)
         check_prompts(train, network)
@@ -265,7 +265,7 @@ class Generative:
         frozen_base = self._kind() == "pretrained"
         return resolve_dtype(self.settings.precision, frozen_base=frozen_base)
 
-    def _kept_as(self) -> str | None:
+    def _weights_name(self) -> str | None:
         """Where below ``weights`` the trained weights go; None if nothing trains."""
         roles = self.settings.roles.values()
         whole = "model" if "full" in roles else None
@@ -310,5 +310,5 @@ class Generative:
 
 def _bare(model: Any) -> PreTrainedModel:
     """The model itself, whatever adapters are in it."""
-    found: PreTrainedModel = getattr(model, "get_base_model", lambda: model)()
-    return found
+    base: PreTrainedModel = getattr(model, "get_base_model", lambda: model)()
+    return base

@@ -22,7 +22,7 @@ from vesalius.errors import MissingExtra, ModelError
 
 CODE = ("custom code", "wants to run code of its own", "trust_remote_code: true, if you trust it")
 # How transformers tells what is wrong, what that means, and what to do about it.
-TOLD = (
+KNOWN_ERRORS = (
     ("gated", "is gated", "accept its licence on its hub page, then: hf auth login"),
     (
         "couldn't connect",
@@ -73,12 +73,12 @@ def reading(place: object, what: str = "a model") -> Iterator[None]:
         line = f"holds malformed weights: {error}"
         raise ModelError(line, where=place, hint="fetch or copy them again") from error
     except (OSError, ValueError, RuntimeError) as error:
-        said = str(error).strip()
-        for sign, meaning, hint in TOLD:
-            if sign in said:
+        text = str(error).strip()
+        for sign, meaning, hint in KNOWN_ERRORS:
+            if sign in text:
                 line = f"cannot be loaded as {what}: it {meaning}"
                 raise ModelError(line, where=place, hint=hint) from error
-        first = said.splitlines()[0] if said else type(error).__name__
+        first = text.splitlines()[0] if text else type(error).__name__
         raise ModelError(f"cannot be loaded as {what}: {first}", where=place) from error
 
 
@@ -92,8 +92,8 @@ def look(place: str, access: Access, what: str = "a model") -> PreTrainedConfig:
     if folder.is_dir():
         _require_weights(folder, access)
     with reading(place, what):
-        said, _ = PreTrainedConfig.get_config_dict(place, revision=access.revision)
-        brought = "auto_map" in said and said.get("model_type") not in CONFIG_MAPPING
+        content, _ = PreTrainedConfig.get_config_dict(place, revision=access.revision)
+        brought = "auto_map" in content and content.get("model_type") not in CONFIG_MAPPING
         if brought and not access.trust_remote_code:
             _, meaning, hint = CODE
             raise ModelError(f"cannot be loaded as {what}: it {meaning}", where=place, hint=hint)

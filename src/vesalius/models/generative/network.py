@@ -16,10 +16,10 @@ from vesalius.cases.prediction import Prediction
 from vesalius.errors import ModelError
 from vesalius.models import Piece
 from vesalius.models.generative.families import Family
-from vesalius.models.generative.features import KEPT, projected
+from vesalius.models.generative.features import PROJECTOR_INPUT, projected
 from vesalius.models.generative.layouts import Layout, layouts
-from vesalius.models.generative.prefix import answer, tell
-from vesalius.models.generative.recall import Recall
+from vesalius.models.generative.prefix import answer, stream_answers
+from vesalius.models.generative.recall import PrefixCache
 from vesalius.models.generative.rows import Encoder, shared_key
 from vesalius.models.generative.speaking import iterated
 from vesalius.models.generative.template import Template
@@ -71,7 +71,7 @@ def assemble(
     end = end_token(renderer, tokenizer)
     template = Template(renderer, image=family.image, end=end)
     encoder = Encoder(template, processor, family, square=square)
-    speak(model, family)
+    accept_row_batches(model, family)
     configured = getattr(model.generation_config, "eos_token_id", None)
     more = configured if isinstance(configured, list) else [configured]
     stops = [tokenizer.convert_tokens_to_ids(end), *(t for t in more if t is not None)]
@@ -97,47 +97,47 @@ def end_token(renderer: Any, tokenizer: Any) -> str:
     return str(tokenizer.eos_token)
 
 
-def speak(model: PreTrainedModel, family: Family) -> None:
+def accept_row_batches(model: PreTrainedModel, family: Family) -> None:
     """Let the model's forward pass take our batches as well as its own arguments.
 
     On the instance, as accelerate does for mixed precision: adapters, Trainer and parallel wrappers
     all end up there, whatever they wrap.
     """
     forward, layout = model.forward, layouts[family.layout]
-    if hasattr(forward, "speaks"):
+    if hasattr(forward, "accepts_rows"):
         return
 
     @wraps(forward)
     def run(*args: Any, **kwargs: Any) -> Any:
         ours = not args and ("prefix_lengths" in kwargs or "image_rows" in kwargs)
-        if KEPT in kwargs:
-            kwargs["mm_encoder_outputs"] = projected(model, family, kwargs.pop(KEPT))
+        if PROJECTOR_INPUT in kwargs:
+            kwargs["mm_encoder_outputs"] = projected(model, family, kwargs.pop(PROJECTOR_INPUT))
         return layout.run(model, forward, kwargs) if ours else forward(*args, **kwargs)
 
-    run.speaks = layout  # type: ignore[attr-defined]
+    run.accepts_rows = layout  # type: ignore[attr-defined]
     model.forward = run
 
 
 class Answerer:
     """The Model: answers dialogues with a network, each image prefix encoded once.
 
-    ``recall``: where given, conversations are kept there, and go on from where they were.
+    ``prefix_cache``: where given, conversations are kept there, and go on from where they were.
     """
 
     needs_image = True
 
     def __init__(self, network: Network, *, autocast: torch.dtype | None = None) -> None:
         self.network, self._autocast = network, autocast
-        self.recall: Recall | None = None
+        self.prefix_cache: PrefixCache | None = None
 
     def predict(self, dialogues: Sequence[Dialogue], decoding: Decoding) -> list[Prediction]:
         """One prediction per dialogue, in order: what :meth:`stream` ends with."""
         order = self._order(dialogues)
         with _evaluating(self.network.model, self._autocast):
-            asked = [dialogues[i] for i in order]
-            answered = answer(self.network, asked, decoding, self.recall)
-            found = {order[place]: prediction for place, prediction in answered}
-        return [found[place] for place in range(len(dialogues))]
+            ordered = [dialogues[i] for i in order]
+            answered = answer(self.network, ordered, decoding, self.prefix_cache)
+            predictions = {order[place]: prediction for place, prediction in answered}
+        return [predictions[place] for place in range(len(dialogues))]
 
     def stream(
         self,
@@ -155,15 +155,22 @@ class Answerer:
         order = self._order(dialogues)
 
         def work(put: Callable[[Piece], None], closed: Callable[[], bool]) -> None:
-            def hear(piece: Piece) -> None:
+            def emit(piece: Piece) -> None:
                 put((order[piece[0]], piece[1]))
 
-            def gone(place: int) -> bool:
+            def is_cancelled(place: int) -> bool:
                 return closed() or (cancelled is not None and cancelled(order[place]))
 
             with _evaluating(self.network.model, self._autocast):
-                asked = [dialogues[i] for i in order]
-                tell(self.network, asked, decoding, hear, gone, recall=self.recall)
+                ordered = [dialogues[i] for i in order]
+                stream_answers(
+                    self.network,
+                    ordered,
+                    decoding,
+                    emit,
+                    is_cancelled,
+                    prefix_cache=self.prefix_cache,
+                )
 
         yield from iterated(work)
 

@@ -17,9 +17,9 @@ from vesalius.cases.case import Answer
 from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.prediction import Confidence, Prediction, Usage
 from vesalius.models import Piece
-from vesalius.models.generative.recall import Recall
+from vesalius.models.generative.recall import PrefixCache
 from vesalius.models.generative.rows import Encoder, Row, rows_of
-from vesalius.models.generative.speaking import Recorder, Spelling, Telling
+from vesalius.models.generative.speaking import IncrementalDetokeniser, Recorder, StreamingCriteria
 from vesalius.recipe import Decoding
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ METHOD = "length-normalised token probability"
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PromptRow:
     """A dialogue with its place in the caller's order and its row (a single segment)."""
 
     place: int
@@ -39,93 +39,100 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What is answered together; ``recalled``: begun from what is kept, and kept in turn."""
+    """What is answered together; ``cached``: begun from what is kept, and kept in turn."""
 
-    asked: tuple[Asked, ...]
-    recalled: bool
+    prompts: tuple[PromptRow, ...]
+    cached: bool
 
     @property
     def rows(self) -> list[Row]:
         """The rows."""
-        return [one.row for one in self.asked]
+        return [one.row for one in self.prompts]
 
 
 def answer(
     network: Network,
     dialogues: Sequence[Dialogue],
     decoding: Decoding,
-    recall: Recall | None = None,
+    prefix_cache: PrefixCache | None = None,
 ) -> Iterator[tuple[int, Prediction]]:
     """(place, prediction) as batches finish; the answers are those of asking one by one.
 
     A batch holds prefixes of equal length, each encoded once however many questions it carries;
-    with a ``recall``, rows of any lengths. Sampled answers are drawn one at a time, each from its
-    own seed.
+    with a ``prefix_cache``, rows of any lengths. Sampled answers are drawn one at a time, each from
+    its own seed.
     """
-    for batch in _batches(network, dialogues, decoding, recall):
+    for batch in _batches(network, dialogues, decoding, prefix_cache):
         started = time.perf_counter()
-        replies = _generate(network, batch, decoding, recall)
-        share = (time.perf_counter() - started) / len(batch.asked)
-        for one, (tokens, sure) in zip(batch.asked, replies, strict=True):
+        replies = _generate(network, batch, decoding, prefix_cache)
+        share = (time.perf_counter() - started) / len(batch.prompts)
+        for one, (tokens, sure) in zip(batch.prompts, replies, strict=True):
             yield one.place, _prediction(network, one, tokens, sure, share)
 
 
-def tell(
+def stream_answers(
     network: Network,
     dialogues: Sequence[Dialogue],
     decoding: Decoding,
-    hear: Callable[[Piece], None],
-    gone: Callable[[int], bool],
+    emit: Callable[[Piece], None],
+    is_cancelled: Callable[[int], bool],
     *,
-    recall: Recall | None = None,
+    prefix_cache: PrefixCache | None = None,
 ) -> None:
     """The same answers, each told piece by piece while it is written, its prediction last.
 
-    ``gone`` is asked before every token whether nobody waits for the answer at a place any more:
-    that one ends there, without a prediction. Of beams nothing is known before the end.
+    ``is_cancelled`` is asked before every token whether nobody waits for the answer at a place any
+    more: that one ends there, without a prediction. Of beams nothing is known before the end.
     """
-    for batch in _batches(network, dialogues, decoding, recall):
-        if all(gone(one.place) for one in batch.asked):
+    for batch in _batches(network, dialogues, decoding, prefix_cache):
+        if all(is_cancelled(one.place) for one in batch.prompts):
             continue
-        teller = Teller(network, batch, hear, gone)
-        replies = _generate(network, batch, decoding, recall, teller)
+        sink = StreamSink(network, batch, emit, is_cancelled)
+        replies = _generate(network, batch, decoding, prefix_cache, sink)
         if decoding.beams > 1:
             for index, (tokens, sure) in enumerate(replies):
-                if not teller.gone(index):
-                    teller.heard(index, tokens, sure)
+                if not sink.is_cancelled(index):
+                    sink.write(index, tokens, sure)
 
 
-class Teller:
+class StreamSink:
     """Tells what the rows of a batch say, by their places in the caller's order."""
 
     def __init__(
         self,
         network: Network,
         batch: Batch,
-        hear: Callable[[Piece], None],
-        gone: Callable[[int], bool],
+        emit: Callable[[Piece], None],
+        is_cancelled: Callable[[int], bool],
     ) -> None:
-        self._network, self._asked, self._hear, self._gone = network, batch.asked, hear, gone
-        self._spellings = [Spelling(network.encoder.tokenizer) for _ in batch.asked]
+        self._network, self._prompts, self._emit, self._is_cancelled = (
+            network,
+            batch.prompts,
+            emit,
+            is_cancelled,
+        )
+        self._detokenisers = [
+            IncrementalDetokeniser(network.encoder.tokenizer) for _ in batch.prompts
+        ]
         self._started = time.perf_counter()
 
-    def heard(self, place: int, tokens: Sequence[int], sure: float | None) -> None:
+    def write(self, place: int, tokens: Sequence[int], sure: float | None) -> None:
         """What is new in a row's text; its prediction, once it has ended."""
-        one, spelling = self._asked[place], self._spellings[place]
-        text = spelling.so_far(tokens) if sure is None else spelling.rest(tokens)
+        one, detokeniser = self._prompts[place], self._detokenisers[place]
+        text = detokeniser.so_far(tokens) if sure is None else detokeniser.rest(tokens)
         if text:
-            self._hear((one.place, text))
+            self._emit((one.place, text))
         if sure is not None:
-            share = (time.perf_counter() - self._started) / len(self._asked)
-            self._hear((one.place, _prediction(self._network, one, tokens, sure, share)))
+            share = (time.perf_counter() - self._started) / len(self._prompts)
+            self._emit((one.place, _prediction(self._network, one, tokens, sure, share)))
 
-    def gone(self, place: int) -> bool:
+    def is_cancelled(self, place: int) -> bool:
         """Whether nobody waits for the row any more."""
-        return self._gone(self._asked[place].place)
+        return self._is_cancelled(self._prompts[place].place)
 
 
 def _prediction(
-    network: Network, one: Asked, tokens: Sequence[int], sure: float, seconds: float
+    network: Network, one: PromptRow, tokens: Sequence[int], sure: float, seconds: float
 ) -> Prediction:
     text = network.encoder.tokenizer.decode(tokens, skip_special_tokens=True).strip()
     return Prediction.of(
@@ -137,27 +144,33 @@ def _prediction(
     )
 
 
-def _asked(
-    encoder: Encoder, dialogues: Sequence[Dialogue], max_length: int, recall: Recall | None
-) -> Iterator[Asked]:
+def _prompt_rows(
+    encoder: Encoder,
+    dialogues: Sequence[Dialogue],
+    max_length: int,
+    prefix_cache: PrefixCache | None,
+) -> Iterator[PromptRow]:
     opened = [d.replying(None) for d in dialogues]
-    prefixes = encoder.prefix if recall is None else partial(recall.prefix, encoder)
+    prefixes = encoder.prefix if prefix_cache is None else partial(prefix_cache.prefix, encoder)
     place = 0
     for row in rows_of(opened, encoder, share=True, max_length=max_length, prefixes=prefixes):
         for segment in row.segments:
-            yield Asked(place, dialogues[place], Row(row.prefix, (segment,)))
+            yield PromptRow(place, dialogues[place], Row(row.prefix, (segment,)))
             place += 1
 
 
 def _batches(
-    network: Network, dialogues: Sequence[Dialogue], decoding: Decoding, recall: Recall | None
+    network: Network,
+    dialogues: Sequence[Dialogue],
+    decoding: Decoding,
+    prefix_cache: PrefixCache | None,
 ) -> Iterator[Batch]:
-    asked = _asked(network.encoder, dialogues, network.max_length, recall)
+    prompts = _prompt_rows(network.encoder, dialogues, network.max_length, prefix_cache)
     size = 1 if decoding.temperature > 0 else decoding.batch
-    batch: list[Asked] = []
+    batch: list[PromptRow] = []
     kind: tuple[Any, ...] = ()
-    for one in asked:
-        own = _kind(network, one.row, decoding, recall)
+    for one in prompts:
+        own = _kind(network, one.row, decoding, prefix_cache)
         if batch and (len(batch) == size or own != kind):
             yield Batch(tuple(batch), kind[0])
             batch = []
@@ -167,14 +180,16 @@ def _batches(
         yield Batch(tuple(batch), kind[0])
 
 
-def _kind(network: Network, row: Row, decoding: Decoding, recall: Recall | None) -> tuple[Any, ...]:
+def _kind(
+    network: Network, row: Row, decoding: Decoding, prefix_cache: PrefixCache | None
+) -> tuple[Any, ...]:
     """Whether a row is begun from what is kept, and what it is answered together with."""
     model, layout, most = network.model, network.layout, decoding.max_new_tokens
-    if recall is not None and decoding.beams == 1:
-        kept = layout.together(model, row, most)
-        if kept is not None:
-            return (True, *kept)
-    return (False, *layout.alike(model, row, most))
+    if prefix_cache is not None and decoding.beams == 1:
+        key = layout.cached_batch_key(model, row, most)
+        if key is not None:
+            return (True, *key)
+    return (False, *layout.batch_key(model, row, most))
 
 
 @torch.inference_mode()
@@ -182,45 +197,45 @@ def _generate(
     network: Network,
     batch: Batch,
     decoding: Decoding,
-    recall: Recall | None,
-    teller: Teller | None = None,
+    prefix_cache: PrefixCache | None,
+    sink: StreamSink | None = None,
 ) -> list[tuple[list[int], float]]:
-    """New tokens and confidence for each asked dialogue; a teller was told of them already."""
+    """New tokens and confidence for each asked dialogue; a sink was told of them already."""
     stops, beams, layout = network.stops, decoding.beams, network.layout
-    if batch.recalled:
-        assert recall is not None
-        prompt = layout.recalled(network.model, batch.rows, recall, pad=stops[0])
+    if batch.cached:
+        assert prefix_cache is not None
+        prompt = layout.cached_prompt(network.model, batch.rows, prefix_cache, pad=stops[0])
     else:
         prompt = layout.prompt(network.model, batch.rows, pad=stops[0], beams=beams)
     recorder = Recorder() if beams == 1 else None
-    telling = None
-    if teller is not None:
-        rows, most = len(batch.asked), decoding.max_new_tokens
-        telling = Telling(teller, recorder, stops, rows=rows, most=most)
-    with _drawing(decoding, batch.asked[0].dialogue.id):
-        made = prompt.model.generate(
+    criteria = None
+    if sink is not None:
+        rows, most = len(batch.prompts), decoding.max_new_tokens
+        criteria = StreamingCriteria(sink, recorder, stops, rows=rows, most=most)
+    with _drawing(decoding, batch.prompts[0].dialogue.id):
+        output = prompt.model.generate(
             **prompt.arguments,
             max_new_tokens=decoding.max_new_tokens,
             num_beams=beams,
             eos_token_id=list(stops),
             pad_token_id=stops[0],
             logits_processor=LogitsProcessorList([recorder] if recorder else []),
-            stopping_criteria=StoppingCriteriaList([telling] if telling else []),
+            stopping_criteria=StoppingCriteriaList([criteria] if criteria else []),
             return_dict_in_generate=True,
             output_scores=beams > 1,
             **_sampling(decoding),
         )
-    new = [_until(tokens, stops) for tokens in made.sequences[:, prompt.start :].tolist()]
-    if telling is not None and recorder is not None:
-        new = telling.new
-    if batch.recalled:
-        assert recall is not None
-        layout.keep(batch.rows, prompt, made.past_key_values, new, recall)
+    new = [_until(tokens, stops) for tokens in output.sequences[:, prompt.start :].tolist()]
+    if criteria is not None and recorder is not None:
+        new = criteria.new
+    if batch.cached:
+        assert prefix_cache is not None
+        layout.keep(batch.rows, prompt, output.past_key_values, new, prefix_cache)
     if recorder is None:
-        return list(zip(new, made.sequences_scores.exp().tolist(), strict=True))
-    if telling is not None:
+        return list(zip(new, output.sequences_scores.exp().tolist(), strict=True))
+    if criteria is not None:
         return []
-    recorder.close(made.sequences[:, -1])
+    recorder.close(output.sequences[:, -1])
     return [(tokens, recorder.confidence(i, len(tokens))) for i, tokens in enumerate(new)]
 
 

@@ -29,7 +29,7 @@ Layer = tuple[torch.Tensor, torch.Tensor] | None
 
 
 @dataclass(frozen=True, eq=False)
-class Kept:
+class CachedPrefix:
     """A sequence's keys and values by layer.
 
     ``extras``: what the family's layout needs beside them, each with a first axis of one.
@@ -48,14 +48,14 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
+class PrefixHit:
     """A prompt of which the first ``length`` tokens need not be computed."""
 
-    kept: Kept
+    prefix: CachedPrefix
     length: int
 
 
-class Recall:
+class PrefixCache:
     """Kept beginnings, the least recently used given up where ``limit`` bytes would be exceeded.
 
     A picture's key must name its content: nothing is read to find out. ``hits`` and ``misses``
@@ -65,74 +65,76 @@ class Recall:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.size = self.hits = self.misses = self.taken = 0
-        self._kept: OrderedDict[tuple[PictureKey, tuple[int, ...]], Kept] = OrderedDict()
+        self._entries: OrderedDict[tuple[PictureKey, tuple[int, ...]], CachedPrefix] = OrderedDict()
         self._heads: OrderedDict[tuple[str, PictureKey], Prefix] = OrderedDict()
         self._lock = Lock()
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._entries)
 
     def prefix(self, encoder: Encoder, head: str, dialogue: Dialogue) -> Prefix:
         """The head as tokens; a picture seen before is read only if its pixels are asked for."""
         key = picture_key(dialogue)
         known = self._heads.pop((head, key), None)
-        made: Prefix | None = None
+        fresh: Prefix | None = None
         if known is None:
-            made = encoder.prefix(head, dialogue)
-            known = Prefix(made.ids, {}, made.image_tokens, key)
+            fresh = encoder.prefix(head, dialogue)
+            known = Prefix(fresh.ids, {}, fresh.image_tokens, key)
         self._heads[head, key] = known
         while len(self._heads) > HEADS:
             self._heads.popitem(last=False)
         images = (
-            made.images if made is not None else Unread(partial(encoder.prefix, head, dialogue))
+            fresh.images if fresh is not None else Unread(partial(encoder.prefix, head, dialogue))
         )
         return Prefix(known.ids, images, known.image_tokens, key)
 
-    def find(self, key: PictureKey, ids: Sequence[int], least: int) -> Begun | None:
+    def find(self, key: PictureKey, ids: Sequence[int], least: int) -> PrefixHit | None:
         """The longest common beginning with ``ids``, their last token left to compute.
 
         None if it is shorter than ``least`` tokens: then not even the pictures are in it.
         """
-        found, most = None, max(least, 1) - 1
+        entry, most = None, max(least, 1) - 1
         with self._lock:
-            for name, kept in self._kept.items():
-                if name[0] == key and (length := common(kept.ids, ids[:-1])) > most:
-                    found, most = kept, length
-            if found is None:
+            for name, candidate in self._entries.items():
+                if name[0] == key and (length := common(candidate.ids, ids[:-1])) > most:
+                    entry, most = candidate, length
+            if entry is None:
                 self.misses += 1
                 return None
-            self._kept.move_to_end((found.key, found.ids))
+            self._entries.move_to_end((entry.key, entry.ids))
             self.hits += 1
             self.taken += most
-        return Begun(found, most)
+        return PrefixHit(entry, most)
 
     def features(self, key: PictureKey) -> torch.Tensor | None:
         """Kept image features."""
-        found = self.find(("features", *key), (0, 0), 1)
-        return None if found is None else found.kept.extras["features"]
+        hit = self.find(("features", *key), (0, 0), 1)
+        return None if hit is None else hit.prefix.extras["features"]
 
-    def keep_features(self, key: PictureKey, features: torch.Tensor) -> None:
+    def cache_features(self, key: PictureKey, features: torch.Tensor) -> None:
         """Image features (1, tokens, width)."""
-        self.keep(Kept(("features", *key), (0,), extras={"features": features.clone()}))
+        self.keep(CachedPrefix(("features", *key), (0,), extras={"features": features.clone()}))
 
-    def keep(self, kept: Kept) -> None:
+    def keep(self, entry: CachedPrefix) -> None:
         """Keep a sequence; those that it continues are given up."""
-        if kept.size > self.limit:
+        if entry.size > self.limit:
             return
         with self._lock:
-            for name in [n for n in self._kept if n[0] == kept.key and _begins(n[1], kept.ids)]:
-                self.size -= self._kept.pop(name).size
-            self._kept[kept.key, kept.ids] = kept
-            self.size += kept.size
+            for name in [
+                n for n in self._entries if n[0] == entry.key and _begins(n[1], entry.ids)
+            ]:
+                self.size -= self._entries.pop(name).size
+            self._entries[entry.key, entry.ids] = entry
+            self.size += entry.size
             while self.size > self.limit:
-                _, oldest = self._kept.popitem(last=False)
+                _, oldest = self._entries.popitem(last=False)
                 self.size -= oldest.size
 
     def forget(self, picture: str | None = None) -> None:
         """Give up everything, or what is kept of one picture, whatever frame or window of it."""
         with self._lock:
-            for name in [n for n in self._kept if picture is None or _shows(n[0], picture)]:
-                self.size -= self._kept.pop(name).size
+            for name in [n for n in self._entries if picture is None or _shows(n[0], picture)]:
+                self.size -= self._entries.pop(name).size
             for head in [h for h in self._heads if picture is None or _shows(h[1], picture)]:
                 del self._heads[head]
 
@@ -196,32 +198,34 @@ def layers_of(
     cache: Any, row: int, places: Sequence[int], fixed: frozenset[int]
 ) -> tuple[Layer, ...]:
     """One row's keys and values at its places; ``fixed`` layers do not grow with the text."""
-    found: list[Layer] = []
+    layers: list[Layer] = []
     for number, layer in enumerate(cache.layers):
         if not layer.is_initialized:
-            found.append(None)
+            layers.append(None)
             continue
         pair = (layer.keys[row : row + 1], layer.values[row : row + 1])
         if number in fixed:
-            found.append((pair[0].clone(), pair[1].clone()))
+            layers.append((pair[0].clone(), pair[1].clone()))
             continue
         index = torch.tensor(places, device=layer.keys.device)
-        found.append((pair[0].index_select(2, index), pair[1].index_select(2, index)))
-    return tuple(found)
+        layers.append((pair[0].index_select(2, index), pair[1].index_select(2, index)))
+    return tuple(layers)
 
 
-def joined(model: PreTrainedModel, begun: Sequence[Begun], fixed: frozenset[int]) -> DynamicCache:
+def joined(
+    model: PreTrainedModel, hits: Sequence[PrefixHit], fixed: frozenset[int]
+) -> DynamicCache:
     """A cache of all rows, each one's places at the end, zeros before them."""
-    longest = max(one.length for one in begun)
+    longest = max(one.length for one in hits)
     cache = DynamicCache(config=model.config)
-    for number, first in enumerate(begun[0].kept.layers):
+    for number, first in enumerate(hits[0].prefix.layers):
         if first is None:
             continue
         sides = []
         for side in (0, 1):
             rows = []
-            for one in begun:
-                layer = one.kept.layers[number]
+            for one in hits:
+                layer = one.prefix.layers[number]
                 assert layer is not None
                 own = layer[side]
                 if number not in fixed:

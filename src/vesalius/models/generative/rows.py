@@ -81,32 +81,32 @@ class Encoder:
         """The head with its pictures, or with their kept features."""
         if self.store is not None and dialogue.pictures:
             return self.store.prefix(self, head, dialogue)
-        return self.made(head, dialogue)
+        return self.encode_head(head, dialogue)
 
-    def made(self, head: str, dialogue: Dialogue) -> Prefix:
+    def encode_head(self, head: str, dialogue: Dialogue) -> Prefix:
         """The head with its pictures; ModelError if they did not become image tokens."""
         pictures = [picture.pixels() for picture in dialogue.pictures]
         if self.square:
             pictures = [ImageOps.pad(p, (max(p.size),) * 2) for p in pictures]
         ids, images = (
-            self._repeated(head, pictures) if self._repeats else self._made(head, pictures)
+            self._repeated(head, pictures) if self._repeats else self._by_processor(head, pictures)
         )
         tokens = ids.count(self.image_id)
         if pictures and (tokens == 0 or not images):
             raise ModelError("the processor made no image tokens of the picture", where=dialogue.id)
         return Prefix(tuple(ids), images, tokens)
 
-    def _made(self, head: str, pictures: Sequence[Image]) -> tuple[list[int], Images]:
+    def _by_processor(self, head: str, pictures: Sequence[Image]) -> tuple[list[int], Images]:
         """The processor puts a picture's tokens in the placeholder's place."""
         bos = self.tokenizer.bos_token
         doubled = bool(bos) and head.startswith(bos)
-        made = self.processor(
+        inputs = self.processor(
             text=[head],
             images=list(pictures) or None,
             return_tensors="pt",
             add_special_tokens=not doubled,
         )
-        return made["input_ids"][0].tolist(), {k: v for k, v in made.items() if k not in TOKENS}
+        return inputs["input_ids"][0].tolist(), {k: v for k, v in inputs.items() if k not in TOKENS}
 
     def _repeated(self, head: str, pictures: Sequence[Image]) -> tuple[list[int], Images]:
         """We do: such processors would put them in front of everything."""
@@ -120,8 +120,8 @@ class Encoder:
         return ids, dict(self.processor.image_processor(list(pictures), return_tensors="pt"))
 
     def _plain(self, text: str) -> list[int]:
-        found: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
-        return found
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return ids
 
     def segment(self, rendered: Rendered, dialogue: str) -> Segment:
         """The tail as tokens with labels; the first never bears loss, as packing needs."""
@@ -147,13 +147,13 @@ class Encoder:
             ids = self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)
             taken: list[int] = ids["input_ids"]
             return taken, [t if spans[0].loss else IGNORED for t in taken]
-        made = self.tokenizer(
+        encoding = self.tokenizer(
             anchor + text, add_special_tokens=not anchored, return_offsets_mapping=True
         )
         skip = 1 if anchored else 0
         bearing = _bearing(spans, len(anchor))
-        ids = made["input_ids"][skip:]
-        offsets = made["offset_mapping"][skip:]
+        ids = encoding["input_ids"][skip:]
+        offsets = encoding["offset_mapping"][skip:]
         return ids, [
             t if _within(o, bearing) else IGNORED for t, o in zip(ids, offsets, strict=True)
         ]
@@ -191,8 +191,8 @@ def rows_of(
 def require_room(length: int, max_length: int, dialogue: str) -> None:
     """TooLong if a dialogue of ``length`` tokens, picture included, is longer than allowed."""
     if length > max_length:
-        said = f"{length} tokens do not fit into {max_length}"
-        raise TooLong(said, where=dialogue, hint="raise model.max_length")
+        what = f"{length} tokens do not fit into {max_length}"
+        raise TooLong(what, where=dialogue, hint="raise model.max_length")
 
 
 def shared_key(dialogue: Dialogue) -> tuple[Any, ...]:

@@ -43,11 +43,11 @@ def published(part: str = "models") -> dict[str, Published]:
 
 def of(name: str, part: str = "models") -> Published:
     """A published model or part; ModelError if its sizes are not in the table."""
-    found = published(part).get(name)
-    if found is None:
+    row = published(part).get(name)
+    if row is None:
         hint = f"sizes are known of {', '.join(published(part))}"
         raise ModelError("its sizes are not known without its weights", where=name, hint=hint)
-    return found
+    return row
 
 
 def outline(model: Published) -> PreTrainedModel:
@@ -60,8 +60,8 @@ def outline(model: Published) -> PreTrainedModel:
     config = AutoConfig.for_model(model.model_type, **model.config)
     kind = AutoModelForImageTextToText if model.family else AutoModel
     with torch.device("meta"):
-        made: PreTrainedModel = kind.from_config(config)
-    return made
+        network: PreTrainedModel = kind.from_config(config)
+    return network
 
 
 def joined(

@@ -19,10 +19,10 @@ WAITING = 256
 class Listener(Protocol):
     """Who is told of a batch's rows as they are written, by place in the batch."""
 
-    def heard(self, place: int, tokens: Sequence[int], sure: float | None) -> None:
+    def write(self, place: int, tokens: Sequence[int], sure: float | None) -> None:
         """A row's tokens so far; ``sure``, its confidence, once it has ended and not before."""
 
-    def gone(self, place: int) -> bool:
+    def is_cancelled(self, place: int) -> bool:
         """Whether nobody waits for the row any more."""
 
 
@@ -51,7 +51,7 @@ class Recorder(LogitsProcessor):
         return float(chosen.mean().exp())
 
 
-class Telling(StoppingCriteria):
+class StreamingCriteria(StoppingCriteria):
     """Tells a listener of each row after every step, and ends rows that nobody waits for.
 
     ``new``: each row's tokens, up to its end token. Of beams only the end is known, so there it
@@ -75,7 +75,7 @@ class Telling(StoppingCriteria):
     def __call__(self, input_ids: torch.LongTensor, scores: Any, **_: Any) -> torch.BoolTensor:
         """Which rows are to stop here for want of a listener, bool (B,)."""
         rows = range(len(self.new))
-        left = [self._listener.gone(place) for place in rows]
+        left = [self._listener.is_cancelled(place) for place in rows]
         if self._recorder is None:
             left = [all(left)] * input_ids.shape[0]
             return torch.tensor(left, device=input_ids.device)  # type: ignore[return-value]
@@ -92,10 +92,10 @@ class Telling(StoppingCriteria):
         tokens.append(token)
         self.ended[place] = token in self._stops or len(tokens) == self._most
         sure = self._recorder.confidence(place, len(tokens)) if self.ended[place] else None
-        self._listener.heard(place, tokens, sure)
+        self._listener.write(place, tokens, sure)
 
 
-class Spelling:
+class IncrementalDetokeniser:
     """A row's text as its tokens come: what is certain of it by now, each letter told once.
 
     Held back are blanks at the end, letters whose bytes are not all there, and, where the
@@ -103,7 +103,7 @@ class Spelling:
     """
 
     def __init__(self, tokenizer: Any) -> None:
-        self._tokenizer, self._told = tokenizer, ""
+        self._tokenizer, self._emitted = tokenizer, ""
         self._tidies = bool(getattr(tokenizer, "clean_up_tokenization_spaces", False))
 
     def so_far(self, tokens: Sequence[int]) -> str:
@@ -118,9 +118,9 @@ class Spelling:
         return self._new(self._text(tokens).rstrip())
 
     def _new(self, text: str) -> str:
-        if len(text) <= len(self._told) or not text.startswith(self._told):
+        if len(text) <= len(self._emitted) or not text.startswith(self._emitted):
             return ""
-        piece, self._told = text[len(self._told) :], text
+        piece, self._emitted = text[len(self._emitted) :], text
         return piece
 
     def _text(self, tokens: Sequence[int]) -> str:

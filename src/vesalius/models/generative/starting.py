@@ -76,8 +76,8 @@ def _base_again(learner: Generative, run: Run, four_bit: NF4 | None) -> PreTrain
 
 
 def _learner(run: Run) -> Generative:
-    found: Any = build(run.recipe().model)
-    learner: Generative = found
+    entry: Any = build(run.recipe().model)
+    learner: Generative = entry
     return learner
 
 

@@ -123,8 +123,8 @@ class Template:
 
     def _end_of_reply(self, text: str, at: int) -> int:
         """Where the end token that the template wrote at ``at`` stops; ``at`` if it wrote none."""
-        found = re.compile(r"\s*" + re.escape(self._end)).match(text, at)
-        return found.end() if found else at
+        match = re.compile(r"\s*" + re.escape(self._end)).match(text, at)
+        return match.end() if match else at
 
     def _cut_head(self, spans: list[Span]) -> Rendered:
         for index in range(len(spans) - 1, -1, -1):
@@ -146,15 +146,15 @@ def _messages(dialogue: Dialogue, words: list[str]) -> list[dict[str, Any]]:
         words.append(_MARK.sub("", text.strip()))
         return {"type": "text", "text": f"\ue000{len(words) - 1}\ue001"}
 
-    context = "".join(f"{name.capitalize()}: {told}\n" for name, told in dialogue.context.items())
+    context = "".join(f"{name.capitalize()}: {value}\n" for name, value in dialogue.context.items())
     messages: list[dict[str, Any]] = []
     for index, turn in enumerate(dialogue.turns):
         # Blanks carry no meaning but can carry the answer: in VQA-Med 2019 a stray tab in a
         # question tells yes from no.
         question = " ".join(turn.question.text.split())
-        asked = (context if index == 0 else "") + question
+        prompt = (context if index == 0 else "") + question
         pictures = [{"type": "image"} for _ in turn.pictures]
-        messages.append({"role": "user", "content": [*pictures, mark(asked)]})
+        messages.append({"role": "user", "content": [*pictures, mark(prompt)]})
         if turn.reply is not None:
             if turn.reply.text is None:
                 raise ModelError("a reply without text cannot be written", where=dialogue.id)

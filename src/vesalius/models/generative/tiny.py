@@ -34,10 +34,10 @@ def tiny_model(
     row: Family, dialogues: Sequence[Dialogue], seed: int
 ) -> tuple[PreTrainedModel, Any]:
     """The family's model and processor at toy size, the tokenizer trained on the dialogues."""
-    return made(sizes()[row.name], dialogues, seed)
+    return from_sizes(sizes()[row.name], dialogues, seed)
 
 
-def made(
+def from_sizes(
     about: Mapping[str, Any], dialogues: Sequence[Dialogue], seed: int
 ) -> tuple[PreTrainedModel, Any]:
     """A model and its processor from sizes as ``tiny.yaml`` writes them."""
@@ -58,7 +58,7 @@ def _processor(about: Mapping[str, Any], dialogues: Sequence[Dialogue]) -> Any:
         chat_template=template,
     )
     kind, options = _class(about["processor"])
-    others = {"image_processor": _made(about["images"]), "tokenizer": tokenizer}
+    others = {"image_processor": _instance(about["images"]), "tokenizer": tokenizer}
     if "video" in about:
         others["video_processor"] = getattr(transformers, about["video"])()
     if "audio" in about:
@@ -88,7 +88,7 @@ def _config(about: Mapping[str, Any], tokenizer: Any) -> Any:
     return AutoConfig.for_model(about["model_type"], **parts, **named, **about.get("config", {}))
 
 
-def _made(named: Mapping[str, Any]) -> Any:
+def _instance(named: Mapping[str, Any]) -> Any:
     kind, options = _class(named)
     return kind(**options)
 

@@ -72,8 +72,8 @@ def require_sealed(run: Run) -> None:
 
 def origin(run: Run) -> dict[str, Any]:
     """What :func:`note_origin` recorded."""
-    found: dict[str, Any] = read_json(run.weights / ORIGIN)
-    return found
+    content: dict[str, Any] = read_json(run.weights / ORIGIN)
+    return content
 
 
 def start_of(run: Run) -> Run | None:
@@ -100,10 +100,10 @@ def attach(base: PreTrainedModel, run: Run, *, merge: bool) -> PreTrainedModel:
     """
     from peft import PeftModel
 
-    noted, found = origin(run)["base"], shapes(base)
+    noted, here = origin(run)["base"], shapes(base)
     for what, was in noted.items():
-        if was != found[what]:
-            line = f"the adapter was fitted on another base: {what} {was}, here {found[what]}"
+        if was != here[what]:
+            line = f"the adapter was fitted on another base: {what} {was}, here {here[what]}"
             raise ModelError(line, where=run.path)
     folder = run.weights / "adapter"
     with reading(folder, "an adapter"):

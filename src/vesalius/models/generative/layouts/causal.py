@@ -14,9 +14,9 @@ import torch
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
-from vesalius.models.generative.layouts.recalling import Prompt, Recalling
+from vesalius.models.generative.layouts.recalling import PrefixCaching, Prompt
 from vesalius.models.generative.pack import collate, images_of
-from vesalius.models.generative.recall import Recall
+from vesalius.models.generative.recall import PrefixCache
 from vesalius.models.generative.rows import IGNORED, Row
 
 Batch = dict[str, Any]
@@ -42,14 +42,16 @@ class Layout(Protocol):
     ) -> Prompt:
         """Prompts of one segment each, for ``generate``; prefixes are encoded once."""
 
-    def alike(self, model: PreTrainedModel, row: Row, new_tokens: int) -> tuple[int, ...]:
+    def batch_key(self, model: PreTrainedModel, row: Row, new_tokens: int) -> tuple[int, ...]:
         """Rows may be answered together if this is equal."""
 
-    def together(self, model: PreTrainedModel, row: Row, new_tokens: int) -> tuple[Any, ...] | None:
+    def cached_batch_key(
+        self, model: PreTrainedModel, row: Row, new_tokens: int
+    ) -> tuple[Any, ...] | None:
         """The same for rows begun from what is kept; None for one that cannot be."""
 
-    def recalled(
-        self, model: PreTrainedModel, rows: Sequence[Row], recall: Recall, *, pad: int
+    def cached_prompt(
+        self, model: PreTrainedModel, rows: Sequence[Row], prefix_cache: PrefixCache, *, pad: int
     ) -> Prompt:
         """Prompts of one segment each, begun from what is kept; what is encoded is kept."""
 
@@ -59,12 +61,12 @@ class Layout(Protocol):
         prompt: Prompt,
         cache: Any,
         new: Sequence[Sequence[int]],
-        recall: Recall,
+        prefix_cache: PrefixCache,
     ) -> None:
         """Keep what ``generate`` left in its cache: the prompts, and the tokens it made."""
 
 
-class Causal(Recalling):
+class Causal(PrefixCaching):
     """A decoder that takes masks and positions as they are: LLaVA, InternVL, Idefics3."""
 
     shared: ClassVar[bool] = True
@@ -105,18 +107,18 @@ class Causal(Recalling):
         ids = torch.tensor([row.prefix.ids for row in prefixes], device=model.device)
         images = on_device(model, images_of(prefixes))
         terms = self.prefix_terms(model, ids)
-        made = model(input_ids=ids, use_cache=True, logits_to_keep=1, **images, **terms)
-        return self.cache(made)
+        output = model(input_ids=ids, use_cache=True, logits_to_keep=1, **images, **terms)
+        return self.cache(output)
 
-    def cache(self, made: Any) -> Any:
+    def cache(self, output: Any) -> Any:
         """The key-value cache of a forward pass."""
-        return made.past_key_values
+        return output.past_key_values
 
     def prefix_terms(self, model: PreTrainedModel, ids: torch.Tensor) -> Batch:
         """What the prefix's forward pass needs besides ids and images."""
         return {}
 
-    def alike(self, model: PreTrainedModel, row: Row, new_tokens: int) -> tuple[int, ...]:
+    def batch_key(self, model: PreTrainedModel, row: Row, new_tokens: int) -> tuple[int, ...]:
         """Prefixes of equal length."""
         return (len(row.prefix.ids),)
 

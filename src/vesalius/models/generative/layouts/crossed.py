@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 from vesalius.models.generative.layouts.causal import Batch, Causal, suited
 from vesalius.models.generative.layouts.recalling import Prompt
 from vesalius.models.generative.pack import images_of
-from vesalius.models.generative.recall import Begun
+from vesalius.models.generative.recall import PrefixHit
 from vesalius.models.generative.rows import Row
 
 SEEN = "cross_attention_mask"
@@ -34,14 +34,16 @@ class Crossed(Causal):
         self, model: PreTrainedModel, rows: Sequence[Row], *, pad: int, beams: int
     ) -> Prompt:
         """The cache holds the tiles' keys; the mask covers prefix, pads and question."""
-        made = super().prompt(model, rows, pad=pad, beams=beams)
+        prompt = super().prompt(model, rows, pad=pad, beams=beams)
         ends = torch.tensor([len(row.prefix.ids) for row in rows])
-        seen = carried(images_of(rows)[SEEN], ends, made.start).to(model.device)
-        return Prompt(made.model, {**made.arguments, SEEN: seen}, made.start)
+        seen = carried(images_of(rows)[SEEN], ends, prompt.start).to(model.device)
+        return Prompt(prompt.model, {**prompt.arguments, SEEN: seen}, prompt.start)
 
-    def together(self, model: PreTrainedModel, row: Row, new_tokens: int) -> tuple[Any, ...] | None:
+    def cached_batch_key(
+        self, model: PreTrainedModel, row: Row, new_tokens: int
+    ) -> tuple[Any, ...] | None:
         """As many pictures each: their tiles' keys are not padded."""
-        kind = super().together(model, row, new_tokens)
+        kind = super().cached_batch_key(model, row, new_tokens)
         return None if kind is None else (len(row.prefix.key), *kind)
 
     def fixed(self, model: PreTrainedModel) -> frozenset[int]:
@@ -52,9 +54,9 @@ class Crossed(Causal):
         """Which tiles the last token sees (1, pictures, tiles), and all that follow it."""
         return {SEEN: row.prefix.images[SEEN][:, len(row.prefix.ids) - 1]}
 
-    def extra_terms(self, model: PreTrainedModel, begun: Sequence[Begun], length: int) -> Batch:
+    def extra_terms(self, model: PreTrainedModel, hits: Sequence[PrefixHit], length: int) -> Batch:
         """The cross-attention mask of all places; those that are kept are not looked at."""
-        seen = torch.cat([one.kept.extras[SEEN] for one in begun])
+        seen = torch.cat([one.prefix.extras[SEEN] for one in hits])
         return {SEEN: seen[:, None].repeat(1, length, 1, 1).to(model.device)}
 
 

@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 
 from vesalius.models.generative.layouts.causal import Batch, Causal, token_loss
 from vesalius.models.generative.layouts.recalling import Prompt
-from vesalius.models.generative.recall import Recall
+from vesalius.models.generative.recall import PrefixCache
 from vesalius.models.generative.rows import Row
 
 
@@ -21,24 +21,24 @@ class Queried(Causal):
         """The model's own loss expects logits at every place, so it is computed here."""
         given = {k: v for k, v in batch.items() if k not in {"labels", "shift_labels"}}
         count = given.pop("num_items_in_batch", None)
-        made = super().run(model, forward, given)
-        made.loss = token_loss(made.logits, batch["shift_labels"], count)
-        return made
+        output = super().run(model, forward, given)
+        output.loss = token_loss(output.logits, batch["shift_labels"], count)
+        return output
 
-    def cache(self, made: Any) -> Any:
+    def cache(self, output: Any) -> Any:
         """The language model's."""
-        return made.language_model_outputs.past_key_values
+        return output.language_model_outputs.past_key_values
 
     def prompt(
         self, model: PreTrainedModel, rows: Sequence[Row], *, pad: int, beams: int
     ) -> Prompt:
         """Asked of the language model: BLIP-2's ``generate`` would encode the picture again."""
-        made = super().prompt(model, rows, pad=pad, beams=beams)
-        return Prompt(model.language_model, made.arguments, made.start)
+        prompt = super().prompt(model, rows, pad=pad, beams=beams)
+        return Prompt(model.language_model, prompt.arguments, prompt.start)
 
-    def recalled(
-        self, model: PreTrainedModel, rows: Sequence[Row], recall: Recall, *, pad: int
+    def cached_prompt(
+        self, model: PreTrainedModel, rows: Sequence[Row], prefix_cache: PrefixCache, *, pad: int
     ) -> Prompt:
         """The same."""
-        made = super().recalled(model, rows, recall, pad=pad)
-        return replace(made, model=model.language_model)
+        prompt = super().cached_prompt(model, rows, prefix_cache, pad=pad)
+        return replace(prompt, model=model.language_model)

@@ -10,9 +10,9 @@ import torch
 from transformers import PreTrainedModel
 
 from vesalius.models.generative.recall import (
-    Begun,
-    Kept,
-    Recall,
+    CachedPrefix,
+    PrefixCache,
+    PrefixHit,
     joined,
     layers_of,
     window_of,
@@ -24,16 +24,16 @@ from vesalius.models.generative.rows import Row
 class Prompt:
     """What ``generate`` is given: the module to ask, its arguments, where the new tokens start.
 
-    ``begun``: what each row was begun with, where that was something kept.
+    ``hits``: what each row was begun with, where that was something kept.
     """
 
     model: Any
     arguments: Mapping[str, Any]
     start: int
-    begun: tuple[Begun, ...] = ()
+    hits: tuple[PrefixHit, ...] = ()
 
 
-class Recalling:
+class PrefixCaching:
     """How a decoder's prompts go on from kept keys and values, exactly.
 
     Rows of any lengths are answered together: zeros fill up before what is kept, pads before the
@@ -46,7 +46,9 @@ class Recalling:
         """The key-value cache of the prefixes, one row each (equal lengths)."""
         raise NotImplementedError
 
-    def together(self, model: PreTrainedModel, row: Row, new_tokens: int) -> tuple[Any, ...] | None:
+    def cached_batch_key(
+        self, model: PreTrainedModel, row: Row, new_tokens: int
+    ) -> tuple[Any, ...] | None:
         """Any rows, unless layers have a window in which pads could take places.
 
         A row that fits it only without pads is answered alone; one that outgrows it as without
@@ -59,46 +61,48 @@ class Recalling:
             return ()
         return (row.prefix.key, ids_of(row)) if row.length + new_tokens < window else None
 
-    def recalled(
-        self, model: PreTrainedModel, rows: Sequence[Row], recall: Recall, *, pad: int
+    def cached_prompt(
+        self, model: PreTrainedModel, rows: Sequence[Row], prefix_cache: PrefixCache, *, pad: int
     ) -> Prompt:
         """Pads, what is kept, pads, the rest."""
-        begun = self.begun(model, rows, recall)
-        ids, mask = twice_padded(rows, [one.length for one in begun], pad)
+        hits = self.hits(model, rows, prefix_cache)
+        ids, mask = twice_padded(rows, [one.length for one in hits], pad)
         arguments = {
             "input_ids": ids.to(model.device),
             "attention_mask": mask.to(model.device),
-            "past_key_values": joined(model, begun, self.fixed(model)),
-            **self.extra_terms(model, begun, ids.shape[1]),
+            "past_key_values": joined(model, hits, self.fixed(model)),
+            **self.extra_terms(model, hits, ids.shape[1]),
         }
-        return Prompt(model, arguments, ids.shape[1], tuple(begun))
+        return Prompt(model, arguments, ids.shape[1], tuple(hits))
 
-    def begun(self, model: PreTrainedModel, rows: Sequence[Row], recall: Recall) -> list[Begun]:
+    def hits(
+        self, model: PreTrainedModel, rows: Sequence[Row], prefix_cache: PrefixCache
+    ) -> list[PrefixHit]:
         """What each row begins with: something kept, or its prefix, encoded now."""
-        found = [recall.find(r.prefix.key, ids_of(r), len(r.prefix.ids)) for r in rows]
+        hits = [prefix_cache.find(r.prefix.key, ids_of(r), len(r.prefix.ids)) for r in rows]
         lacking: dict[tuple[Any, ...], Row] = {}
-        for row, one in zip(rows, found, strict=True):
+        for row, one in zip(rows, hits, strict=True):
             if one is None:
                 lacking.setdefault((row.prefix.key, row.prefix.ids), row)
-        made: dict[tuple[Any, ...], Begun] = {}
+        fresh: dict[tuple[Any, ...], PrefixHit] = {}
         for length in sorted({len(row.prefix.ids) for row in lacking.values()}):
             some = [row for row in lacking.values() if len(row.prefix.ids) == length]
-            for kept in self.encoded(model, some):
-                recall.keep(kept)
-                made[kept.key, kept.ids] = Begun(kept, length)
+            for entry in self.encoded(model, some):
+                prefix_cache.keep(entry)
+                fresh[entry.key, entry.ids] = PrefixHit(entry, length)
         return [
-            one or made[row.prefix.key, row.prefix.ids]
-            for row, one in zip(rows, found, strict=True)
+            one or fresh[row.prefix.key, row.prefix.ids]
+            for row, one in zip(rows, hits, strict=True)
         ]
 
-    def encoded(self, model: PreTrainedModel, rows: Sequence[Row]) -> Iterator[Kept]:
+    def encoded(self, model: PreTrainedModel, rows: Sequence[Row]) -> Iterator[CachedPrefix]:
         """The prefixes of rows (equal lengths), as they are kept."""
         cache = self.prefill(model, rows, torch.arange(len(rows), device=model.device))
         places = range(len(rows[0].prefix.ids))
         for number, row in enumerate(rows):
             layers = layers_of(cache, number, places, self.fixed(model))
             extras = self.extras(model, row, number)
-            yield Kept(row.prefix.key, row.prefix.ids, layers, extras)
+            yield CachedPrefix(row.prefix.key, row.prefix.ids, layers, extras)
 
     def keep(
         self,
@@ -106,17 +110,17 @@ class Recalling:
         prompt: Prompt,
         cache: Any,
         new: Sequence[Sequence[int]],
-        recall: Recall,
+        prefix_cache: PrefixCache,
     ) -> None:
         """Keep prompts with what was replied, but for the last token: that was never read."""
         masks = prompt.arguments["attention_mask"].tolist()
-        for number, (row, one) in enumerate(zip(rows, prompt.begun, strict=True)):
+        for number, (row, one) in enumerate(zip(rows, prompt.hits, strict=True)):
             read = list(new[number][:-1])
             places = [place for place, inside in enumerate(masks[number]) if inside]
             places += range(prompt.start, prompt.start + len(read))
             layers = layers_of(cache, number, places, self.fixed(prompt.model))
             ids = (*ids_of(row), *read)
-            recall.keep(Kept(row.prefix.key, ids, layers, one.kept.extras))
+            prefix_cache.keep(CachedPrefix(row.prefix.key, ids, layers, one.prefix.extras))
 
     def fixed(self, model: PreTrainedModel) -> frozenset[int]:
         """Layers whose keys and values do not grow with the text."""
@@ -127,7 +131,7 @@ class Recalling:
         return {}
 
     def extra_terms(
-        self, model: PreTrainedModel, begun: Sequence[Begun], length: int
+        self, model: PreTrainedModel, hits: Sequence[PrefixHit], length: int
     ) -> dict[str, Any]:
         """Arguments of ``generate`` made from the extras, for prompts of ``length`` places."""
         return {}

@@ -9,7 +9,7 @@ import torch
 from transformers import PreTrainedModel
 
 from vesalius.models.generative.layouts.causal import Batch, Causal, suited
-from vesalius.models.generative.recall import Begun
+from vesalius.models.generative.recall import PrefixHit
 from vesalius.models.generative.rows import Row
 
 OFFSET = "rope_deltas"
@@ -39,9 +39,9 @@ class Rotary3D(Causal):
 
     def prefill(self, model: PreTrainedModel, prefixes: Sequence[Row], owner: torch.Tensor) -> Any:
         """As usual; then each prefix's offset, which the model keeps, goes to its questions."""
-        made = super().prefill(model, prefixes, owner)
+        cache = super().prefill(model, prefixes, owner)
         model.model.rope_deltas = model.model.rope_deltas[owner]
-        return made
+        return cache
 
     def prefix_terms(self, model: PreTrainedModel, ids: torch.Tensor) -> Batch:
         """Which tokens are the picture's."""
@@ -51,7 +51,7 @@ class Rotary3D(Causal):
         """How far the positions behind the pictures are off their places (1, 1)."""
         return {OFFSET: model.model.rope_deltas[number : number + 1].clone()}
 
-    def extra_terms(self, model: PreTrainedModel, begun: Sequence[Begun], length: int) -> Batch:
+    def extra_terms(self, model: PreTrainedModel, hits: Sequence[PrefixHit], length: int) -> Batch:
         """Nothing: the model keeps the offsets itself, from one call to the next."""
-        model.model.rope_deltas = torch.cat([one.kept.extras[OFFSET] for one in begun])
+        model.model.rope_deltas = torch.cat([one.prefix.extras[OFFSET] for one in hits])
         return {}

@@ -26,7 +26,7 @@ from vesalius.models.generative.layouts.causal import (
 )
 from vesalius.models.generative.layouts.recalling import Prompt
 from vesalius.models.generative.pack import collate, images_of
-from vesalius.models.generative.recall import Recall
+from vesalius.models.generative.recall import PrefixCache
 from vesalius.models.generative.rows import IGNORED, Row, Segment
 
 OWNER = "image_rows"
@@ -64,32 +64,34 @@ class Unshared(Causal):
         prefixes, owner = distinct(rows)
         pixels = on_device(model, images_of(prefixes))["pixel_values"]
         index = torch.tensor(owner, device=model.device)
-        return self.asked(model, rows, features(model, pixels, index), pad=pad, beams=beams)
+        return self.whole_prompt(model, rows, features(model, pixels, index), pad=pad, beams=beams)
 
-    def asked(
+    def whole_prompt(
         self, model: PreTrainedModel, rows: Sequence[Row], seen: Batch, *, pad: int, beams: int
     ) -> Prompt:
         """Whole prompts, with the rows' image features."""
         raise NotImplementedError
 
-    def together(self, model: PreTrainedModel, row: Row, new_tokens: int) -> tuple[Any, ...] | None:
+    def cached_batch_key(
+        self, model: PreTrainedModel, row: Row, new_tokens: int
+    ) -> tuple[Any, ...] | None:
         """Any rows of one picture each."""
         return () if len(row.prefix.key) == 1 else None
 
-    def recalled(
-        self, model: PreTrainedModel, rows: Sequence[Row], recall: Recall, *, pad: int
+    def cached_prompt(
+        self, model: PreTrainedModel, rows: Sequence[Row], prefix_cache: PrefixCache, *, pad: int
     ) -> Prompt:
         """Whole prompts, with features that are kept or made now."""
         seen = []
         for row in rows:
-            kept = recall.features(row.prefix.key)
-            if kept is None:
+            pooled = prefix_cache.features(row.prefix.key)
+            if pooled is None:
                 pixels = on_device(model, row.prefix.images)["pixel_values"]
-                kept = model.get_image_features(pixels).pooler_output
-                recall.keep_features(row.prefix.key, kept)
-            seen.append(kept)
-        made = {"image": BaseModelOutputWithPooling(pooler_output=torch.cat(seen))}
-        return self.asked(model, rows, made, pad=pad, beams=1)
+                pooled = model.get_image_features(pixels).pooler_output
+                prefix_cache.cache_features(row.prefix.key, pooled)
+            seen.append(pooled)
+        images = {"image": BaseModelOutputWithPooling(pooler_output=torch.cat(seen))}
+        return self.whole_prompt(model, rows, images, pad=pad, beams=1)
 
     def keep(
         self,
@@ -97,7 +99,7 @@ class Unshared(Causal):
         prompt: Prompt,
         cache: Any,
         new: Sequence[Sequence[int]],
-        recall: Recall,
+        prefix_cache: PrefixCache,
     ) -> None:
         """Nothing: what was said before changes with the next question."""
 
@@ -108,8 +110,8 @@ class PrefixLM(Unshared):
     def run(self, model: PreTrainedModel, forward: Callable[..., Any], batch: Batch) -> Any:
         """Features once, a mask that is two-way up to the first reply, positions from 1."""
         before = (batch["labels"] != IGNORED).cumsum(1) == 0
-        asked = before & batch["inside"]
-        both = (asked[:, :, None] & asked[:, None, :])[:, None]
+        question = before & batch["inside"]
+        both = (question[:, :, None] & question[:, None, :])[:, None]
         terms = {
             "attention_mask": suited(model, batch["attention_mask"] | both),
             "position_ids": batch["position_ids"] + 1,
@@ -117,13 +119,13 @@ class PrefixLM(Unshared):
         }
         return forward(**_without(batch, "pixel_values", OWNER) | terms)
 
-    def asked(
+    def whole_prompt(
         self, model: PreTrainedModel, rows: Sequence[Row], seen: Batch, *, pad: int, beams: int
     ) -> Prompt:
         """Left-padded; type 0 marks what sees each other."""
         image = seen["image"]
         image.pooler_output = image.pooler_output.repeat_interleave(beams, dim=0)
-        ids, mask = (made.to(model.device) for made in left_padded(rows, pad))
+        ids, mask = (tensor.to(model.device) for tensor in left_padded(rows, pad))
         arguments = {
             "input_ids": ids,
             "attention_mask": mask,
@@ -143,9 +145,9 @@ class EncoderDecoder(Unshared):
         """
         ids, labels = zip(*(_reply(row, pad) for row in rows), strict=True)
         padded = pad_sequence(list(labels), batch_first=True, padding_value=IGNORED)
-        asked, mask = right_padded(ids, pad)
+        inputs, mask = right_padded(ids, pad)
         return {
-            "input_ids": asked,
+            "input_ids": inputs,
             "attention_mask": mask,
             "labels": padded,
             "shift_labels": padded,  # the decoder predicts every label: none is lost to a shift
@@ -156,19 +158,19 @@ class EncoderDecoder(Unshared):
         count = batch.get("num_items_in_batch")
         encoded = features(model, batch["pixel_values"], batch[OWNER])
         given = _without(batch, OWNER, "shift_labels", "num_items_in_batch")
-        made = forward(**given | {"pixel_values": None, "mm_encoder_outputs": encoded})
-        made.loss = token_loss(made.logits, batch["labels"], count)
-        return made
+        output = forward(**given | {"pixel_values": None, "mm_encoder_outputs": encoded})
+        output.loss = token_loss(output.logits, batch["labels"], count)
+        return output
 
-    def asked(
+    def whole_prompt(
         self, model: PreTrainedModel, rows: Sequence[Row], seen: Batch, *, pad: int, beams: int
     ) -> Prompt:
         """The encoder's embeddings, with the pictures' features in their places.
 
         Pads stand at the end: an encoder's relative positions count from place to place.
         """
-        asked = [torch.tensor((*r.prefix.ids, *r.segments[0].ids, pad)) for r in rows]
-        ids, mask = (made.to(model.device) for made in right_padded(asked, pad))
+        questions = [torch.tensor((*r.prefix.ids, *r.segments[0].ids, pad)) for r in rows]
+        ids, mask = (tensor.to(model.device) for tensor in right_padded(questions, pad))
         image = seen["image"].pooler_output
         places = (ids == model.config.image_token_id)[..., None]
         embedded = model.get_input_embeddings()(ids)
@@ -186,9 +188,9 @@ def right_padded(ids: Sequence[torch.Tensor], pad: int) -> tuple[torch.Tensor, t
 
 def features(model: PreTrainedModel, pixels: torch.Tensor, owner: torch.Tensor) -> dict[str, Any]:
     """The pictures through tower and projector once, each row given its own."""
-    made = model.get_image_features(pixels)
-    made.pooler_output = made.pooler_output[owner]
-    return {"image": made}
+    output = model.get_image_features(pixels)
+    output.pooler_output = output.pooler_output[owner]
+    return {"image": output}
 
 
 def _without(batch: Batch, *names: str) -> Batch:
@@ -211,5 +213,5 @@ def _reply(row: Row, end: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Encoder ids (question, end token) and labels (the reply) of a row with one reply."""
     segment = row.segments[0]
     start = next(i for i, label in enumerate(segment.labels) if label != IGNORED)
-    asked = (*row.prefix.ids, *segment.ids[:start], end)
-    return torch.tensor(asked), torch.tensor(segment.labels[start:])
+    question = (*row.prefix.ids, *segment.ids[:start], end)
+    return torch.tensor(question), torch.tensor(segment.labels[start:])

@@ -37,7 +37,7 @@ class Gemma3(Causal):
         """Which tokens are the picture's: without it they would silently be causal."""
         return {"token_type_ids": (ids == model.config.image_token_id).int()}
 
-    def alike(self, model: PreTrainedModel, row: Row, new_tokens: int) -> tuple[int, ...]:
+    def batch_key(self, model: PreTrainedModel, row: Row, new_tokens: int) -> tuple[int, ...]:
         """Equal questions too, where a row may outgrow the window: pads would take its places."""
         length = row.length + new_tokens
         fits = length + len(row.segments[0].ids) < model.config.get_text_config().sliding_window
