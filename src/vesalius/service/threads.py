@@ -23,15 +23,15 @@ DEADLINE = 30.0
 SWITCH_SECONDS = 0.001
 """How long a busy thread may keep the others waiting (Python's own: 0.005)."""
 
-Said = ParamSpec("Said")
-Found = TypeVar("Found")
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _storage = ThreadPoolExecutor(THREADS, thread_name_prefix="storage")
 
 
-async def in_thread(work: Callable[Said, Found], *said: Said.args, **named: Said.kwargs) -> Found:
+async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """``work``'s result, done in one of the storage threads."""
-    called = partial(contextvars.copy_context().run, partial(work, *said, **named))
+    called = partial(contextvars.copy_context().run, partial(work, *args, **kwargs))
     try:
         async with asyncio.timeout(DEADLINE):
             return await asyncio.get_running_loop().run_in_executor(_storage, called)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from vesalius.cases.kept import Kept
+from vesalius.cases.kept import Reencoded
 from vesalius.service.store import Store
 
 
@@ -46,12 +46,12 @@ def day(clock: Clock) -> datetime:
 
 
 @pytest.fixture
-def kept() -> Callable[..., Kept]:
+def make_picture() -> Callable[..., Reencoded]:
     """Makes what is kept of an upload; to the store its bytes are only bytes."""
 
-    def make(words: str = "a picture", **facts: object) -> Kept:
-        said = {"suffix": ".png", "width": 4, "height": 3, "kind": "png"} | facts
-        return Kept(words.encode(), **said)  # type: ignore[arg-type]
+    def make(words: str = "a picture", **facts: object) -> Reencoded:
+        fields = {"suffix": ".png", "width": 4, "height": 3, "kind": "png"} | facts
+        return Reencoded(words.encode(), **fields)  # type: ignore[arg-type]
 
     return make
 
@@ -69,19 +69,19 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture
 def store(url: str, tmp_path: Path, clock: Clock) -> Iterator[Store]:
     """A store with its tables made."""
-    made = Store(url, str(tmp_path / "pictures"), clock=clock)
-    made.migrate()
-    yield made
-    made.close()
+    opened = Store(url, str(tmp_path / "pictures"), clock=clock)
+    opened.migrate()
+    yield opened
+    opened.close()
 
 
 @pytest.fixture
 def lite(tmp_path: Path, clock: Clock) -> Iterator[Store]:
     """A store on SQLite, where a test is of SQLite or of files."""
-    made = Store(f"sqlite:///{tmp_path}/vesalius.db", str(tmp_path / "pictures"), clock=clock)
-    made.migrate()
-    yield made
-    made.close()
+    opened = Store(f"sqlite:///{tmp_path}/vesalius.db", str(tmp_path / "pictures"), clock=clock)
+    opened.migrate()
+    yield opened
+    opened.close()
 
 
 @pytest.fixture
@@ -116,10 +116,13 @@ def _server() -> Iterator[str]:
     subprocess.run([*as_user, *make, "--no-sync"], check=True, capture_output=True, cwd=place)
     options: dict[str, object] = {"listen_addresses": "127.0.0.1", "port": port, "fsync": "off"}
     options["unix_socket_directories"] = str(place)
-    told = [part for k, v in options.items() for part in ("-c", f"{k}={v}")]
+    arguments = [part for k, v in options.items() for part in ("-c", f"{k}={v}")]
     with (place / "log").open("wb") as log:
         server = subprocess.Popen(
-            [*as_user, programs / "postgres", "-D", data, *told], stdout=log, stderr=log, cwd=place
+            [*as_user, programs / "postgres", "-D", data, *arguments],
+            stdout=log,
+            stderr=log,
+            cwd=place,
         )
     try:
         _wait(port, server, place / "log")
@@ -131,11 +134,11 @@ def _server() -> Iterator[str]:
 
 
 def _programs() -> Path:
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
+    servers = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
     on_path = shutil.which("postgres")
-    if not found and on_path is None:
+    if not servers and on_path is None:
         pytest.skip("no PostgreSQL server is installed: scripts/system-packages installs one")
-    return found[-1].parent if found else Path(str(on_path)).resolve().parent
+    return servers[-1].parent if servers else Path(str(on_path)).resolve().parent
 
 
 def _unprivileged() -> pwd.struct_passwd:

@@ -42,16 +42,16 @@ def unguard(store) -> None:
 def test_an_untouched_log_holds(store) -> None:
     assert store.verify().ok
     write(store)
-    found = store.verify()
-    assert (found.ok, found.count, found.first_bad, found.why) == (True, 5, None, None)
+    verified = store.verify()
+    assert (verified.ok, verified.count, verified.first_bad, verified.why) == (True, 5, None, None)
 
 
 def test_the_chain_is_what_the_manual_says(lite, clock) -> None:
     lite.log("image.added", owner="ada")
     # sha256 of [seq, at, event, owner, object, outcome, the digest before], without spaces
-    said = [1, clock.now.isoformat(timespec="microseconds"), "image.added", OWNER, None, "ok"]
-    told = json.dumps([*said, "0" * 64], separators=(",", ":"))
-    assert lite.verify().head == hashlib.sha256(told.encode()).hexdigest()
+    fields = [1, clock.now.isoformat(timespec="microseconds"), "image.added", OWNER, None, "ok"]
+    content = json.dumps([*fields, "0" * 64], separators=(",", ":"))
+    assert lite.verify().head == hashlib.sha256(content.encode()).hexdigest()
 
 
 @pytest.mark.parametrize(
@@ -121,10 +121,10 @@ def test_tampering_past_the_triggers_is_found_where_it_was_done(
     write(store)
     unguard(store)
     execute(store, *statements)
-    found = store.verify()
-    assert not found.ok
-    assert found.first_bad == first_bad
-    assert found.why
+    verified = store.verify()
+    assert not verified.ok
+    assert verified.first_bad == first_bad
+    assert verified.why
 
 
 def test_a_chain_forged_from_the_start_is_found_by_a_head_noted_elsewhere(lite) -> None:
@@ -137,12 +137,12 @@ def test_a_chain_forged_from_the_start_is_found_by_a_head_noted_elsewhere(lite) 
     for _ in range(20):
         lite.log("image.added")
     assert lite.verify().ok
-    found = lite.verify(noted=noted)
-    assert (found.ok, found.why) == (False, "the noted head is not in it")
+    verified = lite.verify(noted=noted)
+    assert (verified.ok, verified.why) == (False, "the noted head is not in it")
 
 
 @pytest.mark.parametrize(
-    "said",
+    "entry",
     [
         {"event": "Ada's picture"},
         {"event": ""},
@@ -150,23 +150,25 @@ def test_a_chain_forged_from_the_start_is_found_by_a_head_noted_elsewhere(lite) 
         {"event": "x" * 65},
     ],
 )
-def test_no_words_can_be_written_into_the_log(lite, said) -> None:
+def test_no_words_can_be_written_into_the_log(lite, entry) -> None:
     with pytest.raises(VesaliusError, match="audit entry"):
-        lite.log(**said)
+        lite.log(**entry)
     assert lite.verify().count == 0
 
 
 def test_names_are_written_as_hashes(lite) -> None:
     lite.log("image.added", owner="ada@example.org", about="img_1")
     with lite._db.read() as session:
-        told = tuple(session.execute(text("SELECT owner_hash, object_hash FROM audit")).one())
-    assert told == tuple(hashlib.sha256(n).hexdigest()[:40] for n in (b"ada@example.org", b"img_1"))
+        hashes = tuple(session.execute(text("SELECT owner_hash, object_hash FROM audit")).one())
+    assert hashes == tuple(
+        hashlib.sha256(n).hexdigest()[:40] for n in (b"ada@example.org", b"img_1")
+    )
 
 
 def test_an_entry_falls_with_what_it_tells_of(lite) -> None:
-    told = [Entry("image.expired"), Entry("no code"), Entry("image.expired")]
+    entries = [Entry("image.expired"), Entry("no code"), Entry("image.expired")]
     with pytest.raises(VesaliusError, match="codes"), lite._db.write() as session:
-        append(session, lite._now(), told)
+        append(session, lite._now(), entries)
     assert (lite.verify().ok, lite.verify().count) == (True, 0)
 
 
@@ -190,8 +192,8 @@ def test_a_long_log_is_walked_in_little_memory(lite) -> None:
     del rows, row
     gc.collect()
     tracemalloc.start()
-    found = lite.verify()
+    verified = lite.verify()
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert (found.ok, found.count) == (True, 5000)
+    assert (verified.ok, verified.count) == (True, 5000)
     assert peak < 5 * 2**20  # 500 rows at a time; all of them at once take 12 MB

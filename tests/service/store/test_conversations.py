@@ -20,9 +20,9 @@ def code(call) -> str:
 
 
 def test_pages_run_newest_first_and_meet_everything_once(store, clock) -> None:
-    made = []
+    ids = []
     for number in range(7):
-        made.append(store.new_conversation("ada", title=str(number)).id)
+        ids.append(store.new_conversation("ada", title=str(number)).id)
         clock.forward(seconds=number % 2)  # some at the same moment: the id decides
     store.new_conversation("bob")
     seen, before = [], None
@@ -32,7 +32,7 @@ def test_pages_run_newest_first_and_meet_everything_once(store, clock) -> None:
         before = page.next
         if before is None:
             break
-    assert sorted(c.id for c in seen) == sorted(made)
+    assert sorted(c.id for c in seen) == sorted(ids)
     assert [(c.created_at, c.id) for c in seen] == sorted(
         ((c.created_at, c.id) for c in seen), reverse=True
     )
@@ -79,8 +79,8 @@ def test_a_title_is_the_first_question_in_short(question, title) -> None:
 
 def test_the_first_question_names_a_conversation_and_no_later_one(store) -> None:
     empty = store.new_conversation("ada")
-    asked = store.begin_turn("ada", empty.id, None, "first?")
-    store.finish_turn("ada", asked.answer_id, answer="yes")
+    pending = store.begin_turn("ada", empty.id, None, "first?")
+    store.finish_turn("ada", pending.answer_id, answer="yes")
     store.begin_turn("ada", empty.id, None, "second?")
     assert store.conversation("ada", empty.id).conversation.title == "first?"
     named = store.new_conversation("ada", title="mine")
@@ -89,13 +89,13 @@ def test_the_first_question_names_a_conversation_and_no_later_one(store) -> None
 
 
 def test_deleting_removes_turns_and_feedback(store) -> None:
-    asked = store.begin_turn("ada", None, None, "what?")
-    store.add_feedback("ada", asked.answer_id, "up")
-    store.delete_conversation("ada", asked.conversation_id)
-    assert code(lambda: store.conversation("ada", asked.conversation_id)) == "not_found"
-    assert code(lambda: store.turn("ada", asked.answer_id)) == "not_found"
-    assert code(lambda: store.add_feedback("ada", asked.answer_id, "up")) == "not_found"
-    assert code(lambda: store.finish_turn("ada", asked.answer_id, answer="late")) == "not_found"
+    pending = store.begin_turn("ada", None, None, "what?")
+    store.add_feedback("ada", pending.answer_id, "up")
+    store.delete_conversation("ada", pending.conversation_id)
+    assert code(lambda: store.conversation("ada", pending.conversation_id)) == "not_found"
+    assert code(lambda: store.turn("ada", pending.answer_id)) == "not_found"
+    assert code(lambda: store.add_feedback("ada", pending.answer_id, "up")) == "not_found"
+    assert code(lambda: store.finish_turn("ada", pending.answer_id, answer="late")) == "not_found"
 
 
 def held(folder: Path) -> bytes:
@@ -103,14 +103,14 @@ def held(folder: Path) -> bytes:
 
 
 def test_what_was_deleted_is_in_no_byte_of_the_files(lite, tmp_path) -> None:
-    kept = []
+    others = []
     for number in range(40):  # over many pages, some deleted beside some kept
         turn = lite.begin_turn("ada", None, None, f"kept-{number}? " + "x" * 300)
-        kept.append(turn)
+        others.append(turn)
         secret = lite.begin_turn("ada", None, None, f"{PLANTED}-{number}? " + "y" * 700)
-        said = {"case": f"{PLANTED}-neighbour", "text": "z" * 3000}
+        neighbour = {"case": f"{PLANTED}-neighbour", "text": "z" * 3000}
         answer = f"{PLANTED}-answer " * 50
-        lite.finish_turn("ada", secret.answer_id, answer=answer, neighbours=[said])
+        lite.finish_turn("ada", secret.answer_id, answer=answer, neighbours=[neighbour])
         lite.add_feedback("ada", secret.answer_id, "down", comment=f"{PLANTED}-comment")
     assert PLANTED.encode() in held(tmp_path)
     for conversation in lite.conversations("ada", limit=100).conversations:
@@ -118,7 +118,7 @@ def test_what_was_deleted_is_in_no_byte_of_the_files(lite, tmp_path) -> None:
             lite.delete_conversation("ada", conversation.id)
     assert PLANTED.encode() not in held(tmp_path)
     assert b"kept-39?" in held(tmp_path)
-    assert len(lite.conversations("ada", limit=100).conversations) == len(kept)
+    assert len(lite.conversations("ada", limit=100).conversations) == len(others)
 
 
 def test_text_past_its_time_is_in_no_byte_of_the_files(lite, tmp_path, clock) -> None:

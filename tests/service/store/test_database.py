@@ -64,9 +64,9 @@ def test_sqlite_is_set_up_for_many_processes_and_real_deletion(lite) -> None:
 
 def test_the_files_are_the_services_alone(lite, tmp_path) -> None:
     lite.new_conversation("ada")
-    made = sorted(tmp_path.glob("vesalius.db*"))
-    assert [p.name for p in made] == ["vesalius.db", "vesalius.db-shm", "vesalius.db-wal"]
-    assert {stat.S_IMODE(p.stat().st_mode) for p in made} == {0o600}
+    files = sorted(tmp_path.glob("vesalius.db*"))
+    assert [p.name for p in files] == ["vesalius.db", "vesalius.db-shm", "vesalius.db-wal"]
+    assert {stat.S_IMODE(p.stat().st_mode) for p in files} == {0o600}
 
 
 MIGRATES = """
@@ -269,14 +269,14 @@ def test_a_connection_that_ends_in_a_statement_is_a_refusal(postgresql, tmp_path
     other.close()
 
 
-def test_postgresql_in_short(postgresql, tmp_path, clock, kept, day) -> None:
+def test_postgresql_in_short(postgresql, tmp_path, clock, make_picture, day) -> None:
     """One pass over a real server in the quick tests; the slow ones run all of them on it."""
     store = Store(postgresql, str(tmp_path), clock=clock)
     store.migrate()
-    image, _ = store.add_image("ada", "ab" * 32, kept(), expires_at=day)
-    asked = store.begin_turn("ada", None, image.id, "what?", window=(40, 400))
-    done = store.finish_turn("ada", asked.answer_id, answer="this", usage={"new_tokens": 1})
-    assert store.conversation("ada", asked.conversation_id).turns == (done,)
+    image, _ = store.add_image("ada", "ab" * 32, make_picture(), expires_at=day)
+    pending = store.begin_turn("ada", None, image.id, "what?", window=(40, 400))
+    done = store.finish_turn("ada", pending.answer_id, answer="this", usage={"new_tokens": 1})
+    assert store.conversation("ada", pending.conversation_id).turns == (done,)
     store.log("asked")
     assert store.verify().ok
     clock.forward(days=31)

@@ -34,18 +34,22 @@ def rows(store) -> int:
         return session.scalar(text("SELECT count(*) FROM images"))
 
 
-def test_files_and_folders_are_the_services_alone(lite, kept, day, tmp_path) -> None:
-    lite.add_image("ada", SHA, kept(), expires_at=day)
+def test_files_and_folders_are_the_services_alone(lite, make_picture, day, tmp_path) -> None:
+    lite.add_image("ada", SHA, make_picture(), expires_at=day)
     (file,) = (tmp_path / "pictures").rglob("*.png")
     assert [p.stat().st_mode & 0o77 for p in (file.parent, file.parent.parent)] == [0, 0]
 
 
-def test_a_full_disk_leaves_no_file_and_no_row(lite, kept, day, tmp_path, monkeypatch) -> None:
+def test_a_full_disk_leaves_no_file_and_no_row(
+    lite, make_picture, day, tmp_path, monkeypatch
+) -> None:
     def full(path: Path, data: bytes) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("vesalius.service.store.pictures.write_atomic", full)
-    assert code(lambda: lite.add_image("ada", SHA, kept(), expires_at=day)) == "storage_full"
+    assert (
+        code(lambda: lite.add_image("ada", SHA, make_picture(), expires_at=day)) == "storage_full"
+    )
     assert list((tmp_path / "pictures").rglob("*.*")) == []
     assert rows(lite) == 0
 
@@ -54,7 +58,7 @@ FILLS_UP = """
 import resource, sys
 from datetime import timedelta
 from pathlib import Path
-from vesalius.cases.kept import Kept
+from vesalius.cases.kept import Reencoded
 from vesalius.errors import Refusal
 from vesalius.service.store import Store
 from vesalius.service.store.state import utc_now
@@ -62,8 +66,8 @@ folder = Path(sys.argv[1])
 store = Store(f"sqlite:///{folder}/vesalius.db", str(folder / "pictures"))
 store.migrate()
 day = utc_now() + timedelta(days=1)
-small = Kept(b"x" * 1000, ".png", 1, 1, "png")
-large = Kept(b"x" * 1_000_000, ".png", 1, 1, "png")
+small = Reencoded(b"x" * 1000, ".png", 1, 1, "png")
+large = Reencoded(b"x" * 1_000_000, ".png", 1, 1, "png")
 store.add_image("ada", "00", small, expires_at=day)
 resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, resource.RLIM_INFINITY))
 try:
@@ -83,10 +87,12 @@ def test_a_file_that_the_system_will_not_let_grow_is_refused_whole(tmp_path) -> 
     assert ran.stdout.split("\n")[:4] == ["storage_full", "False", "[1000]", "True"], ran.stderr
 
 
-def test_a_row_that_cannot_be_written_takes_its_file_with_it(lite, kept, day, tmp_path) -> None:
+def test_a_row_that_cannot_be_written_takes_its_file_with_it(
+    lite, make_picture, day, tmp_path
+) -> None:
     from sqlalchemy import text
 
-    first, _ = lite.add_image("ada", SHA, kept(), expires_at=day)
+    first, _ = lite.add_image("ada", SHA, make_picture(), expires_at=day)
     with lite._db._engine.connect() as connection:
         connection.execute(text("PRAGMA max_page_count=1"))  # no less than there are
         pages = connection.execute(text("PRAGMA page_count")).scalar()
@@ -97,21 +103,21 @@ def test_a_row_that_cannot_be_written_takes_its_file_with_it(lite, kept, day, tm
             lite.begin_turn("ada", None, first.id, "x" * 2000)
 
     assert code(ask_without_end) == "storage_full"
-    kept_before = rows(lite)
-    wide = kept("another", warnings=("w" * 20_000,))
+    before = rows(lite)
+    wide = make_picture("another", warnings=("w" * 20_000,))
     assert code(lambda: lite.add_image("ada", "cd" * 32, wide, expires_at=day)) == "storage_full"
     assert [p.stem for p in (tmp_path / "pictures").rglob("*.png")] == [first.id]
-    assert rows(lite) == kept_before == 1
+    assert rows(lite) == before == 1
     assert lite.image("ada", first.id).id == first.id  # reading goes on
 
 
 def test_a_file_that_cannot_be_removed_is_left_to_the_reconciler(
-    lite, kept, day, tmp_path, monkeypatch
+    lite, make_picture, day, tmp_path, monkeypatch
 ) -> None:
     def fails(*_: object) -> None:
         raise Refusal("storage_unavailable", "no answer")
 
-    image, _ = lite.add_image("ada", SHA, kept(), expires_at=day)
+    image, _ = lite.add_image("ada", SHA, make_picture(), expires_at=day)
     with monkeypatch.context() as patched:
         patched.setattr(lite._pictures, "remove", fails)
         assert code(lambda: lite.delete_image("ada", image.id)) == "storage_unavailable"
@@ -126,13 +132,15 @@ def test_a_folder_that_cannot_be_written_is_not_ready(lite, tmp_path, monkeypatc
     assert code(lite.ping) == "storage_unavailable"
 
 
-def test_any_other_failure_is_a_refusal_that_quotes_nothing(lite, kept, day, monkeypatch) -> None:
+def test_any_other_failure_is_a_refusal_that_quotes_nothing(
+    lite, make_picture, day, monkeypatch
+) -> None:
     def breaks(path: Path, data: bytes) -> None:
         raise OSError(errno.EIO, "secret detail")
 
     monkeypatch.setattr("vesalius.service.store.pictures.write_atomic", breaks)
     with pytest.raises(Refusal) as caught:
-        lite.add_image("ada", SHA, kept(), expires_at=day)
+        lite.add_image("ada", SHA, make_picture(), expires_at=day)
     assert caught.value.code == "storage_unavailable"
     assert "secret" not in str(caught.value)
 
@@ -152,12 +160,12 @@ def test_a_file_system_that_is_not_installed_is_named(monkeypatch, scheme, extra
         Pictures(f"{scheme}://bucket/x")
 
 
-def test_memory_holds_pictures_while_the_process_lives(tmp_path, kept, day, clock) -> None:
+def test_memory_holds_pictures_while_the_process_lives(tmp_path, make_picture, day, clock) -> None:
     store = Store(f"sqlite:///{tmp_path}/v.db", f"memory://{tmp_path.name}", clock=clock)
     store.migrate()
     store.ping()
-    image, _ = store.add_image("ada", SHA, kept(), expires_at=day)
-    assert store.read_picture(image) == kept().data
+    image, _ = store.add_image("ada", SHA, make_picture(), expires_at=day)
+    assert store.read_picture(image) == make_picture().data
     pictures = store._pictures
     pictures.write(f"ab/{NAME}.png", b"stray")
     assert list(pictures.shard("ab")) == [f"{NAME}.png"]
@@ -201,22 +209,22 @@ print(len(pickle.loads(bytes.fromhex(sys.argv[1])).read()))
 
 
 def test_a_bucket_holds_pictures_as_a_folder_does(
-    bucket, tmp_path, kept, clock, monkeypatch
+    bucket, tmp_path, make_picture, clock, monkeypatch
 ) -> None:
     clock.now = datetime.now(UTC)  # the bucket's own clock
     day = clock.now + timedelta(days=1)
     store = Store(f"sqlite:///{tmp_path}/v.db", bucket, clock=clock)
     store.migrate()
     store.ping()
-    image, created = store.add_image("ada", SHA, kept(), expires_at=day)
-    again = store.add_image("ada", SHA, kept(), expires_at=day)
+    image, created = store.add_image("ada", SHA, make_picture(), expires_at=day)
+    again = store.add_image("ada", SHA, make_picture(), expires_at=day)
     assert (created, again) == (True, (image, False))
-    assert store.read_picture(image) == kept().data
+    assert store.read_picture(image) == make_picture().data
     picture = pickle.dumps(store.picture(image)).hex()
-    told = subprocess.run(
+    reader = subprocess.run(
         [sys.executable, "-c", READS, picture], capture_output=True, text=True, check=True
     )
-    assert int(told.stdout) == len(kept().data)
+    assert int(reader.stdout) == len(make_picture().data)
     store._pictures.write(f"ab/{NAME}.png", b"stray")
     places = ("ab", image.id[4:6])  # each costs the server of the test 20 ms
     monkeypatch.setattr("vesalius.service.store.retention.SHARDS", sorted(set(places)))
@@ -225,17 +233,19 @@ def test_a_bucket_holds_pictures_as_a_folder_does(
     store._pictures.remove(f"{image.id[4:6]}/{image.id}.png")
     clock.forward(minutes=2)
     assert store.reconcile() == Reconciled(0, 1)
-    other, _ = store.add_image("ada", SHA, kept(), expires_at=clock.now + timedelta(days=1))
+    other, _ = store.add_image("ada", SHA, make_picture(), expires_at=clock.now + timedelta(days=1))
     store.delete_image("ada", other.id)
     assert code(lambda: store.read_picture(other)) == "image_expired"
     assert not store._pictures.exists(f"{other.id[4:6]}/{other.id}.png")
     store.close()
 
 
-def test_a_bucket_that_does_not_answer_is_a_refusal(bucket, tmp_path, kept, day, clock) -> None:
+def test_a_bucket_that_does_not_answer_is_a_refusal(
+    bucket, tmp_path, make_picture, day, clock
+) -> None:
     store = Store(f"sqlite:///{tmp_path}/v.db", "s3://no-such-bucket/x", clock=clock)
     store.migrate()
-    upload = lambda: store.add_image("ada", SHA, kept(), expires_at=day)  # noqa: E731
+    upload = lambda: store.add_image("ada", SHA, make_picture(), expires_at=day)  # noqa: E731
     assert code(upload) == "storage_unavailable"
     assert rows(store) == 0
     store.close()

@@ -16,14 +16,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from vesalius.cases.kept import Kept
+from vesalius.cases.kept import Reencoded
 from vesalius.service.store import Store
 from vesalius.service.store.state import utc_now
 
 WORKS = """
 import json, sys
 from datetime import timedelta
-from vesalius.cases.kept import Kept
+from vesalius.cases.kept import Reencoded
 from vesalius.errors import Refusal
 from vesalius.service.store import Store
 from vesalius.service.store.state import utc_now
@@ -35,7 +35,7 @@ sys.stdin.readline()
 found = {"images": {}, "created": 0, "busy": 0, "asked": 0}
 for number in range(20):
     sha = f"{number:064x}"
-    kept = Kept(sha.encode(), ".png", 1, 1, "png")
+    kept = Reencoded(sha.encode(), ".png", 1, 1, "png")
     image, created = store.add_image("ada", sha, kept, expires_at=day)
     found["images"][sha] = image.id
     found["created"] += created
@@ -61,9 +61,9 @@ def test_processes_at_work_at_once_share_one_state(url, tmp_path) -> None:
     store = Store(url, str(tmp_path / "pictures"))
     store.migrate()
     shared = store.new_conversation("ada").id
-    told = [sys.executable, "-c", WORKS, url, str(tmp_path / "pictures"), shared]
+    command = [sys.executable, "-c", WORKS, url, str(tmp_path / "pictures"), shared]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    workers = [subprocess.Popen(told, text=True, **pipes) for _ in range(2)]
+    workers = [subprocess.Popen(command, text=True, **pipes) for _ in range(2)]
     for worker in workers:
         assert worker.stdout.readline() == "ready\n"
     for worker in workers:
@@ -87,7 +87,7 @@ def test_processes_at_work_at_once_share_one_state(url, tmp_path) -> None:
 LIVES = """
 import sys
 from datetime import timedelta
-from vesalius.cases.kept import Kept
+from vesalius.cases.kept import Reencoded
 from vesalius.service.store import Store
 from vesalius.service.store.state import utc_now
 url, pictures, life = sys.argv[1:]
@@ -98,7 +98,7 @@ day = utc_now() + timedelta(days=1)
 conversation = None
 for number in range(10_000):
     sha = f"{life}-{number}"
-    kept = Kept(sha.encode() * 1000, ".png", 1, 1, "png")
+    kept = Reencoded(sha.encode() * 1000, ".png", 1, 1, "png")
     image, _ = store.add_image("ada", sha, kept, expires_at=day)
     print("image", image.id, sha, flush=True)
     turn = store.begin_turn("ada", conversation, image.id, f"what is {sha}?", max_turns=10_000)
@@ -118,8 +118,8 @@ def test_twenty_times_killed_nothing_that_was_promised_is_lost(url, tmp_path) ->
     store = Store(url, pictures)
     store.migrate()
     for life in range(20):
-        told = [sys.executable, "-c", LIVES, url, pictures, str(life)]
-        with subprocess.Popen(told, stdout=subprocess.PIPE, text=True) as process:
+        command = [sys.executable, "-c", LIVES, url, pictures, str(life)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             lines = [process.stdout.readline() for _ in range(chance.randint(1, 24))]
             time.sleep(chance.uniform(0, 0.02))  # somewhere inside the next write
             os.kill(process.pid, signal.SIGKILL)
@@ -146,9 +146,9 @@ def check(store: Store, promised: list[list[str]]) -> None:
         elif kind == "answered":
             turn = store.turn("ada", thing)
             assert (turn.state, turn.answer) == ("done", f"it is {sha}")
-    found = store.verify()
-    assert found.ok, found
-    assert found.count >= sum(kind == "logged" for kind, *_ in promised)
+    verified = store.verify()
+    assert verified.ok, verified
+    assert verified.count >= sum(kind == "logged" for kind, *_ in promised)
 
 
 @pytest.mark.slow
@@ -160,8 +160,8 @@ def test_twenty_thousand_images_in_flat_memory(lite, tmp_path, clock, day, monke
 
     def add(start: int, stop: int) -> int:
         for number in range(start, stop):
-            kept = Kept(f"{number}".encode() * 200, ".png", 1, 1, "png")
-            lite.add_image("ada", f"{number:064x}", kept, expires_at=day)
+            picture = Reencoded(f"{number}".encode() * 200, ".png", 1, 1, "png")
+            lite.add_image("ada", f"{number:064x}", picture, expires_at=day)
         return psutil.Process().memory_info().rss
 
     early, late = add(0, 2000), add(2000, 20_000)

@@ -7,8 +7,8 @@ from vesalius.service.store.records import Rating
 AXES = {"accuracy": 4, "clarity": 5}
 
 
-def rate(store, rater: str, item: str, **said) -> None:
-    own = {"prediction": f"case-{item}", "axes": AXES} | said
+def rate(store, rater: str, item: str, **fields) -> None:
+    own = {"prediction": f"case-{item}", "axes": AXES} | fields
     store.rate(rater, "first", item, **own)
 
 

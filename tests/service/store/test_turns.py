@@ -27,14 +27,14 @@ def answer(store, turn, text="this"):
     return store.finish_turn("ada", turn.answer_id, answer=text)
 
 
-def test_a_turn_keeps_all_that_was_said(store, kept, day, clock) -> None:
-    image, _ = store.add_image("ada", SHA, kept(), expires_at=day)
-    asked = store.begin_turn("ada", None, image.id, "what?", frame=3, window=(40.5, 400.0))
-    assert (asked.state, asked.position, asked.answer) == ("pending", 0, None)
-    assert asked.answer_id.startswith("ans_")
-    assert asked.conversation_id.startswith("cnv_")
+def test_a_turn_keeps_all_that_was_said(store, make_picture, day, clock) -> None:
+    image, _ = store.add_image("ada", SHA, make_picture(), expires_at=day)
+    pending = store.begin_turn("ada", None, image.id, "what?", frame=3, window=(40.5, 400.0))
+    assert (pending.state, pending.position, pending.answer) == ("pending", 0, None)
+    assert pending.answer_id.startswith("ans_")
+    assert pending.conversation_id.startswith("cnv_")
     clock.forward(seconds=2)
-    said = {
+    payload = {
         "answer": "a fracture",
         "confidence": {"method": "mean token probability", "value": 0.5},
         "abstained": True,
@@ -44,21 +44,21 @@ def test_a_turn_keeps_all_that_was_said(store, kept, day, clock) -> None:
         "timing": {"total": 1.5},
         "finish": "stop",
     }
-    done = store.finish_turn("ada", asked.answer_id, **said)
-    for name, value in said.items():
+    done = store.finish_turn("ada", pending.answer_id, **payload)
+    for name, value in payload.items():
         expected = tuple(value) if name == "neighbours" else value
         assert getattr(done, name) == expected
     assert (done.state, done.frame, done.window) == ("done", 3, (40.5, 400.0))
     assert done.finished_at == clock.now
-    assert store.turn("ada", asked.answer_id) == done
-    assert store.conversation("ada", asked.conversation_id).turns == (done,)
+    assert store.turn("ada", pending.answer_id) == done
+    assert store.conversation("ada", pending.conversation_id).turns == (done,)
 
 
 def test_what_no_database_takes_is_replaced(store) -> None:
-    asked = store.begin_turn("ada", None, None, "a\0b\ud800c")
+    pending = store.begin_turn("ada", None, None, "a\0b\ud800c")
     confidence = {"value": float("nan"), "method": "\0"}
-    done = store.finish_turn("ada", asked.answer_id, answer="\udfff\0", confidence=confidence)
-    assert done == store.turn("ada", asked.answer_id)
+    done = store.finish_turn("ada", pending.answer_id, answer="\udfff\0", confidence=confidence)
+    assert done == store.turn("ada", pending.answer_id)
     assert done.question == "a\ufffdb?c"
     assert done.answer == "?\ufffd"
     assert done.confidence == {"value": None, "method": "\0"}
@@ -149,8 +149,10 @@ def test_pending_turns_are_interrupted_past_their_deadline_or_at_a_lone_start(st
     assert store.interrupt_pending(everyone=True) == 0
 
 
-def test_a_question_needs_an_image_of_ones_own_that_is_kept(store, kept, day, clock) -> None:
-    image, _ = store.add_image("ada", SHA, kept(), expires_at=day)
+def test_a_question_needs_an_image_of_ones_own_that_is_kept(
+    store, make_picture, day, clock
+) -> None:
+    image, _ = store.add_image("ada", SHA, make_picture(), expires_at=day)
     assert code(lambda: store.begin_turn("bob", None, image.id, "?")) == "not_found"
     assert store.conversations("bob").conversations == ()  # nothing is left half-made
     clock.forward(days=1)
@@ -197,13 +199,13 @@ def test_each_answer_is_in_the_audit_log_once_as_it_ended(store, clock) -> None:
     clock.forward(hours=1)
     store.sweep()
     with store._db.read() as session:
-        told = "SELECT event, owner_hash, object_hash, outcome FROM audit ORDER BY seq"
-        found = [tuple(row) for row in session.execute(text(told))]
+        query = "SELECT event, owner_hash, object_hash, outcome FROM audit ORDER BY seq"
+        entries = [tuple(row) for row in session.execute(text(query))]
     ada, given, one, two = (
         hashlib.sha256(name.encode()).hexdigest()[:40]
         for name in ("ada", done.answer_id, failed.answer_id, left.answer_id)
     )
-    assert found == [
+    assert entries == [
         ("answer.given", ada, given, "ok"),
         ("answer.failed", ada, one, "deadline"),
         ("answer.failed", ada, two, "interrupted"),

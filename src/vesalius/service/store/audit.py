@@ -125,8 +125,8 @@ def _fault(row: AuditRow, seq: int, last: str) -> str:
 
 
 def _chained(last: str, row: AuditRow) -> str:
-    said = [row.seq, row.at, row.event, row.owner_hash, row.object_hash, row.outcome, last]
-    return hashlib.sha256(json.dumps(said, separators=(",", ":")).encode()).hexdigest()
+    fields = [row.seq, row.at, row.event, row.owner_hash, row.object_hash, row.outcome, last]
+    return hashlib.sha256(json.dumps(fields, separators=(",", ":")).encode()).hexdigest()
 
 
 def _hashed(name: str | None) -> str | None:

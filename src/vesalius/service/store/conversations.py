@@ -50,16 +50,16 @@ class Conversations(State):
         order = ConversationRow.created_at.desc(), ConversationRow.id.desc()
         with self._db.read() as session:
             rows = session.scalars(newest.order_by(*order).limit(limit + 1)).all()
-        shown = rows[:limit]
-        cursor = _cursor(shown[-1]) if len(rows) > limit and shown else None
-        return Page(tuple(map(_conversation, shown)), cursor)
+        page = rows[:limit]
+        cursor = _cursor(page[-1]) if len(rows) > limit and page else None
+        return Page(tuple(map(_conversation, page)), cursor)
 
     def conversation(self, owner: str, conversation_id: str) -> Transcript:
         """A conversation with all its turns; Refusal ``not_found``."""
         with self._db.read() as session:
             row = owned(session, owner, conversation_id)
-            asked = select(TurnRow).where(TurnRow.conversation_id == row.id)
-            turns = session.scalars(asked.order_by(TurnRow.position)).all()
+            query = select(TurnRow).where(TurnRow.conversation_id == row.id)
+            turns = session.scalars(query.order_by(TurnRow.position)).all()
             return Transcript(_conversation(row), read_turns(session, turns, self._now()))
 
     def delete_conversation(self, owner: str, conversation_id: str) -> None:

@@ -33,7 +33,7 @@ from vesalius.errors import MissingExtra, Refusal, VesaliusError
 
 WAIT = 10  # seconds: for a lock, and for a free connection
 HUNG = 60  # seconds after which a statement is given up
-_KEPT_ALIVE = {
+_KEEPALIVE = {
     "connect_timeout": WAIT,
     "keepalives_idle": WAIT,
     "keepalives_interval": WAIT,
@@ -115,8 +115,8 @@ class Database:
         """Refusal unless the database answers and has this version's tables."""
         with self.read() as session:
             context = MigrationContext.configure(session.connection())
-            made = context.get_current_revision()
-        if made != head():
+            revision = context.get_current_revision()
+        if revision != head():
             raise Refusal("storage_unavailable", "the database has another version's tables")
 
     def close(self) -> None:
@@ -214,7 +214,7 @@ def _begin(connection: Connection) -> None:
 
 def _postgresql(url: URL) -> Engine:
     # A server that hangs ends a statement itself; one that is gone without a word is noticed here.
-    waits = {"timeout": HUNG} if url.get_driver_name() == "pg8000" else _KEPT_ALIVE
+    waits = {"timeout": HUNG} if url.get_driver_name() == "pg8000" else _KEEPALIVE
     try:
         engine = create_engine(
             url,
@@ -307,5 +307,5 @@ def _state(error: BaseException | None) -> str:
     for name in ("sqlite_errorname", "sqlstate"):
         if known := getattr(error, name, None):
             return str(known)
-    said = error.args[0] if error.args else None  # pg8000: the server's fields by letter
-    return str(said.get("C", "")) if isinstance(said, dict) else ""
+    fields = error.args[0] if error.args else None  # pg8000: the server's fields by letter
+    return str(fields.get("C", "")) if isinstance(fields, dict) else ""

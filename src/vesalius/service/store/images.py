@@ -22,7 +22,7 @@ from vesalius.service.store.state import State, not_found
 from vesalius.service.store.tables import ImageRow
 
 if TYPE_CHECKING:
-    from vesalius.cases.kept import Kept
+    from vesalius.cases.kept import Reencoded
 
 _AT_ONCE = 500
 
@@ -53,11 +53,19 @@ class Images(State):
         row.expires_at = max(row.expires_at, expires_at)
         with self._db.write() as session:
             renew = update(ImageRow).where(ImageRow.id == row.id, ImageRow.state == "stored")
-            kept = session.execute(renew.values(expires_at=row.expires_at).returning(ImageRow.id))
-            return _image(row) if kept.scalar() else None
+            renewed = session.execute(
+                renew.values(expires_at=row.expires_at).returning(ImageRow.id)
+            )
+            return _image(row) if renewed.scalar() else None
 
     def add_image(
-        self, owner: str, sha256: str, kept: Kept, *, expires_at: datetime, variant: str = ""
+        self,
+        owner: str,
+        sha256: str,
+        picture: Reencoded,
+        *,
+        expires_at: datetime,
+        variant: str = "",
     ) -> tuple[Image, bool]:
         """(image, whether it is new): one image an owner, ``sha256`` and ``variant``.
 
@@ -67,16 +75,16 @@ class Images(State):
         known = self.known_image(owner, sha256, expires_at=expires_at, variant=variant)
         if known is not None:
             return known, False
-        row = _row(owner, sha256, variant, kept)
+        row = _row(owner, sha256, variant, picture)
         row.created_at, row.expires_at = self._now(), expires_at
         path = self._pictures.path(row.id, row.suffix)
-        self._pictures.write(path, kept.data)
+        self._pictures.write(path, picture.data)
         try:
             with self._db.write() as session:
                 session.add(row)
         except Conflict:
             self._discard(path)
-            return self.add_image(owner, sha256, kept, expires_at=expires_at, variant=variant)
+            return self.add_image(owner, sha256, picture, expires_at=expires_at, variant=variant)
         except BaseException:
             self._discard(path)
             raise
@@ -89,13 +97,13 @@ class Images(State):
 
     def living_of(self, ids: Sequence[str]) -> set[str]:
         """Those of these images, whoever's they are, that are still kept."""
-        kept, now = set[str](), self._now()
+        present, now = set[str](), self._now()
         with self._db.read() as session:
             for start in range(0, len(ids), _AT_ONCE):
                 named = ImageRow.id.in_(ids[start : start + _AT_ONCE])
                 alive = ImageRow.state == "stored", ImageRow.expires_at > now
-                kept.update(session.scalars(select(ImageRow.id).where(named, *alive)))
-        return kept
+                present.update(session.scalars(select(ImageRow.id).where(named, *alive)))
+        return present
 
     def read_picture(self, image: Image) -> bytes:
         """The stored bytes; Refusal ``image_expired`` where they went in the meantime."""
@@ -142,9 +150,9 @@ def bury(session: Session, ids: Sequence[str], state: str, now: datetime) -> set
     """
     live = update(ImageRow).where(ImageRow.id.in_(ids), ImageRow.state == "stored")
     tombstone = live.values(state=state, sha256=None, content=None)
-    gone = session.execute(tombstone.returning(ImageRow.id, ImageRow.owner)).tuples().all()
-    append(session, now, (Entry(f"image.{state}", owner, image_id) for image_id, owner in gone))
-    return {image_id for image_id, _ in gone}
+    rows = session.execute(tombstone.returning(ImageRow.id, ImageRow.owner)).tuples().all()
+    append(session, now, (Entry(f"image.{state}", owner, image_id) for image_id, owner in rows))
+    return {image_id for image_id, _ in rows}
 
 
 def living(session: Session, owner: str, image_id: str, now: datetime) -> ImageRow:
@@ -172,23 +180,23 @@ def _owned(session: Session, owner: str, image_id: str) -> ImageRow:
     return row
 
 
-def _row(owner: str, sha256: str, variant: str, kept: Kept) -> ImageRow:
+def _row(owner: str, sha256: str, variant: str, picture: Reencoded) -> ImageRow:
     return ImageRow(
         id=new_id("img_"),
         owner=owner,
         sha256=sha256,
-        content=hashlib.sha256(kept.data).hexdigest(),
+        content=hashlib.sha256(picture.data).hexdigest(),
         variant=variant,
         state="stored",
-        suffix=kept.suffix,
-        size=len(kept.data),
-        width=kept.width,
-        height=kept.height,
-        kind=kept.kind,
-        frames=kept.frames,
-        modality=kept.modality,
-        warnings=list(kept.warnings),
-        burned_in=kept.burned_in,
+        suffix=picture.suffix,
+        size=len(picture.data),
+        width=picture.width,
+        height=picture.height,
+        kind=picture.kind,
+        frames=picture.frames,
+        modality=picture.modality,
+        warnings=list(picture.warnings),
+        burned_in=picture.burned_in,
     )
 
 

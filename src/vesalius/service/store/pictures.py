@@ -71,10 +71,10 @@ class Pictures:
         """(file name, time) in one sub-folder, torn files too; nothing that is not ours."""
         with _refusing():
             try:
-                found = self._files.ls(f"{self._root}/{name}", detail=True)
+                entries = self._files.ls(f"{self._root}/{name}", detail=True)
             except FileNotFoundError:
                 return {}
-        named = ((entry["name"].rsplit("/", 1)[-1], entry) for entry in found)
+        named = ((entry["name"].rsplit("/", 1)[-1], entry) for entry in entries)
         return {name: _time(entry) for name, entry in named if _OURS.fullmatch(name)}
 
     def check(self) -> None:
@@ -136,14 +136,14 @@ def _write_local(path: Path, data: bytes) -> None:
 
 
 def _time(entry: dict[str, Any]) -> datetime:
-    said = next((entry[k] for k in ("LastModified", "mtime", "created") if entry.get(k)), None)
-    if isinstance(said, str):
-        said = datetime.fromisoformat(said)
-    if isinstance(said, int | float):
-        said = datetime.fromtimestamp(said, tz=UTC)
-    if not isinstance(said, datetime):
+    stamp = next((entry[k] for k in ("LastModified", "mtime", "created") if entry.get(k)), None)
+    if isinstance(stamp, str):
+        stamp = datetime.fromisoformat(stamp)
+    if isinstance(stamp, int | float):
+        stamp = datetime.fromtimestamp(stamp, tz=UTC)
+    if not isinstance(stamp, datetime):
         return datetime.now(UTC)  # of unknown age: too young to be removed
-    return said if said.tzinfo else said.replace(tzinfo=UTC)
+    return stamp if stamp.tzinfo else stamp.replace(tzinfo=UTC)
 
 
 @contextmanager

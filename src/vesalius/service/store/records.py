@@ -96,7 +96,7 @@ class Turn:
     feedback: Feedback | None = None
 
 
-class Said(TypedDict, total=False):
+class AnswerPayload(TypedDict, total=False):
     """What a finished turn says; only ``answer`` must be given."""
 
     answer: Required[str]

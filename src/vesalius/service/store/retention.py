@@ -64,7 +64,7 @@ class Retention(State):
             # Rows, then files, then rows again: what comes or goes meanwhile is in none of the two
             # differences, and no more than one sub-folder is in memory.
             with self._db.read() as session:
-                old = _kept(session, name, before)
+                old = _live_files(session, name, before)
             files = self._pictures.shard(name)
             removed += self._remove_strays(name, {f for f, at in files.items() if at < before})
             seen, lost = seen + len(files), lost | (old - set(files))
@@ -82,11 +82,11 @@ class Retention(State):
             # Locked, and locked ones skipped: an expiry renewed by an upload is seen, or waits.
             due = select(ImageRow.id, ImageRow.suffix).where(*over).limit(BATCH)
             files = dict(session.execute(due.with_for_update(skip_locked=True)).tuples().all())
-            gone = bury(session, list(files), "expired", self._now())
+            expired = bury(session, list(files), "expired", self._now())
         # Rows first: nobody is promised a picture that is going. A death here leaves strays.
-        for image_id in gone:
+        for image_id in expired:
             self._pictures.remove(self._pictures.path(image_id, files[image_id]))
-        return len(gone)
+        return len(expired)
 
     def _delete_texts(self, before: datetime) -> int:
         old = select(ConversationRow.id, ConversationRow.owner).limit(BATCH)
@@ -94,8 +94,8 @@ class Retention(State):
         with self._db.write() as session:
             due = dict(session.execute(old).tuples().all())
             session.execute(delete(ConversationRow).where(ConversationRow.id.in_(due)))
-            gone = (Entry("conversation.expired", who, name) for name, who in due.items())
-            append(session, self._now(), gone)
+            entries = (Entry("conversation.expired", who, name) for name, who in due.items())
+            append(session, self._now(), entries)
         return len(due)
 
     def _delete_tombstones(self, before: datetime) -> int:
@@ -111,7 +111,7 @@ class Retention(State):
         if not old:
             return 0
         with self._db.read() as session:
-            strays = old - _kept(session, name)
+            strays = old - _live_files(session, name)
         for file in strays:
             self._pictures.remove(f"{name}/{file}")
         return len(strays)
@@ -124,7 +124,7 @@ class Retention(State):
         return marked
 
 
-def _kept(session: Session, name: str, before: datetime | None = None) -> set[str]:
+def _live_files(session: Session, name: str, before: datetime | None = None) -> set[str]:
     """The file names of the live images in a sub-folder, made before a time if given."""
     live = select(ImageRow.id, ImageRow.suffix).where(
         ImageRow.state == "stored", ImageRow.id.startswith(f"img_{name}", autoescape=True)

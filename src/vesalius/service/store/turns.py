@@ -12,7 +12,7 @@ from vesalius.errors import Refusal
 from vesalius.service.store.audit import Entry, append
 from vesalius.service.store.conversations import feedback_of, owned, read_turns, start, title_of
 from vesalius.service.store.images import living
-from vesalius.service.store.records import Feedback, Said, Turn, Verdict, is_id, new_id
+from vesalius.service.store.records import AnswerPayload, Feedback, Turn, Verdict, is_id, new_id
 from vesalius.service.store.state import State, not_found
 from vesalius.service.store.tables import ConversationRow, FeedbackRow, TurnRow
 
@@ -70,13 +70,13 @@ class Turns(State):
             session.flush()
             return read_turns(session, [row], now)[0]
 
-    def finish_turn(self, owner: str, answer_id: str, **said: Unpack[Said]) -> Turn:
+    def finish_turn(self, owner: str, answer_id: str, **payload: Unpack[AnswerPayload]) -> Turn:
         """Write the answer down; the turn is ``done``.
 
         A turn that was taken for dead is done all the same; one that is done, failed or cancelled
         stays as it is. The turn as it then stands; Refusal ``not_found`` if it was deleted.
         """
-        return self._close(owner, answer_id, ("pending", "interrupted"), state="done", **said)
+        return self._close(owner, answer_id, ("pending", "interrupted"), state="done", **payload)
 
     def fail_turn(
         self,
@@ -140,10 +140,10 @@ class Turns(State):
                     setattr(row, name, value)
                 if row.state == "done":
                     row.error = None
-                    told = Entry("answer.given", owner, answer_id)
+                    entry = Entry("answer.given", owner, answer_id)
                 else:
-                    told = Entry("answer.failed", owner, answer_id, row.error or row.state)
-                append(session, now, [told])
+                    entry = Entry("answer.failed", owner, answer_id, row.error or row.state)
+                append(session, now, [entry])
                 row.finished_at = now
                 session.flush()
                 session.refresh(row)  # as it was stored: a NaN went in as null
@@ -160,20 +160,20 @@ def interrupt(
     if not everyone:
         pending = pending.where(TurnRow.deadline_at <= now)
     marked = pending.values(state="interrupted", error="interrupted", finished_at=now)
-    told = marked.returning(TurnRow.answer_id, TurnRow.conversation_id)
-    found = session.execute(told).tuples().all()
-    asked = select(ConversationRow.id, ConversationRow.owner)
-    asked = asked.where(ConversationRow.id.in_({conversation for _, conversation in found}))
-    owners = dict(session.execute(asked).tuples().all()) if found else {}
-    ended = (Entry("answer.failed", owners[c], answer, "interrupted") for answer, c in found)
+    returning = marked.returning(TurnRow.answer_id, TurnRow.conversation_id)
+    rows = session.execute(returning).tuples().all()
+    query = select(ConversationRow.id, ConversationRow.owner)
+    query = query.where(ConversationRow.id.in_({conversation for _, conversation in rows}))
+    owners = dict(session.execute(query).tuples().all()) if rows else {}
+    ended = (Entry("answer.failed", owners[c], answer, "interrupted") for answer, c in rows)
     append(session, now, ended)
-    return len(found)
+    return len(rows)
 
 
 def _check_room(session: Session, conversation: ConversationRow, max_turns: int) -> None:
     """Refusal unless another question fits: none pending, few enough answered, few enough tried."""
-    asked = select(TurnRow.state, func.count()).where(TurnRow.conversation_id == conversation.id)
-    states = dict(session.execute(asked.group_by(TurnRow.state)).tuples().all())
+    query = select(TurnRow.state, func.count()).where(TurnRow.conversation_id == conversation.id)
+    states = dict(session.execute(query.group_by(TurnRow.state)).tuples().all())
     if states.get("pending"):
         raise Refusal(
             "conversation_busy",
