@@ -28,28 +28,28 @@ def job(
     name: str,
     question: str = "what is this?",
     *,
-    told: tuple[tuple[str, str], ...] = (),
-    shown: Picture | None = None,
+    past: tuple[tuple[str, str], ...] = (),
+    image: Picture | None = None,
     seconds: float = 60.0,
     **decoding: object,
 ) -> Job:
     """A question behind earlier ones with their replies; the picture stands in the first turn."""
-    asked = [*told, (question, None)]
+    questions = [*past, (question, None)]
     turns = tuple(
         Turn(
             Question(words),
-            (shown or picture(),) if place == 0 else (),
+            (image or picture(),) if place == 0 else (),
             None if reply is None else Answer(reply),
         )
-        for place, (words, reply) in enumerate(asked)
+        for place, (words, reply) in enumerate(questions)
     )
-    said = Decoding(**{"max_new_tokens": 8, **decoding})
-    return Job(name, Dialogue(name, turns, name), said, time.time() + seconds)
+    how = Decoding(**{"max_new_tokens": 8, **decoding})
+    return Job(name, Dialogue(name, turns, name), how, time.time() + seconds)
 
 
-async def heard(engine: Engine, asked: Job) -> tuple[list[str], Prediction]:
+async def collect(engine: Engine, request: Job) -> tuple[list[str], Prediction]:
     """The texts and the prediction; exactly one, and last."""
-    async with aclosing(engine.stream(asked)) as stream:
+    async with aclosing(engine.stream(request)) as stream:
         pieces = [piece async for piece in stream]
     *texts, prediction = pieces
     assert all(isinstance(text, str) for text in texts)

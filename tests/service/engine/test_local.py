@@ -19,20 +19,20 @@ from typing import Any, TypeVar
 
 import psutil
 import pytest
-from asking import heard, job, picture
+from asking import collect, job, picture
 
 from vesalius import Picture, Prediction, Recipe, Run
 from vesalius.errors import ImageError, ModelError, Refusal, TooLong, VesaliusError
 from vesalius.fit import fit, load
-from vesalius.service.engine.hosted import hosted
+from vesalius.service.engine.hosted import load_host
 from vesalius.service.engine.local import LocalEngine
 from vesalius.service.engine.worker import Spec, Worker
 
 T = TypeVar("T")
-ASKED = ("what modality is this?", "is there a nodule?", "where is it?", "what plane is it?")
+QUESTIONS = ("what modality is this?", "is there a nodule?", "where is it?", "what plane is it?")
 
 
-def made(folder: Path, model: dict[str, Any], **blocks: Any) -> Run:
+def fit_run(folder: Path, model: dict[str, Any], **blocks: Any) -> Run:
     return fit(
         Recipe.model_validate(
             {
@@ -54,12 +54,12 @@ def made(folder: Path, model: dict[str, Any], **blocks: Any) -> Run:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     tiny = {"name": "generative", "tiny": True, "family": "llava", "training": {"max_steps": 1}}
-    return made(tmp_path_factory.mktemp("engine") / "run", tiny)
+    return fit_run(tmp_path_factory.mktemp("engine") / "run", tiny)
 
 
 @pytest.fixture(scope="module")
 def frequent(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return made(tmp_path_factory.mktemp("engine") / "majority", {"name": "majority"})
+    return fit_run(tmp_path_factory.mktemp("engine") / "majority", {"name": "majority"})
 
 
 class Hosting:
@@ -89,27 +89,29 @@ class Hosting:
 
 @pytest.fixture(scope="module")
 def hosting(run: Run) -> Iterator[Hosting]:
-    with Hosting(run.path, queue=4, cache_bytes=2**24) as made:
-        assert not made.engine.ready
-        made.do(made.engine.start)
-        assert made.engine.ready
-        yield made
+    with Hosting(run.path, queue=4, cache_bytes=2**24) as hosting:
+        assert not hosting.engine.ready
+        hosting.do(hosting.engine.start)
+        assert hosting.engine.ready
+        yield hosting
 
 
 def test_answers_are_those_of_the_model_alone_or_together(run: Run, hosting: Hosting) -> None:
     model = load(run)
-    jobs = [job(f"j{i}", ASKED[i % 4], shown=picture(i % 3), max_new_tokens=24) for i in range(4)]
+    jobs = [
+        job(f"j{i}", QUESTIONS[i % 4], image=picture(i % 3), max_new_tokens=24) for i in range(4)
+    ]
     expected = [model.predict([one.dialogue], one.decoding)[0] for one in jobs]
 
     async def alone() -> list[Prediction]:
-        return [(await heard(hosting.engine, one))[1] for one in jobs]
+        return [(await collect(hosting.engine, one))[1] for one in jobs]
 
     async def together() -> list[Prediction]:
-        found = await asyncio.gather(*(heard(hosting.engine, one) for one in jobs))
-        return [prediction for _, prediction in found]
+        predictions = await asyncio.gather(*(collect(hosting.engine, one) for one in jobs))
+        return [prediction for _, prediction in predictions]
 
-    for found in (hosting.do(alone), hosting.do(together)):
-        for one, other in zip(found, expected, strict=True):
+    for predictions in (hosting.do(alone), hosting.do(together)):
+        for one, other in zip(predictions, expected, strict=True):
             assert (one.id, one.text, one.finish) == (other.id, other.text, other.finish)
             assert one.confidence is not None
             assert other.confidence is not None
@@ -120,14 +122,14 @@ def test_answers_are_those_of_the_model_alone_or_together(run: Run, hosting: Hos
 def test_a_follow_up_question_starts_from_what_was_kept(run: Run, hosting: Hosting) -> None:
     model = load(run)
     before = hosting.engine.load()
-    first = job("a", ASKED[0], shown=picture(77))
-    _, said = hosting.do(lambda: heard(hosting.engine, first))
-    told = ((ASKED[0], said.text),)
-    gone = Picture("shade-77", partial(Path("nowhere.png").read_bytes))
-    second = job("b", ASKED[1], told=told, shown=gone)  # the picture is not even read
-    _, found = hosting.do(lambda: heard(hosting.engine, second))
-    again = job("b", ASKED[1], told=told, shown=picture(77))
-    assert found.text == model.predict([again.dialogue], again.decoding)[0].text
+    first = job("a", QUESTIONS[0], image=picture(77))
+    _, reply = hosting.do(lambda: collect(hosting.engine, first))
+    past = ((QUESTIONS[0], reply.text),)
+    unreadable = Picture("shade-77", partial(Path("nowhere.png").read_bytes))
+    second = job("b", QUESTIONS[1], past=past, image=unreadable)  # the picture is not even read
+    _, answer = hosting.do(lambda: collect(hosting.engine, second))
+    again = job("b", QUESTIONS[1], past=past, image=picture(77))
+    assert answer.text == model.predict([again.dialogue], again.decoding)[0].text
     time.sleep(0.1)
     after = hosting.engine.load()
     assert after["cache_hits"] == before["cache_hits"] + 1
@@ -136,14 +138,14 @@ def test_a_follow_up_question_starts_from_what_was_kept(run: Run, hosting: Hosti
 
 
 def test_a_deleted_picture_is_forgotten(hosting: Hosting) -> None:
-    hosting.do(lambda: heard(hosting.engine, job("a", shown=picture(78))))
-    kept = hosting.engine.load()["cache_bytes"]
+    hosting.do(lambda: collect(hosting.engine, job("a", image=picture(78))))
+    size = hosting.engine.load()["cache_bytes"]
     hosting.engine.forget("shade-78")
-    gone = Picture("shade-78", partial(Path("nowhere.png").read_bytes))
+    unreadable = Picture("shade-78", partial(Path("nowhere.png").read_bytes))
     with pytest.raises(Refusal, match="FileNotFoundError"):
-        hosting.do(lambda: heard(hosting.engine, job("b", shown=gone)))
+        hosting.do(lambda: collect(hosting.engine, job("b", image=unreadable)))
     time.sleep(0.1)
-    assert hosting.engine.load()["cache_bytes"] < kept
+    assert hosting.engine.load()["cache_bytes"] < size
 
 
 def test_where_an_answer_comes_from(run: Run, hosting: Hosting) -> None:
@@ -159,7 +161,7 @@ def test_where_an_answer_comes_from(run: Run, hosting: Hosting) -> None:
 
 
 def long_job(name: str, **options: Any) -> Any:
-    return job(name, ASKED[0], max_new_tokens=1500, temperature=3.0, **options)
+    return job(name, QUESTIONS[0], max_new_tokens=1500, temperature=3.0, **options)
 
 
 def test_closing_frees_the_model_within_a_second(hosting: Hosting) -> None:
@@ -169,7 +171,7 @@ def test_closing_frees_the_model_within_a_second(hosting: Hosting) -> None:
                 break
         started = time.monotonic()
         assert hosting.engine.load()["running"] == 0
-        await heard(hosting.engine, job("b", max_new_tokens=1))
+        await collect(hosting.engine, job("b", max_new_tokens=1))
         return time.monotonic() - started
 
     assert hosting.do(work) < 1
@@ -178,10 +180,10 @@ def test_closing_frees_the_model_within_a_second(hosting: Hosting) -> None:
 def test_past_the_deadline_the_work_ends(hosting: Hosting) -> None:
     async def work() -> float:
         with pytest.raises(Refusal) as late:
-            await heard(hosting.engine, long_job("a", seconds=0.3))
+            await collect(hosting.engine, long_job("a", seconds=0.3))
         assert late.value.code == "deadline"
         started = time.monotonic()
-        await heard(hosting.engine, job("b", max_new_tokens=1))
+        await collect(hosting.engine, job("b", max_new_tokens=1))
         return time.monotonic() - started
 
     assert hosting.do(work) < 1
@@ -191,7 +193,7 @@ def test_too_many_are_refused_at_once(hosting: Hosting) -> None:
     async def work() -> list[str]:
         async def outcome(name: str) -> str:
             try:
-                await heard(hosting.engine, long_job(name, seconds=1))
+                await collect(hosting.engine, long_job(name, seconds=1))
             except Refusal as refusal:
                 return refusal.code
             return "answered"
@@ -200,8 +202,8 @@ def test_too_many_are_refused_at_once(hosting: Hosting) -> None:
         await asyncio.sleep(0.2)
         return await asyncio.gather(first, *(outcome(f"o{i}") for i in range(6)))
 
-    found = hosting.do(work)
-    assert found.count("overloaded") == 2
+    outcomes = hosting.do(work)
+    assert outcomes.count("overloaded") == 2
 
 
 def test_one_that_cannot_be_answered_takes_no_other_with_it(hosting: Hosting) -> None:
@@ -210,13 +212,13 @@ def test_one_that_cannot_be_answered_takes_no_other_with_it(hosting: Hosting) ->
 
     async def work() -> list[Any]:
         jobs = [
-            job("good", ASKED[0]),
-            job("bad", ASKED[0], shown=bad),
-            job("long", ASKED[0], told=long),
-            job("fine", ASKED[1], shown=picture(9)),
+            job("good", QUESTIONS[0]),
+            job("bad", QUESTIONS[0], image=bad),
+            job("long", QUESTIONS[0], past=long),
+            job("fine", QUESTIONS[1], image=picture(9)),
         ]
         return await asyncio.gather(
-            *(heard(hosting.engine, one) for one in jobs), return_exceptions=True
+            *(collect(hosting.engine, one) for one in jobs), return_exceptions=True
         )
 
     good, broken, too_long, fine = hosting.do(work)
@@ -238,14 +240,14 @@ class Unknown:
 
 
 def test_what_cannot_be_sent_is_refused_and_leaves_the_line(hosting: Hosting) -> None:
-    unsent = job("a", shown=Picture("k", lambda: b""))
+    unsent = job("a", image=Picture("k", lambda: b""))
     with pytest.raises(Refusal, match="cannot be handed"):
-        hosting.do(lambda: heard(hosting.engine, unsent))
+        hosting.do(lambda: collect(hosting.engine, unsent))
     assert hosting.engine.load()["queued"] == 0
-    torn = job("b", shown=Picture("k", Unknown()))
+    torn = job("b", image=Picture("k", Unknown()))
     with pytest.raises(Refusal, match="failed at this question"):
-        hosting.do(lambda: heard(hosting.engine, torn))
-    hosting.do(lambda: heard(hosting.engine, job("c")))
+        hosting.do(lambda: collect(hosting.engine, torn))
+    hosting.do(lambda: collect(hosting.engine, job("c")))
 
 
 def test_a_killed_worker_is_replaced(hosting: Hosting) -> None:
@@ -253,23 +255,23 @@ def test_a_killed_worker_is_replaced(hosting: Hosting) -> None:
 
     async def work() -> None:
         pid = engine.pid
-        asked = asyncio.create_task(heard(engine, long_job("a")))
+        request = asyncio.create_task(collect(engine, long_job("a")))
         await asyncio.sleep(0.2)
         os.kill(pid, signal.SIGKILL)
         with pytest.raises(Refusal) as lost:
-            await asked
+            await request
         assert lost.value.code == "engine_unavailable"
         assert lost.value.retry_after is not None
         assert not engine.ready
         with pytest.raises(Refusal) as lost:
-            await heard(engine, job("b"))
+            await collect(engine, job("b"))
         assert lost.value.code == "engine_unavailable"
         end = time.monotonic() + 150
         while not engine.ready and time.monotonic() < end:
             await asyncio.sleep(0.1)
         assert engine.pid != pid
         assert engine.load()["restarts"] == 1
-        await heard(engine, job("c"))
+        await collect(engine, job("c"))
 
     hosting.do(work)
 
@@ -289,15 +291,15 @@ def test_a_hanging_worker_is_replaced(frequent: Run) -> None:
         pid = engine.pid
         os.kill(pid, signal.SIGSTOP)
         with pytest.raises(Refusal) as late:
-            await heard(engine, job("a", seconds=0.2))
+            await collect(engine, job("a", seconds=0.2))
         assert late.value.code == "deadline"
         with pytest.raises(Refusal) as lost:
-            await heard(engine, job("b", seconds=60))
+            await collect(engine, job("b", seconds=60))
         assert lost.value.code == "engine_unavailable"
         assert not engine.ready
         await back(engine, 1)
         assert engine.pid != pid
-        assert (await heard(engine, job("c")))[1].text
+        assert (await collect(engine, job("c")))[1].text
 
     with hosting:
         hosting.do(engine.start)
@@ -313,11 +315,11 @@ def test_a_worker_that_never_ends_its_batch_is_replaced(run: Run) -> None:
     async def work() -> None:
         pid = engine.pid
         with pytest.raises(Refusal) as late:
-            await heard(engine, job("a", shown=stuck, seconds=0.5))
+            await collect(engine, job("a", image=stuck, seconds=0.5))
         assert late.value.code == "deadline"
         await back(engine, 1)
         assert engine.pid != pid
-        assert (await heard(engine, job("b")))[1].text
+        assert (await collect(engine, job("b")))[1].text
 
     with hosting:
         hosting.do(engine.start)
@@ -333,10 +335,10 @@ def test_a_slow_worker_is_not_taken_for_a_hanging_one(run: Run) -> None:
         pid = engine.pid
         started = time.monotonic()
         with pytest.raises(VesaliusError):  # in the end it has read no picture
-            await heard(engine, job("a", shown=Picture("slow", slow)))
+            await collect(engine, job("a", image=Picture("slow", slow)))
         assert time.monotonic() - started > 6
         await asyncio.sleep(4)  # nothing to say is no silence either
-        assert (await heard(engine, job("b")))[1].text
+        assert (await collect(engine, job("b")))[1].text
         assert (engine.pid, engine.load()["restarts"]) == (pid, 0)
 
     with hosting:
@@ -354,14 +356,14 @@ def test_jobs_that_were_left_do_not_pile_up(frequent: Run) -> None:
         os.kill(engine.pid, signal.SIGSTOP)
         for number in range(10):
             with pytest.raises(Refusal):
-                await heard(engine, job(f"j{number}", shown=large, seconds=0.1))
+                await collect(engine, job(f"j{number}", image=large, seconds=0.1))
         worker: Any = engine._worker
         assert not worker._unsent
         # The first has begun to be written and is left by a message; of the others numbers stay.
         waiting = [worker._outbox.get() for _ in range(worker._outbox.qsize())]
         assert sum(isinstance(one, bytes) for one in waiting) <= 2
         os.kill(engine.pid, signal.SIGCONT)
-        assert (await heard(engine, job("last")))[1].text
+        assert (await collect(engine, job("last")))[1].text
 
     with hosting:
         hosting.do(engine.start)
@@ -379,8 +381,8 @@ def test_a_waiting_job_that_was_left_is_dropped_at_once(monkeypatch: pytest.Monk
     monkeypatch.setattr(Worker, "_listen", lambda _: None)
     pipe: Any = Pipe()
     worker = Worker(pipe, pipe)
-    asked = job("a")
-    packed = pickle.dumps(replace(asked, dialogue=replace(asked.dialogue, context={})))
+    request = job("a")
+    packed = pickle.dumps(replace(request, dialogue=replace(request.dialogue, context={})))
     for number in range(3):
         worker._take("ask", number, packed)
     worker._take("leave", 1)
@@ -396,16 +398,18 @@ def test_any_model_is_hosted_and_stops_gracefully(
     hosting = Hosting(frequent.path)
     with hosting:
         hosting.do(hosting.engine.start)
-        texts, said = hosting.do(lambda: heard(hosting.engine, job("a", "Mrs Smith's secret?")))
+        texts, prediction = hosting.do(
+            lambda: collect(hosting.engine, job("a", "Mrs Smith's secret?"))
+        )
         expected = load(frequent).predict([job("a").dialogue], job("a").decoding)[0]
-        assert said.text == expected.text == "".join(texts)
-        assert said.confidence == expected.confidence
+        assert prediction.text == expected.text == "".join(texts)
+        assert prediction.confidence == expected.confidence
         assert hosting.engine.about()["recipe"].startswith("served ")
         assert len(hosting.engine.about()["weights_sha256"]) == 64
         pid = hosting.engine.pid
     assert not psutil.pid_exists(pid)
     with pytest.raises(Refusal) as refused:
-        asyncio.run(heard(hosting.engine, job("b")))
+        asyncio.run(collect(hosting.engine, job("b")))
     assert refused.value.code == "shutting_down"
     out, err = capfd.readouterr()
     assert "Smith" not in out + err
@@ -424,10 +428,10 @@ def test_a_models_folder_needs_no_run(run: Run, tmp_path: Path) -> None:
 
     learner: Any = build(run.recipe().model)
     learner.write(run, tmp_path / "exported", merge=True)
-    host = hosted(str(tmp_path / "exported"))
-    asked = job("a")
-    expected = load(run).predict([asked.dialogue], asked.decoding)[0]
-    assert host.model.predict([asked.dialogue], asked.decoding)[0].text == expected.text
+    host = load_host(str(tmp_path / "exported"))
+    request = job("a")
+    expected = load(run).predict([request.dialogue], request.decoding)[0]
+    assert host.model.predict([request.dialogue], request.decoding)[0].text == expected.text
     assert host.about["model"] == "exported"
     assert host.about["recipe"] is None
     assert len(host.about["weights_sha256"]) == 64
@@ -435,26 +439,28 @@ def test_a_models_folder_needs_no_run(run: Run, tmp_path: Path) -> None:
 
 
 def test_similar_cases_stand_beside_an_answer(tmp_path: Path) -> None:
-    run = made(tmp_path / "run", {"name": "majority"}, retrieve={"neighbours": 2, "threshold": -1})
-    host = hosted(str(run.path))
-    asked = job("a")
-    (said,) = host.model.predict([asked.dialogue], asked.decoding)
-    found = host.supported(said, picture())
-    assert found.text == said.text
-    assert len(found.evidence) == 2
-    assert found.evidence[0].similarity >= found.evidence[1].similarity
-    gone = Picture(picture().key, partial(Path("nowhere.png").read_bytes))
-    assert host.supported(said, gone) == found  # looked up once
+    run = fit_run(
+        tmp_path / "run", {"name": "majority"}, retrieve={"neighbours": 2, "threshold": -1}
+    )
+    host = load_host(str(run.path))
+    request = job("a")
+    (prediction,) = host.model.predict([request.dialogue], request.decoding)
+    supported = host.supported(prediction, picture())
+    assert supported.text == prediction.text
+    assert len(supported.evidence) == 2
+    assert supported.evidence[0].similarity >= supported.evidence[1].similarity
+    unreadable = Picture(picture().key, partial(Path("nowhere.png").read_bytes))
+    assert host.supported(prediction, unreadable) == supported  # looked up once
     other = Picture("another", partial(bytes, b"no picture"))
-    assert host.supported(said, other) == said
-    assert host.supported(found, other) == found  # it brings its own
-    assert host.supported(said, None) == said
+    assert host.supported(prediction, other) == prediction
+    assert host.supported(supported, other) == supported  # it brings its own
+    assert host.supported(prediction, None) == prediction
 
 
 PARENT = """
 import asyncio, sys
 sys.path.insert(0, {here!r})
-from asking import heard, job
+from asking import collect, job
 from vesalius.service.engine.local import LocalEngine
 
 async def main():
@@ -501,5 +507,5 @@ def test_killed_again_and_again_it_comes_back(frequent: Run) -> None:
             while hosting.engine.load()["restarts"] < round_ or not hosting.engine.ready:
                 assert time.monotonic() < end
                 time.sleep(0.05)
-            _, said = hosting.do(lambda: heard(hosting.engine, job("a")))
-            assert said.text
+            _, prediction = hosting.do(lambda: collect(hosting.engine, job("a")))
+            assert prediction.text

@@ -11,7 +11,7 @@ from contextlib import aclosing
 from pathlib import Path
 
 import pytest
-from asking import heard, job, picture
+from asking import collect, job, picture
 
 from vesalius import Answer, Prediction
 from vesalius.cases.prediction import Confidence, Neighbour
@@ -35,13 +35,13 @@ def test_every_request_gets_its_own_answer() -> None:
     engine = ReplayEngine(seconds=0.02)
 
     async def work() -> None:
-        asked = [job(f"j{i}", f"is lesion {i} benign?") for i in range(20)]
-        found = await asyncio.gather(*(heard(engine, one) for one in asked))
-        for i, (texts, said) in enumerate(found):
-            assert f"lesion {i} benign" in said.text
+        jobs = [job(f"j{i}", f"is lesion {i} benign?") for i in range(20)]
+        answers = await asyncio.gather(*(collect(engine, one) for one in jobs))
+        for i, (texts, prediction) in enumerate(answers):
+            assert f"lesion {i} benign" in prediction.text
             assert len(texts) > 2
-            assert said.id == f"j{i}"
-            assert said.confidence is not None
+            assert prediction.id == f"j{i}"
+            assert prediction.confidence is not None
         assert sum(n * size for size, n in engine.load()["batch_sizes"].items()) == 20
         assert max(engine.load()["batch_sizes"]) == 8
 
@@ -61,10 +61,10 @@ def test_saved_answers_by_picture_then_by_question(tmp_path: Path) -> None:
     assert engine.about()["model"] == f"replay of {tmp_path.name}"
 
     async def work() -> None:
-        _, first = await heard(engine, job("a", "what is it?", shown=picture(1)))
-        _, second = await heard(engine, job("b", "what  is it?", shown=picture(2)))
-        _, third = await heard(engine, job("c", "what is it?", shown=picture(3)))
-        _, echo = await heard(engine, job("d", "never asked"))
+        _, first = await collect(engine, job("a", "what is it?", image=picture(1)))
+        _, second = await collect(engine, job("b", "what  is it?", image=picture(2)))
+        _, third = await collect(engine, job("c", "what is it?", image=picture(3)))
+        _, echo = await collect(engine, job("d", "never asked"))
         assert (first.text, first.confidence) == ("mr", sure)
         assert (second.text, second.evidence) == ("x ray", near)
         assert third.text == "mr"
@@ -77,8 +77,8 @@ def test_a_long_answer_is_cut_and_says_so() -> None:
     engine = ReplayEngine(seconds=0)
 
     async def work() -> None:
-        _, said = await heard(engine, job("a", "one two three", max_new_tokens=3))
-        assert (said.text, said.finish) == ("You asked: one", "length")
+        _, prediction = await collect(engine, job("a", "one two three", max_new_tokens=3))
+        assert (prediction.text, prediction.finish) == ("You asked: one", "length")
 
     run(engine, work)
 
@@ -91,7 +91,7 @@ def test_too_many_are_refused_at_once_and_told_when_to_come_back() -> None:
     async def work() -> None:
         async def outcome(name: str) -> str:
             try:
-                await heard(engine, job(name))
+                await collect(engine, job(name))
             except Refusal as refusal:
                 waits.append(refusal.retry_after)
                 return refusal.code
@@ -116,14 +116,14 @@ def test_past_its_deadline_a_job_ends_in_a_refusal() -> None:
 
     async def work() -> None:
         with pytest.raises(Refusal) as late:
-            await heard(engine, job("a", seconds=-1))
+            await collect(engine, job("a", seconds=-1))
         assert late.value.code == "deadline"
         started = time.monotonic()
         with pytest.raises(Refusal) as late:
-            await heard(engine, job("b", seconds=0.2))
+            await collect(engine, job("b", seconds=0.2))
         assert late.value.code == "deadline"
         assert time.monotonic() - started < 1
-        assert len(engine._line) == 0
+        assert len(engine._queue) == 0
 
     run(engine, work)
 
@@ -136,8 +136,8 @@ def test_closing_the_iterator_leaves_the_line() -> None:
             async for _ in stream:
                 break
         assert engine.load()["running"] == 0
-        _, said = await heard(engine, job("b", "others go on"))
-        assert said.text.endswith("others go on")
+        _, prediction = await collect(engine, job("b", "others go on"))
+        assert prediction.text.endswith("others go on")
 
     run(engine, work)
 
@@ -147,20 +147,20 @@ def test_stopping_answers_who_is_there_within_grace_and_refuses_the_rest() -> No
         for grace, ends in ((2.0, "answered"), (0.05, "shutting_down")):
             engine = ReplayEngine(seconds=0.3)
             await engine.start()
-            asked = asyncio.create_task(heard(engine, job("a")))
+            answering = asyncio.create_task(collect(engine, job("a")))
             await asyncio.sleep(0.05)
             stopping = asyncio.create_task(engine.stop(grace))
             await asyncio.sleep(0.01)
             with pytest.raises(Refusal) as refused:
-                await heard(engine, job("b"))
+                await collect(engine, job("b"))
             assert refused.value.code == "shutting_down"
             assert not engine.ready
             try:
-                await asked
-                found = "answered"
+                await answering
+                outcome = "answered"
             except Refusal as refusal:
-                found = refusal.code
-            assert found == ends
+                outcome = refusal.code
+            assert outcome == ends
             await stopping
 
     asyncio.run(work())
@@ -170,11 +170,13 @@ def test_before_it_is_started_it_is_not_there() -> None:
     engine = ReplayEngine()
     assert not engine.ready
     with pytest.raises(Refusal) as refused:
-        asyncio.run(heard(engine, job("a")))
+        asyncio.run(collect(engine, job("a")))
     assert refused.value.code == "engine_unavailable"
 
 
 def test_the_protocol_loads_no_torch() -> None:
-    said = "import sys, vesalius.service.engine.replay; print('torch' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", said], capture_output=True, text=True, check=True)
+    program = "import sys, vesalius.service.engine.replay; print('torch' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "False"

@@ -25,7 +25,7 @@ from vesalius.cases.prediction import Confidence, Prediction, Usage
 from vesalius.errors import ModelError, Refusal, VesaliusError
 from vesalius.recipe import Decoding
 from vesalius.service.engine import Job, Piece
-from vesalius.service.engine.line import Line, Ticket
+from vesalius.service.engine.line import JobQueue, Ticket
 
 METHOD = "length-normalised token probability, as the server tells it"
 ENCODED = 32
@@ -59,8 +59,8 @@ class EndpointEngine:
         base = url.rstrip("/")
         self._url = base if base.endswith("/v1") else f"{base}/v1"
         self._model, self._key, self._poll = model, key, poll
-        self._line = Line(queue, concurrency)
-        self._line.refusal = _away()
+        self._queue = JobQueue(queue, concurrency)
+        self._queue.refusal = _away()
         self._seats = asyncio.Semaphore(concurrency)
         self._encoded: OrderedDict[tuple[Any, ...], str] = OrderedDict()
         self._logprobs = True
@@ -73,7 +73,7 @@ class EndpointEngine:
     @property
     def ready(self) -> bool:
         """Whether the server was there when it was last looked for."""
-        return self._line.refusal is None
+        return self._queue.refusal is None
 
     def about(self) -> dict[str, Any]:
         """What is known of the server's model, which is its name."""
@@ -95,7 +95,7 @@ class EndpointEngine:
     def load(self) -> dict[str, Any]:
         """As every engine; what the server keeps is not known."""
         none = {"cache_bytes": 0, "cache_hits": 0, "cache_misses": 0, "restarts": 0}
-        return self._line.load() | none
+        return self._queue.load() | none
 
     async def start(self) -> None:
         """Wait for the server; Refusal if it is there and will not serve this model to us."""
@@ -112,7 +112,7 @@ class EndpointEngine:
     async def stop(self, grace: float) -> None:
         """As every engine."""
         self._stopping = True
-        await self._line.drain(grace)
+        await self._queue.drain(grace)
         if self._watching is not None:
             self._watching.cancel()
         for task in list(self._tasks):
@@ -130,11 +130,11 @@ class EndpointEngine:
 
     async def stream(self, job: Job) -> AsyncGenerator[Piece]:
         """The server's pieces, then the prediction."""
-        ticket = self._line.admit(job)
+        ticket = self._queue.admit(job)
         task = asyncio.create_task(self._ask(ticket))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        async with aclosing(self._line.pieces(ticket, lambda _: task.cancel())) as pieces:
+        async with aclosing(self._queue.pieces(ticket, lambda _: task.cancel())) as pieces:
             async for piece in pieces:
                 yield piece
 
@@ -148,47 +148,49 @@ class EndpointEngine:
         """Whether the server is there; Refusal if it will not serve this model to us."""
         assert self._client is not None
         try:
-            found = await self._client.get(f"{self._url}/models", timeout=5.0)
-            listed = found.json().get("data", []) if found.is_success else []
+            response = await self._client.get(f"{self._url}/models", timeout=5.0)
+            listed = response.json().get("data", []) if response.is_success else []
         except (httpx2.HTTPError, ValueError, AttributeError):
-            found, listed = None, []
-        if found is not None and found.status_code in {401, 403}:
+            response, listed = None, []
+        if response is not None and response.status_code in {401, 403}:
             self._set(_away())
             raise Refusal("engine_unavailable", "the model's server does not take our key")
         known = {str(one.get("id")): one for one in listed if isinstance(one, dict)}
         self._model = self._model or next(iter(known), None)
         if known and self._model not in known:
             self._set(_away())
-            said = f"the model's server has no {self._model}; it has {', '.join(sorted(known))}"
-            raise Refusal("engine_unavailable", said)
-        there = found is not None and found.is_success and self._model is not None
+            detail = f"the model's server has no {self._model}; it has {', '.join(sorted(known))}"
+            raise Refusal("engine_unavailable", detail)
+        there = response is not None and response.is_success and self._model is not None
         self._served = known.get(self._model or "", self._served)
         self._set(None if there else _away())
         return there
 
     def _set(self, refusal: Refusal | None) -> None:
         if not self._stopping:
-            self._line.refusal = refusal
+            self._queue.refusal = refusal
 
     async def _ask(self, ticket: Ticket) -> None:
         """Hand the ticket what the server says, or what became of it."""
         started = time.perf_counter()
         try:
             async with self._seats:
-                self._line.begin([ticket])
+                self._queue.begin([ticket])
                 body = await self._body(ticket.job)
-                said = Said()
-                async for text in self._said(body, said):
+                completion = CompletionStream()
+                async for text in self._stream(body, completion):
                     ticket.hand(text)
-            ticket.hand(said.prediction(ticket.job.dialogue, time.perf_counter() - started))
+            ticket.hand(completion.prediction(ticket.job.dialogue, time.perf_counter() - started))
         except VesaliusError as error:
             ticket.hand(error)
         except (httpx2.HTTPError, ValueError, KeyError, TypeError, AttributeError) as error:
             # A server that is gone, or that speaks another language.
             ticket.hand(_away(f"the model's server failed ({type(error).__name__})"))
 
-    async def _said(self, body: dict[str, Any], said: Said) -> AsyncIterator[str]:
-        """Pieces of text; ``said`` gathers what else there is."""
+    async def _stream(
+        self, body: dict[str, Any], completion: CompletionStream
+    ) -> AsyncIterator[str]:
+        """Pieces of text; ``completion`` gathers what else there is."""
         assert self._client is not None
         if not self._logprobs:
             body.pop("logprobs", None)
@@ -201,13 +203,13 @@ class EndpointEngine:
                 _require(answer.status_code, answer.headers.get("retry-after"))
                 plain = None
                 async for line in answer.aiter_lines():
-                    if text := said.read(line):
+                    if text := completion.read(line):
                         yield text
         if plain is not None:
-            async for text in self._said(plain, said):
+            async for text in self._stream(plain, completion):
                 yield text
             self._logprobs = False
-        elif not said.ended:
+        elif not completion.ended:
             raise _away("the model's server broke off")
 
     async def _body(self, job: Job) -> dict[str, Any]:
@@ -228,13 +230,15 @@ class EndpointEngine:
         return body if how.min_p is None else body | {"min_p": how.min_p}
 
     async def _messages(self, dialogue: Dialogue) -> list[dict[str, Any]]:
-        told = "".join(f"{name.capitalize()}: {text}\n" for name, text in dialogue.context.items())
+        context = "".join(
+            f"{name.capitalize()}: {text}\n" for name, text in dialogue.context.items()
+        )
         messages: list[dict[str, Any]] = []
         for number, turn in enumerate(dialogue.turns):
-            words = (told if number == 0 else "") + " ".join(turn.question.text.split())
+            words = (context if number == 0 else "") + " ".join(turn.question.text.split())
             urls = [await self._url_of(picture) for picture in turn.pictures]
-            shown = [{"type": "image_url", "image_url": {"url": url}} for url in urls]
-            content = [*shown, {"type": "text", "text": without_control_tokens(words)}]
+            images = [{"type": "image_url", "image_url": {"url": url}} for url in urls]
+            content = [*images, {"type": "text", "text": without_control_tokens(words)}]
             messages.append({"role": "user", "content": content})
             if turn.reply is not None:
                 reply = without_control_tokens(turn.reply.text or "")
@@ -253,7 +257,7 @@ class EndpointEngine:
 
 
 @dataclass(slots=True)
-class Said:
+class CompletionStream:
     """What a stream of chat completion chunks has said so far."""
 
     texts: list[str] = field(default_factory=list)
@@ -332,4 +336,4 @@ def without_control_tokens(text: str) -> str:
     usual forms (``<...>`` without blanks, ``[INST]``, ``[unused1]``) are broken, and read as
     before.
     """
-    return CONTROL.sub(lambda found: f"{found[0]}\u200b", text)
+    return CONTROL.sub(lambda match: f"{match[0]}\u200b", text)

@@ -34,13 +34,13 @@ class Neighbours:
     def of(self, picture: Picture) -> tuple[Neighbour, ...]:
         """The training cases most like a picture."""
         key = (picture.key, picture.frame, picture.window)
-        found = self._known.pop(key, None)
-        if found is None:
-            (found,) = self._retriever.neighbours([picture])
-        self._known[key] = found
+        neighbours = self._known.pop(key, None)
+        if neighbours is None:
+            (neighbours,) = self._retriever.neighbours([picture])
+        self._known[key] = neighbours
         if len(self._known) > LOOKED_UP:
             self._known.popitem(last=False)
-        return found
+        return neighbours
 
     def forget(self, picture: str) -> None:
         """Give up what was found for a picture, in every view of it."""
@@ -50,7 +50,7 @@ class Neighbours:
 
 
 @dataclass(frozen=True, slots=True)
-class Hosted:
+class ModelHost:
     """A model with what it says of itself, and what finds similar cases, if anything does."""
 
     model: Model
@@ -68,14 +68,14 @@ class Hosted:
 
     def forget(self, picture: str) -> None:
         """Give up all that is kept of a picture."""
-        recall = getattr(self.model, "recall", None)
-        if recall is not None:
-            recall.forget(picture)
+        prefix_cache = getattr(self.model, "prefix_cache", None)
+        if prefix_cache is not None:
+            prefix_cache.forget(picture)
         if self.neighbours is not None:
             self.neighbours.forget(picture)
 
 
-def hosted(source: str) -> Hosted:
+def load_host(source: str) -> ModelHost:
     """The model that ``source`` names: a run's folder, else a model's folder or hub id."""
     folder = Path(source)
     if (folder / "recipe.yaml").exists():
@@ -83,7 +83,7 @@ def hosted(source: str) -> Hosted:
     return _of_weights(source)
 
 
-def _of_run(run: Run) -> Hosted:
+def _of_run(run: Run) -> ModelHost:
     from vesalius.fit import load
 
     recipe = run.recipe()
@@ -103,10 +103,10 @@ def _of_run(run: Run) -> Hosted:
     origin = run.weights / "origin.json"
     if origin.exists():
         about["weights"] = read_json(origin).get("weights")
-    return Hosted(model, about | _common(model, block["name"]), _retrieval(run))
+    return ModelHost(model, about | _common(model, block["name"]), _retrieval(run))
 
 
-def _of_weights(source: str) -> Hosted:
+def _of_weights(source: str) -> ModelHost:
     from vesalius.models.build import build
 
     place, _, revision = source.partition("@") if not Path(source).exists() else (source, "", "")
@@ -122,17 +122,17 @@ def _of_weights(source: str) -> Hosted:
         "decoding": Decoding().model_dump(exclude={"batch"}),
         "weights": "pretrained",
     }
-    return Hosted(model, about | _common(model, "generative"))
+    return ModelHost(model, about | _common(model, "generative"))
 
 
 def _common(model: Model, name: str) -> dict[str, Any]:
     """What is said of any model: its kind, how pictures reach it, the software."""
     here = environment()
-    said: dict[str, Any] = {"engine": "local", "kind": name, "preprocessing": None}
+    about: dict[str, Any] = {"engine": "local", "kind": name, "preprocessing": None}
     network: Any = getattr(model, "network", None)
     if network is not None:
-        said |= {"family": network.family.title, "preprocessing": _preprocessing(network)}
-    return said | {"software": {"python": here["python"], **here["packages"]}}
+        about |= {"family": network.family.title, "preprocessing": _preprocessing(network)}
+    return about | {"software": {"python": here["python"], **here["packages"]}}
 
 
 def _preprocessing(network: Any) -> str:
@@ -166,9 +166,9 @@ def _hashes(folder: Path) -> dict[str, str]:
     """SHA-256 of the weights in a run by name, as its manifest says, else of all that it keeps."""
     manifest = folder / "manifest.json"
     if manifest.exists():
-        found = {name: str(one["sha256"]) for name, one in read_json(manifest).items()}
-        tensors = {name: sha for name, sha in found.items() if name.endswith(".safetensors")}
-        return tensors or found
+        hashes = {name: str(one["sha256"]) for name, one in read_json(manifest).items()}
+        tensors = {name: sha for name, sha in hashes.items() if name.endswith(".safetensors")}
+        return tensors or hashes
     return {p.relative_to(folder).as_posix(): _sha256(p) for p in _files(folder, "*")}
 
 
@@ -208,19 +208,19 @@ def _sha256(path: Path) -> str:
 
 def _commit(model: Any) -> str | None:
     """The hub's commit that a model was read from."""
-    found = getattr(model.network.model.config, "_commit_hash", None)
-    return None if found is None else str(found)
+    commit = getattr(model.network.model.config, "_commit_hash", None)
+    return None if commit is None else str(commit)
 
 
 def remember(model: Model, limit: int) -> None:
     """Let a generative model keep what it computed of conversations, in ``limit`` bytes."""
-    if limit > 0 and hasattr(model, "recall"):
-        from vesalius.models.generative.recall import Recall
+    if limit > 0 and hasattr(model, "prefix_cache"):
+        from vesalius.models.generative.recall import PrefixCache
 
-        model.recall = Recall(limit)
+        model.prefix_cache = PrefixCache(limit)
 
 
-def warm(host: Hosted) -> None:
+def warm(host: ModelHost) -> None:
     """A first answer, with its similar cases, to a drawn picture; ModelError if there is none."""
     import io
 
@@ -233,11 +233,11 @@ def warm(host: Hosted) -> None:
     Image.linear_gradient("L").convert("RGB").save(buffer, "PNG")
     picture = Picture("warm-up", buffer.getvalue)
     turn = Turn(Question("What is shown?"), (picture,))
-    asked = [Dialogue("warm-up", (turn,), "warm-up")]
-    found = host.model.predict(asked, Decoding(max_new_tokens=2))
-    if len(found) != 1:
+    dialogues = [Dialogue("warm-up", (turn,), "warm-up")]
+    predictions = host.model.predict(dialogues, Decoding(max_new_tokens=2))
+    if len(predictions) != 1:
         raise ModelError("the first question was not answered")
-    host.supported(found[0], picture)
-    recall = getattr(host.model, "recall", None)
-    if recall is not None:
-        recall.forget()
+    host.supported(predictions[0], picture)
+    prefix_cache = getattr(host.model, "prefix_cache", None)
+    if prefix_cache is not None:
+        prefix_cache.forget()

@@ -20,7 +20,7 @@ class Ticket:
 
     def __init__(self, job: Job, number: int) -> None:
         self.job, self.number = job, number
-        self.begun = self.left = False
+        self.running = self.left = False
         self.arrived = time.monotonic()
         self._pieces: asyncio.Queue[Piece | VesaliusError] = asyncio.Queue()
 
@@ -40,7 +40,7 @@ class Ticket:
         return piece
 
 
-class Line:
+class JobQueue:
     """At most ``size`` jobs wait; those begun are counted apart, in batches of up to ``batch``."""
 
     def __init__(self, size: int, batch: int) -> None:
@@ -58,7 +58,7 @@ class Line:
     @property
     def waiting(self) -> int:
         """Jobs that have not begun."""
-        return sum(not ticket.begun for ticket in self._tickets.values())
+        return sum(not ticket.running for ticket in self._tickets.values())
 
     def admit(self, job: Job) -> Ticket:
         """A place in the line; Refusal where there is none."""
@@ -67,8 +67,8 @@ class Line:
         if job.deadline <= time.time():
             raise too_late()
         if (waiting := self.waiting) >= self._size:
-            said = f"{waiting} questions are waiting already"
-            raise Refusal("overloaded", said, retry_after=self.wait, hint="ask again later")
+            detail = f"{waiting} questions are waiting already"
+            raise Refusal("overloaded", detail, retry_after=self.wait, hint="ask again later")
         ticket = Ticket(job, next(self._numbers))
         self._tickets[ticket.number] = ticket
         return ticket
@@ -85,7 +85,7 @@ class Line:
     def begin(self, tickets: Sequence[Ticket]) -> None:
         """These are being served, together."""
         for ticket in tickets:
-            ticket.begun, ticket.arrived = True, time.monotonic()
+            ticket.running, ticket.arrived = True, time.monotonic()
         if tickets:
             self.batches[len(tickets)] += 1
 
@@ -129,7 +129,7 @@ class Line:
 
     def remove(self, ticket: Ticket) -> None:
         """Take a ticket out of the line."""
-        if self._tickets.pop(ticket.number, None) is not None and ticket.begun:
+        if self._tickets.pop(ticket.number, None) is not None and ticket.running:
             took = time.monotonic() - ticket.arrived
             self._seconds += 0.1 * (took - self._seconds)
 

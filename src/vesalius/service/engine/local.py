@@ -13,9 +13,9 @@ from typing import Any
 
 from vesalius.errors import ModelError, Refusal, VesaliusError
 from vesalius.service.engine import Job, Piece
-from vesalius.service.engine.line import Line, Ticket
-from vesalius.service.engine.spawned import Spawned
-from vesalius.service.engine.worker import Spec, untold
+from vesalius.service.engine.line import JobQueue, Ticket
+from vesalius.service.engine.spawned import WorkerProcess
+from vesalius.service.engine.worker import Spec, deserialise_error
 
 LONGEST = 30.0
 """Seconds between two attempts to start a worker that keeps dying, at most."""
@@ -50,8 +50,8 @@ class LocalEngine:
         hung: float = HUNG,
     ) -> None:
         self._spec = Spec(str(source), batch, wait, cache_bytes, threads)
-        self._line = Line(queue, batch)
-        self._worker: Spawned | None = None
+        self._queue = JobQueue(queue, batch)
+        self._worker: WorkerProcess | None = None
         self._started: asyncio.Future[None] | None = None
         self._about: dict[str, Any] = {}
         self._cache: dict[str, int] = {}
@@ -66,7 +66,7 @@ class LocalEngine:
     @property
     def ready(self) -> bool:
         """Whether the worker has loaded and answered a first question, and lives."""
-        return self._line.refusal is None
+        return self._queue.refusal is None
 
     @property
     def pid(self) -> int | None:
@@ -81,7 +81,7 @@ class LocalEngine:
         """As ``Engine.load`` says; ``cache_tokens`` were not computed again."""
         names = ("cache_bytes", "cache_hits", "cache_misses", "cache_tokens")
         cache = {name: self._cache.get(name, 0) for name in names}
-        return self._line.load() | cache | {"restarts": self._restarts}
+        return self._queue.load() | cache | {"restarts": self._restarts}
 
     async def start(self) -> None:
         """Load and warm up; what the worker could not do is raised."""
@@ -94,7 +94,7 @@ class LocalEngine:
         self._stopping = True
         if self._started is not None and not self._started.done():
             grace = 0
-        await self._line.drain(grace)
+        await self._queue.drain(grace)
         for task in (self._watching, self._restarting):
             if task is not None:
                 task.cancel()
@@ -110,7 +110,7 @@ class LocalEngine:
 
     async def stream(self, job: Job) -> AsyncGenerator[Piece]:
         """The answer as it is written, then the prediction."""
-        ticket = self._line.admit(job)
+        ticket = self._queue.admit(job)
         # A dialogue's context may be a read-only view, which does not pickle.
         dialogue = replace(job.dialogue, context=dict(job.dialogue.context))
         worker = self._worker
@@ -118,13 +118,13 @@ class LocalEngine:
         try:
             worker.ask(ticket.number, replace(job, dialogue=dialogue))
         except Refusal:
-            self._line.remove(ticket)
+            self._queue.remove(ticket)
             raise
-        async with aclosing(self._line.pieces(ticket, partial(self._leave, worker))) as pieces:
+        async with aclosing(self._queue.pieces(ticket, partial(self._leave, worker))) as pieces:
             async for piece in pieces:
                 yield piece
 
-    def _leave(self, worker: Spawned, ticket: Ticket) -> None:
+    def _leave(self, worker: WorkerProcess, ticket: Ticket) -> None:
         worker.leave(ticket.number)
 
     def _begin(self) -> None:
@@ -133,46 +133,46 @@ class LocalEngine:
 
         def hear(event: tuple[Any, ...] | None) -> None:
             with suppress(RuntimeError):  # the loop has ended before the worker
-                loop.call_soon_threadsafe(self._heard, worker, event)
+                loop.call_soon_threadsafe(self._receive, worker, event)
 
-        worker = self._worker = Spawned(self._spec, hear)
+        worker = self._worker = WorkerProcess(self._spec, hear)
 
-    def _heard(self, worker: Spawned, event: tuple[Any, ...] | None) -> None:
+    def _receive(self, worker: WorkerProcess, event: tuple[Any, ...] | None) -> None:
         if worker is not self._worker:
             return
         if event is None:
             self._lost(worker)
             return
-        what, *said = event
-        if what == "pong" and said[0]:
+        what, *payload = event
+        if what == "pong" and payload[0]:
             return  # only its ear is alive: what it works at should have ended by now
         self._silent = 0
         if what == "piece":
-            self._hand(said[0], said[1])
+            self._hand(payload[0], payload[1])
         elif what == "fault":
-            self._hand(said[0], untold(*said[1:]))
+            self._hand(payload[0], deserialise_error(*payload[1:]))
         elif what == "begun":
-            self._line.begin([t for t in map(self._line.get, said[0]) if t is not None])
+            self._queue.begin([t for t in map(self._queue.get, payload[0]) if t is not None])
         elif what == "load":
-            self._cache = said[0]
+            self._cache = payload[0]
         elif what == "ready":
-            self._served(worker, said[0])
+            self._served(worker, payload[0])
         elif what == "failed":
-            self._end(untold(*said))
+            self._end(deserialise_error(*payload))
 
     def _hand(self, number: int, piece: Piece | VesaliusError) -> None:
-        ticket = self._line.get(number)
+        ticket = self._queue.get(number)
         if ticket is not None:
             ticket.hand(piece)
 
-    def _served(self, worker: Spawned, about: dict[str, Any]) -> None:
+    def _served(self, worker: WorkerProcess, about: dict[str, Any]) -> None:
         self._about, self._since, self._once_ready = about, time.monotonic(), True
         if not self._stopping:
-            self._line.refusal = None
+            self._queue.refusal = None
             self._watching = asyncio.create_task(self._watch(worker))
         self._end(None)
 
-    async def _watch(self, worker: Spawned) -> None:
+    async def _watch(self, worker: WorkerProcess) -> None:
         """Ask for signs of life; a worker that gives none is killed, and so lost."""
         self._silent = 0
         while self._silent < LOOKS:
@@ -193,7 +193,7 @@ class LocalEngine:
             else:
                 self._started.set_exception(error)
 
-    def _lost(self, worker: Spawned) -> None:
+    def _lost(self, worker: WorkerProcess) -> None:
         """The worker has died: its jobs end, and it is started again, later each time."""
         if self._watching is not None:
             self._watching.cancel()
@@ -214,12 +214,12 @@ class LocalEngine:
 
     def _refuse(self) -> None:
         """Every job ends, and none is taken until a worker serves again."""
-        self._line.refusal = Refusal(
+        self._queue.refusal = Refusal(
             "engine_unavailable", "the model's process died and is being restarted", retry_after=5
         )
-        self._line.refuse_all(self._line.refusal)
+        self._queue.refuse_all(self._queue.refusal)
 
-    async def _again(self, lost: Spawned, wait: float) -> None:
+    async def _again(self, lost: WorkerProcess, wait: float) -> None:
         await asyncio.to_thread(lost.kill)  # what closed its pipe may still hold memory
         await asyncio.sleep(wait)
         self._restarts += 1

@@ -17,7 +17,7 @@ from vesalius.cases.prediction import Confidence, Prediction, Usage
 from vesalius.errors import Refusal
 from vesalius.run import read_predictions
 from vesalius.service.engine import Job, Piece
-from vesalius.service.engine.line import Line, Ticket
+from vesalius.service.engine.line import JobQueue, Ticket
 
 
 class ReplayEngine:
@@ -37,10 +37,10 @@ class ReplayEngine:
         queue: int = 32,
     ) -> None:
         self._seconds, self._batch, self._wait = seconds, batch, wait
-        self._line = Line(queue, batch)
+        self._queue = JobQueue(queue, batch)
         if answers is not None and answers.is_dir():
             answers /= "predictions.jsonl"
-        self._said = {} if answers is None else _by_question(answers)
+        self._answers = {} if answers is None else _by_question(answers)
         self._name = "echo" if answers is None else f"replay of {answers.parent.name}"
         self._arrived: asyncio.Queue[Ticket] = asyncio.Queue()
         self._serving: asyncio.Task[None] | None = None
@@ -48,7 +48,7 @@ class ReplayEngine:
     @property
     def ready(self) -> bool:
         """Once started, until stopped."""
-        return self._line.refusal is None
+        return self._queue.refusal is None
 
     def about(self) -> dict[str, Any]:
         """No model: a name, and the software."""
@@ -66,16 +66,16 @@ class ReplayEngine:
     def load(self) -> dict[str, Any]:
         """As every engine; nothing is cached."""
         none = {"cache_bytes": 0, "cache_hits": 0, "cache_misses": 0, "restarts": 0}
-        return self._line.load() | none
+        return self._queue.load() | none
 
     async def start(self) -> None:
         """Begin to answer."""
         self._serving = asyncio.create_task(self._serve())
-        self._line.refusal = None
+        self._queue.refusal = None
 
     async def stop(self, grace: float) -> None:
         """As every engine."""
-        await self._line.drain(grace)
+        await self._queue.drain(grace)
         if self._serving is not None:
             self._serving.cancel()
             with suppress(asyncio.CancelledError):
@@ -86,9 +86,9 @@ class ReplayEngine:
 
     async def stream(self, job: Job) -> AsyncGenerator[Piece]:
         """The answer word by word, then the prediction."""
-        ticket = self._line.admit(job)
+        ticket = self._queue.admit(job)
         self._arrived.put_nowait(ticket)
-        async with aclosing(self._line.pieces(ticket, lambda _: None)) as pieces:
+        async with aclosing(self._queue.pieces(ticket, lambda _: None)) as pieces:
             async for piece in pieces:
                 yield piece
 
@@ -99,7 +99,7 @@ class ReplayEngine:
             while len(batch) < self._batch and not self._arrived.empty():
                 batch.append(self._arrived.get_nowait())
             batch = [ticket for ticket in batch if not ticket.left]
-            self._line.begin(batch)
+            self._queue.begin(batch)
             await self._answer(batch)
 
     async def _answer(self, batch: list[Ticket]) -> None:
@@ -119,32 +119,36 @@ class ReplayEngine:
             ticket.hand(replace(prediction, usage=usage))
 
     def _prediction(self, job: Job) -> Prediction:
-        asked, limit = job.dialogue, job.decoding.max_new_tokens
-        saved = self._saved(asked)
-        words = _words(f"You asked: {_plain(asked.question.text)}" if saved is None else saved.text)
+        dialogue, limit = job.dialogue, job.decoding.max_new_tokens
+        saved = self._saved(dialogue)
+        words = _words(
+            f"You asked: {_plain(dialogue.question.text)}" if saved is None else saved.text
+        )
         finish = "stop" if len(words) <= limit else "length"
         answer = Answer(text="".join(words[:limit]))
         if saved is None:
             sure = Confidence(0.5, "none: an echo")
-            return Prediction.of(asked, answer, confidence=sure, finish=finish)
-        told = {"evidence": saved.evidence, "abstained": saved.abstained, "scores": saved.scores}
-        return Prediction.of(asked, answer, confidence=saved.confidence, finish=finish, **told)
+            return Prediction.of(dialogue, answer, confidence=sure, finish=finish)
+        details = {"evidence": saved.evidence, "abstained": saved.abstained, "scores": saved.scores}
+        return Prediction.of(
+            dialogue, answer, confidence=saved.confidence, finish=finish, **details
+        )
 
-    def _saved(self, asked: Dialogue) -> Prediction | None:
-        question = _plain(asked.question.text)
-        key = asked.pictures[-1].key if asked.pictures else None
-        return self._said.get((question, key)) or self._said.get((question, None))
+    def _saved(self, dialogue: Dialogue) -> Prediction | None:
+        question = _plain(dialogue.question.text)
+        key = dialogue.pictures[-1].key if dialogue.pictures else None
+        return self._answers.get((question, key)) or self._answers.get((question, None))
 
 
 def _by_question(path: Path) -> Mapping[tuple[str, str | None], Prediction]:
     """Predictions by (question, picture) and, the first of each, by (question, None)."""
-    found: dict[tuple[str, str | None], Prediction] = {}
+    answers: dict[tuple[str, str | None], Prediction] = {}
     for one in read_predictions(path):
-        found.setdefault((_plain(one.question), one.picture), one)
-        found.setdefault((_plain(one.question), None), one)
-    if not found:
+        answers.setdefault((_plain(one.question), one.picture), one)
+        answers.setdefault((_plain(one.question), None), one)
+    if not answers:
         raise Refusal("engine_unavailable", "holds no predictions to replay", where=path)
-    return found
+    return answers
 
 
 def _plain(question: str) -> str:

@@ -33,7 +33,7 @@ _ENVIRONMENT = {
 }
 
 
-class Spawned:
+class WorkerProcess:
     """A worker process. ``hear`` is called, in a thread, with every event, and None at its end."""
 
     def __init__(self, spec: Spec, hear: Callable[[tuple[Any, ...] | None], None]) -> None:

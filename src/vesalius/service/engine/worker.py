@@ -22,7 +22,7 @@ from vesalius.cases.prediction import Prediction
 from vesalius.errors import ImageError, ModelError, Refusal, TooLong, VesaliusError
 from vesalius.models import Piece, Streaming
 from vesalius.service.engine import Job
-from vesalius.service.engine.hosted import Hosted, hosted, remember, warm
+from vesalius.service.engine.hosted import ModelHost, load_host, remember, warm
 
 KINDS = ("ImageError", "TooLong", "ModelError", "VesaliusError")
 """Errors that cross the pipe as what they are, the narrower ones first."""
@@ -41,12 +41,12 @@ class Spec:
 
 @dataclass(slots=True)
 class Waiting:
-    """A job as it arrived; ``told``: how much of its answer was sent, ``seen`` in this try."""
+    """A job as it arrived; ``sent``: how much of its answer was sent, ``seen`` in this try."""
 
     number: int
     job: Job
     arrived: float
-    told: int = 0
+    sent: int = 0
     seen: int = 0
     done: bool = False
 
@@ -64,10 +64,11 @@ def main(incoming: int, outgoing: int) -> None:
     try:
         worker.open()
     except VesaliusError as error:
-        worker.send("failed", *told(error))
+        worker.send("failed", *serialise_error(error))
     except Exception as error:  # noqa: BLE001  # whatever a library raises while it loads
         worker.send(
-            "failed", *told(ModelError(f"cannot be loaded: {type(error).__name__}: {error}"))
+            "failed",
+            *serialise_error(ModelError(f"cannot be loaded: {type(error).__name__}: {error}")),
         )
     else:
         worker.serve()
@@ -86,7 +87,7 @@ class Worker:
         self._forgotten: deque[str] = deque()
         self._changed = threading.Condition()
         self._sending = threading.Lock()
-        self._hosted: Hosted | None = None
+        self._hosted: ModelHost | None = None
         threading.Thread(target=self._listen, name="listening", daemon=True).start()
 
     def open(self) -> None:
@@ -95,7 +96,7 @@ class Worker:
             import torch
 
             torch.set_num_threads(self._spec.threads)
-        host = self._hosted = hosted(self._spec.source)
+        host = self._hosted = load_host(self._spec.source)
         remember(host.model, self._spec.cache_bytes)
         warm(host)
         self.send("ready", host.about)
@@ -144,7 +145,7 @@ class Worker:
             try:
                 job = pickle.loads(packed)  # noqa: S301  # from the service, by a pipe of its own
             except Exception as error:  # noqa: BLE001  # a picture of a kind that is not known here
-                self.send("fault", about, *told(error))
+                self.send("fault", about, *serialise_error(error))
                 return
         with self._changed:
             if job is not None:
@@ -189,15 +190,15 @@ class Worker:
             for place, piece in self._pieces(batch):
                 self._tell(batch[place], piece)
         except Exception as error:  # noqa: BLE001  # whatever it is, the worker goes on
-            recall = getattr(self._host.model, "recall", None)
-            if recall is not None and not isinstance(error, VesaliusError):
-                recall.forget()  # memory may be what was lacking
+            prefix_cache = getattr(self._host.model, "prefix_cache", None)
+            if prefix_cache is not None and not isinstance(error, VesaliusError):
+                prefix_cache.forget()  # memory may be what was lacking
             if len(batch) == 1:
-                self.send("fault", batch[0].number, *told(error))
+                self.send("fault", batch[0].number, *serialise_error(error))
                 return
             # One that cannot be answered must not take the others with it.
             for one in batch:
-                if not one.done and not self._gone(one):
+                if not one.done and not self._is_cancelled(one):
                     self._answer([one])
 
     def _pieces(self, batch: Sequence[Waiting]) -> Iterator[Piece]:
@@ -207,7 +208,7 @@ class Worker:
             one.seen = 0
         if isinstance(self._host.model, Streaming):
             yield from self._host.model.stream(
-                dialogues, decoding, cancelled=lambda place: self._gone(batch[place])
+                dialogues, decoding, cancelled=lambda place: self._is_cancelled(batch[place])
             )
             return
         for place, prediction in enumerate(self._host.model.predict(dialogues, decoding)):
@@ -217,9 +218,9 @@ class Worker:
     def _tell(self, one: Waiting, piece: str | Prediction) -> None:
         """Send what is new; an answer that is begun again repeats what was sent before."""
         if isinstance(piece, str):
-            fresh = piece[max(0, one.told - one.seen) :]
+            fresh = piece[max(0, one.sent - one.seen) :]
             one.seen += len(piece)
-            one.told = max(one.told, one.seen)
+            one.sent = max(one.sent, one.seen)
             if fresh:
                 self.send("piece", one.number, fresh)
             return
@@ -228,27 +229,27 @@ class Worker:
         whole = self._host.supported(piece, pictures[-1] if pictures else None)
         self.send("piece", one.number, whole)
 
-    def _gone(self, one: Waiting) -> bool:
+    def _is_cancelled(self, one: Waiting) -> bool:
         return one.number in self._left or one.job.deadline < time.time()
 
     @property
-    def _host(self) -> Hosted:
+    def _host(self) -> ModelHost:
         assert self._hosted is not None
         return self._hosted
 
     def _load(self) -> dict[str, int]:
-        recall = getattr(self._host.model, "recall", None)
-        if recall is None:
+        prefix_cache = getattr(self._host.model, "prefix_cache", None)
+        if prefix_cache is None:
             return {}
         return {
-            "cache_bytes": recall.size,
-            "cache_hits": recall.hits,
-            "cache_misses": recall.misses,
-            "cache_tokens": recall.taken,
+            "cache_bytes": prefix_cache.size,
+            "cache_hits": prefix_cache.hits,
+            "cache_misses": prefix_cache.misses,
+            "cache_tokens": prefix_cache.taken,
         }
 
 
-def told(error: BaseException) -> tuple[str, str, str, str | None]:
+def serialise_error(error: BaseException) -> tuple[str, str, str, str | None]:
     """An error as it crosses the pipe: kind, code, what, hint; of strangers' errors no words."""
     if isinstance(error, VesaliusError):
         kind = next(k for k in KINDS if _is(error, k))
@@ -257,8 +258,8 @@ def told(error: BaseException) -> tuple[str, str, str, str | None]:
     return "VesaliusError", "engine_unavailable", what, None
 
 
-def untold(kind: str, code: str, what: str, hint: str | None) -> VesaliusError:
-    """The error that :func:`told` told of."""
+def deserialise_error(kind: str, code: str, what: str, hint: str | None) -> VesaliusError:
+    """The error that :func:`serialise_error` told of."""
     if kind == "ImageError":
         return ImageError(code, what, hint=hint)
     if kind == "TooLong":
