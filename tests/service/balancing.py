@@ -73,8 +73,8 @@ class Process:
     def served(self) -> float:
         """How many questions it has answered."""
         text = httpx2.get(f"{self.url}/metrics", trust_env=False).text
-        found = re.search(r'^vesalius_answers_total{finish="stop"} (\S+)$', text, re.M)
-        return float(found[1]) if found else 0.0
+        match = re.search(r'^vesalius_answers_total{finish="stop"} (\S+)$', text, re.M)
+        return float(match[1]) if match else 0.0
 
 
 class Balancer:
@@ -183,11 +183,11 @@ class Cluster:
         url = self.processes[number].url
         return httpx2.Client(base_url=url, headers=self.client.headers, timeout=30, trust_env=False)
 
-    def ask(self, question: str, **said: Any) -> dict[str, Any]:
+    def ask(self, question: str, **fields: Any) -> dict[str, Any]:
         """An answer; a connection that broke under it is tried again, as a client would."""
         for _ in range(5):
             try:
-                answer = self.client.post("/ask_question", json={"question": question, **said})
+                answer = self.client.post("/ask_question", json={"question": question, **fields})
             except httpx2.TransportError:
                 continue
             if answer.status_code in {502, 503}:
@@ -198,11 +198,11 @@ class Cluster:
         raise AssertionError("not answered in five attempts")
 
 
-def environment(**said: str) -> dict[str, str]:
+def environment(**options: str) -> dict[str, str]:
     """This process's, with no setting of the service but those that are said."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("VESALIUS_")}
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("VESALIUS_")}
     own = {"replay": "echo", "decoders": "1", "rate_per_minute": "100000"}
-    return kept | {f"VESALIUS_{k.upper()}": v for k, v in (own | said).items()}
+    return inherited | {f"VESALIUS_{k.upper()}": v for k, v in (own | options).items()}
 
 
 def client(url: str, **headers: str) -> httpx2.Client:
@@ -220,8 +220,8 @@ def balanced(kind: str, ports: list[int], folder: Path) -> Iterator[str]:
         with nginx(ports, folder) as url:
             yield url
         return
-    made = Balancer(ports)
+    balancer = Balancer(ports)
     try:
-        yield made.url
+        yield balancer.url
     finally:
-        made.close()
+        balancer.close()

@@ -16,5 +16,5 @@ from serving import Serving, serving  # noqa: E402
 @pytest.fixture(scope="module")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     """A keyless service on loopback with an echo for a model, its rate limit out of the way."""
-    with serving(tmp_path_factory.mktemp("state"), rate_per_minute=100_000) as found:
-        yield found
+    with serving(tmp_path_factory.mktemp("state"), rate_per_minute=100_000) as running:
+        yield running

@@ -38,18 +38,18 @@ class Serving:
         assert answer.status_code in {200, 201}, answer.text
         return str(answer.json()["image_id"])
 
-    def ask(self, **said: Any) -> httpx2.Response:
-        return self.client.post("/ask_question", json=said)
+    def ask(self, **fields: Any) -> httpx2.Response:
+        return self.client.post("/ask_question", json=fields)
 
 
 @contextmanager
-def serving(state: Path, *, warm: bool = True, **said: Any) -> Iterator[Serving]:
+def serving(state: Path, *, warm: bool = True, **options: Any) -> Iterator[Serving]:
     """The service with settings of the test; echo answers in no time unless it says otherwise."""
     own = {"replay": "echo", "replay_seconds": 0.0, "port": 0, "state": state, "decoders": 1}
-    found = settings(**own | said)
-    service = assemble(found)
+    configuration = settings(**own | options)
+    service = assemble(configuration)
     service.store.migrate()
-    listener = bound(found)
+    listener = bound(configuration)
     server = Server(listening(service), service)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
@@ -89,11 +89,11 @@ def png(seed: int = 0, size: tuple[int, int] = (48, 32)) -> bytes:
 
 def events(text: str) -> list[tuple[str, str]]:
     """(name, data) of server-sent events."""
-    found = []
+    pairs = []
     for block in text.split("\n\n"):
         lines = dict(
             line.split(": ", 1) for line in block.split("\n") if ": " in line and line[0] != ":"
         )
         if "data" in lines:
-            found.append((lines.get("event", "message"), lines["data"]))
-    return found
+            pairs.append((lines.get("event", "message"), lines["data"]))
+    return pairs

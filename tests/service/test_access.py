@@ -18,16 +18,16 @@ from serving import Serving, png, serving
 
 @pytest.fixture(scope="module")
 def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    with serving(tmp_path_factory.mktemp("keyed"), keys="on", rate_per_minute=100_000) as found:
-        yield found
+    with serving(tmp_path_factory.mktemp("keyed"), keys="on", rate_per_minute=100_000) as running:
+        yield running
 
 
 def bearer(secret: str, **named: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {secret}"} | named
 
 
-def make_key(api: Serving, **said: object) -> str:
-    return str(api.service.store.create_key("test", **said)[1])
+def make_key(api: Serving, **options: object) -> str:
+    return str(api.service.store.create_key("test", **options)[1])
 
 
 def test_nobody_is_let_in_without_a_key(keyed: Serving) -> None:
@@ -41,9 +41,9 @@ def test_nobody_is_let_in_without_a_key(keyed: Serving) -> None:
         assert answer.headers["www-authenticate"].startswith("Bearer")
 
 
-@pytest.mark.parametrize("said", ["Bearer vsk_wrong_key", "Bearer x", "Basic dTpw", "Bearer"])
-def test_a_wrong_key_is_no_key(keyed: Serving, said: str) -> None:
-    answer = keyed.client.get("/conversations", headers={"Authorization": said})
+@pytest.mark.parametrize("header", ["Bearer vsk_wrong_key", "Bearer x", "Basic dTpw", "Bearer"])
+def test_a_wrong_key_is_no_key(keyed: Serving, header: str) -> None:
+    answer = keyed.client.get("/conversations", headers={"Authorization": header})
     assert answer.status_code == 401
     assert "vsk_wrong_key" not in answer.text
 
@@ -69,19 +69,19 @@ def test_a_revoked_key_is_out_at_once(keyed: Serving) -> None:
 def test_what_is_another_s_is_as_if_it_were_not(keyed: Serving) -> None:
     mine, theirs = bearer(make_key(keyed)), bearer(make_key(keyed))
     image_id = keyed.image_id(headers=mine)
-    asked = {"image_id": image_id, "question": "mine?"}
-    told = keyed.client.post("/ask_question", json=asked, headers=mine).json()
-    url = f"/conversations/{told['conversation_id']}"
+    question = {"image_id": image_id, "question": "mine?"}
+    answered = keyed.client.post("/ask_question", json=question, headers=mine).json()
+    url = f"/conversations/{answered['conversation_id']}"
     never = "img_" + "0" * 40
     for answer in (
         keyed.client.get(f"/images/{image_id}", headers=theirs),
         keyed.client.delete(f"/images/{image_id}", headers=theirs),
-        keyed.client.post("/ask_question", json=asked, headers=theirs),
+        keyed.client.post("/ask_question", json=question, headers=theirs),
         keyed.client.get(url, headers=theirs),
         keyed.client.get(f"{url}/export", headers=theirs),
         keyed.client.delete(url, headers=theirs),
         keyed.client.post(
-            "/feedback", json={"answer_id": told["answer_id"], "verdict": "up"}, headers=theirs
+            "/feedback", json={"answer_id": answered["answer_id"], "verdict": "up"}, headers=theirs
         ),
     ):
         assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
@@ -166,9 +166,9 @@ class Issuer:
         self.url = f"http://127.0.0.1:{self.server.server_port}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
-    def token(self, **said: object) -> str:
+    def token(self, **fields: object) -> str:
         claims = {"iss": self.url, "aud": "vesalius", "sub": "ann", "exp": time.time() + 60}
-        return jwt.encode(claims | said, self.key, "RS256", headers={"kid": "1"})
+        return jwt.encode(claims | fields, self.key, "RS256", headers={"kid": "1"})
 
 
 def test_logins_of_an_issuer_are_callers(tmp_path: Path) -> None:

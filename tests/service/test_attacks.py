@@ -52,9 +52,9 @@ def peers(api: Serving, count: int) -> list[socket.socket]:
 
 @pytest.fixture(scope="module")
 def few(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    said = {"connections": 6, "header_deadline": 0.7, "body_deadline": 0.7}
-    with serving(tmp_path_factory.mktemp("few"), rate_per_minute=100_000, **said) as found:
-        yield found
+    limits = {"connections": 6, "header_deadline": 0.7, "body_deadline": 0.7}
+    with serving(tmp_path_factory.mktemp("few"), rate_per_minute=100_000, **limits) as running:
+        yield running
 
 
 def test_a_body_that_drips_after_its_answer_is_cut_off(few: Serving) -> None:
@@ -99,7 +99,7 @@ def test_bodies_in_flight_have_a_limit_together(tmp_path: Path) -> None:
         head = b"POST /upload_image HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2000000\r\n"
         form = b"Content-Type: multipart/form-data; boundary=b\r\n\r\n"
         held = peers(api, 3)
-        told = b""
+        responses = b""
         for peer in held:
             try:
                 peer.sendall(head + form + b"x" * 1_900_000)
@@ -108,10 +108,10 @@ def test_bodies_in_flight_have_a_limit_together(tmp_path: Path) -> None:
         for peer in held:
             peer.settimeout(1)
             try:
-                told += peer.recv(4096)
+                responses += peer.recv(4096)
             except OSError:
                 continue
-        assert b" 429 " in told
+        assert b" 429 " in responses
         for peer in held:
             peer.close()
         until(lambda: api.upload().status_code in {200, 201})
@@ -122,9 +122,9 @@ def test_bodies_in_flight_have_a_limit_together(tmp_path: Path) -> None:
 )
 def test_no_url_is_a_fault(tmp_path: Path, url: str) -> None:
     content = [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": "x"}]
-    said = {"model": "echo", "messages": [{"role": "user", "content": content}]}
+    payload = {"model": "echo", "messages": [{"role": "user", "content": content}]}
     with serving(tmp_path, image_hosts=("h",)) as api:
-        answer = api.client.post("/v1/chat/completions", json=said)
+        answer = api.client.post("/v1/chat/completions", json=payload)
     assert (answer.status_code, answer.json()["code"]) == (422, "remote_image")
 
 
@@ -149,12 +149,12 @@ def test_a_method_is_no_label(api: Serving) -> None:
 def test_a_caller_who_leaves_is_no_fault(tmp_path: Path) -> None:
     with serving(tmp_path, replay_seconds=2.0) as api:
         image_id = api.image_id()
-        said = f'{{"image_id":"{image_id}","question":"gone?"}}'.encode()
+        payload = f'{{"image_id":"{image_id}","question":"gone?"}}'.encode()
         head = (
             b"POST /ask_question HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         )
         with closing(peers(api, 1)[0]) as peer:
-            peer.sendall(head + b"Content-Length: %d\r\n\r\n" % len(said) + said)
+            peer.sendall(head + b"Content-Length: %d\r\n\r\n" % len(payload) + payload)
             time.sleep(0.5)
         until(lambda: 'status="499"' in api.client.get("/metrics").text)
         assert 'status="500"' not in api.client.get("/metrics").text
@@ -165,9 +165,9 @@ def test_a_slash_too_many_is_not_redirected(api: Serving) -> None:
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 
 
-@pytest.mark.parametrize("said", [["a" * 300], ["ann", "bob"]], ids=["long", "two"])
-def test_a_person_is_named_once_and_whole(api: Serving, said: list[str]) -> None:
-    headers = [("X-Vesalius-User", name) for name in said]
+@pytest.mark.parametrize("names", [["a" * 300], ["ann", "bob"]], ids=["long", "two"])
+def test_a_person_is_named_once_and_whole(api: Serving, names: list[str]) -> None:
+    headers = [("X-Vesalius-User", name) for name in names]
     answer = api.client.get("/conversations", headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
 
@@ -179,8 +179,8 @@ def test_refusals_and_reading_are_in_the_audit_log(tmp_path: Path) -> None:
             api.client.get("/conversations", headers={"Authorization": "Bearer vsk_a_b"})
         image_id = api.image_id(headers=mine)
         api.client.get(f"/images/{image_id}", headers=mine)
-    with sqlite3.connect(tmp_path / "vesalius.db") as found:
-        rows = found.execute("select event, outcome from audit order by seq").fetchall()
+    with sqlite3.connect(tmp_path / "vesalius.db") as database:
+        rows = database.execute("select event, outcome from audit order by seq").fetchall()
     assert rows.count(("access.refused", "invalid_key")) == 1  # once a minute
     assert ("image.read", "ok") in rows
 

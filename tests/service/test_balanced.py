@@ -36,9 +36,9 @@ postgresql, _server = _store.postgresql, _store._server
     params=[("nginx", "sqlite"), ("nginx", "postgresql"), ("plain", "sqlite")], ids="-".join
 )
 def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Cluster]:
-    kind, kept_in = request.param
+    kind, storage = request.param
     database = f"sqlite:///{tmp_path}/vesalius.db"
-    if kept_in == "postgresql":
+    if storage == "postgresql":
         database = str(request.getfixturevalue("postgresql"))
     env = environment(
         replay_seconds="1.0",
@@ -87,12 +87,12 @@ def any_process_goes_on_with_what_another_began(cluster: Cluster) -> tuple[str, 
         image = new.json()["image_id"]
         again = second.post("/upload_image", files={"image_file": png()})
         assert (again.status_code, again.json()["image_id"]) == (200, image)
-        said = {"image_id": image, "question": "first?"}
-        answer = second.post("/ask_question", json=said)
+        question = {"image_id": image, "question": "first?"}
+        answer = second.post("/ask_question", json=question)
         assert answer.status_code == 200, answer.text
         conversation = answer.json()["conversation_id"]
         more = third.post(
-            "/ask_question", json=said | {"question": "then?", "conversation_id": conversation}
+            "/ask_question", json=question | {"question": "then?", "conversation_id": conversation}
         )
         assert more.json()["conversation_id"] == conversation
         whole = first.get(f"/conversations/{conversation}").json()
@@ -116,8 +116,8 @@ def many_questions_are_shared_out(cluster: Cluster, image: str) -> None:
 
 
 def a_stream_passes_as_it_comes(cluster: Cluster, image: str) -> None:
-    said = {"image_id": image, "question": STREAM, "stream": True}
-    with cluster.client.stream("POST", "/ask_question", json=said) as answer:
+    question = {"image_id": image, "question": STREAM, "stream": True}
+    with cluster.client.stream("POST", "/ask_question", json=question) as answer:
         assert answer.status_code == 200
         came = ((time.monotonic(), line) for line in answer.iter_lines())
         seen = [(at, line.split()[1]) for at, line in came if line.startswith("event:")]
@@ -137,10 +137,10 @@ def one_is_killed_in_the_middle(cluster: Cluster, image: str, conversation: str)
 
     victim = cluster.processes[0]
     with ThreadPoolExecutor(12) as pool:
-        asked = [pool.submit(ask, number) for number in range(12)]
+        pending = [pool.submit(ask, number) for number in range(12)]
         time.sleep(0.5)
         victim.kill()
-        answers = [one.result() for one in asked]
+        answers = [one.result() for one in pending]
     assert [a["answer"] for a in answers] == [f"You asked: kept {n}?" for n in range(12)]
     # A conversation that the killed process served goes on, with all that was said before.
     follow_up = cluster.ask("after?", image_id=image, conversation_id=conversation)
@@ -149,8 +149,8 @@ def one_is_killed_in_the_middle(cluster: Cluster, image: str, conversation: str)
     assert [turn["question"] for turn in whole["messages"]] == ["first?", "then?", "after?"]
     assert {turn["state"] for turn in whole["messages"]} == {"done"}
     for answer in answers:
-        kept = cluster.client.get(f"/conversations/{answer['conversation_id']}").json()
-        assert kept["messages"][-1]["answer"] == answer["answer"]
+        transcript = cluster.client.get(f"/conversations/{answer['conversation_id']}").json()
+        assert transcript["messages"][-1]["answer"] == answer["answer"]
 
 
 def it_comes_back(cluster: Cluster, conversation: str) -> None:
@@ -165,8 +165,10 @@ def it_comes_back(cluster: Cluster, conversation: str) -> None:
     with cluster.direct(1) as asking:
 
         def states() -> set[str]:
-            found = (asking.get(f"/conversations/{c['conversation_id']}").json() for c in listed)
-            return {turn["state"] for whole in found for turn in whole["messages"]}
+            transcripts = (
+                asking.get(f"/conversations/{c['conversation_id']}").json() for c in listed
+            )
+            return {turn["state"] for whole in transcripts for turn in whole["messages"]}
 
         until(lambda: states() == {"done", "interrupted"}, seconds=30)
     checked = [sys.executable, "-m", "vesalius", "log", "verify"]
@@ -211,9 +213,9 @@ def test_the_door_hides_what_is_the_operators(tmp_path: Path, postgresql: str) -
             assert large.status_code == 413
             assert large.json()["code"] == "body_too_large"
             one.kill()
-            gone = asking.get("/version")
-            assert (gone.status_code, gone.json()["code"]) == (503, "engine_unavailable")
-            assert gone.headers["Retry-After"] == "5"
-            assert gone.headers["Content-Type"] == "application/problem+json"
+            refused = asking.get("/version")
+            assert (refused.status_code, refused.json()["code"]) == (503, "engine_unavailable")
+            assert refused.headers["Retry-After"] == "5"
+            assert refused.headers["Content-Type"] == "application/problem+json"
     finally:
         one.kill()

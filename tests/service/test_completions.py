@@ -16,11 +16,11 @@ from hostile import hostile
 
 @pytest.fixture(scope="module")
 def client(api: Serving) -> Iterator[openai.OpenAI]:
-    with openai.OpenAI(base_url=f"{api.url}/v1", api_key="unused", max_retries=0) as found:
-        yield found
+    with openai.OpenAI(base_url=f"{api.url}/v1", api_key="unused", max_retries=0) as opened:
+        yield opened
 
 
-def shown(question: str, data: bytes | None = None) -> list[dict[str, Any]]:
+def with_picture(question: str, data: bytes | None = None) -> list[dict[str, Any]]:
     url = "data:image/png;base64," + base64.b64encode(png() if data is None else data).decode()
     return [
         {"type": "text", "text": question},
@@ -34,21 +34,24 @@ def test_the_model_is_listed(client: openai.OpenAI) -> None:
 
 
 def test_a_completion_is_what_the_client_expects(client: openai.OpenAI) -> None:
-    found = client.chat.completions.create(
+    completion = client.chat.completions.create(
         model="echo",
-        messages=[{"role": "user", "content": shown("is it whole?")}],
+        messages=[{"role": "user", "content": with_picture("is it whole?")}],
         max_tokens=20,
         temperature=0,
     )
-    assert "is it whole?" in found.choices[0].message.content
-    assert found.choices[0].finish_reason == "stop"
-    assert found.usage.total_tokens == found.usage.prompt_tokens + found.usage.completion_tokens
+    assert "is it whole?" in completion.choices[0].message.content
+    assert completion.choices[0].finish_reason == "stop"
+    assert (
+        completion.usage.total_tokens
+        == completion.usage.prompt_tokens + completion.usage.completion_tokens
+    )
 
 
 def test_a_stream_is_the_same_text_in_pieces(client: openai.OpenAI) -> None:
     stream = client.chat.completions.create(
         model="echo",
-        messages=[{"role": "user", "content": shown("one two three")}],
+        messages=[{"role": "user", "content": with_picture("one two three")}],
         stream=True,
         stream_options={"include_usage": True},
     )
@@ -64,16 +67,16 @@ def test_a_stream_is_the_same_text_in_pieces(client: openai.OpenAI) -> None:
 
 
 def test_a_history_of_turns_is_taken(client: openai.OpenAI) -> None:
-    found = client.chat.completions.create(
+    completion = client.chat.completions.create(
         model="vesalius",
         messages=[
             {"role": "system", "content": "Answer briefly."},
-            {"role": "user", "content": shown("which organ?")},
+            {"role": "user", "content": with_picture("which organ?")},
             {"role": "assistant", "content": "lung"},
             {"role": "user", "content": "which side?"},
         ],
     )
-    assert "which side?" in found.choices[0].message.content
+    assert "which side?" in completion.choices[0].message.content
 
 
 UNPROCESSABLE = openai.UnprocessableEntityError
@@ -85,11 +88,11 @@ def user(content: Any) -> dict[str, Any]:
 
 
 ASSISTANT = {"role": "assistant", "content": "x"}
-PAINTER = {"role": "assistant", "content": shown("look")}
+PAINTER = {"role": "assistant", "content": with_picture("look")}
 
 
 @pytest.mark.parametrize(
-    ("said", "error", "code"),
+    ("fields", "error", "code"),
     [
         ({"model": "gpt-9"}, openai.NotFoundError, "not_found"),
         ({"n": 2}, UNPROCESSABLE, "invalid_request"),
@@ -98,16 +101,20 @@ PAINTER = {"role": "assistant", "content": shown("look")}
         ({"messages": [user("a"), ASSISTANT]}, UNPROCESSABLE, "invalid_request"),
         ({"messages": [user("a"), PAINTER, user("b")]}, UNPROCESSABLE, "invalid_request"),
         ({"messages": [user(" ")]}, UNPROCESSABLE, "question_empty"),
-        ({"messages": [user(shown("x", b"?"))]}, openai.APIStatusError, "unsupported_media_type"),
+        (
+            {"messages": [user(with_picture("x", b"?"))]},
+            openai.APIStatusError,
+            "unsupported_media_type",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused_in_the_client_s_terms(
-    client: openai.OpenAI, said: dict[str, Any], error: type[openai.APIStatusError], code: str
+    client: openai.OpenAI, fields: dict[str, Any], error: type[openai.APIStatusError], code: str
 ) -> None:
-    asked: dict[str, Any] = {"model": "echo", "messages": [{"role": "user", "content": "hm?"}]}
-    with pytest.raises(error) as told:
-        client.chat.completions.create(**asked | said)
-    assert told.value.code == code
+    base: dict[str, Any] = {"model": "echo", "messages": [{"role": "user", "content": "hm?"}]}
+    with pytest.raises(error) as caught:
+        client.chat.completions.create(**base | fields)
+    assert caught.value.code == code
 
 
 @pytest.mark.parametrize(
@@ -121,8 +128,8 @@ def test_what_cannot_be_is_refused_in_the_client_s_terms(
 )
 def test_no_picture_is_fetched_from_anywhere(api: Serving, url: str) -> None:
     content = [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": "x"}]
-    said = {"model": "echo", "messages": [{"role": "user", "content": content}]}
-    answer = api.client.post("/v1/chat/completions", json=said)
+    payload = {"model": "echo", "messages": [{"role": "user", "content": content}]}
+    answer = api.client.post("/v1/chat/completions", json=payload)
     assert (answer.status_code, answer.json()["code"]) == (422, "remote_image")
 
 
@@ -139,19 +146,26 @@ def test_no_picture_is_fetched_from_anywhere(api: Serving, url: str) -> None:
 def test_data_urls_are_read_as_they_may_be_written(api: Serving, head: str, status: int) -> None:
     url = head + base64.b64encode(png()).decode()
     content = [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": "x"}]
-    said = {"model": "echo", "messages": [{"role": "user", "content": content}]}
-    answer = api.client.post("/v1/chat/completions", json=said)
+    payload = {"model": "echo", "messages": [{"role": "user", "content": content}]}
+    answer = api.client.post("/v1/chat/completions", json=payload)
     assert answer.status_code == status
     assert status == 200 or answer.json()["error"]["code"] == "invalid_request"
 
 
 def test_what_one_speaker_says_in_a_row_is_one_message(client: openai.OpenAI) -> None:
-    found = client.chat.completions.create(
+    completion = client.chat.completions.create(
         model="echo",
-        messages=[user(shown("see")), user("where?"), ASSISTANT, ASSISTANT, user("a"), user("b")],
+        messages=[
+            user(with_picture("see")),
+            user("where?"),
+            ASSISTANT,
+            ASSISTANT,
+            user("a"),
+            user("b"),
+        ],
         max_completion_tokens=100_000,  # as many as the service allows
     )
-    assert found.choices[0].message.content == "You asked: a b"  # echo folds blanks
+    assert completion.choices[0].message.content == "You asked: a b"  # echo folds blanks
 
 
 def test_a_picture_may_come_from_an_allowed_host(tmp_path: Path, api: Serving) -> None:
@@ -161,12 +175,14 @@ def test_a_picture_may_come_from_an_allowed_host(tmp_path: Path, api: Serving) -
             {"type": "image_url", "image_url": {"url": url}},
             {"type": "text", "text": "hm?"},
         ]
-        said = {"model": "echo", "messages": [{"role": "user", "content": content}]}
-        answer = other.client.post("/v1/chat/completions", json=said)
+        payload = {"model": "echo", "messages": [{"role": "user", "content": content}]}
+        answer = other.client.post("/v1/chat/completions", json=payload)
         assert answer.status_code == 200, answer.text
-        gone = content[0] | {"image_url": {"url": f"{api.url}/images/none"}}
-        said["messages"][0]["content"] = [gone, content[1]]
-        assert other.client.post("/v1/chat/completions", json=said).json()["code"] == "remote_image"
+        missing = content[0] | {"image_url": {"url": f"{api.url}/images/none"}}
+        payload["messages"][0]["content"] = [missing, content[1]]
+        assert (
+            other.client.post("/v1/chat/completions", json=payload).json()["code"] == "remote_image"
+        )
 
 
 def test_hostile_pictures_are_refused_here_as_in_an_upload(api: Serving) -> None:
@@ -175,16 +191,19 @@ def test_hostile_pictures_are_refused_here_as_in_an_upload(api: Serving) -> None
             continue
         url = "data:image/png;base64," + base64.b64encode(data).decode()
         content = [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": "x"}]
-        said = {"model": "echo", "messages": [{"role": "user", "content": content}]}
-        answer = api.client.post("/v1/chat/completions", json=said)
+        payload = {"model": "echo", "messages": [{"role": "user", "content": content}]}
+        answer = api.client.post("/v1/chat/completions", json=payload)
         assert (answer.status_code, answer.json()["code"]) == (status, code), name
 
 
 def test_a_service_answers_through_another_one(tmp_path: Path, api: Serving) -> None:
     """An OpenAI-compatible server as the engine, its one model found by itself."""
     with serving(tmp_path, replay=None, endpoint=f"{api.url}/v1") as front:
-        told = front.ask(image_id=front.image_id(), question="passed on?").json()
-        assert told["answer"] == "You asked: passed on?"
-        assert (told["provenance"]["model"], told["provenance"]["engine"]) == ("echo", "endpoint")
+        answer = front.ask(image_id=front.image_id(), question="passed on?").json()
+        assert answer["answer"] == "You asked: passed on?"
+        assert (answer["provenance"]["model"], answer["provenance"]["engine"]) == (
+            "echo",
+            "endpoint",
+        )
         streamed = front.ask(image_id=front.image_id(), question="passed on?", stream=True)
         assert [name for name, _ in events(streamed.text)][-1] == "done"

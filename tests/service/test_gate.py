@@ -22,9 +22,9 @@ from vesalius.service import problems
 @pytest.fixture(scope="module")
 def tight(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     """Small limits and short deadlines."""
-    said = {"max_body": 20_000, "header_deadline": 0.5, "body_deadline": 0.6, "connections": 20}
-    with serving(tmp_path_factory.mktemp("tight"), rate_per_minute=100_000, **said) as found:
-        yield found
+    limits = {"max_body": 20_000, "header_deadline": 0.5, "body_deadline": 0.6, "connections": 20}
+    with serving(tmp_path_factory.mktemp("tight"), rate_per_minute=100_000, **limits) as running:
+        yield running
 
 
 ENCODED = "application/x-www-form-urlencoded"
@@ -46,7 +46,7 @@ def raw(api: Serving, data: bytes, *, wait: float = 5) -> bytes:
         return answer
 
 
-def told(answer: bytes) -> dict:
+def problem_of(answer: bytes) -> dict:
     head, _, content = answer.partition(b"\r\n\r\n")
     assert b"application/problem+json" in head
     return json.loads(content)
@@ -115,7 +115,7 @@ def test_a_body_over_the_limit_is_refused(tight: Serving, announced: bool) -> No
         chunk = b"1000\r\n" + b"x" * 4096 + b"\r\n"
         answer = raw(tight, head + b"Transfer-Encoding: chunked\r\n\r\n" + chunk * 6)
     assert b" 413 " in answer.splitlines()[0]
-    assert told(answer)["code"] == "body_too_large"
+    assert problem_of(answer)["code"] == "body_too_large"
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_a_head_that_does_not_come_ends_the_connection(tight: Serving, sent: byt
 def test_a_body_that_does_not_come_is_a_timeout(tight: Serving) -> None:
     head = b"POST /ask_question HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     answer = raw(tight, head + b"Content-Length: 100\r\n\r\n{")
-    assert told(answer)["code"] == "timeout"
+    assert problem_of(answer)["code"] == "timeout"
 
 
 def test_too_many_connections_are_closed_and_the_rest_served(tight: Serving) -> None:
@@ -178,7 +178,7 @@ def test_too_many_connections_are_closed_and_the_rest_served(tight: Serving) -> 
 def test_what_is_no_http_is_refused_and_the_service_lives(tight: Serving, data: bytes) -> None:
     answer = raw(tight, data)
     assert answer.startswith(b"HTTP/1.1 4"), answer[:80]
-    assert told(answer)["status"] in {400, 403, 431}
+    assert problem_of(answer)["status"] in {400, 403, 431}
     assert tight.client.get("/healthz").status_code == 200
 
 

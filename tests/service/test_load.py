@@ -100,8 +100,8 @@ def test_a_full_disk_is_told_and_nothing_is_half_written(tmp_path: Path) -> None
             image_id = small.json()["image_id"]
             codes = set()
             for number in range(2000):
-                said = {"image_id": image_id, "question": f"{number} " + "x" * 1900}
-                answer = client.post("/ask_question", json=said)
+                question = {"image_id": image_id, "question": f"{number} " + "x" * 1900}
+                answer = client.post("/ask_question", json=question)
                 codes.add(answer.status_code)
                 if answer.status_code != 200:
                     assert answer.json()["code"] == "storage_full", answer.text

@@ -55,7 +55,7 @@ def test_every_endpoint_of_the_contract_is_there(schema: dict) -> None:
 
 def codes() -> set[str]:
     """Every code that anything in the source refuses with, as written there."""
-    found = set()
+    literals = set()
     served = (p for p in SOURCE.glob("service/**/*.py") if "web" not in p.parts)
     for path in [*served, *SOURCE.glob("cases/*.py"), SOURCE / "workers.py"]:
         for node in ast.walk(ast.parse(path.read_text())):
@@ -64,8 +64,8 @@ def codes() -> set[str]:
             name = getattr(node.func, "id", getattr(node.func, "attr", ""))
             first = node.args[0]
             if name in {"Refusal", "ImageError"} and isinstance(first, ast.Constant):
-                found.add(first.value)
-    return found
+                literals.add(first.value)
+    return literals
 
 
 def test_every_code_stands_in_the_table() -> None:

@@ -25,8 +25,8 @@ PLAIN = {"text_in_dicom": "off", "rate_per_minute": 100_000}
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Serving:
     """A service that looks for no text: tests of that have their own."""
-    with serving(tmp_path_factory.mktemp("state"), **PLAIN) as found:
-        yield found
+    with serving(tmp_path_factory.mktemp("state"), **PLAIN) as running:
+        yield running
 
 
 def stored(api: Serving) -> bytes:
@@ -45,9 +45,9 @@ def test_hostile_files_get_their_status_whatever_they_claim_to_be(
     if status == 201:
         assert answer.status_code in {200, 201}, answer.text
         image_id = answer.json()["image_id"]
-        shown = plain.client.get(f"/images/{image_id}")
-        assert shown.status_code == 200
-        with Image.open(BytesIO(shown.content)) as image:
+        view = plain.client.get(f"/images/{image_id}")
+        assert view.status_code == 200
+        with Image.open(BytesIO(view.content)) as image:
             assert image.size == (answer.json()["width"], answer.json()["height"])
     else:
         assert (answer.status_code, answer.json()["code"]) == (status, code)
@@ -55,13 +55,13 @@ def test_hostile_files_get_their_status_whatever_they_claim_to_be(
 
 
 def test_nothing_planted_in_a_hostile_file_is_stored_or_told(plain: Serving) -> None:
-    told = b""
+    answers = b""
     for data, _, _ in hostile().values():
-        told += plain.upload(data).content
-    kept = stored(plain)
+        answers += plain.upload(data).content
+    files = stored(plain)
     for secret in SECRETS:
-        assert secret.encode() not in kept, secret
-        assert secret.encode() not in told, secret
+        assert secret.encode() not in files, secret
+        assert secret.encode() not in answers, secret
 
 
 @pytest.mark.parametrize("kind", TYPES)
@@ -91,15 +91,15 @@ def test_the_same_bytes_give_the_same_id(plain: Serving) -> None:
 
 def test_the_picture_shown_is_the_picture_decoded(plain: Serving) -> None:
     data = png(2, (64, 40))
-    shown = plain.client.get(f"/images/{plain.image_id(data)}")
-    with Image.open(BytesIO(shown.content)) as image:
+    view = plain.client.get(f"/images/{plain.image_id(data)}")
+    with Image.open(BytesIO(view.content)) as image:
         assert np.array_equal(np.asarray(image.convert("RGB")), np.asarray(decode(data).image))
 
 
 def test_what_an_upload_told_can_be_asked_again(plain: Serving) -> None:
-    told = plain.upload(png(4)).json()
-    url = f"/images/{told['image_id']}"
-    assert plain.client.get(url, headers={"Accept": "application/json"}).json() == told
+    upload = plain.upload(png(4)).json()
+    url = f"/images/{upload['image_id']}"
+    assert plain.client.get(url, headers={"Accept": "application/json"}).json() == upload
 
 
 def test_frames_and_windows_of_dicom_are_those_of_the_decoder(plain: Serving) -> None:
@@ -112,9 +112,9 @@ def test_frames_and_windows_of_dicom_are_those_of_the_decoder(plain: Serving) ->
     assert uploaded["frames"] > 1
     url = f"/images/{uploaded['image_id']}"
     for frame in (0, uploaded["frames"] - 1):
-        shown = plain.client.get(url, params={"frame": frame, "centre": 40, "width": 400})
+        view = plain.client.get(url, params={"frame": frame, "centre": 40, "width": 400})
         expected = decode(data, frame=frame, window=(40.0, 400.0)).image
-        with Image.open(BytesIO(shown.content)) as image:
+        with Image.open(BytesIO(view.content)) as image:
             assert np.array_equal(np.asarray(image.convert("RGB")), np.asarray(expected))
     beyond = plain.client.get(url, params={"frame": uploaded["frames"]})
     assert (beyond.status_code, beyond.json()["code"]) == (422, "image_frame")
@@ -123,8 +123,8 @@ def test_frames_and_windows_of_dicom_are_those_of_the_decoder(plain: Serving) ->
 
 
 def test_a_window_is_refused_where_there_is_none(plain: Serving) -> None:
-    found = plain.client.get(f"/images/{plain.image_id()}", params={"centre": 1, "width": 2})
-    assert (found.status_code, found.json()["code"]) == (422, "image_window")
+    refused = plain.client.get(f"/images/{plain.image_id()}", params={"centre": 1, "width": 2})
+    assert (refused.status_code, refused.json()["code"]) == (422, "image_window")
 
 
 def test_a_deleted_picture_is_gone_and_what_was_said_stays(plain: Serving) -> None:
@@ -133,18 +133,18 @@ def test_a_deleted_picture_is_gone_and_what_was_said_stays(plain: Serving) -> No
     assert plain.client.delete(f"/images/{image_id}").status_code == 204
     assert plain.client.get(f"/images/{image_id}").json()["code"] == "not_found"
     assert plain.client.delete(f"/images/{image_id}").status_code == 404
-    told = plain.client.get(f"/conversations/{answer['conversation_id']}").json()
-    assert told["messages"][0]["answer"] == answer["answer"]
-    assert told["messages"][0]["image_state"] == "deleted"
+    transcript = plain.client.get(f"/conversations/{answer['conversation_id']}").json()
+    assert transcript["messages"][0]["answer"] == answer["answer"]
+    assert transcript["messages"][0]["image_state"] == "deleted"
 
 
 def test_an_expired_picture_says_so(tmp_path: Path) -> None:
     with serving(tmp_path, image_hours=1e-6) as api:
         image_id = api.image_id()
-        found = api.client.get(f"/images/{image_id}")
-        assert (found.status_code, found.json()["code"]) == (404, "image_expired")
-        asked = api.ask(image_id=image_id, question="still there?")
-        assert asked.json()["code"] == "image_expired"
+        expired = api.client.get(f"/images/{image_id}")
+        assert (expired.status_code, expired.json()["code"]) == (404, "image_expired")
+        refused = api.ask(image_id=image_id, question="still there?")
+        assert refused.json()["code"] == "image_expired"
 
 
 def test_what_is_deleted_or_expired_is_forgotten_by_the_engine(tmp_path: Path) -> None:
@@ -181,28 +181,28 @@ def test_burned_in_text_is_told_or_blackened_by_policy(tmp_path: Path) -> None:
     data = hostile()[name][0]
     with serving(tmp_path / "flag", text_in_pictures="flag") as api:
         flagged = api.upload(data).json()
-        assert any("was found" in said for said in flagged["warnings"])
+        assert any("was found" in warning for warning in flagged["warnings"])
         before = api.client.get(f"/images/{flagged['image_id']}").content
     with serving(tmp_path / "mask", text_in_pictures="mask") as api:
         masked = api.upload(data).json()
-        assert any("was covered" in said for said in masked["warnings"])
+        assert any("was covered" in warning for warning in masked["warnings"])
         after = api.client.get(f"/images/{masked['image_id']}").content
     with serving(tmp_path / "asked") as api:  # off by policy, asked for by the caller
         plain = api.upload(data).json()
 
         def wish(mask: str) -> httpx2.Response:
-            said = {"files": {"file": data}, "data": {"mask": mask}}
-            return api.client.post("/upload_image", **said)
+            parts = {"files": {"file": data}, "data": {"mask": mask}}
+            return api.client.post("/upload_image", **parts)
 
-        asked = wish("true").json()
-        assert asked["image_id"] != plain["image_id"]
-        assert any("was covered" in said for said in asked["warnings"])
-        assert api.client.get(f"/images/{asked['image_id']}").content == after
+        covered = wish("true").json()
+        assert covered["image_id"] != plain["image_id"]
+        assert any("was covered" in warning for warning in covered["warnings"])
+        assert api.client.get(f"/images/{covered['image_id']}").content == after
         wrong = wish("perhaps")
         assert (wrong.status_code, wrong.json()["code"]) == (422, "invalid_request")
     light = [
-        np.asarray(Image.open(BytesIO(found)).convert("L")).astype(int).sum()
-        for found in (before, after)
+        np.asarray(Image.open(BytesIO(content)).convert("L")).astype(int).sum()
+        for content in (before, after)
     ]
     assert light[1] < light[0]
 
@@ -256,7 +256,7 @@ def test_what_is_accepted_decides(plain: Serving, accept: str, kind: str) -> Non
 
 
 def test_an_animation_has_the_one_frame_that_is_kept(plain: Serving) -> None:
-    told = plain.upload(hostile()["animated.gif"][0]).json()
-    assert told["warnings"] == [f"the first of {told['frames']} frames is used"]
-    asked = plain.ask(image_id=told["image_id"], question="x?", frame=1)
-    assert (asked.status_code, asked.json()["code"]) == (422, "image_frame")
+    upload = plain.upload(hostile()["animated.gif"][0]).json()
+    assert upload["warnings"] == [f"the first of {upload['frames']} frames is used"]
+    refused = plain.ask(image_id=upload["image_id"], question="x?", frame=1)
+    assert (refused.status_code, refused.json()["code"]) == (422, "image_frame")

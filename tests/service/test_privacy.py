@@ -32,12 +32,12 @@ def test_logs_and_metrics_hold_no_names_words_ids_or_secrets(
             if answer.status_code < 300:
                 ids.append(answer.json()["image_id"])
         for stream in (False, True):
-            asked = {
+            question = {
                 "image_id": ids[0],
                 "question": f"does {PLANTED} have a nodule?",
                 "stream": stream,
             }
-            assert api.client.post("/ask_question", json=asked).status_code == 200
+            assert api.client.post("/ask_question", json=question).status_code == 200
         api.client.post("/ask_question", json={"image_id": PLANTED, "question": PLANTED})
         api.client.post("/ask_question", content=PLANTED.encode())
         api.client.get(f"/images/{PLANTED}")
@@ -45,8 +45,8 @@ def test_logs_and_metrics_hold_no_names_words_ids_or_secrets(
         wrong = {"Authorization": f"Bearer {PLANTED}"}
         api.client.get("/conversations", headers=wrong)
         listed = api.client.get("/conversations").json()["conversations"]
-        said = {"answer_id": "ans_0", "verdict": "up", "comment": PLANTED}
-        api.client.post("/feedback", json=said)
+        opinion = {"answer_id": "ans_0", "verdict": "up", "comment": PLANTED}
+        api.client.post("/feedback", json=opinion)
         api.client.post(
             "/v1/chat/completions",
             json={"model": PLANTED, "messages": [{"role": "user", "content": PLANTED}]},
@@ -57,13 +57,13 @@ def test_logs_and_metrics_hold_no_names_words_ids_or_secrets(
     lines = [json.loads(line) for line in written.splitlines() if line.startswith("{")]
     assert len(lines) > 20
     assert {line["event"] for line in lines} >= {"request", "engine", "stopping"}
-    told = written + metrics + json.dumps(audit)
+    output = written + metrics + json.dumps(audit)
     planted = ("Jane", "Doe", "1970-01-01", "nodule", secret, secret.rpartition("_")[2])
     for word in (*SECRETS, *planted):
-        assert word not in told, word
-    for name in (*ids, *(found["conversation_id"] for found in listed)):
-        assert name not in told
-    assert not re.search(r"(img|cnv|ans|own)_[0-9a-f]{8}", told)
+        assert word not in output, word
+    for name in (*ids, *(conversation["conversation_id"] for conversation in listed)):
+        assert name not in output
+    assert not re.search(r"(img|cnv|ans|own)_[0-9a-f]{8}", output)
     assert {row["event"] for row in audit} >= {"image.stored", "answer.given"}
 
 
@@ -135,6 +135,6 @@ def test_traces_hold_routes_and_no_ids(tmp_path: Path) -> None:
 def rows(database: Path) -> list[dict[str, object]]:
     import sqlite3
 
-    with sqlite3.connect(database) as found:
-        found.row_factory = sqlite3.Row
-        return list(map(dict, found.execute("select * from audit")))
+    with sqlite3.connect(database) as connection:
+        connection.row_factory = sqlite3.Row
+        return list(map(dict, connection.execute("select * from audit")))

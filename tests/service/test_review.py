@@ -42,9 +42,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def reviewing(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    said = {"run": run, "review": 20, "replay": None, "keys": "on", "rate_per_minute": 100_000}
-    with serving(tmp_path_factory.mktemp("review"), **said) as found:
-        yield found
+    options = {"run": run, "review": 20, "replay": None, "keys": "on", "rate_per_minute": 100_000}
+    with serving(tmp_path_factory.mktemp("review"), **options) as running:
+        yield running
 
 
 def rater(api: Serving) -> dict[str, str]:
@@ -60,8 +60,8 @@ def test_every_answer_comes_once_in_an_order_of_ones_own(reviewing: Serving, run
         while state["item"]:
             assert set(state["item"]) == {"item_id", "question", "answer"}  # and nothing else
             seen.append(state["item"]["item_id"])
-            said = {"item_id": seen[-1], **GRADES}
-            answer = reviewing.client.post("/review", json=said, headers=headers)
+            rating = {"item_id": seen[-1], **GRADES}
+            answer = reviewing.client.post("/review", json=rating, headers=headers)
             assert answer.status_code == 201
             state = answer.json()
             assert state["rated"] == len(seen)
@@ -74,14 +74,14 @@ def test_every_answer_comes_once_in_an_order_of_ones_own(reviewing: Serving, run
 def test_the_picture_is_the_one_that_was_asked_about(reviewing: Serving, run: Path) -> None:
     headers = rater(reviewing)
     item = reviewing.client.get("/review", headers=headers).json()["item"]
-    told = reviewing.service.review.item(item["item_id"])
+    rated = reviewing.service.review.item(item["item_id"])
     seen = reviewing.client.get(f"/review/{item['item_id']}/picture", headers=headers)
     assert seen.headers["content-type"] == "image/png"
-    own = Image.open(BytesIO(pictures_of(Run.open(run))(told.picture))).convert("RGB")
+    own = Image.open(BytesIO(pictures_of(Run.open(run))(rated.picture))).convert("RGB")
     assert not ImageChops.difference(
         Image.open(BytesIO(seen.content)).convert("RGB"), own
     ).getbbox()
-    assert told.prediction not in json.dumps(item)
+    assert rated.prediction not in json.dumps(item)
 
 
 def test_ratings_are_checked_replaced_and_told_to_the_operator(reviewing: Serving) -> None:
@@ -93,8 +93,8 @@ def test_ratings_are_checked_replaced_and_told_to_the_operator(reviewing: Servin
         )
         assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
     for grade in (1, 2):
-        said = {"item_id": item_id, **GRADES, "accuracy": grade, "errors": ["unsafe"]}
-        assert reviewing.client.post("/review", json=said, headers=headers).status_code == 201
+        rating = {"item_id": item_id, **GRADES, "accuracy": grade, "errors": ["unsafe"]}
+        assert reviewing.client.post("/review", json=rating, headers=headers).status_code == 201
     unknown = reviewing.client.post("/review", json={"item_id": "itm_0", **GRADES}, headers=headers)
     assert unknown.json()["code"] == "not_found"
     state = str(reviewing.service.settings.state)

@@ -33,7 +33,7 @@ class Process:
 
     popen: subprocess.Popen[str]
     url: str = ""
-    said: list[str] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
 
     def client(self) -> httpx2.Client:
         return httpx2.Client(base_url=self.url, timeout=30, trust_env=False)
@@ -57,19 +57,19 @@ def process(state: Path, *options: str, **environment: str) -> Iterator[Process]
         text=True,
         env=os.environ | own | environment,
     )
-    found = Process(started)
+    served = Process(started)
     assert started.stderr is not None
     for line in started.stderr:
-        found.said.append(line)
+        served.lines.append(line)
         if url := re.search(r"serves (http\S+)", line):
-            found.url = url[1]
+            served.url = url[1]
             break
-    reader = threading.Thread(target=lambda: found.said.extend(started.stderr or ()), daemon=True)
+    reader = threading.Thread(target=lambda: served.lines.extend(started.stderr or ()), daemon=True)
     reader.start()
     try:
-        if found.url:
-            until(found.ready, seconds=60)
-        yield found
+        if served.url:
+            until(served.ready, seconds=60)
+        yield served
     finally:
         if started.poll() is None:
             started.send_signal(signal.SIGTERM)
@@ -91,16 +91,16 @@ def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
 
 def test_it_starts_says_where_and_stops_on_a_signal(tmp_path: Path) -> None:
     with process(tmp_path) as served:
-        assert "no key is needed" in "".join(served.said)
+        assert "no key is needed" in "".join(served.lines)
         with served.client() as client:
             assert client.get("/healthz").json() == {"status": "alive"}
     assert served.popen.returncode == 0
-    assert "Research use only" in "".join(served.said)
+    assert "Research use only" in "".join(served.lines)
     assert oct((tmp_path).stat().st_mode)[-3:] != "777"
 
 
 @pytest.mark.parametrize(
-    ("words", "environment", "said"),
+    ("words", "environment", "message"),
     [
         (["serve"], {}, "nothing to serve"),
         (["serve", "--run", "nowhere"], {}, "is not a run"),
@@ -114,20 +114,20 @@ def test_it_starts_says_where_and_stops_on_a_signal(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_is_one_line_and_exit_2(
-    tmp_path: Path, words: list[str], environment: dict[str, str], said: str
+    tmp_path: Path, words: list[str], environment: dict[str, str], message: str
 ) -> None:
     done = run(*words, "--state", str(tmp_path / "state"), **environment)
     assert done.returncode == 2, done.stderr
-    assert said in done.stderr
+    assert message in done.stderr
     assert done.stderr.startswith("vesalius: ")
     assert len(done.stderr.strip().splitlines()) == 1
 
 
 def test_keys_are_made_shown_once_and_taken_back(tmp_path: Path) -> None:
     own = ["--state", str(tmp_path)]
-    made = run("keys", "create", "ward 3", *own)
-    secret = made.stdout.strip()
-    key_id = re.search(r"key_\w+", made.stderr)
+    created = run("keys", "create", "ward 3", *own)
+    secret = created.stdout.strip()
+    key_id = re.search(r"key_\w+", created.stderr)
     assert secret.startswith("vsk_")
     assert key_id is not None
     with process(tmp_path, VESALIUS_KEYS="on") as served, served.client() as client:
@@ -181,11 +181,11 @@ def killed(state: Path, *, times: int) -> None:
             uploaded = client.post("/upload_image", files={"file": png(number)}).json()
             image_id = uploaded["image_id"]
             for at in range(3):
-                said = {"image_id": image_id, "question": f"question {number}.{at}?"}
+                question = {"image_id": image_id, "question": f"question {number}.{at}?"}
                 if at:
-                    said["conversation_id"] = told["conversation_id"]  # noqa: F821
-                told = client.post("/ask_question", json=said).json()
-                known[told["answer_id"]] = (told["conversation_id"], told["answer"])
+                    question["conversation_id"] = answer["conversation_id"]  # noqa: F821
+                answer = client.post("/ask_question", json=question).json()
+                known[answer["answer_id"]] = (answer["conversation_id"], answer["answer"])
             stop = threading.Event()
             asker = threading.Thread(target=ask_until, args=(served.url, image_id, stop))
             asker.start()
@@ -200,22 +200,22 @@ def killed(state: Path, *, times: int) -> None:
         assert client.get(f"/images/{image_id}").status_code == 200
         time.sleep(1.2)  # past the deadline of what the killed ones had begun
         listed = client.get("/conversations?limit=100").json()["conversations"]
-        urls = [f"/conversations/{found['conversation_id']}" for found in listed]
+        urls = [f"/conversations/{conversation['conversation_id']}" for conversation in listed]
         states = {m["state"] for url in urls for m in client.get(url).json()["messages"]}
         assert states <= {"done", "interrupted"}
     assert run("log", "verify", "--state", str(state)).returncode == 0
 
 
 def dying(state: Path):
-    said = {"REPLAY_SECONDS": "0.05", "MAX_TURNS": "1000", "DEADLINE": "1", "GRACE": "0"}
-    own = said | {"SWEEP_SECONDS": "0.5", "RATE_PER_MINUTE": "100000"}
+    limits = {"REPLAY_SECONDS": "0.05", "MAX_TURNS": "1000", "DEADLINE": "1", "GRACE": "0"}
+    own = limits | {"SWEEP_SECONDS": "0.5", "RATE_PER_MINUTE": "100000"}
     return process(state, **{f"VESALIUS_{name}": value for name, value in own.items()})
 
 
 def require(client: httpx2.Client, known: Known) -> None:
     for answer_id, (where, text) in known.items():
-        told = client.get(f"/conversations/{where}").json()["messages"]
-        assert [m["answer"] for m in told if m["answer_id"] == answer_id] == [text]
+        messages = client.get(f"/conversations/{where}").json()["messages"]
+        assert [m["answer"] for m in messages if m["answer_id"] == answer_id] == [text]
 
 
 def ask_until(url: str, image_id: str, stop: threading.Event) -> None:
@@ -263,14 +263,14 @@ def test_the_guide_s_curl_lines_work(tmp_path: Path) -> None:
 
 def test_who_is_alone_with_a_state_ends_what_a_crash_left(tmp_path: Path) -> None:
     """Another process at work keeps its pending questions; a lock tells, that no death leaves."""
-    found = settings(replay="echo", state=tmp_path)
-    with closing(open_store(found)) as store:
+    configuration = settings(replay="echo", state=tmp_path)
+    with closing(open_store(configuration)) as store:
         store.migrate()
         left = store.begin_turn("ada", None, None, "first?")
-        with in_charge(found, store):
+        with in_charge(configuration, store):
             assert store.turn("ada", left.answer_id).state == "interrupted"
             own = store.begin_turn("ada", left.conversation_id, None, "second?")
-            with in_charge(found, store):  # a second process, as the lock sees it
+            with in_charge(configuration, store):  # a second process, as the lock sees it
                 assert store.turn("ada", own.answer_id).state == "pending"
-        with in_charge(found, store):
+        with in_charge(configuration, store):
             assert store.turn("ada", own.answer_id).state == "interrupted"

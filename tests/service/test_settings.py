@@ -11,15 +11,27 @@ from vesalius.service.settings import Settings, settings
 
 
 def test_the_defaults_are_those_of_the_contract() -> None:
-    found = Settings()
-    assert (found.max_body, found.max_pixels, found.max_aspect) == (20 * 2**20, 40_000_000, 200)
-    assert (found.max_frames, found.max_question, found.max_turns) == (512, 2000, 20)
-    assert (found.max_tokens, found.deadline, found.queue) == (512, 60, 32)
-    assert (found.header_deadline, found.image_hours, found.text_days) == (30, 24, 30)
-    assert (found.batch, found.batch_wait, found.heartbeat) == (8, 0.01, 15)
-    assert (found.text_in_dicom, found.text_in_pictures) == ("flag", "off")
-    assert found.abstain_below is None
-    assert found.loopback
+    configuration = Settings()
+    assert (configuration.max_body, configuration.max_pixels, configuration.max_aspect) == (
+        20 * 2**20,
+        40_000_000,
+        200,
+    )
+    assert (configuration.max_frames, configuration.max_question, configuration.max_turns) == (
+        512,
+        2000,
+        20,
+    )
+    assert (configuration.max_tokens, configuration.deadline, configuration.queue) == (512, 60, 32)
+    assert (configuration.header_deadline, configuration.image_hours, configuration.text_days) == (
+        30,
+        24,
+        30,
+    )
+    assert (configuration.batch, configuration.batch_wait, configuration.heartbeat) == (8, 0.01, 15)
+    assert (configuration.text_in_dicom, configuration.text_in_pictures) == ("flag", "off")
+    assert configuration.abstain_below is None
+    assert configuration.loopback
 
 
 def test_the_environment_is_read_and_what_is_said_goes_over_it(
@@ -28,10 +40,10 @@ def test_the_environment_is_read_and_what_is_said_goes_over_it(
     monkeypatch.setenv("VESALIUS_QUEUE", "7")
     monkeypatch.setenv("VESALIUS_BATCH", "4")
     monkeypatch.setenv("VESALIUS_ORIGINS", "https://a.example, https://b.example")
-    found = settings(queue=9, host=None)
-    assert (found.queue, found.batch) == (9, 4)
-    assert found.origins == ("https://a.example", "https://b.example")
-    assert found.host == "127.0.0.1"
+    configuration = settings(queue=9, host=None)
+    assert (configuration.queue, configuration.batch) == (9, 4)
+    assert configuration.origins == ("https://a.example", "https://b.example")
+    assert configuration.host == "127.0.0.1"
 
 
 def test_a_login_or_a_name_outside_closes_the_door_on_loopback_too() -> None:
@@ -57,7 +69,7 @@ def test_keys_are_needed_wherever_others_can_call(host: str, keys: str, needed: 
 
 
 @pytest.mark.parametrize(
-    ("said", "named"),
+    ("values", "named"),
     [
         ({"queue": 0}, "VESALIUS_QUEUE"),
         ({"host": "0.0.0.0", "keys": "off"}, "keys cannot be off"),
@@ -67,10 +79,10 @@ def test_keys_are_needed_wherever_others_can_call(host: str, keys: str, needed: 
         ({"text_in_dicom": "perhaps"}, "VESALIUS_TEXT_IN_DICOM"),
     ],
 )
-def test_what_cannot_be_is_named(said: dict, named: str) -> None:
-    with pytest.raises(RecipeError) as told:
-        settings(**said)
-    assert named in str(told.value)
+def test_what_cannot_be_is_named(values: dict, named: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        settings(**values)
+    assert named in str(caught.value)
 
 
 def test_secrets_are_not_shown() -> None:
@@ -78,7 +90,7 @@ def test_secrets_are_not_shown() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "refused"),
+    ("values", "refused"),
     [
         ({}, True),
         ({"ephemeral": True}, False),
@@ -88,11 +100,11 @@ def test_secrets_are_not_shown() -> None:
     ],
 )
 def test_cloud_run_needs_state_that_stays(
-    monkeypatch: pytest.MonkeyPatch, said: dict, refused: bool
+    monkeypatch: pytest.MonkeyPatch, values: dict, refused: bool
 ) -> None:
     monkeypatch.setenv("K_SERVICE", "vesalius")
     if refused:
         with pytest.raises(RecipeError, match="Cloud Run"):
-            settings(**said).require_kept_state()
+            settings(**values).require_durable_state()
     else:
-        settings(**said).require_kept_state()
+        settings(**values).require_durable_state()

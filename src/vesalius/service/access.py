@@ -47,9 +47,9 @@ class Access:
 
     def caller(self, request: Request) -> Caller:
         """The caller of a request; Refusal where it is not known, or calls too often."""
-        found = self._found(request)
-        self._count(found)
-        return found
+        caller = self._identify(request)
+        self._count(caller)
+        return caller
 
     def at_hand(self, request: Request) -> bool:
         """Whether the caller is told without a database or a network."""
@@ -66,7 +66,7 @@ class Access:
                     self._counts.events.pop(bucket, None)
                     self._counts.locks.pop(bucket, None)
 
-    def _found(self, request: Request) -> Caller:
+    def _identify(self, request: Request) -> Caller:
         token = _bearer(request)
         user = _named(request.headers.getlist(self.settings.user_header))
         most = self.settings.rate_per_minute
@@ -130,8 +130,8 @@ class _Login:
                 options={"require": ["exp", "sub", "iss", "aud"]},
             )
         except jwt.PyJWKClientConnectionError as error:
-            said = "the login's keys cannot be fetched"
-            raise Refusal("storage_unavailable", said, retry_after=5) from error
+            detail = "the login's keys cannot be fetched"
+            raise Refusal("storage_unavailable", detail, retry_after=5) from error
         except jwt.PyJWTError as error:
             hint = "log in again"
             raise Refusal("invalid_key", "this login is not valid", hint=hint) from error
@@ -150,18 +150,18 @@ class _Login:
             raise jwt.PyJWKClientConnectionError("discovery failed") from error
 
 
-def _named(said: list[str]) -> str:
+def _named(values: list[str]) -> str:
     """The person that a front end names: once, and whole, for a cut name may be another's."""
-    if len(said) > 1 or len("".join(said)) > MAX_USER:
+    if len(values) > 1 or len("".join(values)) > MAX_USER:
         raise Refusal("bad_request", f"a person is named once, by at most {MAX_USER} characters")
-    return "".join(said)
+    return "".join(values)
 
 
 def _bearer(request: Request) -> str | None:
-    said = request.headers.get("authorization")
-    if said is None:
+    header = request.headers.get("authorization")
+    if header is None:
         return None
-    scheme, _, token = said.partition(" ")
+    scheme, _, token = header.partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise Refusal("unauthenticated", "the Authorization header is no bearer token", hint=HINT)
     return token.strip()

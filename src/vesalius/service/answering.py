@@ -31,7 +31,7 @@ from vesalius.service.threads import in_thread
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class QuestionRequest:
     """A question of an owner about a view of a picture."""
 
     owner: str
@@ -44,7 +44,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
+class Accepted:
     """The question is in line; its answer will have this id."""
 
     answer_id: str
@@ -52,7 +52,7 @@ class Begun:
 
 
 @dataclass(slots=True)
-class Shown:
+class Prompt:
     """What the model is shown: a picture, the turns before (as many as fit), a question."""
 
     picture: Picture
@@ -67,8 +67,8 @@ class Shown:
         return Dialogue(name, turns, group=name, case=name)
 
 
-Event = Begun | str | Stored
-"""First Begun, then text as it comes, last the stored turn."""
+Event = Accepted | str | Stored
+"""First Accepted, then text as it comes, last the stored turn."""
 
 
 class Answering:
@@ -83,39 +83,39 @@ class Answering:
         self._later: set[asyncio.Task[Any]] = set()
         self._held: dict[str, str] = {}  # pictures the engine may hold something of: key, image id
 
-    async def events(self, asked: Asked) -> AsyncGenerator[Event]:
+    async def events(self, request: QuestionRequest) -> AsyncGenerator[Event]:
         """The events of one question. Closing it cancels; what was begun is stored as such.
 
         The engine takes the question before it is written down: what is refused leaves no trace.
         """
         self.require_room()
-        question = self.checked(asked.question)
-        image = await in_thread(self.store.image, asked.owner, asked.image_id)
-        require_view(image.kind, image.frames, asked.frame, asked.window)
+        question = self.checked(request.question)
+        image = await in_thread(self.store.image, request.owner, request.image_id)
+        require_view(image.kind, image.frames, request.frame, request.window)
         self._held[self.store.picture(image).key] = image.id
-        shown = Shown(
-            self.store.picture(image, asked.frame, asked.window),
-            await self._past(asked),
+        prompt = Prompt(
+            self.store.picture(image, request.frame, request.window),
+            await self._past(request),
             question,
-            self._decoding(asked.max_tokens),
+            self._decoding(request.max_tokens),
         )
-        async with aclosing(self._pieces(shown)) as pieces:
+        async with aclosing(self._pieces(prompt)) as pieces:
             await anext(pieces)
-            turn = await self._begun(asked, question)
+            turn = await self._begin_turn(request, question)
             done = False
             try:
-                yield Begun(turn.answer_id, turn.conversation_id)
-                async for event in self._told(turn, shown, pieces, asked.owner):
+                yield Accepted(turn.answer_id, turn.conversation_id)
+                async for event in self._events(turn, prompt, pieces, request.owner):
                     done = not isinstance(event, str)
                     yield event
             except VesaliusError as error:
                 self.metrics.answers.labels(error.code).inc()
-                self._store_later(asked.owner, turn.answer_id, error.code)
+                self._store_later(request.owner, turn.answer_id, error.code)
                 raise
             except (asyncio.CancelledError, GeneratorExit):
                 if not done:
                     self.metrics.answers.labels("cancelled").inc()
-                    self._store_later(asked.owner, turn.answer_id, "cancelled")
+                    self._store_later(request.owner, turn.answer_id, "cancelled")
                 raise
 
     def require_room(self) -> None:
@@ -124,16 +124,16 @@ class Answering:
             raise Refusal("not_ready", "the model is not ready", hint="GET /readyz says when")
         load = self.engine.load()
         if load["queued"] >= self.settings.queue:
-            said = f"{load['queued']} questions are waiting already"
-            raise Refusal("overloaded", said, retry_after=load["wait"], hint="ask again later")
+            detail = f"{load['queued']} questions are waiting already"
+            raise Refusal("overloaded", detail, retry_after=load["wait"], hint="ask again later")
 
-    async def forget_gone(self) -> None:
+    async def forget_stale(self) -> None:
         """Have the engine forget pictures that expired, or that another process deleted."""
         held = dict(self._held)
-        kept = await in_thread(self.store.living_of, list(held.values()))
+        living = await in_thread(self.store.living_of, list(held.values()))
         for key, image_id in held.items():
             # The same picture may be here again meanwhile, newly uploaded.
-            if image_id not in kept and self._held.get(key) == image_id:
+            if image_id not in living and self._held.get(key) == image_id:
                 self.engine.forget(key)
                 del self._held[key]
 
@@ -142,39 +142,39 @@ class Answering:
         if self._later:
             await asyncio.gather(*self._later, return_exceptions=True)
 
-    async def _begun(self, asked: Asked, question: str) -> Stored:
+    async def _begin_turn(self, request: QuestionRequest, question: str) -> Stored:
         """The turn, written down; where the caller leaves meanwhile, closed once it is there."""
-        writing = asyncio.ensure_future(in_thread(self._begin, asked, question))
+        writing = asyncio.ensure_future(in_thread(self._begin, request, question))
         try:
             return await asyncio.shield(writing)
         except asyncio.CancelledError:
-            self._later_on(self._undone(writing, asked.owner))
+            self._later_on(self._undone(writing, request.owner))
             raise
 
     async def _undone(self, writing: asyncio.Future[Stored], owner: str) -> None:
         turn = await writing
         await in_thread(self._fail, owner, turn.answer_id, "cancelled")
 
-    def _begin(self, asked: Asked, question: str) -> Stored:
+    def _begin(self, request: QuestionRequest, question: str) -> Stored:
         return self.store.begin_turn(
-            asked.owner,
-            asked.conversation_id,
-            asked.image_id,
+            request.owner,
+            request.conversation_id,
+            request.image_id,
             question,
-            frame=asked.frame,
-            window=asked.window,
+            frame=request.frame,
+            window=request.window,
             max_turns=self.settings.max_turns,
             seconds=self.settings.deadline + self.settings.grace,
         )
 
-    async def _pieces(self, shown: Shown) -> AsyncGenerator[Piece | None]:
+    async def _pieces(self, prompt: Prompt) -> AsyncGenerator[Piece | None]:
         """None once the engine has taken the question, then its pieces.
 
         A conversation too long for the model loses its oldest turns.
         """
         deadline, taken, name = time.time() + self.settings.deadline, False, new_id("job_")
         while True:
-            job = Job(name, shown.dialogue(name), shown.decoding, deadline)
+            job = Job(name, prompt.dialogue(name), prompt.decoding, deadline)
             try:
                 async with aclosing(primed(self.engine.stream(job))) as pieces:
                     async for piece in pieces:
@@ -183,20 +183,20 @@ class Answering:
                         taken = True
                 return
             except ModelError:
-                if not shown.past:
+                if not prompt.past:
                     raise
-                shown.past = shown.past[(len(shown.past) + 1) // 2 :]
+                prompt.past = prompt.past[(len(prompt.past) + 1) // 2 :]
 
-    async def _told(
-        self, turn: Stored, shown: Shown, pieces: AsyncGenerator[Piece | None], owner: str
+    async def _events(
+        self, turn: Stored, prompt: Prompt, pieces: AsyncGenerator[Piece | None], owner: str
     ) -> AsyncGenerator[str | Stored]:
         """Text as it comes, then the stored turn."""
         started, first = time.perf_counter(), None
         async for piece in pieces:
             if isinstance(piece, Prediction):
                 seconds = (first, time.perf_counter() - started)
-                said = self._said(piece, shown, seconds)
-                finish = partial(self.store.finish_turn, owner, turn.answer_id, **said)
+                record = self._answer_record(piece, prompt, seconds)
+                finish = partial(self.store.finish_turn, owner, turn.answer_id, **record)
                 yield await in_thread(finish)
                 return
             if piece is not None:
@@ -204,23 +204,23 @@ class Answering:
                 yield piece
         raise Refusal("engine_unavailable", "the answer did not come to its end")
 
-    def _said(
-        self, found: Prediction, shown: Shown, seconds: tuple[float | None, float]
+    def _answer_record(
+        self, prediction: Prediction, prompt: Prompt, seconds: tuple[float | None, float]
     ) -> dict[str, Any]:
         """What is stored of an answer."""
         first, total = seconds
-        self._measure(found, first)
-        sure, below, used = found.confidence, self.settings.abstain_below, found.usage
+        self._measure(prediction, first)
+        sure, below, used = prediction.confidence, self.settings.abstain_below, prediction.usage
         unsure = below is not None and (sure is None or sure.value < below)
         return {
-            "answer": found.text,
+            "answer": prediction.text,
             "confidence": None if sure is None else {"method": sure.method, "value": sure.value},
-            "abstained": found.abstained or unsure,
-            "neighbours": [asdict(neighbour) for neighbour in found.evidence],
+            "abstained": prediction.abstained or unsure,
+            "neighbours": [asdict(neighbour) for neighbour in prediction.evidence],
             "provenance": self.engine.about()
             | {
-                "decoding": shown.decoding.model_dump(exclude={"batch"}),
-                "history_turns": len(shown.past),
+                "decoding": prompt.decoding.model_dump(exclude={"batch"}),
+                "history_turns": len(prompt.past),
             },
             "usage": None
             if used is None
@@ -229,25 +229,27 @@ class Answering:
                 "first": None if first is None else round(first, 4),
                 "total": round(total, 4),
             },
-            "finish": found.finish,
+            "finish": prediction.finish,
         }
 
-    def _measure(self, found: Prediction, first: float | None) -> None:
-        self.metrics.answers.labels(found.finish or "whole").inc()
+    def _measure(self, prediction: Prediction, first: float | None) -> None:
+        self.metrics.answers.labels(prediction.finish or "whole").inc()
         if first is not None:
             self.metrics.first.observe(first)
-        if found.usage is not None:
-            self.metrics.tokens.labels("new").inc(found.usage.new_tokens)
-            self.metrics.tokens.labels("prompt").inc(found.usage.prompt_tokens)
+        if prediction.usage is not None:
+            self.metrics.tokens.labels("new").inc(prediction.usage.new_tokens)
+            self.metrics.tokens.labels("prompt").inc(prediction.usage.prompt_tokens)
 
-    async def _past(self, asked: Asked) -> list[Turn]:
+    async def _past(self, request: QuestionRequest) -> list[Turn]:
         """The turns before, about this same view: what the model is shown of the conversation."""
-        if not self.history or asked.conversation_id is None:
+        if not self.history or request.conversation_id is None:
             return []
-        told = await in_thread(self.store.conversation, asked.owner, asked.conversation_id)
-        view = (asked.image_id, asked.frame, asked.window)
+        transcript = await in_thread(
+            self.store.conversation, request.owner, request.conversation_id
+        )
+        view = (request.image_id, request.frame, request.window)
         past: list[Turn] = []
-        for turn in reversed(told.turns):
+        for turn in reversed(transcript.turns):
             if (turn.image_id, turn.frame, turn.window) != view:
                 break
             if turn.state == "done" and turn.answer:

@@ -84,7 +84,7 @@ def fastapi(service: Service) -> FastAPI:
     app.state.service = service
     for module in ROUTES:
         app.include_router(module.router)
-    app.add_exception_handler(VesaliusError, _told)
+    app.add_exception_handler(VesaliusError, _problem_response)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(ClientDisconnect, _left)
@@ -101,8 +101,8 @@ class _Origins(CORSMiddleware):
         answer = super().preflight_response(request_headers)
         if answer.status_code >= 400:
             allowed = ", ".join([*self.allow_methods, *self.allow_headers])
-            said = "pages may not call with this method or header"
-            raise Refusal("origin_not_allowed", said, hint=f"allowed: {allowed}")
+            detail = "pages may not call with this method or header"
+            raise Refusal("origin_not_allowed", detail, hint=f"allowed: {allowed}")
         return answer
 
 
@@ -115,18 +115,18 @@ def _answer(request: Request, error: VesaliusError, cause: Exception) -> Respons
     return problems.response(error, state["request_id"], openai=openai)
 
 
-async def _told(request: Request, error: Exception) -> Response:
+async def _problem_response(request: Request, error: Exception) -> Response:
     assert isinstance(error, VesaliusError)
     return _answer(request, error, error)
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    found = bodies.invalid(error.errors())
+    refusal = bodies.invalid(error.errors())
     # An id of a wrong form is an id that does not exist.
     if any(e["loc"][0] == "path" for e in error.errors()):
-        found = Refusal("not_found", "there is no such thing")
-    return _answer(request, found, error)
+        refusal = Refusal("not_found", "there is no such thing")
+    return _answer(request, refusal, error)
 
 
 async def _http(request: Request, error: Exception) -> Response:
@@ -148,10 +148,10 @@ async def _fault(request: Request, error: Exception) -> Response:
 
 def _secured(app: FastAPI) -> None:
     """OpenAPI says how callers are known."""
-    made = app.openapi
+    generate = app.openapi
 
     def described() -> dict[str, Any]:
-        schema = made()
+        schema = generate()
         schemes = schema.setdefault("components", {}).setdefault("securitySchemes", {})
         schemes["bearer"] = {"type": "http", "scheme": "bearer", "description": "A key or a login"}
         schema["security"] = [{"bearer": []}, {}]

@@ -44,8 +44,8 @@ async def parse(request: Request, schema: type[Body]) -> Body:
     if kind in FORMS:
         return validated(schema, _unflattened(fields(data, request.headers["content-type"])))
     if kind not in {"application/json", ""}:
-        said = f"a body of type {kind!r} is not understood"
-        raise Refusal("unsupported_body", said[:120], hint="send JSON or a form")
+        detail = f"a body of type {kind!r} is not understood"
+        raise Refusal("unsupported_body", detail[:120], hint="send JSON or a form")
     return validated(schema, read_json(data))
 
 
@@ -81,25 +81,25 @@ def validated(schema: type[Body], content: Mapping[str, Any]) -> Body:
 
 def invalid(errors: Any) -> Refusal:
     """What pydantic found, as one Refusal."""
-    told = []
-    for found in list(errors)[:3]:
-        place = ".".join(str(part) for part in found["loc"])[:MAX_NAME]
-        message = found["msg"].removeprefix("Value error, ")
-        told.append(f"{place}: {message}" if place else message)
-    return Refusal("invalid_request", "; ".join(told))
+    messages = []
+    for error in list(errors)[:3]:
+        place = ".".join(str(part) for part in error["loc"])[:MAX_NAME]
+        message = error["msg"].removeprefix("Value error, ")
+        messages.append(f"{place}: {message}" if place else message)
+    return Refusal("invalid_request", "; ".join(messages))
 
 
 def fields(data: bytes, header: str) -> dict[str, str]:
     """The text fields of a form; Refusal for a file among them, or more than the limits."""
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for part in parts(data, header):
-        if part.name in found:
+        if part.name in texts:
             raise Refusal("invalid_multipart", "a field stands twice in the form")
         try:
-            found[part.name] = part.data.decode()
+            texts[part.name] = part.data.decode()
         except UnicodeDecodeError as error:
             raise Refusal("invalid_multipart", "a field is not UTF-8 text") from error
-    return found
+    return texts
 
 
 def parts(data: bytes, header: str) -> list[Part]:
@@ -117,16 +117,16 @@ def parts(data: bytes, header: str) -> list[Part]:
 
 
 def _multipart(data: bytes, boundary: bytes) -> list[Part]:
-    found: list[Part] = []
+    form: list[Part] = []
     names, values, ended = bytearray(), bytearray(), []
     disposition = b""
 
     def begin() -> None:
         nonlocal disposition
         disposition = b""
-        if len(found) >= MAX_PARTS:
+        if len(form) >= MAX_PARTS:
             raise Refusal("invalid_multipart", f"a form has at most {MAX_PARTS} parts here")
-        found.append(Part())
+        form.append(Part())
 
     def header_end() -> None:
         nonlocal disposition
@@ -140,11 +140,11 @@ def _multipart(data: bytes, boundary: bytes) -> list[Part]:
         name = options.get(b"name", b"")
         if not name or len(name) > MAX_NAME:
             raise Refusal("invalid_multipart", "a part of the form has no usable name")
-        found[-1].name = name.decode("utf-8", "replace")
-        found[-1].is_file = b"filename" in options
+        form[-1].name = name.decode("utf-8", "replace")
+        form[-1].is_file = b"filename" in options
 
     def content(chunk: bytes, start: int, end: int) -> None:
-        part = found[-1]
+        part = form[-1]
         part.data += chunk[start:end]
         if not part.is_file and len(part.data) > MAX_FIELD:
             raise Refusal("body_too_large", f"a field has at most {MAX_FIELD} bytes here")
@@ -167,22 +167,22 @@ def _multipart(data: bytes, boundary: bytes) -> list[Part]:
     parser.finalize()
     if not ended:
         raise Refusal("invalid_multipart", "the form ends before its last boundary")
-    return found
+    return form
 
 
 def _urlencoded(data: bytes) -> list[Part]:
     from urllib.parse import unquote_to_bytes
 
-    found: list[Part] = []
+    form: list[Part] = []
     names, values = bytearray(), bytearray()
     if data.count(b"&") > 4 * MAX_PARTS:
         raise Refusal("invalid_multipart", "the form is over its limits")
 
     def end() -> None:
-        if len(found) >= MAX_PARTS or len(names) > MAX_NAME or len(values) > 3 * MAX_FIELD:
+        if len(form) >= MAX_PARTS or len(names) > MAX_NAME or len(values) > 3 * MAX_FIELD:
             raise Refusal("invalid_multipart", "the form is over its limits")
         name, value = (unquote_to_bytes(bytes(raw).replace(b"+", b" ")) for raw in (names, values))
-        found.append(Part(name.decode("utf-8", "replace"), False, bytearray(value)))
+        form.append(Part(name.decode("utf-8", "replace"), False, bytearray(value)))
         names.clear()
         values.clear()
 
@@ -195,24 +195,24 @@ def _urlencoded(data: bytes) -> list[Part]:
     )
     parser.write(data)
     parser.finalize()
-    return found
+    return form
 
 
-def _unflattened(found: Mapping[str, str]) -> dict[str, Any]:
+def _unflattened(form: Mapping[str, str]) -> dict[str, Any]:
     """A form's fields as JSON would have them: ``window`` is "centre,width", empty is absent."""
-    said: dict[str, Any] = {name: value for name, value in found.items() if value != ""}
-    if isinstance(window := said.get("window"), str):
+    content: dict[str, Any] = {name: value for name, value in form.items() if value != ""}
+    if isinstance(window := content.get("window"), str):
         centre, _, width = window.partition(",")
-        said["window"] = {"centre": centre.strip(), "width": width.strip()}
-    return said
+        content["window"] = {"centre": centre.strip(), "width": width.strip()}
+    return content
 
 
 def _named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """An object; readers differ in which of two values of one name counts (RFC 8259, 4)."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    members = dict(pairs)
+    if len(members) < len(pairs):
         raise ValueError("a name stands twice")
-    return found
+    return members
 
 
 def _no_constant(name: str) -> None:

@@ -21,16 +21,16 @@ POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; sandbox"
 
 async def page(service: Service, owner: str, whole: ConversationWhole) -> str:
     """The page; every view is shown once, where it was first asked about."""
-    shown: dict[tuple[object, ...], str] = {}
+    urls: dict[tuple[object, ...], str] = {}
     views: list[str | None] = []
     for turn in whole.messages:
         window = None if turn.window is None else (turn.window.centre, turn.window.width)
         key = (turn.image_id, turn.frame, window)
-        if key in shown or turn.image_id is None:
+        if key in urls or turn.image_id is None:
             views.append(None)
             continue
-        shown[key] = await _picture(service, owner, turn.image_id, turn.frame, window)
-        views.append(shown[key])
+        urls[key] = await _picture(service, owner, turn.image_id, turn.frame, window)
+        views.append(urls[key])
     turns = list(zip(whole.messages, views, strict=True))
     render = partial(_template().render, conversation=whole, turns=turns, facts=flat)
     return await in_thread(render)
@@ -45,8 +45,8 @@ async def _picture(
 ) -> str:
     """The view as a data URL; empty where the picture's time has passed."""
     try:
-        found = await in_thread(service.store.image, owner, image_id)
-        data = await in_thread(service.store.read_picture, found)
+        image = await in_thread(service.store.image, owner, image_id)
+        data = await in_thread(service.store.read_picture, image)
     except VesaliusError as error:
         if error.code not in {"not_found", "image_expired", "image_missing"}:
             raise

@@ -140,8 +140,8 @@ class Gate:
                 if left < 0:
                     raise self._too_large()
                 if self._held > self.settings.max_held:
-                    said = "too much is being sent at once"
-                    raise Refusal("overloaded", said, hint="send it again later")
+                    detail = "too much is being sent at once"
+                    raise Refusal("overloaded", detail, hint="send it again later")
                 whole = not message.get("more_body", False)
             else:
                 whole = True
@@ -181,7 +181,7 @@ class Gate:
         if code:
             self.metrics.problems.labels(code if code in problems.TABLE else "internal").inc()
         fault = seen.fault or scope["state"].get("fault")
-        told: dict[str, Any] = {
+        fields: dict[str, Any] = {
             "request_id": request_id,
             "method": _method(scope),
             "route": route,
@@ -189,9 +189,9 @@ class Gate:
             "ms": round(seconds * 1000, 1),
         }
         if self.traces is not None:
-            self.traces.request(told, Headers(scope=scope), seconds)
-        told |= {k: v for k, v in (("code", code), ("fault", fault)) if v}
-        (log().error if fault else log().info)("request", **told)
+            self.traces.request(fields, Headers(scope=scope), seconds)
+        fields |= {k: v for k, v in (("code", code), ("fault", fault)) if v}
+        (log().error if fault else log().info)("request", **fields)
 
 
 class _Seen:
@@ -205,8 +205,8 @@ class _Seen:
 
 def _name(host: str) -> str:
     """The name in a Host header, lower case, without port and brackets; empty if it is none."""
-    found = HOST.fullmatch(host)
-    return "" if found is None else (found[1] or found[2]).lower()
+    match = HOST.fullmatch(host)
+    return "" if match is None else (match[1] or match[2]).lower()
 
 
 def _method(scope: Scope) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 
 from vesalius.cases.claims import kind_of
 from vesalius.cases.image import decode
-from vesalius.cases.kept import Kept
+from vesalius.cases.kept import Reencoded
 from vesalius.errors import MissingExtra, Refusal
 from vesalius.service.settings import Settings, TextPolicy
 from vesalius.workers import Pool
@@ -39,9 +39,11 @@ class Intake:
             )
         size, memory = settings.decoders, settings.decoder_mib * MIB
         seconds = settings.decoder_seconds
-        self._decoders = Pool("vesalius.cases.kept:keep", size=size, memory=memory, seconds=seconds)
-        self._shown = Pool(
-            "vesalius.service.intake:shown", size=size, memory=memory, seconds=seconds
+        self._decoders = Pool(
+            "vesalius.cases.kept:reencode", size=size, memory=memory, seconds=seconds
+        )
+        self._renderers = Pool(
+            "vesalius.service.intake:render_png", size=size, memory=memory, seconds=seconds
         )
         self._readers = Pool(
             "vesalius.data.burned_in:inspect", size=1, memory=2048 * MIB, seconds=OCR_SECONDS
@@ -49,23 +51,23 @@ class Intake:
         # Threads of their own for each: one kind of work must not keep another from its turn.
         self._threads = {
             pool: ThreadPoolExecutor(count, thread_name_prefix="intake")
-            for pool, count in ((self._decoders, size), (self._shown, size), (self._readers, 1))
+            for pool, count in ((self._decoders, size), (self._renderers, size), (self._readers, 1))
         }
 
-    async def take(self, data: bytes, policy: TextPolicy) -> tuple[Kept, int]:
+    async def take(self, data: bytes, policy: TextPolicy) -> tuple[Reencoded, int]:
         """What is kept of the picture, and in how many places text was found; ImageError."""
-        kept: Kept = await self._done_by(self._decoders, data, self.settings.limits)
+        picture: Reencoded = await self._done_by(self._decoders, data, self.settings.limits)
         if policy == "off":
-            return kept, 0
+            return picture, 0
         if not self.finds_text:
             raise MissingExtra("rapidocr", "ocr")
-        kept, regions = await self._done_by(self._readers, kept, policy == "mask")
-        return kept, len(regions)
+        picture, regions = await self._done_by(self._readers, picture, policy == "mask")
+        return picture, len(regions)
 
-    async def _done_by(self, pool: Pool, *said: Any) -> Any:
+    async def _done_by(self, pool: Pool, *args: Any) -> Any:
         """A pool's result within the deadline of a request, its wait for a process included."""
         work = asyncio.get_running_loop().run_in_executor(
-            self._threads[pool], partial(pool.run, *said)
+            self._threads[pool], partial(pool.run, *args)
         )
         try:
             async with asyncio.timeout(self.settings.deadline):
@@ -101,14 +103,14 @@ class Intake:
 
         With ``side`` it is made smaller, its longer side at most so many pixels.
         """
-        made: bytes = await self._done_by(self._shown, data, frame, window, side)
-        return made
+        encoded: bytes = await self._done_by(self._renderers, data, frame, window, side)
+        return encoded
 
     def warm(self) -> None:
         """Start what the policies need, so that the first caller does not wait for it."""
-        kept = self._decoders.run(_DOT, self.settings.limits)
+        picture = self._decoders.run(_DOT, self.settings.limits)
         if self._looks_for_text:
-            self._readers.run(kept, False)
+            self._readers.run(picture, False)
 
     def close(self) -> None:
         """End the processes."""
@@ -117,7 +119,7 @@ class Intake:
             threads.shutdown(wait=False, cancel_futures=True)
 
 
-def shown(
+def render_png(
     data: bytes, frame: int | None, window: tuple[float, float] | None, side: int | None
 ) -> bytes:
     """The picture in ``data`` as PNG; what is kept has passed its limits when it came."""
@@ -132,10 +134,10 @@ def require_view(
     kind: str, frames: int, frame: int | None, window: tuple[float, float] | None
 ) -> None:
     """Refusal for a frame or window that the picture does not have."""
-    kept = frames if kind in SEVERAL else 1
-    if frame is not None and not 0 <= frame < kept:
-        said = f"there is no frame {frame}: {kept} kept, counted from 0"
-        raise Refusal("image_frame", said, hint="GET /images/{image_id} as JSON tells them")
+    count = frames if kind in SEVERAL else 1
+    if frame is not None and not 0 <= frame < count:
+        detail = f"there is no frame {frame}: {count} kept, counted from 0"
+        raise Refusal("image_frame", detail, hint="GET /images/{image_id} as JSON tells them")
     if window is not None and kind != "dicom":
         raise Refusal("image_window", "only a DICOM picture has a window")
 

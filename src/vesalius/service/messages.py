@@ -81,13 +81,13 @@ async def dialogue_of(
         raise Refusal("invalid_request", f"at most {MAX_PICTURES} pictures")
     if any(_urls(message) for message in messages if message.role != "user"):
         raise Refusal("invalid_request", "pictures come with the user's messages")
-    context = [_text(m) for m in messages if m.role in {"system", "developer"}]
+    instructions = [_text(m) for m in messages if m.role in {"system", "developer"}]
     spoken = [m for m in messages if m.role in {"user", "assistant"}]
     if not spoken or {spoken[0].role, spoken[-1].role} != {"user"}:
         raise Refusal("invalid_request", "the first and the last message must be the user's")
     turns: list[Turn] = []
-    for role, said in groupby(spoken, key=lambda message: message.role):
-        row = list(said)
+    for role, group in groupby(spoken, key=lambda message: message.role):
+        row = list(group)
         text = "\n".join(map(_text, row))
         if role == "user":
             urls = chain.from_iterable(map(_urls, row))
@@ -95,8 +95,8 @@ async def dialogue_of(
             turns.append(Turn(Question(service.questions.checked(text)), pictures))
         else:
             turns[-1] = replace(turns[-1], reply=Answer(text=text))
-    told = {"instructions": " ".join(context)} if any(context) else {}
-    return Dialogue(name, tuple(turns), group=name, case=name, context=told)
+    context = {"instructions": " ".join(instructions)} if any(instructions) else {}
+    return Dialogue(name, tuple(turns), group=name, case=name, context=context)
 
 
 def _text(message: Message) -> str:
@@ -123,10 +123,10 @@ async def _picture(url: str, service: Service, owner: str) -> Picture:
         raise Refusal("invalid_request", "a data: URL must be of the form data:...;base64,...")
     else:
         data = await _fetched(url, service)
-    kept, _ = await service.intake.take(data, service.intake.policy(data))
-    content = hashlib.sha256(kept.data).hexdigest()
+    picture, _ = await service.intake.take(data, service.intake.policy(data))
+    content = hashlib.sha256(picture.data).hexdigest()
     salted = hashlib.sha256(f"{owner}:{content}".encode()).hexdigest()
-    return Picture(f"sha256:{salted}", partial(_same, kept.data))
+    return Picture(f"sha256:{salted}", partial(_same, picture.data))
 
 
 async def _fetched(url: str, service: Service) -> bytes:

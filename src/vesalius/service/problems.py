@@ -119,22 +119,27 @@ def body(error: VesaliusError, request_id: str) -> dict[str, Any]:
 
 def headers(error: VesaliusError) -> dict[str, str]:
     """``Retry-After`` and ``WWW-Authenticate`` where they belong."""
-    said = getattr(error, "retry_after", None)
-    seconds = RETRY.get(error.code) if said is None else said
-    found = {} if seconds is None else {"Retry-After": str(max(1, ceil(seconds)))}
+    retry_after = getattr(error, "retry_after", None)
+    seconds = RETRY.get(error.code) if retry_after is None else retry_after
+    values = {} if seconds is None else {"Retry-After": str(max(1, ceil(seconds)))}
     if kind_of(error.code).status == 401:
-        found["WWW-Authenticate"] = 'Bearer realm="vesalius"'
-    return found
+        values["WWW-Authenticate"] = 'Bearer realm="vesalius"'
+    return values
 
 
 def response(error: VesaliusError, request_id: str, *, openai: bool = False) -> JSONResponse:
     """The HTTP response; for OpenAI's clients their own shape stands in it as well."""
-    said = body(error, request_id)
+    problem = body(error, request_id)
     if openai:
-        kind = "invalid_request_error" if said["status"] < 500 else "server_error"
-        told = {"message": said["detail"], "type": kind, "code": said["code"], "param": None}
-        said["error"] = told
-    return JSONResponse(said, said["status"], headers=headers(error), media_type=MEDIA_TYPE)
+        kind = "invalid_request_error" if problem["status"] < 500 else "server_error"
+        openai_error = {
+            "message": problem["detail"],
+            "type": kind,
+            "code": problem["code"],
+            "param": None,
+        }
+        problem["error"] = openai_error
+    return JSONResponse(problem, problem["status"], headers=headers(error), media_type=MEDIA_TYPE)
 
 
 def _detail(error: VesaliusError) -> str:

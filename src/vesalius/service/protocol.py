@@ -99,8 +99,8 @@ class Deadline(H11Protocol):
             self.stalled = None
 
     def _expire(self) -> None:
-        said = f"the request's head did not arrive within {self.header_deadline:g} s"
-        self._problem(Refusal("timeout", said))
+        detail = f"the request's head did not arrive within {self.header_deadline:g} s"
+        self._problem(Refusal("timeout", detail))
 
     def _problem(self, error: Refusal) -> None:
         if self.transport.is_closing():

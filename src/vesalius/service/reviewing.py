@@ -43,21 +43,21 @@ class Review:
         self._run, self._reading = run, threading.Lock()
         self.name = f"{run.recipe().name} {hashlib.sha256(path.read_bytes()).hexdigest()[:16]}"
         """The recipe and a hash of the answers: those of another prediction are another review."""
-        found = (
+        items = (
             Item(self._id(one.id), one.id, one.question, one.answer.text, one.picture)
             for one in run.predictions()
             if one.answer.text
         )
         # Ids are hashes, so the least of them are a random sample.
-        drawn = heapq.nsmallest(size, found, key=lambda item: item.id)
+        drawn = heapq.nsmallest(size, items, key=lambda item: item.id)
         self.items = {item.id: item for item in drawn}
 
     def item(self, item_id: str) -> Item:
         """The answer of that id; Refusal ``not_found``."""
-        found = self.items.get(item_id)
-        if found is None:
+        item = self.items.get(item_id)
+        if item is None:
             raise Refusal("not_found", "there is no such answer in this review")
-        return found
+        return item
 
     def next(self, owner: str, rated: Collection[str]) -> Item | None:
         """The first answer in the rater's own order that they have not rated; None at the end."""

@@ -147,7 +147,7 @@ class Service:
             try:
                 swept = await in_thread(self.store.sweep, text_for=age)
                 if self.answering is not None:
-                    await self.answering.forget_gone()
+                    await self.answering.forget_stale()
                 self.access.tidy()
                 self.metrics.deleted.labels("images").inc(swept.images)
                 self.metrics.deleted.labels("conversations").inc(swept.conversations)

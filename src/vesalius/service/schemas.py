@@ -24,13 +24,13 @@ class Window(BaseModel):
     width: Width
 
 
-class Asked(BaseModel):
+class RequestBody(BaseModel):
     """A request body; unknown fields are refused."""
 
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
 
-class View(Asked):
+class View(RequestBody):
     """Which picture, and which view of it."""
 
     image_id: Identifier
@@ -61,13 +61,13 @@ class CaptionRequest(View):
     max_tokens: int | None = Field(default=None, ge=1, le=4096)
 
 
-class NewConversation(Asked):
+class NewConversation(RequestBody):
     """An empty conversation."""
 
     title: str | None = Field(default=None, max_length=200)
 
 
-class FeedbackRequest(Asked):
+class FeedbackRequest(RequestBody):
     """What a reader thinks of an answer; a later word replaces an earlier one."""
 
     answer_id: Identifier
@@ -94,7 +94,7 @@ ERRORS: tuple[str, ...] = get_args(Error)
 Grade = Annotated[int, Field(ge=1, le=5, strict=True)]
 
 
-class RatingRequest(Asked):
+class RatingRequest(RequestBody):
     """An expert's rating of an answer under review, from 1 (poor) to 5 (excellent)."""
 
     item_id: Identifier

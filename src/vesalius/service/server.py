@@ -37,7 +37,7 @@ SHUTDOWN = (signal.SIGINT, signal.SIGTERM)
 
 def assemble(settings: Settings) -> Service:
     """The parts of a service as settings name them; nothing is started, loaded or listening."""
-    settings.require_kept_state()
+    settings.require_durable_state()
     store = open_store(settings)
     recipe = None if settings.run is None else _fitted(settings.run)
     return Service(
@@ -107,12 +107,12 @@ def serve(settings: Settings, announce: Callable[[str, Service], None]) -> None:
     service.store.migrate()
     listener = bound(settings)
     host, port = listener.getsockname()[:2]
-    shown = f"[{host}]" if ":" in host else host
+    address = f"[{host}]" if ":" in host else host
     server = Server(listening(service), service)
     favour_the_loop()
     try:
         with in_charge(settings, service.store):
-            announce(f"http://{shown}:{port}", service)
+            announce(f"http://{address}:{port}", service)
             server.run(sockets=[listener])
     finally:
         listener.close()
@@ -192,18 +192,18 @@ class Server(uvicorn.Server):
 def bound(settings: Settings) -> socket.socket:
     """A listening socket; RecipeError where the address is taken or not ours."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    found = socket.socket(family, socket.SOCK_STREAM)
-    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        found.bind((settings.host, settings.port))
-        found.listen(1024)
+        listener.bind((settings.host, settings.port))
+        listener.listen(1024)
     except OSError as error:
-        found.close()
+        listener.close()
         where = f"{settings.host}:{settings.port}"
         raise RecipeError(
             f"cannot listen: {error.strerror}", where=where, hint="choose another --port"
         ) from error
-    return found
+    return listener
 
 
 def _fitted(folder: Path) -> Recipe:
@@ -231,5 +231,5 @@ def _thumbnails(folder: Path) -> Callable[[str], bytes | None] | None:
         return None
     from vesalius.combine.retrieve import Retriever
 
-    found = Retriever.load(Run.open(folder))
-    return None if found is None else found.thumbnail
+    retriever = Retriever.load(Run.open(folder))
+    return None if retriever is None else retriever.thumbnail

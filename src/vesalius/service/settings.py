@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from vesalius.cases.image import Limits
+from vesalius.cases.decoded import Limits
 from vesalius.errors import RecipeError
 
 MIB = 2**20
@@ -164,12 +164,14 @@ class Settings(BaseSettings):
 
     @model_validator(mode="before")
     @classmethod
-    def _lists(cls, said: Any) -> Any:
+    def _lists(cls, values: Any) -> Any:
         """Comma-separated lists, as environments have them."""
         for name in ("origins", "hosts", "image_hosts"):
-            if isinstance(said.get(name), str):
-                said[name] = tuple(part.strip() for part in said[name].split(",") if part.strip())
-        return said
+            if isinstance(values.get(name), str):
+                values[name] = tuple(
+                    part.strip() for part in values[name].split(",") if part.strip()
+                )
+        return values
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -221,7 +223,7 @@ class Settings(BaseSettings):
         """The pictures' folder or URL."""
         return self.pictures_url or str((self.state / "pictures").absolute())
 
-    def require_kept_state(self) -> None:
+    def require_durable_state(self) -> None:
         """RecipeError where state would be lost: a local disk under Cloud Run, unless told so."""
         local = self.database.startswith("sqlite") or not _afar(self.pictures)
         if os.environ.get("K_SERVICE") and local and not self.ephemeral:
@@ -237,13 +239,13 @@ def _afar(pictures: str) -> bool:
     return bool(apart) and scheme not in {"file", "local", "memory"}
 
 
-def settings(**said: Any) -> Settings:
-    """Settings of the environment with ``said`` over them; RecipeError names what is wrong."""
+def settings(**values: Any) -> Settings:
+    """Settings of the environment with ``values`` over them; RecipeError names what is wrong."""
     try:
-        return Settings(**{name: value for name, value in said.items() if value is not None})
+        return Settings(**{name: value for name, value in values.items() if value is not None})
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
         where = f"VESALIUS_{name.upper()}" if name else "settings"
-        told = first["msg"].removeprefix("Value error, ")
-        raise RecipeError(told, where=where) from error
+        message = first["msg"].removeprefix("Value error, ")
+        raise RecipeError(message, where=where) from error

@@ -14,7 +14,7 @@ from vesalius.service.schemas import (
 )
 from vesalius.service.store.records import Conversation, Transcript, Turn
 
-KEPT = {"stored": "kept", "expired": "expired", "lost": "expired", "deleted": "deleted"}
+IMAGE_STATES = {"stored": "kept", "expired": "expired", "lost": "expired", "deleted": "deleted"}
 
 
 def answer(turn: Turn, thumbnails: bool) -> AnswerOut:
@@ -24,38 +24,38 @@ def answer(turn: Turn, thumbnails: bool) -> AnswerOut:
 
 def turn_out(turn: Turn, thumbnails: bool) -> TurnOut:
     """A turn as a conversation shows it."""
-    said = turn.feedback
+    feedback = turn.feedback
     return TurnOut(
         **_shared(turn, thumbnails) | {"provenance": turn.provenance},
         answer=turn.answer,
         state=turn.state,
         error=turn.error,
-        image_state=None if turn.image_state is None else KEPT[turn.image_state],
+        image_state=None if turn.image_state is None else IMAGE_STATES[turn.image_state],
         feedback=None
-        if said is None
-        else {"verdict": said.verdict, "reason": said.reason, "comment": said.comment},
+        if feedback is None
+        else {"verdict": feedback.verdict, "reason": feedback.reason, "comment": feedback.comment},
         created_at=turn.created_at,
     )
 
 
-def conversation(found: Conversation) -> ConversationOut:
+def conversation(record: Conversation) -> ConversationOut:
     """A conversation as a list shows it."""
-    return ConversationOut(**_heading(found))
+    return ConversationOut(**_heading(record))
 
 
-def transcript(found: Transcript, thumbnails: bool) -> ConversationWhole:
+def transcript(record: Transcript, thumbnails: bool) -> ConversationWhole:
     """A conversation with its turns."""
-    turns = [turn_out(turn, thumbnails) for turn in found.turns]
-    return ConversationWhole(**_heading(found.conversation), messages=turns)
+    turns = [turn_out(turn, thumbnails) for turn in record.turns]
+    return ConversationWhole(**_heading(record.conversation), messages=turns)
 
 
-def _heading(found: Conversation) -> dict[str, Any]:
+def _heading(record: Conversation) -> dict[str, Any]:
     return {
-        "conversation_id": found.id,
-        "title": found.title or None,
-        "created_at": found.created_at,
-        "updated_at": found.updated_at,
-        "turns": found.turns,
+        "conversation_id": record.id,
+        "title": record.title or None,
+        "created_at": record.created_at,
+        "updated_at": record.updated_at,
+        "turns": record.turns,
     }
 
 

@@ -30,7 +30,7 @@ class Metrics:
         )
         self.problems = Counter("vesalius_problems", "Problems told", ("code",), **own)
         self.uploads = Counter("vesalius_uploads", "Pictures taken in", ("kind",), **own)
-        self.text_found = Counter(
+        self.burned_in_text = Counter(
             "vesalius_burned_in_text", "Pictures in which text was found", ("action",), **own
         )
         self.answers = Counter("vesalius_answers", "Answers by how they ended", ("finish",), **own)
@@ -117,19 +117,19 @@ class Traces:
         self._tracer = self._provider.get_tracer("vesalius")
         self._kind, self._extract = trace.SpanKind.SERVER, propagate.extract
 
-    def request(self, told: dict[str, Any], headers: Mapping[str, str], seconds: float) -> None:
+    def request(self, fields: dict[str, Any], headers: Mapping[str, str], seconds: float) -> None:
         """The span of a request that has just ended, under its caller's trace if it names one."""
         end = time.time_ns()
         span = self._tracer.start_span(
-            f"{told['method']} {told['route']}",
+            f"{fields['method']} {fields['route']}",
             context=self._extract(headers),
             kind=self._kind,
             start_time=end - int(seconds * 1e9),
             attributes={
-                "http.request.method": told["method"],
-                "http.route": told["route"],
-                "http.response.status_code": told["status"],
-                "vesalius.request_id": told["request_id"],
+                "http.request.method": fields["method"],
+                "http.route": fields["route"],
+                "http.response.status_code": fields["status"],
+                "vesalius.request_id": fields["request_id"],
             },
         )
         span.end(end)

@@ -14,13 +14,13 @@ from vesalius.service.access import Caller
 from vesalius.service.running import Service
 from vesalius.service.threads import in_thread
 
-Found = TypeVar("Found")
+T = TypeVar("T")
 
 
 async def service_of(request: Request) -> Service:
     """The service behind the app (async: FastAPI would take a thread for it otherwise)."""
-    found: Service = request.app.state.service
-    return found
+    service: Service = request.app.state.service
+    return service
 
 
 async def caller_of(request: Request) -> Caller:
@@ -42,10 +42,10 @@ Serving = Annotated[Service, Depends(service_of)]
 Calling = Annotated[Caller, Depends(caller_of)]
 
 
-async def while_there(request: Request, work: Coroutine[Any, Any, Found]) -> Found:
+async def while_there(request: Request, work: Coroutine[Any, Any, T]) -> T:
     """``work``'s result, or its cancellation as soon as the caller has gone."""
     task = asyncio.ensure_future(work)
-    watch = asyncio.ensure_future(_gone(request))
+    watch = asyncio.ensure_future(_disconnected(request))
     try:
         await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
@@ -57,6 +57,6 @@ async def while_there(request: Request, work: Coroutine[Any, Any, Found]) -> Fou
         await asyncio.gather(task, watch, return_exceptions=True)
 
 
-async def _gone(request: Request) -> None:
+async def _disconnected(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass

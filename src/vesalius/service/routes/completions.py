@@ -165,32 +165,32 @@ async def get_model(service: Serving, caller: Calling, name: str) -> dict[str, A
 )
 async def chat_completions(request: Request, service: Serving, caller: Calling) -> Response:
     """Chat completions, streamed too; pictures as ``data:`` URLs."""
-    asked = bodies.validated(ChatRequest, bodies.read_json(await request.body()))
-    _require_supported(asked)
-    _require_model(service, asked.model)
+    chat = bodies.validated(ChatRequest, bodies.read_json(await request.body()))
+    _require_supported(chat)
+    _require_model(service, chat.model)
     service.questions.require_room()
     name = f"chatcmpl-{secrets.token_hex(16)}"
-    reading = dialogue_of(asked.messages, name, service, caller.owner)
+    reading = dialogue_of(chat.messages, name, service, caller.owner)
     dialogue = await while_there(request, reading)
-    decoding = _decoding(asked, service)
+    decoding = _decoding(chat, service)
     job = Job(name, dialogue, decoding, time.time() + service.settings.deadline)
     pieces = _forgetting(primed(service.engine.stream(job)), dialogue, service)
     await in_thread(service.note, "completion.asked", caller, name)
-    if not asked.stream:
+    if not chat.stream:
         prediction = await while_there(request, _whole(pieces))
-        return JSONResponse(_completion(prediction, name, asked).model_dump())
+        return JSONResponse(_completion(prediction, name, chat).model_dump())
     first = await while_there(request, anext(pieces))
     base = {
         "id": name,
         "object": "chat.completion.chunk",
         "created": int(time.time()),
-        "model": asked.model,
+        "model": chat.model,
     }
 
     def render(piece: str | Prediction | None) -> bytes:
         if isinstance(piece, Prediction):
             ended = event(None, base | {"choices": [_chunk({}, _finish(piece))]})
-            if asked.stream_options is None or not asked.stream_options.include_usage:
+            if chat.stream_options is None or not chat.stream_options.include_usage:
                 return ended
             usage = _usage(piece).model_dump()
             return ended + event(None, base | {"choices": [], "usage": usage})
@@ -229,9 +229,9 @@ async def _whole(pieces: AsyncGenerator[str | Prediction | None]) -> Prediction:
     raise Refusal("engine_unavailable", "the answer did not come to its end")
 
 
-def _require_supported(asked: ChatRequest) -> None:
-    extra = set(asked.model_extra or {}) - HARMLESS
-    given = asked.model_extra or {}
+def _require_supported(chat: ChatRequest) -> None:
+    extra = set(chat.model_extra or {}) - HARMLESS
+    given = chat.model_extra or {}
     unsupported = sorted(n for n in extra if given[n] is not None and given[n] != NEUTRAL.get(n))
     if unsupported:
         named = ", ".join(unsupported)[:200]
@@ -241,19 +241,19 @@ def _require_supported(asked: ChatRequest) -> None:
 def _require_model(service: Service, name: str) -> None:
     known = _model(service)["id"]
     if name not in {known, "vesalius"}:
-        said = f"the model here is called {known}"
-        raise Refusal("not_found", said, hint="GET /v1/models lists it")
+        detail = f"the model here is called {known}"
+        raise Refusal("not_found", detail, hint="GET /v1/models lists it")
 
 
-def _decoding(asked: ChatRequest, service: Service) -> Decoding:
+def _decoding(chat: ChatRequest, service: Service) -> Decoding:
     own = service.questions.decoding
-    most = asked.max_completion_tokens or asked.max_tokens or own.max_new_tokens
-    said: dict[str, Any] = {"max_new_tokens": min(most, service.settings.max_tokens)}
-    if asked.temperature is not None:
-        said |= {"temperature": asked.temperature, "beams": 1 if asked.temperature else own.beams}
-    if asked.seed is not None:
-        said["seed"] = asked.seed
-    return own.model_copy(update=said)
+    most = chat.max_completion_tokens or chat.max_tokens or own.max_new_tokens
+    update: dict[str, Any] = {"max_new_tokens": min(most, service.settings.max_tokens)}
+    if chat.temperature is not None:
+        update |= {"temperature": chat.temperature, "beams": 1 if chat.temperature else own.beams}
+    if chat.seed is not None:
+        update["seed"] = chat.seed
+    return own.model_copy(update=update)
 
 
 def _model(service: Service) -> dict[str, Any]:
@@ -261,10 +261,14 @@ def _model(service: Service) -> dict[str, Any]:
     return {"id": name, "object": "model", "created": service.created, "owned_by": "vesalius"}
 
 
-def _completion(found: Prediction, name: str, asked: ChatRequest) -> Completion:
-    choice = Choice(message=Reply(content=found.text), finish_reason=_finish(found))
+def _completion(prediction: Prediction, name: str, chat: ChatRequest) -> Completion:
+    choice = Choice(message=Reply(content=prediction.text), finish_reason=_finish(prediction))
     return Completion(
-        id=name, created=int(time.time()), model=asked.model, choices=[choice], usage=_usage(found)
+        id=name,
+        created=int(time.time()),
+        model=chat.model,
+        choices=[choice],
+        usage=_usage(prediction),
     )
 
 
@@ -272,12 +276,12 @@ def _chunk(delta: dict[str, Any], finish: str | None) -> dict[str, Any]:
     return {"index": 0, "delta": delta, "finish_reason": finish, "logprobs": None}
 
 
-def _finish(found: Prediction) -> Literal["stop", "length"]:
-    return "length" if found.finish == "length" else "stop"
+def _finish(prediction: Prediction) -> Literal["stop", "length"]:
+    return "length" if prediction.finish == "length" else "stop"
 
 
-def _usage(found: Prediction) -> Usage:
-    used = found.usage
+def _usage(prediction: Prediction) -> Usage:
+    used = prediction.usage
     read, wrote = (0, 0) if used is None else (used.prompt_tokens, used.new_tokens)
     return Usage(prompt_tokens=read, completion_tokens=wrote, total_tokens=read + wrote)
 

@@ -9,7 +9,7 @@ from starlette.responses import HTMLResponse, JSONResponse
 
 from vesalius.service import bodies, exporting, shaping
 from vesalius.service.routes.calling import Calling, Serving
-from vesalius.service.routes.describe import body, problems, shown
+from vesalius.service.routes.describe import body, content_response, problems
 from vesalius.service.schemas import (
     ConversationOut,
     ConversationPage,
@@ -35,8 +35,8 @@ async def conversations(
 ) -> ConversationPage:
     """The caller's conversations, newest first; ``before`` is the last page's ``next``."""
     page = await in_thread(service.store.conversations, caller.owner, limit=limit, before=before)
-    told = [shaping.conversation(found) for found in page.conversations]
-    return ConversationPage(conversations=told, next=page.next)
+    items = [shaping.conversation(record) for record in page.conversations]
+    return ConversationPage(conversations=items, next=page.next)
 
 
 @router.post(
@@ -48,10 +48,10 @@ async def conversations(
 )
 async def new_conversation(request: Request, service: Serving, caller: Calling) -> ConversationOut:
     """An empty conversation; asking without one begins one as well."""
-    said = await bodies.parse(request, NewConversation)
-    found = await in_thread(service.store.new_conversation, caller.owner, title=said.title)
-    await in_thread(service.note, "conversation.begun", caller, found.id)
-    return shaping.conversation(found)
+    payload = await bodies.parse(request, NewConversation)
+    record = await in_thread(service.store.new_conversation, caller.owner, title=payload.title)
+    await in_thread(service.note, "conversation.begun", caller, record.id)
+    return shaping.conversation(record)
 
 
 @router.get(
@@ -63,15 +63,15 @@ async def conversation(
     service: Serving, caller: Calling, conversation_id: Identifier
 ) -> ConversationWhole:
     """A conversation with all its turns, also those still being answered."""
-    found = await in_thread(service.store.conversation, caller.owner, conversation_id)
+    transcript = await in_thread(service.store.conversation, caller.owner, conversation_id)
     await in_thread(service.note, "conversation.read", caller, conversation_id)
-    return shaping.transcript(found, service.thumbnails)
+    return shaping.transcript(transcript, service.thumbnails)
 
 
 @router.get(
     "/conversations/{conversation_id}/export",
     response_model=None,
-    responses=shown("A file to keep", "text/html", model=ConversationWhole)
+    responses=content_response("A file to keep", "text/html", model=ConversationWhole)
     | problems("not_found", "invalid_request"),
 )
 async def export(
@@ -81,8 +81,8 @@ async def export(
     format: Annotated[Literal["json", "html"], Query()] = "json",  # noqa: A002
 ) -> Response:
     """A conversation as a file: JSON, or one HTML page that prints well."""
-    found = await in_thread(service.store.conversation, caller.owner, conversation_id)
-    whole = shaping.transcript(found, service.thumbnails)
+    transcript = await in_thread(service.store.conversation, caller.owner, conversation_id)
+    whole = shaping.transcript(transcript, service.thumbnails)
     await in_thread(service.note, "conversation.exported", caller, conversation_id)
     named = {"Content-Disposition": f'attachment; filename="conversation.{format}"'}
     if format == "json":

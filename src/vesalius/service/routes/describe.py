@@ -36,10 +36,10 @@ STREAM = {
 
 def problems(*codes: str, called: bool = True) -> dict[int | str, dict[str, Any]]:
     """OpenAPI responses by status, an example for every code."""
-    found: dict[int | str, dict[str, Any]] = {}
+    responses: dict[int | str, dict[str, Any]] = {}
     for code in (*codes, *(EVERYWHERE if called else ("internal",))):
         kind = TABLE[code]
-        response = found.setdefault(
+        response = responses.setdefault(
             kind.status,
             {
                 "description": kind.title,
@@ -55,17 +55,17 @@ def problems(*codes: str, called: bool = True) -> dict[int | str, dict[str, Any]
             "request_id": "req_5f2b8c1d9e4a7b3c6d0e1f2a",
         }
         response["content"][MEDIA_TYPE]["examples"][code] = {"value": example}
-    return found
+    return responses
 
 
-def shown(
-    said: str, *types: str, model: type[BaseModel] | None = None
+def content_response(
+    description: str, *types: str, model: type[BaseModel] | None = None
 ) -> dict[int | str, dict[str, Any]]:
     """An OpenAPI response that is of one of these media types, or JSON as ``model`` says."""
     content: dict[str, Any] = {kind: {"schema": _content(kind)} for kind in types}
     if model is not None:
         content["application/json"] = {"schema": inlined(model)}
-    return {200: {"description": said, "content": content}}
+    return {200: {"description": description, "content": content}}
 
 
 def _content(kind: str) -> dict[str, Any]:
@@ -111,8 +111,8 @@ def upload() -> dict[str, Any]:
 
 def inlined(schema: type[BaseModel]) -> dict[str, Any]:
     """A model's JSON schema without references, as an operation can hold it."""
-    found = schema.model_json_schema()
-    definitions = found.pop("$defs", {})
+    root = schema.model_json_schema()
+    definitions = root.pop("$defs", {})
 
     def resolved(node: Any) -> Any:
         if isinstance(node, dict):
@@ -121,5 +121,5 @@ def inlined(schema: type[BaseModel]) -> dict[str, Any]:
             return {key: resolved(value) for key, value in node.items()}
         return [resolved(item) for item in node] if isinstance(node, list) else node
 
-    made: dict[str, Any] = resolved(found)
-    return made
+    flat: dict[str, Any] = resolved(root)
+    return flat

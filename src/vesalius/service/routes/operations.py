@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, PlainTextResponse
 from vesalius.errors import Refusal
 from vesalius.service.cards import card, version_of
 from vesalius.service.routes.calling import Calling, Serving
-from vesalius.service.routes.describe import problems, shown
+from vesalius.service.routes.describe import content_response, problems
 from vesalius.service.schemas import CardOut
 from vesalius.service.threads import in_thread
 
@@ -58,7 +58,7 @@ async def version(service: Serving) -> dict[str, Any]:
 @router.get(
     "/model-card",
     response_model=None,
-    responses=shown("The card", "text/markdown", model=CardOut) | problems(),
+    responses=content_response("The card", "text/markdown", model=CardOut) | problems(),
 )
 async def model_card(request: Request, service: Serving, caller: Calling) -> Response:
     """How the model was made, what it was measured to do, and its limits.
@@ -69,5 +69,5 @@ async def model_card(request: Request, service: Serving, caller: Calling) -> Res
     markdown = await in_thread(card, service)
     if "text/markdown" in request.headers.get("accept", ""):
         return Response(markdown, media_type="text/markdown; charset=utf-8")
-    told = CardOut(markdown=markdown, provenance=service.engine.about())
-    return JSONResponse(told.model_dump(mode="json"))
+    content = CardOut(markdown=markdown, provenance=service.engine.about())
+    return JSONResponse(content.model_dump(mode="json"))

@@ -13,7 +13,7 @@ from vesalius.errors import Refusal
 from vesalius.service import bodies
 from vesalius.service.intake import require_view
 from vesalius.service.routes.calling import Calling, Serving, while_there
-from vesalius.service.routes.describe import problems, shown, upload
+from vesalius.service.routes.describe import content_response, problems, upload
 from vesalius.service.schemas import Identifier, Level, Uploaded, Width
 from vesalius.service.store.records import Image
 from vesalius.service.threads import in_thread
@@ -69,19 +69,19 @@ async def upload_image(request: Request, service: Serving, caller: Calling) -> R
     if known is not None:
         image, created = known, False
     else:
-        kept, found = await while_there(request, service.intake.take(data, policy))
-        image, created = await in_thread(store.add_image, caller.owner, sha256, kept, **own)
-        if found:
-            service.metrics.text_found.labels(policy).inc()
+        picture, regions = await while_there(request, service.intake.take(data, policy))
+        image, created = await in_thread(store.add_image, caller.owner, sha256, picture, **own)
+        if regions:
+            service.metrics.burned_in_text.labels(policy).inc()
     service.metrics.uploads.labels(image.kind).inc()
     await in_thread(service.note, "image.stored" if created else "image.repeated", caller, image.id)
-    return JSONResponse(_told(image).model_dump(mode="json"), 201 if created else 200)
+    return JSONResponse(upload_response(image).model_dump(mode="json"), 201 if created else 200)
 
 
 @router.get(
     "/images/{image_id}",
     response_class=Response,
-    responses=shown("The picture", "image/png", model=Uploaded)
+    responses=content_response("The picture", "image/png", model=Uploaded)
     | problems("not_found", "image_expired", "image_frame", "image_window", "invalid_request"),
 )
 async def image(  # noqa: PLR0917
@@ -99,9 +99,9 @@ async def image(  # noqa: PLR0917
     A window is ``window=centre,width``, or both by their names. For ``Accept: application/json`` it
     is told what the upload told: size, kind, frames, warnings.
     """
-    found = await in_thread(service.store.image, caller.owner, image_id)
+    record = await in_thread(service.store.image, caller.owner, image_id)
     if _prefers_json(request.headers.get("accept", "")):
-        return JSONResponse(_told(found).model_dump(mode="json"))
+        return JSONResponse(upload_response(record).model_dump(mode="json"))
     if (centre is None) != (width is None) or (window and centre is not None):
         raise Refusal("image_window", "a window is a centre and a width, given once")
     if window:
@@ -109,8 +109,8 @@ async def image(  # noqa: PLR0917
         if not width > 0:
             raise Refusal("image_window", "a window's width is more than 0")
     view = None if centre is None or width is None else (centre, width)
-    require_view(found.kind, found.frames, frame, view)
-    data = await in_thread(service.store.read_picture, found)
+    require_view(record.kind, record.frames, frame, view)
+    data = await in_thread(service.store.read_picture, record)
     png = await service.intake.png(data, frame, view)
     await in_thread(service.note, "image.read", caller, image_id)
     return Response(png, media_type="image/png")
@@ -119,9 +119,9 @@ async def image(  # noqa: PLR0917
 @router.delete("/images/{image_id}", status_code=204, responses=problems("not_found"))
 async def delete_image(service: Serving, caller: Calling, image_id: Identifier) -> None:
     """Delete a picture for good; what was said of it stays."""
-    found = await in_thread(service.store.image, caller.owner, image_id)
+    record = await in_thread(service.store.image, caller.owner, image_id)
     await in_thread(service.store.delete_image, caller.owner, image_id)
-    service.engine.forget(service.store.picture(found).key)
+    service.engine.forget(service.store.picture(record).key)
     service.metrics.deleted.labels("images").inc()
     await in_thread(service.note, "image.deleted", caller, image_id)
 
@@ -129,15 +129,15 @@ async def delete_image(service: Serving, caller: Calling, image_id: Identifier) 
 @router.get(
     "/neighbours/{key:path}",
     response_class=Response,
-    responses=shown("A thumbnail", "image/png") | problems("not_found"),
+    responses=content_response("A thumbnail", "image/png") | problems("not_found"),
 )
 async def neighbour(service: Serving, caller: Calling, key: str) -> Response:
     """The thumbnail of a similar case, where the run's index holds pictures."""
     del caller
-    found = await in_thread(service.thumbnail, key)
-    if found is None:
+    thumbnail = await in_thread(service.thumbnail, key)
+    if thumbnail is None:
         raise Refusal("not_found", "the run's index holds no such picture")
-    return Response(found, media_type="image/png")
+    return Response(thumbnail, media_type="image/png")
 
 
 def _sent(data: bytes, request: Request) -> tuple[bytes, bool]:
@@ -150,8 +150,8 @@ def _sent(data: bytes, request: Request) -> tuple[bytes, bool]:
     files = [part for part in parts if part.name in FIELDS]
     others = [part for part in parts if part.name not in FIELDS]
     if len(files) != 1 or len(others) > 1 or any(part.name != "mask" for part in others):
-        said = "the form must hold one part, image_file (or file), and may hold mask"
-        raise Refusal("invalid_multipart", said)
+        detail = "the form must hold one part, image_file (or file), and may hold mask"
+        raise Refusal("invalid_multipart", detail)
     wish = bytes(others[0].data).decode("utf-8", "replace").lower() if others else "false"
     if wish not in {"true", "false"}:
         raise Refusal("invalid_request", "mask: true or false")
@@ -169,7 +169,8 @@ def _prefers_json(accept: str) -> bool:
     return wanted.get("application/json", 0.0) > picture
 
 
-def _told(image: Image) -> Uploaded:
+def upload_response(image: Image) -> Uploaded:
+    """What an upload is answered with: what is kept of the picture, until when."""
     return Uploaded(
         image_id=image.id,
         sha256=image.sha256,

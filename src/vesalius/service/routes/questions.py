@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse
 from vesalius.errors import Refusal
 from vesalius.service import bodies, shaping
 from vesalius.service.access import Caller
-from vesalius.service.answering import Asked, Begun, Event
+from vesalius.service.answering import Accepted, Event, QuestionRequest
 from vesalius.service.routes.calling import Calling, Serving, while_there
 from vesalius.service.routes.describe import STREAM, body, problems
 from vesalius.service.routes.events import event, streamed
@@ -63,8 +63,8 @@ async def ask_question(request: Request, service: Serving, caller: Calling) -> R
 
     The body is JSON or a form with the same fields (``window`` there is ``centre,width``).
     """
-    said = await bodies.parse(request, AskRequest)
-    return await _answered(request, service, caller, said, said.question)
+    payload = await bodies.parse(request, AskRequest)
+    return await _answered(request, service, caller, payload, payload.question)
 
 
 @router.post(
@@ -75,8 +75,8 @@ async def ask_question(request: Request, service: Serving, caller: Calling) -> R
 )
 async def caption(request: Request, service: Serving, caller: Calling) -> Response:
     """Describe a picture, with the words that the run was fitted on."""
-    said = await bodies.parse(request, CaptionRequest)
-    return await _answered(request, service, caller, said, service.instruction)
+    payload = await bodies.parse(request, CaptionRequest)
+    return await _answered(request, service, caller, payload, service.instruction)
 
 
 @router.post(
@@ -87,46 +87,46 @@ async def caption(request: Request, service: Serving, caller: Calling) -> Respon
 )
 async def feedback(request: Request, service: Serving, caller: Calling) -> dict[str, str]:
     """A thumb for an answer, with a reason; saying it again replaces it."""
-    said = await bodies.parse(request, FeedbackRequest)
+    payload = await bodies.parse(request, FeedbackRequest)
     await in_thread(
         service.store.add_feedback,
         caller.owner,
-        said.answer_id,
-        said.verdict,
-        reason=said.reason,
-        comment=said.comment,
+        payload.answer_id,
+        payload.verdict,
+        reason=payload.reason,
+        comment=payload.comment,
     )
-    await in_thread(service.note, "feedback", caller, said.answer_id)
-    return {"answer_id": said.answer_id, "verdict": said.verdict}
+    await in_thread(service.note, "feedback", caller, payload.answer_id)
+    return {"answer_id": payload.answer_id, "verdict": payload.verdict}
 
 
 async def _answered(
     request: Request,
     service: Service,
     caller: Caller,
-    said: AskRequest | CaptionRequest,
+    payload: AskRequest | CaptionRequest,
     question: str,
 ) -> Response:
-    window = said.window
-    asked = Asked(
+    window = payload.window
+    query = QuestionRequest(
         caller.owner,
-        said.image_id,
+        payload.image_id,
         question,
-        conversation_id=said.conversation_id,
-        frame=said.frame,
+        conversation_id=payload.conversation_id,
+        frame=payload.frame,
         window=None if window is None else (window.centre, window.width),
-        max_tokens=said.max_tokens,
+        max_tokens=payload.max_tokens,
     )
-    events = service.questions.events(asked)
-    if not said.stream:
+    events = service.questions.events(query)
+    if not payload.stream:
         whole = await while_there(request, _whole(events, service))
         return JSONResponse(whole.model_dump(mode="json"))
     first = await while_there(request, anext(events))
-    assert isinstance(first, Begun)
+    assert isinstance(first, Accepted)
 
     def render(item: Event) -> bytes:
-        if isinstance(item, Begun):
-            return event("meta", _meta(item, asked, service))
+        if isinstance(item, Accepted):
+            return event("meta", _meta(item, query, service))
         if isinstance(item, str):
             return event("token", {"text": item})
         return event("done", shaping.answer(item, service.thumbnails).model_dump(mode="json"))
@@ -149,14 +149,14 @@ async def _whole(events: AsyncGenerator[Event], service: Service) -> AnswerOut:
     raise Refusal("engine_unavailable", "the answer did not come to its end")
 
 
-def _meta(begun: Begun, asked: Asked, service: Service) -> dict[str, Any]:
-    window = asked.window
+def _meta(accepted: Accepted, query: QuestionRequest, service: Service) -> dict[str, Any]:
+    window = query.window
     return {
-        "answer_id": begun.answer_id,
-        "conversation_id": begun.conversation_id,
-        "image_id": asked.image_id,
-        "question": asked.question,
-        "frame": asked.frame,
+        "answer_id": accepted.answer_id,
+        "conversation_id": accepted.conversation_id,
+        "image_id": query.image_id,
+        "question": query.question,
+        "frame": query.frame,
         "window": None
         if window is None
         else Window(centre=window[0], width=window[1]).model_dump(),

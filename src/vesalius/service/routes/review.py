@@ -11,7 +11,7 @@ from vesalius.service import bodies
 from vesalius.service.access import Caller
 from vesalius.service.reviewing import Review
 from vesalius.service.routes.calling import Calling, Serving
-from vesalius.service.routes.describe import body, problems, shown
+from vesalius.service.routes.describe import body, content_response, problems
 from vesalius.service.running import Service
 from vesalius.service.schemas import AXES, Identifier, RatingRequest, ReviewItem, ReviewOut
 from vesalius.service.threads import in_thread
@@ -35,36 +35,36 @@ async def review(service: Serving, caller: Calling) -> ReviewOut:
 )
 async def rate(request: Request, service: Serving, caller: Calling) -> ReviewOut:
     """A rating from 1 (poor) to 5 (excellent) on each axis; saying it again replaces it."""
-    said = await bodies.parse(request, RatingRequest)
-    found = _review(service)
-    item = found.item(said.item_id)
+    rating = await bodies.parse(request, RatingRequest)
+    review = _review(service)
+    item = review.item(rating.item_id)
 
     def keep() -> None:
         service.store.rate(
             caller.owner,
-            found.name,
+            review.name,
             item.id,
             prediction=item.prediction,
-            axes={axis: getattr(said, axis) for axis in AXES},
-            errors=said.errors,
-            comment=said.comment,
+            axes={axis: getattr(rating, axis) for axis in AXES},
+            errors=rating.errors,
+            comment=rating.comment,
         )
 
     await in_thread(keep)
     await in_thread(service.note, "answer.rated", caller, item.id)
-    return await _state(service, caller, found)
+    return await _state(service, caller, review)
 
 
 @router.get(
     "/{item_id}/picture",
     response_class=Response,
-    responses=shown("The picture", "image/png") | problems("not_found"),
+    responses=content_response("The picture", "image/png") | problems("not_found"),
 )
 async def picture(service: Serving, caller: Calling, item_id: Identifier) -> Response:
     """The picture that the answer is about, as the model saw it."""
     del caller
-    found = _review(service)
-    data, frame, window = await asyncio.to_thread(found.picture, found.item(item_id))
+    review = _review(service)
+    data, frame, window = await asyncio.to_thread(review.picture, review.item(item_id))
     return Response(await service.intake.png(data, frame, window), media_type="image/png")
 
 
@@ -75,10 +75,12 @@ def _review(service: Service) -> Review:
     return service.review
 
 
-async def _state(service: Service, caller: Caller, found: Review) -> ReviewOut:
-    rated = await in_thread(service.store.rated, caller.owner, found.name)
-    item = found.next(caller.owner, rated)
-    shown_item = None
+async def _state(service: Service, caller: Caller, review: Review) -> ReviewOut:
+    rated = await in_thread(service.store.rated, caller.owner, review.name)
+    item = review.next(caller.owner, rated)
+    review_item = None
     if item is not None:
-        shown_item = ReviewItem(item_id=item.id, question=item.question, answer=item.answer)
-    return ReviewOut(total=len(found.items), rated=len(rated & found.items.keys()), item=shown_item)
+        review_item = ReviewItem(item_id=item.id, question=item.question, answer=item.answer)
+    return ReviewOut(
+        total=len(review.items), rated=len(rated & review.items.keys()), item=review_item
+    )
