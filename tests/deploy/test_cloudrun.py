@@ -154,13 +154,13 @@ def test_the_service_is_one_that_starts(
         url = "postgresql+pg8000://u:p@/v?unix_sock=/cloudsql/x/.s.PGSQL.5432"
         monkeypatch.setenv(variable["name"], variable.get("value", url))
     found = settings()
-    found.require_kept_state()
+    found.require_durable_state()
     assert found.need_keys
     monkeypatch.delenv("VESALIUS_DATABASE_URL")
     with pytest.raises(RecipeError, match="VESALIUS_EPHEMERAL"):
-        settings().require_kept_state()
+        settings().require_durable_state()
     monkeypatch.setenv("VESALIUS_EPHEMERAL", "true")
-    settings().require_kept_state()
+    settings().require_durable_state()
 
 
 def test_the_socket_in_the_readme_is_one_that_the_driver_takes(deploy: Path) -> None:
