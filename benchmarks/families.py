@@ -32,10 +32,10 @@ import yaml
 from PIL import Image
 
 from vesalius import Answer, Dialogue, Picture, Question, Turn
-from vesalius.models.generative import tiny
-from vesalius.models.generative.families import families, family
 from vesalius.models.generative.fitting import Groups, collator
 from vesalius.models.generative.network import Answerer, Network, assemble
+from vesalius.models.generative.text.families import families, family
+from vesalius.models.generative.weights import tiny
 from vesalius.recipe import Decoding
 
 QUESTION = "is there a small round nodule in the {} part of the {} lung in picture {}?"

@@ -27,10 +27,10 @@ from shared_images import talk
 from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModel
 
 from vesalius.models import composing
-from vesalius.models.generative.families import family
 from vesalius.models.generative.features import FeatureStore
 from vesalius.models.generative.fitting import Groups, collator
 from vesalius.models.generative.network import Network, assemble
+from vesalius.models.generative.text.families import family
 from vesalius.training.parts import prepare
 from vesalius.training.settings import Adapter
 

@@ -20,8 +20,8 @@ from typing import Any
 
 import psutil
 
-from vesalius.gather import dialogues
 from vesalius.recipe import Data
+from vesalius.steps.prepare import dialogues
 
 
 def written(folder: Path, rows: int) -> dict[str, Data]:

@@ -11,10 +11,10 @@ from pathlib import Path
 from vesalius import Recipe
 from vesalius.data.dialogues import to_dialogues
 from vesalius.data.open import open_dataset
-from vesalius.data.upgrade.files import write_dialogues
+from vesalius.data.visual_dialogue.files import write_dialogues
 from vesalius.evaluation.histories import histories_of
-from vesalius.fit import fit
-from vesalius.predict import HISTORIES, predict
+from vesalius.steps.fit import fit
+from vesalius.steps.predict import HISTORIES, predict
 
 DRAWN = {"cases": {"train": 60, "validation": 0, "test": 20}, "size": 64}
 

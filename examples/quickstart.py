@@ -9,8 +9,8 @@ from pathlib import Path
 from vesalius import Recipe
 from vesalius.evaluation.compare import compare
 from vesalius.evaluation.evaluate import evaluate_run
-from vesalius.fit import fit
-from vesalius.predict import predict
+from vesalius.steps.fit import fit
+from vesalius.steps.predict import predict
 
 
 def recipe(model: str) -> Recipe:

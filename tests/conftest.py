@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-# What tests of several steps share lies beside them: hostile.py, pool_tasks.py.
+# What tests of several steps share lies beside them: hostile.py.
 sys.path.append(str(Path(__file__).parent))
 
 

@@ -15,16 +15,16 @@ import pytest
 import yaml
 
 from vesalius import Dialogue, Picture, Question, Turn
-from vesalius.estimate import estimate
 from vesalius.evaluation.evaluate import evaluate_run
-from vesalius.export import export
-from vesalius.fit import fit, plan
 from vesalius.models.build import build
-from vesalius.models.generative.families import family
-from vesalius.models.generative.tiny import tiny_model
-from vesalius.predict import predict
+from vesalius.models.generative.text.families import family
+from vesalius.models.generative.weights.tiny import tiny_model
 from vesalius.recipe import Recipe, load_recipe, merged
-from vesalius.tiny import tiny
+from vesalius.steps.export import export
+from vesalius.steps.fit import fit, plan
+from vesalius.steps.plan import estimate
+from vesalius.steps.predict import predict
+from vesalius.steps.tiny import tiny
 
 ROOT = Path(__file__).parents[1]
 RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))

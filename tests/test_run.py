@@ -21,8 +21,8 @@ from vesalius import (
     Usage,
 )
 from vesalius.errors import RunError
-from vesalius.files import append_lines, read_json, write_atomic, write_json
 from vesalius.run import read_predictions
+from vesalius.system.files import append_lines, read_json, write_atomic, write_json
 
 RECIPE = Recipe.model_validate(
     {"name": "r", "data": {"dataset": "phantom"}, "model": {"name": "majority"}}
@@ -160,7 +160,7 @@ def test_writing_is_all_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("vesalius.files.os.fsync", full)
+    monkeypatch.setattr("vesalius.system.files.os.fsync", full)
     with pytest.raises(OSError, match="No space"):
         write_atomic(path, "broken")
     assert read_json(path)["y"] == [1, 2]

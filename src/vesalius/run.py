@@ -17,8 +17,15 @@ import yaml
 
 from vesalius.cases.prediction import Prediction
 from vesalius.errors import RunError
-from vesalius.files import append_lines, mend_lines, read_json, read_lines, write_atomic, write_json
 from vesalius.recipe import Recipe, validated
+from vesalius.system.files import (
+    append_lines,
+    mend_lines,
+    read_json,
+    read_lines,
+    write_atomic,
+    write_json,
+)
 
 PACKAGES = """
     vesalius numpy pillow pydicom torch torchvision transformers trl peft accelerate datasets

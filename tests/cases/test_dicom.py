@@ -13,7 +13,7 @@ from scans import SECRETS, colour_scan, scan, written
 
 from vesalius.cases.decoded import Decoded, Limits
 from vesalius.cases.image import decode
-from vesalius.cases.kept import reencode
+from vesalius.cases.reencode import reencode
 from vesalius.errors import ImageError
 
 RAMP = np.arange(0, 4096, 16, dtype=np.uint16).reshape(16, 16)

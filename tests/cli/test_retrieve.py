@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from vesalius import Recipe, Run
 from vesalius.cli.main import app
-from vesalius.fit import fit
-from vesalius.gather import cases
+from vesalius.steps.fit import fit
+from vesalius.steps.prepare import cases
 
 RECIPE = Recipe.model_validate(
     {

@@ -15,8 +15,8 @@ from vesalius.cases.picture import Picture
 from vesalius.combine import indexing
 from vesalius.combine.index import Index
 from vesalius.errors import ImageError, ModelError, RunError
-from vesalius.files import read_json, read_lines
 from vesalius.recipe import Retrieve
+from vesalius.system.files import read_json, read_lines
 
 torch.set_num_threads(1)
 

@@ -14,12 +14,12 @@ from PIL import Image, ImageDraw
 
 from hostile import SECRETS, encoded, hostile, noise, scan, written
 from vesalius.cases.image import decode
-from vesalius.cases.kept import Reencoded, reencode
+from vesalius.cases.reencode import Reencoded, reencode
 from vesalius.data import burned_in
 from vesalius.data.burned_in import Region, cover, equalised, find_text, inspect, mask_regions
 from vesalius.data.open import open_dataset
 from vesalius.errors import MissingExtra
-from vesalius.workers import Pool
+from vesalius.system.workers import Pool
 
 needs_reader = pytest.mark.skipif(find_spec("rapidocr") is None, reason="needs the extra ocr")
 BOX = Region(10, 4, 20, 8, 0.9)

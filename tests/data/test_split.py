@@ -12,7 +12,7 @@ from layouts import drawing, put, put_lines
 from PIL import Image, ImageOps
 
 from vesalius.cases.picture import Picture
-from vesalius.data.likeness import dhash, fingerprint, near_pairs
+from vesalius.data.fingerprints import dhash, fingerprint, near_pairs
 from vesalius.data.open import open_dataset
 from vesalius.data.split import Member, audit, read_members, split_members, write_splits
 from vesalius.errors import DatasetError, Leakage

@@ -69,7 +69,7 @@ def test_its_limits_fit_the_services(texts: dict[str, str]) -> None:
 
 def test_its_own_refusals_are_those_of_the_table(texts: dict[str, str]) -> None:
     from vesalius.errors import Refusal
-    from vesalius.service import problems
+    from vesalius.service.http import problems
 
     told = re.findall(r"return (\d+) '(\{.*\})';", texts["nginx/nginx.conf"])
     assert len(told) == 2

@@ -10,9 +10,9 @@ from vesalius.cases.case import Answer
 from vesalius.cases.prediction import Prediction
 from vesalius.cli import evaluation
 from vesalius.errors import RecipeError, UnknownName
-from vesalius.files import append_lines
 from vesalius.recipe import Recipe
 from vesalius.run import Run
+from vesalius.system.files import append_lines
 
 
 @pytest.fixture

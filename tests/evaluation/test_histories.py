@@ -6,14 +6,14 @@ import json
 
 import pytest
 
-from vesalius import predict
-from vesalius.data.upgrade import upgrade
+from vesalius.data.visual_dialogue import upgrade
 from vesalius.errors import NotComparable, RunError
 from vesalius.evaluation import histories as module
 from vesalius.evaluation.histories import histories, histories_of
 from vesalius.evaluation.metrics.dialogue import is_turn
 from vesalius.recipe import Recipe
 from vesalius.run import Run
+from vesalius.steps import predict
 
 TURNS = (("what modality is this?", "ct"), ("is this a ct scan?", "yes"))
 SUMMARY = ("Describe the image.", "CT. It shows a mass.")

@@ -12,9 +12,9 @@ from vesalius.cases.prediction import Confidence, Prediction
 from vesalius.errors import RunError
 from vesalius.evaluation.evaluate import evaluate_run
 from vesalius.evaluation.report import report
-from vesalius.files import append_lines, write_json
 from vesalius.recipe import Recipe
 from vesalius.run import Run
+from vesalius.system.files import append_lines, write_json
 
 EVIL = "<script>alert('x')</script>"
 
@@ -171,7 +171,7 @@ def test_a_fault_is_not_taken_for_other_questions(tmp_path, monkeypatch):
     def broken(*_, **__):
         raise RunError("the disk is gone")
 
-    monkeypatch.setattr("vesalius.evaluation.told.compare", broken)
+    monkeypatch.setattr("vesalius.evaluation.run_results.compare", broken)
     runs = [make_run(tmp_path), make_run(tmp_path, name="other")]
     with pytest.raises(RunError, match="the disk is gone"):
         report(runs, tmp_path / "out.html", picture)

@@ -19,14 +19,15 @@ from transformers import (
     SiglipVisionModel,
 )
 
-from vesalius import Recipe, packaged
+from vesalius import Recipe
 from vesalius.errors import MissingExtra, ModelError, RecipeError, VesaliusError
-from vesalius.files import read_json, write_json
-from vesalius.fit import fit, load
-from vesalius.gather import dialogues
 from vesalius.models import composing, towers
 from vesalius.models.build import build
-from vesalius.models.generative.tokenizer import train_tokenizer
+from vesalius.models.generative.text.tokenizer import train_tokenizer
+from vesalius.steps.fit import fit, load
+from vesalius.steps.prepare import dialogues
+from vesalius.system import packaged
+from vesalius.system.files import read_json, write_json
 
 SIZES = {
     "hidden_size": 32,

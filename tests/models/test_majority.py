@@ -88,8 +88,8 @@ class Absent:
 
 sys.meta_path.insert(0, Absent())
 from vesalius import Recipe
-from vesalius.fit import fit
-from vesalius.predict import predict
+from vesalius.steps.fit import fit
+from vesalius.steps.predict import predict
 
 cases = {"train": 6, "validation": 2, "test": 3}
 data = {"dataset": "phantom", "options": {"cases": cases, "size": 48}, "leaks": "allow"}

@@ -10,11 +10,11 @@ import pytest
 from vesalius import Answer, Dialogue, Prediction, Recipe, Run
 from vesalius.cases.prediction import Confidence
 from vesalius.errors import ModelError, RunError
-from vesalius.files import append_lines
-from vesalius.fit import fit, load, plan
-from vesalius.gather import dialogues
 from vesalius.models import models
 from vesalius.recipe import Data
+from vesalius.steps.fit import fit, load, plan
+from vesalius.steps.prepare import dialogues
+from vesalius.system.files import append_lines
 
 SMALL = {
     "vision_sizes": {"image_size": 32, "hidden_size": 32, "num_attention_heads": 2},

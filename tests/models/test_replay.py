@@ -10,10 +10,10 @@ import pytest
 from vesalius import Answer, Dialogue, Picture, Prediction, Question, Recipe, Run, Turn
 from vesalius.cases.prediction import Confidence, Neighbour
 from vesalius.errors import ModelError, RunError
-from vesalius.files import append_lines
-from vesalius.fit import load
 from vesalius.models.replay import Replay, ReplaySettings
 from vesalius.recipe import Decoding
+from vesalius.steps.fit import load
+from vesalius.system.files import append_lines
 
 SURE = Confidence(0.7, "token probability")
 

@@ -18,10 +18,10 @@ from vesalius import Dialogue, Recipe, Run
 from vesalius.cases.case import Answer
 from vesalius.cases.picture import Picture
 from vesalius.errors import ModelError, RecipeError, RunError
-from vesalius.files import read_lines
-from vesalius.fit import fit
 from vesalius.models.build import build
 from vesalius.recipe import Decoding
+from vesalius.steps.fit import fit
+from vesalius.system.files import read_lines
 from vesalius.training import loop
 
 TINY: dict[str, Any] = {"name": "vilt", "tiny": True}

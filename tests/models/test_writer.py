@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from vesalius import packaged
 from vesalius.errors import MissingExtra, ModelError
 from vesalius.models.writer import local_writer
+from vesalius.system import packaged
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ import httpx2
 import numpy as np
 from PIL import Image
 
-from vesalius.service.running import Service
+from vesalius.service.container import Service
 from vesalius.service.server import Server, assemble, bound, listening
 from vesalius.service.settings import settings
 

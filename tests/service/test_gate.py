@@ -16,7 +16,7 @@ from hypothesis import settings as slowly
 from hypothesis import strategies as st
 from serving import Serving, serving
 
-from vesalius.service import problems
+from vesalius.service.http import problems
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck
 from hypothesis import settings as slowly
 from serving import Serving, png
 
-from vesalius.service import problems
+from vesalius.service.http import problems
 
 SOURCE = Path(__file__).resolve().parents[2] / "src" / "vesalius"
 METHODS = {"get", "post", "delete"}

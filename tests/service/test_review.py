@@ -14,10 +14,10 @@ from typer.testing import CliRunner
 
 from vesalius.cli.main import app
 from vesalius.errors import RunError
-from vesalius.predict import pictures_of
 from vesalius.run import Run
-from vesalius.service.reviewing import Review
-from vesalius.service.schemas import AXES
+from vesalius.service.chat.review import Review
+from vesalius.service.http.schemas import AXES
+from vesalius.steps.predict import pictures_of
 
 RECIPE = """
 name: majority

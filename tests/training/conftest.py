@@ -12,7 +12,7 @@ from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dic
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from vesalius import Recipe, Run
-from vesalius.files import read_lines
+from vesalius.system.files import read_lines
 from vesalius.training.loop import train
 from vesalius.training.settings import Training
 

@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from tests.training.conftest import Fitted, fit, same
 
 from vesalius.errors import RunError
-from vesalius.files import read_lines
+from vesalius.system.files import read_lines
 from vesalius.training import callbacks, checkpoints
 from vesalius.training.checkpoints import MARKER, last_complete
 from vesalius.training.disk import writing

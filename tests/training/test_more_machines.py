@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from vesalius import Recipe, Run
-from vesalius.files import read_lines
-from vesalius.fit import fit
-from vesalius.gather import to_fit_on
+from vesalius.steps.fit import fit
+from vesalius.steps.prepare import to_fit_on
+from vesalius.system.files import read_lines
 
 ROOT = Path(__file__).resolve().parents[2]
 CASES = 8

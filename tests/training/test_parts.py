@@ -19,7 +19,7 @@ from transformers import (
 )
 
 from vesalius.errors import ModelError, RecipeError, UnknownName
-from vesalius.models.generative.families import family
+from vesalius.models.generative.text.families import family
 from vesalius.training.parts import census, count, part_of, prepare
 from vesalius.training.settings import Adapter
 

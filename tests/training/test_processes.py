@@ -14,8 +14,8 @@ import yaml
 from accelerate.commands.config.config_args import ClusterConfig, load_config_from_file
 from tests.training.conftest import fit, network, rows
 
-from vesalius.files import read_lines
 from vesalius.run import is_main
+from vesalius.system.files import read_lines
 from vesalius.training.processes import (
     gathered,
     highest,

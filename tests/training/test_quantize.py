@@ -18,7 +18,7 @@ from transformers import (
 )
 
 from vesalius.errors import MissingExtra, RecipeError
-from vesalius.models.generative.families import family
+from vesalius.models.generative.text.families import family
 from vesalius.training import quantize
 from vesalius.training.parts import census, prepare
 from vesalius.training.quantize import NF4, is_quantized, require_adapters, steady

@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from tests.training.conftest import Fitted, fit, network, same
 
 from vesalius.errors import RecipeError, RunError
-from vesalius.files import read_lines
+from vesalius.system.files import read_lines
 from vesalius.training import callbacks
 from vesalius.training.interrupt import Stopped
 from vesalius.training.selection import Standing

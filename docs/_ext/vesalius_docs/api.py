@@ -4,15 +4,15 @@ from __future__ import annotations
 
 MODULES = {
     "The steps": (
-        "vesalius.fit",
-        "vesalius.predict",
-        "vesalius.retrieve",
+        "vesalius.steps.fit",
+        "vesalius.steps.predict",
+        "vesalius.steps.retrieve",
         "vesalius.combine.retrieve",
-        "vesalius.export",
-        "vesalius.estimate",
-        "vesalius.tiny",
-        "vesalius.gather",
-        "vesalius.demo",
+        "vesalius.steps.export",
+        "vesalius.steps.plan",
+        "vesalius.steps.tiny",
+        "vesalius.steps.prepare",
+        "vesalius.steps.demo",
     ),
     "Data": (
         "vesalius.data.open",
@@ -20,12 +20,12 @@ MODULES = {
         "vesalius.data.split",
         "vesalius.data.imports",
         "vesalius.data.dialogues",
-        "vesalius.data.upgrade.upgrade",
-        "vesalius.data.upgrade.files",
+        "vesalius.data.visual_dialogue.upgrade",
+        "vesalius.data.visual_dialogue.files",
         "vesalius.data.perturb",
         "vesalius.data.sheet",
         "vesalius.data.cards",
-        "vesalius.data.likeness",
+        "vesalius.data.fingerprints",
     ),
     "Evaluation": (
         "vesalius.evaluation.histories",
@@ -50,14 +50,14 @@ MODULES = {
         "vesalius.cases.decoded",
         "vesalius.recipe",
         "vesalius.run",
-        "vesalius.files",
+        "vesalius.system.files",
         "vesalius.errors",
     ),
 }
 HEAD = """# Python
 
 `import vesalius` gives the nouns below and loads no torch. The verbs live in modules of the same
-name, for example `from vesalius.fit import fit`.
+name, for example `from vesalius.steps.fit import fit`.
 
 ## Public names
 """

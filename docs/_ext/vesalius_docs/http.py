@@ -24,7 +24,7 @@ with `Retry-After`.
 
 def page() -> str:
     """Endpoints, then problems."""
-    from vesalius.service.problems import TABLE
+    from vesalius.service.http.problems import TABLE
 
     rows = [
         (f'<span id="{name}"></span>{code(name)}', str(kind.status), kind.title)

@@ -108,8 +108,8 @@ def _presets() -> str:
 
 
 def _families() -> str:
-    from vesalius.models.generative.families import families
-    from vesalius.models.generative.layouts import layouts
+    from vesalius.models.generative.rows.layouts import layouts
+    from vesalius.models.generative.text.families import families
 
     shared = {name: layouts[f.layout].shared for name, f in families().items()}
     rows = [

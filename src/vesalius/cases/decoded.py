@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageFile
 
-from vesalius.cases.claims import Kind
+from vesalius.cases.headers import Kind
 from vesalius.errors import ImageError
 
 _DECODING = threading.RLock()
@@ -23,7 +23,7 @@ class Limits:
 
     The defaults are for files of one's own: an uncompressed mammogram has 27 MB. Whoever decodes
     a stranger's bytes passes narrower ones. ``max_total_pixels`` counts all frames or pages and
-    holds where all of them are decoded (:func:`vesalius.cases.kept.reencode`).
+    holds where all of them are decoded (:func:`vesalius.cases.reencode.reencode`).
     """
 
     max_bytes: int = 256 * 2**20

@@ -20,8 +20,8 @@ from pydicom.encaps import generate_frames
 from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi, get_decoder, pixel_array
 from pydicom.uid import RLELossless
 
-from vesalius.cases.claims import codestream_size
 from vesalius.cases.decoded import Decoded, Limits
+from vesalius.cases.headers import codestream_size
 from vesalius.errors import ImageError
 
 # Inflating is unbounded, so a small file may ask for any amount of memory; the syntax is rare.

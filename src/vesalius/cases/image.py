@@ -15,8 +15,8 @@ from io import BytesIO
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from vesalius.cases.claims import Kind, gif_frames, is_bare_dicom, kind_of, webp_size
 from vesalius.cases.decoded import DEFAULT_LIMITS, Decoded, Limits, quietly
+from vesalius.cases.headers import Kind, gif_frames, is_bare_dicom, kind_of, webp_size
 from vesalius.errors import ImageError
 
 _ALLOWED = "PNG, JPEG, WebP, TIFF, BMP, GIF or DICOM"

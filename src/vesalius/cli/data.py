@@ -110,7 +110,7 @@ def show(
     from rich.console import Console
 
     from vesalius.data.sheet import sheet_html, sheet_png
-    from vesalius.files import write_atomic
+    from vesalius.system.files import write_atomic
 
     dataset = _opened(name, root, hub, options, split_file)
     chosen = split or dataset.splits()[0]
@@ -237,7 +237,7 @@ def dialogues(
 
     from vesalius.cli.plain import dialogues_text
     from vesalius.data.open import dataset_root
-    from vesalius.data.upgrade.files import FORMS, write_dialogues
+    from vesalius.data.visual_dialogue.files import FORMS, write_dialogues
     from vesalius.errors import UnknownName
 
     for kind, word, known in (("form", form, FORMS), ("kind of summary", summaries, SUMMARIES)):

@@ -47,8 +47,8 @@ def evaluate(
     from vesalius.cli.scores import print_scores
     from vesalius.evaluation.evaluate import evaluate as step
     from vesalius.evaluation.evaluate import evaluate_run, prediction_sets
-    from vesalius.files import write_json
     from vesalius.run import Run, read_predictions
+    from vesalius.system.files import write_json
 
     console = Console()
     metrics = _specs(metric)
@@ -89,7 +89,7 @@ def compare(
 
     from vesalius.cli.scores import print_differences
     from vesalius.evaluation.compare import compare as step
-    from vesalius.files import write_json
+    from vesalius.system.files import write_json
 
     recipe = _recipe_evaluation(second)
     comparison = step(
@@ -113,8 +113,8 @@ def report(
 ) -> None:
     """Report: one self-contained HTML page on a run and its baselines."""
     from vesalius.evaluation.report import report as step
-    from vesalius.predict import pictures_of
     from vesalius.run import Run
+    from vesalius.steps.predict import pictures_of
 
     loaded = [Run.open(path) for path in runs]
     page = out or loaded[0].path / "report.html"

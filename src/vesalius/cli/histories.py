@@ -25,7 +25,7 @@ def show(
     """Score a run's dialogues under each history, write the scores and print them."""
     from vesalius.cli.scores import protocol_notes
     from vesalius.evaluation.histories import histories_of
-    from vesalius.files import write_json
+    from vesalius.system.files import write_json
 
     histories = histories_of(run, metrics=metrics, resamples=resamples)
     write_json(run.scores_file(SCORES), histories.to_json())

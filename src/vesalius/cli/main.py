@@ -61,7 +61,7 @@ def demo(
     ] = None,
 ) -> None:
     """The whole main job on phantoms: fit, predict, compare with baselines, report, ask."""
-    from vesalius.demo import demo as step
+    from vesalius.steps.demo import demo as step
 
     step(folder, tuple(overrides or ()))
 

@@ -41,14 +41,14 @@ def fit(
     """Adapt: fit the model of a recipe. A killed fit goes on with the same command."""
     from rich.console import Console
 
-    from vesalius import fit as step
     from vesalius.cli.plain import facts_table, mask_text
     from vesalius.recipe import load_recipe
+    from vesalius.steps import fit as step
 
     console = Console()
     loaded = load_recipe(recipe, overrides or ())
     if small:
-        from vesalius.tiny import tiny
+        from vesalius.steps.tiny import tiny
 
         loaded = tiny(loaded)
     if show_mask:
@@ -82,10 +82,10 @@ def predict(
     """Answer a split with a fitted run. A killed prediction goes on with the same command."""
     from rich.console import Console
 
-    from vesalius.fit import load
-    from vesalius.predict import predict as step
-    from vesalius.predict import set_name
     from vesalius.run import Run
+    from vesalius.steps.fit import load
+    from vesalius.steps.predict import predict as step
+    from vesalius.steps.predict import set_name
 
     fitted = Run.open(run)
     loaded = None
@@ -129,8 +129,8 @@ def ask(
     """Ask a fitted run one question about one picture."""
     from rich.console import Console
 
-    from vesalius.predict import ask as step
     from vesalius.run import Run
+    from vesalius.steps.predict import ask as step
 
     fitted = Run.open(run)
     if report is not None:
@@ -143,7 +143,7 @@ def ask(
             f"confidence {answer.confidence.value:.2f} ({answer.confidence.method})", style="dim"
         )
     if report is not None:
-        from vesalius.results import algorithm_of, write_report
+        from vesalius.steps.structured_report import algorithm_of, write_report
 
         write_report(report, answer, image.read_bytes(), algorithm_of(fitted), frame=frame)
         console.print(f"wrote {report}, which names the patient", highlight=False, soft_wrap=True)
@@ -169,7 +169,7 @@ def _window(text: str | None) -> tuple[float, float] | None:
 def _refuse_report(report: Path, image: Path) -> None:
     """Say so before a model is loaded where no report can be written."""
     from vesalius.cases.picture import Picture
-    from vesalius.results import refuse_report
+    from vesalius.steps.structured_report import refuse_report
 
     refuse_report(report, Picture.from_file(image).read())
 
@@ -192,9 +192,9 @@ def export(
     """Write the weights for others to load: merged, verified, with a model card."""
     from rich.console import Console
 
-    from vesalius import export as step
     from vesalius.errors import UnknownName
     from vesalius.run import Run
+    from vesalius.steps import export as step
 
     console = Console()
     if dtype not in DTYPES:

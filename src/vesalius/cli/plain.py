@@ -12,10 +12,10 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from vesalius.evaluation.facts import flat
+from vesalius.evaluation.formatting import flat
 
 if TYPE_CHECKING:
-    from vesalius.data.upgrade.files import Written
+    from vesalius.data.visual_dialogue.files import Written
 
 
 def counting(console: Console, line: Callable[[], str]) -> AbstractContextManager[object]:

@@ -66,14 +66,14 @@ def retrieve(
         if not quiet:
             console.print(facts_table(f"{fitted.name}: index of similar cases", facts))
     if image is not None:
-        from vesalius.retrieve import retrieve as step
+        from vesalius.steps.retrieve import retrieve as step
 
         _show(console, step(fitted, image, neighbours, others=others), as_json=as_json)
 
 
 def _built(run: Run, encoder: str | None, thumbnails: int | None) -> dict[str, Any]:
     from vesalius.recipe import Retrieve, validated
-    from vesalius.retrieve import build as step
+    from vesalius.steps.retrieve import build as step
 
     options = {"encoder": encoder, "thumbnails": thumbnails}
     changed = {key: value for key, value in options.items() if value is not None}

@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from vesalius.errors import MissingExtra, ModelError, RunError
-from vesalius.files import read_lines, write_atomic
+from vesalius.system.files import read_lines, write_atomic
 
 Vectors = NDArray[np.float32]
 Hits = list[tuple[int, float]]

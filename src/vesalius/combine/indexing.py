@@ -26,8 +26,8 @@ from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.picture import Picture
 from vesalius.combine.index import Index, Item
 from vesalius.errors import MissingExtra, ModelError, RunError
-from vesalius.files import read_json, write_atomic, write_json
 from vesalius.recipe import Retrieve
+from vesalius.system.files import read_json, write_atomic, write_json
 from vesalius.training.checkpoints import manifest
 from vesalius.training.disk import writing
 

@@ -15,13 +15,13 @@ from vesalius.cases.picture import Picture
 from vesalius.cases.prediction import Confidence, Neighbour, Prediction
 from vesalius.combine.index import Hits, Index, Item
 from vesalius.errors import ModelError, RunError
-from vesalius.files import read_json, write_json
 from vesalius.models import Validate
 from vesalius.models.encoders import ImageEncoder, SentenceEncoder, image_encoder
 from vesalius.models.guard import require_pictures
 from vesalius.models.wording import Example, examples, pictured
 from vesalius.recipe import Decoding, Frozen
 from vesalius.run import Run
+from vesalius.system.files import read_json, write_json
 
 FILE, OLD_FILE = "answers.json", "said.json"
 Pairs = Sequence[tuple[str, str]]

@@ -15,9 +15,9 @@ from vesalius.cases.prediction import Neighbour
 from vesalius.combine.index import Hits, Index
 from vesalius.combine.indexing import ABOUT, CASES, THUMBNAILS
 from vesalius.errors import ModelError, RecipeError, RunError
-from vesalius.files import read_json, read_lines
 from vesalius.recipe import Retrieve, validated
 from vesalius.run import Run
+from vesalius.system.files import read_json, read_lines
 from vesalius.training.checkpoints import altered, missing
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from PIL import Image, ImageDraw
 
 from vesalius.cases.decoded import DEFAULT_LIMITS
 from vesalius.cases.image import decode, stretch, tiff_pages
-from vesalius.cases.kept import Reencoded, png_of, tiff_of
-from vesalius.cases.kept_dicom import stored_frames, with_frames
+from vesalius.cases.reencode import Reencoded, png_of, tiff_of
+from vesalius.cases.reencode_dicom import stored_frames, with_frames
 from vesalius.errors import MissingExtra
 
 FRAMES = 5
@@ -78,7 +78,7 @@ def inspect(picture: Reencoded, mask: bool = False) -> tuple[Reencoded, tuple[Re
     device writes stands in the same place throughout. Text that is only in a frame between them
     is missed. A frame is searched as it is shown and with its grey levels equalised; of a DICOM
     object all stored values, so that a window cannot hide writing. Runs in a worker process
-    (:class:`vesalius.workers.Pool`): argument and result can be pickled.
+    (:class:`vesalius.system.workers.Pool`): argument and result can be pickled.
     """
     pictures = picture.frames if picture.suffix != ".png" else 1
     looked_at = sorted({round(at) for at in np.linspace(0, pictures - 1, min(pictures, FRAMES))})

@@ -14,7 +14,7 @@ from vesalius.cases.case import Case
 from vesalius.cases.picture import Picture
 from vesalius.data.cards import Card
 from vesalius.data.datasets import Dataset
-from vesalius.data.likeness import blank
+from vesalius.data.fingerprints import blank
 from vesalius.errors import DatasetError, ImageError
 
 Level = Literal["error", "warning"]

@@ -8,7 +8,7 @@ from typing import Literal
 
 from vesalius.cases.case import Answer, Case, Question
 from vesalius.cases.dialogue import Dialogue, Turn
-from vesalius.data.upgrade.upgrade import upgrade
+from vesalius.data.visual_dialogue.upgrade import upgrade
 from vesalius.errors import UnknownName
 
 Task = Literal["vqa", "caption", "dialogue", "visual_dialogue", "detect"]

@@ -18,7 +18,7 @@ from vesalius.data.open import refuse_twin
 from vesalius.data.reading.streams import in_order
 from vesalius.data.split import audit, read_members, split_members
 from vesalius.errors import DatasetError, ImageError
-from vesalius.files import write_atomic
+from vesalius.system.files import write_atomic
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +148,7 @@ class _Images:
     def _content(self, data: bytes, suffix: str) -> tuple[bytes, str]:
         if not self.mask_text:
             return data, suffix
-        from vesalius.cases.kept import reencode
+        from vesalius.cases.reencode import reencode
         from vesalius.data.burned_in import inspect
 
         picture, regions = inspect(reencode(data), mask=True)

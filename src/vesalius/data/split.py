@@ -15,9 +15,9 @@ import numpy as np
 
 from vesalius.cases.case import Case
 from vesalius.data.datasets import Dataset
-from vesalius.data.likeness import NEAR, Fingerprint, Hash, fingerprint, near_pairs
+from vesalius.data.fingerprints import NEAR, Fingerprint, Hash, fingerprint, near_pairs
 from vesalius.errors import DatasetError, ImageError, Leakage
-from vesalius.files import write_atomic
+from vesalius.system.files import write_atomic
 
 Kind = Literal["group", "same_picture", "near_duplicate"]
 FRACTIONS = {"train": 0.8, "validation": 0.1, "test": 0.1}

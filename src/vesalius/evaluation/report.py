@@ -16,15 +16,15 @@ import vesalius
 from vesalius.cases.prediction import Prediction
 from vesalius.errors import RunError
 from vesalius.evaluation import calibration, plots
+from vesalius.evaluation.caveats import limits
 from vesalius.evaluation.evaluate import SLICES, Spec, prediction_sets
-from vesalius.evaluation.facts import flat
+from vesalius.evaluation.formatting import flat
 from vesalius.evaluation.gallery import Pictures, ReportCase, choose, row_scores, thumbnail
-from vesalius.evaluation.limits import limits
 from vesalius.evaluation.metrics.confidence import certainty
+from vesalius.evaluation.run_results import RunResults, against, changed
 from vesalius.evaluation.score import ALL, Evaluation, Score
-from vesalius.evaluation.told import RunResults, against, changed
-from vesalius.files import read_lines, write_atomic
 from vesalius.run import Run
+from vesalius.system.files import read_lines, write_atomic
 
 _EACH = 6  # cases shown of each kind
 _CURVES = frozenset({"step", "epoch", "loss", "grad_norm", "learning_rate"})

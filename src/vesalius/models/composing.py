@@ -21,12 +21,12 @@ from transformers import (
     PreTrainedModel,
 )
 
-from vesalius import packaged
 from vesalius.models import towers
 from vesalius.models.encoders import MEAN, STD, efficientnet_lite0_features
-from vesalius.models.generative.loading import Access, look, reading
-from vesalius.models.generative.template import CHATML
-from vesalius.models.generative.tokenizer import train_tokenizer
+from vesalius.models.generative.text.template import CHATML
+from vesalius.models.generative.text.tokenizer import train_tokenizer
+from vesalius.models.generative.weights.loading import Access, look, reading
+from vesalius.system import packaged
 
 SCRATCH = ("stem_vit", "llama")
 PACKAGED = {"efficientnet_lite0": packaged.efficientnet_lite0, "smollm2": packaged.smollm2}

@@ -17,9 +17,9 @@ from rich.progress import track
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoTokenizer
 
-from vesalius import packaged
 from vesalius.cases.picture import Picture
 from vesalius.errors import MissingExtra, ModelError
+from vesalius.system import packaged
 
 Vectors = NDArray[np.float32]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from vesalius.files import append_lines
+from vesalius.system.files import append_lines
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,6 @@ from vesalius.cases.case import Answer
 from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.prediction import Confidence, Prediction
 from vesalius.errors import RunError
-from vesalius.files import read_json, write_atomic, write_json
 from vesalius.models import Validate
 from vesalius.models.encoders import ImageEncoder, SentenceEncoder, image_encoder
 from vesalius.models.guard import require_pictures
@@ -23,6 +22,7 @@ from vesalius.models.linear_head import Features, Head, Schedule, train_head
 from vesalius.models.wording import Example, examples, pictured, plain, spellings
 from vesalius.recipe import Decoding, Frozen
 from vesalius.run import Run
+from vesalius.system.files import read_json, write_atomic, write_json
 
 WEIGHTS, LABELS = "linear_probe.safetensors", "labels.json"
 TOP_LABELS = 5

@@ -11,11 +11,11 @@ from vesalius.cases.case import Answer, Question
 from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.prediction import Confidence, Prediction
 from vesalius.errors import RunError
-from vesalius.files import read_json, write_json
 from vesalius.models import Validate
 from vesalius.models.wording import examples, most_frequent, plain, spellings
 from vesalius.recipe import Decoding, Frozen
 from vesalius.run import Run
+from vesalius.system.files import read_json, write_json
 
 FILE = "majority.json"
 AnswerShare = tuple[str, float]

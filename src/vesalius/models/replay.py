@@ -10,11 +10,11 @@ from typing import ClassVar
 from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.prediction import Prediction
 from vesalius.errors import ModelError, RunError
-from vesalius.files import write_atomic
 from vesalius.models import Validate
 from vesalius.models.guard import require_pictures
 from vesalius.recipe import Decoding, Frozen
 from vesalius.run import Run, read_predictions
+from vesalius.system.files import write_atomic
 
 FILE = "predictions.jsonl"
 

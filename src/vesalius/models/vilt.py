@@ -17,7 +17,7 @@ from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.prediction import Prediction
 from vesalius.errors import ModelError
 from vesalius.models import Validate
-from vesalius.models.generative.weights import require_sealed, seal
+from vesalius.models.generative.weights.folder import require_sealed, seal
 from vesalius.models.guard import require_pictures
 from vesalius.models.label_space import LabelSpace, PicturedQuestion, pictured_questions
 from vesalius.models.vilt_network import Reader, Sizes, pretrained, saved, small

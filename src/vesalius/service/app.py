@@ -17,9 +17,10 @@ from starlette.types import ASGIApp
 
 import vesalius
 from vesalius.errors import Refusal, VesaliusError
-from vesalius.service import bodies, problems
-from vesalius.service.gate import EXPOSED, Gate
-from vesalius.service.routes import (
+from vesalius.service.container import Service
+from vesalius.service.http import bodies, problems
+from vesalius.service.http.gate import EXPOSED, Gate
+from vesalius.service.http.routes import (
     completions,
     conversations,
     operations,
@@ -27,7 +28,6 @@ from vesalius.service.routes import (
     questions,
     review,
 )
-from vesalius.service.running import Service
 from vesalius.service.telemetry import place_of
 
 ROUTES = (pictures, questions, conversations, review, completions, operations)

@@ -17,13 +17,13 @@ import uvicorn
 from vesalius.errors import RecipeError, Refusal
 from vesalius.recipe import Recipe
 from vesalius.run import Run
-from vesalius.service.access import Access
 from vesalius.service.app import application
+from vesalius.service.chat.intake import MIB, Intake
+from vesalius.service.chat.review import Review
+from vesalius.service.container import Service
 from vesalius.service.engine import Engine
-from vesalius.service.intake import MIB, Intake
-from vesalius.service.protocol import protocol
-from vesalius.service.reviewing import Review
-from vesalius.service.running import Service
+from vesalius.service.http.access import Access
+from vesalius.service.http.deadlines import protocol
 from vesalius.service.settings import Settings
 from vesalius.service.store import Store
 from vesalius.service.telemetry import Metrics, Traces, configure_logs, log

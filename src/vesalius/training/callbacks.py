@@ -10,8 +10,8 @@ from typing import Any, Self
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from vesalius.files import append_lines, write_json
 from vesalius.run import Run, is_main
+from vesalius.system.files import append_lines, write_json
 from vesalius.training.checkpoints import PROGRESS, keep_newest, mark
 from vesalius.training.disk import writing
 from vesalius.training.processes import on_main, wait_for_everyone

@@ -17,8 +17,8 @@ from typing import Any
 from rich.console import Console
 
 from vesalius.errors import RunError
-from vesalius.files import read_json, write_json
 from vesalius.recipe import Recipe
+from vesalius.system.files import read_json, write_json
 from vesalius.training.processes import world_size
 
 MARKER = "complete.json"

@@ -16,8 +16,8 @@ from torch import nn
 from transformers import TrainingArguments
 from transformers.trainer_utils import unwrap_peft_model
 
-from vesalius.files import mend_lines, read_json, read_lines, write_atomic
 from vesalius.run import Run
+from vesalius.system.files import mend_lines, read_json, read_lines, write_atomic
 from vesalius.training.callbacks import Bar, Log, Marker
 from vesalius.training.checkpoints import PROGRESS, belonging, resume_from, step_of
 from vesalius.training.disk import writing

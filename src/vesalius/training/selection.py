@@ -13,8 +13,8 @@ import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from vesalius.errors import RecipeError, RunError
-from vesalius.files import append_lines, read_json, write_json
 from vesalius.run import Run
+from vesalius.system.files import append_lines, read_json, write_json
 from vesalius.training.checkpoints import PROGRESS, altered, manifest, missing
 from vesalius.training.disk import writing
 from vesalius.training.processes import on_main

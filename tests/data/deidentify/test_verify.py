@@ -13,8 +13,8 @@ from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
 from scans import scan, written
 
-from vesalius.data.deidentify.elements import Broken, inflated, pieces
-from vesalius.data.deidentify.traces import identifiers
+from vesalius.data.deidentify.identifiers import identifiers
+from vesalius.data.deidentify.independent_parser import Broken, inflated, pieces
 from vesalius.data.deidentify.verify import Finding, check
 
 

@@ -7,8 +7,8 @@ from itertools import groupby
 import pytest
 
 from vesalius import Recipe
-from vesalius.fit import mask
-from vesalius.gather import to_fit_on
+from vesalius.steps.fit import mask
+from vesalius.steps.prepare import to_fit_on
 
 MODELS = {
     "llava": {"name": "generative", "tiny": True, "family": "llava"},

@@ -9,9 +9,9 @@ import torch
 from toys import FAMILIES, dialogues, gradients, network
 
 from vesalius.errors import ModelError, RecipeError
-from vesalius.models.generative.families import family
 from vesalius.models.generative.features import FeatureStore, require_keepable
 from vesalius.models.generative.fitting import Groups, collator
+from vesalius.models.generative.text.families import family
 
 KEEPING = [name for name in FAMILIES if family(name).keeps]
 

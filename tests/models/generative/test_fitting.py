@@ -14,8 +14,8 @@ from safetensors.torch import load_file
 
 from vesalius import Recipe, Run
 from vesalius.errors import ModelError, RecipeError
-from vesalius.files import read_lines
-from vesalius.fit import fit, mask, plan
+from vesalius.steps.fit import fit, mask, plan
+from vesalius.system.files import read_lines
 from vesalius.training.checkpoints import MARKER, last_complete
 
 STEPS = 8

@@ -16,14 +16,14 @@ from transformers.models.llama.modeling_llama import LlamaMLP
 
 from vesalius import Prediction, Recipe, Run
 from vesalius.errors import ModelError, RecipeError, RunError, UnknownName, VesaliusError
-from vesalius.files import read_json, read_lines, write_json
-from vesalius.fit import fit, load, plan
-from vesalius.gather import dialogues
 from vesalius.models.build import build
-from vesalius.models.generative import loading
-from vesalius.models.generative.families import families
 from vesalius.models.generative.learner import Generative
-from vesalius.models.generative.tiny import tiny_model
+from vesalius.models.generative.text.families import families
+from vesalius.models.generative.weights import loading
+from vesalius.models.generative.weights.tiny import tiny_model
+from vesalius.steps.fit import fit, load, plan
+from vesalius.steps.prepare import dialogues
+from vesalius.system.files import read_json, read_lines, write_json
 from vesalius.training import device
 from vesalius.training.parts import census
 

@@ -14,7 +14,7 @@ from vesalius import Answer, Dialogue, Picture, Question, Turn
 from vesalius.models.build import build
 from vesalius.models.generative.fitting import Groups, collator
 from vesalius.models.generative.network import Answerer
-from vesalius.models.generative.rows import IGNORED
+from vesalius.models.generative.rows.rows import IGNORED
 from vesalius.recipe import Decoding
 
 # Seven dialogues on three pictures, of unequal length, one of several turns.

@@ -7,8 +7,8 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from vesalius.errors import ModelError
-from vesalius.models.generative.families import families
-from vesalius.models.generative.sizes import joined, of, outline, published
+from vesalius.models.generative.text.families import families
+from vesalius.models.generative.weights.sizes import joined, of, outline, published
 
 
 def count(model: torch.nn.Module) -> int:

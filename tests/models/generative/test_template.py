@@ -6,10 +6,10 @@ import pytest
 
 from vesalius import Answer, Dialogue, Picture, Question, Turn
 from vesalius.errors import ModelError
-from vesalius.models.generative.families import family
-from vesalius.models.generative.rows import IGNORED, Encoder
-from vesalius.models.generative.template import CHATML, Template
-from vesalius.models.generative.tokenizer import train_tokenizer
+from vesalius.models.generative.rows.rows import IGNORED, Encoder
+from vesalius.models.generative.text.families import family
+from vesalius.models.generative.text.template import CHATML, Template
+from vesalius.models.generative.text.tokenizer import train_tokenizer
 
 PICTURE = Picture("k", lambda: b"")
 

@@ -11,10 +11,10 @@ import torch
 from PIL import Image
 
 from vesalius import Answer, Dialogue, Picture, Question, Turn
-from vesalius.models.generative.families import families, family
 from vesalius.models.generative.network import Network, assemble
-from vesalius.models.generative.rows import IGNORED
-from vesalius.models.generative.tiny import tiny_model
+from vesalius.models.generative.rows.rows import IGNORED
+from vesalius.models.generative.text.families import families, family
+from vesalius.models.generative.weights.tiny import tiny_model
 
 # Six dialogues on three pictures of different shapes (so of different tiles), one of two turns.
 TALK = [

@@ -23,10 +23,10 @@ from asking import collect, job, picture
 
 from vesalius import Picture, Prediction, Recipe, Run
 from vesalius.errors import ImageError, ModelError, Refusal, TooLong, VesaliusError
-from vesalius.fit import fit, load
-from vesalius.service.engine.hosted import load_host
 from vesalius.service.engine.local import LocalEngine
+from vesalius.service.engine.model_host import load_host
 from vesalius.service.engine.worker import Spec, Worker
+from vesalius.steps.fit import fit, load
 
 T = TypeVar("T")
 QUESTIONS = ("what modality is this?", "is there a nodule?", "where is it?", "what plane is it?")

@@ -16,8 +16,8 @@ from asking import collect, job, picture
 from vesalius import Answer, Prediction
 from vesalius.cases.prediction import Confidence, Neighbour
 from vesalius.errors import Refusal
-from vesalius.files import append_lines
 from vesalius.service.engine.replay import ReplayEngine
+from vesalius.system.files import append_lines
 
 
 def run(engine: ReplayEngine, work: Callable[[], Awaitable[object]]) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from vesalius.cases.kept import Reencoded
+from vesalius.cases.reencode import Reencoded
 from vesalius.service.store import Store
 
 

@@ -58,7 +58,7 @@ FILLS_UP = """
 import resource, sys
 from datetime import timedelta
 from pathlib import Path
-from vesalius.cases.kept import Reencoded
+from vesalius.cases.reencode import Reencoded
 from vesalius.errors import Refusal
 from vesalius.service.store import Store
 from vesalius.service.store.state import utc_now

@@ -16,14 +16,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from vesalius.cases.kept import Reencoded
+from vesalius.cases.reencode import Reencoded
 from vesalius.service.store import Store
 from vesalius.service.store.state import utc_now
 
 WORKS = """
 import json, sys
 from datetime import timedelta
-from vesalius.cases.kept import Reencoded
+from vesalius.cases.reencode import Reencoded
 from vesalius.errors import Refusal
 from vesalius.service.store import Store
 from vesalius.service.store.state import utc_now
@@ -87,7 +87,7 @@ def test_processes_at_work_at_once_share_one_state(url, tmp_path) -> None:
 LIVES = """
 import sys
 from datetime import timedelta
-from vesalius.cases.kept import Reencoded
+from vesalius.cases.reencode import Reencoded
 from vesalius.service.store import Store
 from vesalius.service.store.state import utc_now
 url, pictures, life = sys.argv[1:]

@@ -25,7 +25,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from hostile import hostile
 from vesalius.cli.main import app
-from vesalius.service.schemas import AskRequest
+from vesalius.service.http.schemas import AskRequest
 from vesalius.service.web.client import Api
 from vesalius.service.web.examples import EXAMPLES
 from vesalius.service.web.start import free_port

@@ -13,11 +13,11 @@ import pytest
 
 pytest.importorskip("httpx2", reason="the extra serve is not installed")
 
-from vesalius.service.schemas import AnswerOut, AskRequest, FeedbackRequest, Window
+from vesalius.service.http.schemas import AnswerOut, AskRequest, FeedbackRequest, Window
+from vesalius.service.web.api_errors import ApiError
 from vesalius.service.web.client import FILE_NAME, Api
 from vesalius.service.web.start import free_port
 from vesalius.service.web.stream import AnswerIds
-from vesalius.service.web.trouble import ApiError
 
 ANSWER = {
     "question": "what?",

@@ -14,12 +14,12 @@ import pytest
 pytest.importorskip("streamlit", reason="the extra web is not installed")
 
 from vesalius.errors import RecipeError, Refusal
-from vesalius.service.schemas import AskRequest
+from vesalius.service.http.schemas import AskRequest
 from vesalius.service.web import HEADER, KEY
+from vesalius.service.web.api_errors import ApiError
 from vesalius.service.web.client import Api
 from vesalius.service.web.examples import EXAMPLES
 from vesalius.service.web.start import Wish, free_port, page_command, run_together, together
-from vesalius.service.web.trouble import ApiError
 
 
 def wish(**said) -> Wish:

@@ -11,10 +11,10 @@ pytest.importorskip("httpx2", reason="the extra serve is not installed")
 
 from markdown_it import MarkdownIt
 
-from vesalius.service.problems import TABLE
-from vesalius.service.schemas import ConfidenceOut, Window
+from vesalius.service.http.problems import TABLE
+from vesalius.service.http.schemas import ConfidenceOut, Window
 from vesalius.service.web import words
-from vesalius.service.web.trouble import ApiError
+from vesalius.service.web.api_errors import ApiError
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 

@@ -15,8 +15,8 @@ from typing import Any, BinaryIO, Literal
 from pydantic import Field
 
 from vesalius.cases.case import Case, Source
-from vesalius.cases.claims import is_bare_dicom
 from vesalius.cases.decoded import DEFAULT_LIMITS
+from vesalius.cases.headers import is_bare_dicom
 from vesalius.cases.picture import Picture
 from vesalius.data.reading.album import inside, read_member
 from vesalius.data.reading.dicom_headers import (

@@ -21,7 +21,7 @@ from vesalius.data.deidentify.policy import fingerprint
 from vesalius.data.deidentify.pseudonyms import Pseudonyms
 from vesalius.data.deidentify.sources import File
 from vesalius.errors import DatasetError, RunError
-from vesalius.files import mend_lines, read_lines
+from vesalius.system.files import mend_lines, read_lines
 
 NAME = "manifest.jsonl"
 AGAIN = frozenset(("worker_lost", "worker_timeout", "worker_busy", "worker_failed"))

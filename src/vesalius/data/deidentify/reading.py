@@ -14,7 +14,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from vesalius.cases.claims import is_bare_dicom
+from vesalius.cases.headers import is_bare_dicom
 from vesalius.errors import ImageError
 
 MAGIC = b"DICM"

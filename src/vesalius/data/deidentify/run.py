@@ -19,7 +19,7 @@ from vesalius.data.deidentify.reading import is_dicom
 from vesalius.data.deidentify.sources import File, listed, root_of
 from vesalius.data.deidentify.verify import Finding, check
 from vesalius.errors import DatasetError, IdentityRisk, MissingExtra, VesaliusError
-from vesalius.workers import Pool
+from vesalius.system.workers import Pool
 
 SECONDS = 600.0
 """The longest that one file may take; character recognition of many frames does."""

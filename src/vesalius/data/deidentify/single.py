@@ -70,7 +70,7 @@ def _deidentify(source: FileDataset, options: Options, pseudonyms: Pseudonyms) -
     output = cleaner.clean(source)
     syntax = copy_pixels(source, output, cleaner)
     if options.clean_pixels:
-        from vesalius.data.deidentify.covering import redact_text
+        from vesalius.data.deidentify.redaction import redact_text
 
         syntax = redact_text(output, syntax, cleaner)
     _sign(output, pseudonyms.patient(patient), cleaner.policy)

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pydicom._uid_dict import UID_dictionary
 from pydicom.datadict import keyword_for_tag
 
-from vesalius.data.deidentify.elements import Broken, Piece, pieces
-from vesalius.data.deidentify.traces import TECHNICAL, TEXTS, Identifier, identifiers
+from vesalius.data.deidentify.identifiers import TECHNICAL, TEXTS, Identifier, identifiers
+from vesalius.data.deidentify.independent_parser import Broken, Piece, pieces
 
 _NAMES = re.compile(rb"(V-[0-9A-F]{16}|Anonymous|Removed)?[ \0]*\Z")
 _DUMMY_DATE = b"19000101"

@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from math import isnan, nan
 
-from vesalius.cases.assertions import SCOPE, assertions, numbers, sides
 from vesalius.cases.prediction import Prediction
 from vesalius.evaluation.metrics import Array, ScoringProtocol, Table
 from vesalius.evaluation.metrics.table import means, tabulate
 from vesalius.evaluation.metrics.words import golds
+from vesalius.language.assertions import SCOPE, assertions, numbers, sides
 from vesalius.recipe import Frozen
 
 _NAMES = ("content.negation", "content.laterality", "content.numbers")

@@ -8,10 +8,10 @@ from itertools import combinations
 import numpy as np
 
 from vesalius.cases.prediction import Prediction
-from vesalius.cases.statements import claim, comparable, excludes
 from vesalius.evaluation.metrics import Array, ScoringProtocol, Table
 from vesalius.evaluation.metrics.dialogue import by_dialogue, is_turn
 from vesalius.evaluation.metrics.table import mean, ratio, total
+from vesalius.language.statements import claim, comparable, excludes
 from vesalius.recipe import Frozen
 
 _PAIRS, _DIALOGUES = "contradictions.pairs", "contradictions.dialogues"

@@ -20,9 +20,9 @@ from transformers import PreTrainedModel
 from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.picture import Picture
 from vesalius.errors import ModelError, RecipeError
-from vesalius.files import write_atomic
-from vesalius.models.generative.families import Family
-from vesalius.models.generative.rows import Encoder, Prefix
+from vesalius.models.generative.rows.rows import Encoder, Prefix
+from vesalius.models.generative.text.families import Family
+from vesalius.system.files import write_atomic
 
 if TYPE_CHECKING:
     from vesalius.models.generative.network import Network

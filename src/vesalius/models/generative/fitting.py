@@ -11,9 +11,9 @@ from torch.utils.data import Dataset
 
 from vesalius.cases.dialogue import Dialogue
 from vesalius.errors import ModelError
-from vesalius.models.generative.layouts import Layout
 from vesalius.models.generative.network import Network, by_picture
-from vesalius.models.generative.rows import (
+from vesalius.models.generative.rows.layouts import Layout
+from vesalius.models.generative.rows.rows import (
     IGNORED,
     Encoder,
     Row,

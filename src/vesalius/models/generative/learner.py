@@ -15,7 +15,6 @@ from vesalius.cases.dialogue import Dialogue
 from vesalius.errors import ModelError
 from vesalius.models import Validate
 from vesalius.models.generative.cost import cost
-from vesalius.models.generative.families import Family, family, family_of
 from vesalius.models.generative.features import FeatureStore, require_keepable
 from vesalius.models.generative.fitting import (
     Groups,
@@ -24,18 +23,25 @@ from vesalius.models.generative.fitting import (
     collator,
     masked_tokens,
 )
-from vesalius.models.generative.loading import Access, look, read, read_model, read_processor
 from vesalius.models.generative.network import Answerer, Network, assemble
 from vesalius.models.generative.settings import GenerativeSettings, Settings
-from vesalius.models.generative.starting import cast, find_start, fitted
-from vesalius.models.generative.tiny import tiny_model
-from vesalius.models.generative.weights import (
+from vesalius.models.generative.text.families import Family, family, family_of
+from vesalius.models.generative.weights.folder import (
     copy_adapter,
     keep_base,
     note_origin,
     seal,
     write_whole,
 )
+from vesalius.models.generative.weights.lineage import cast, find_start, fitted
+from vesalius.models.generative.weights.loading import (
+    Access,
+    look,
+    read,
+    read_model,
+    read_processor,
+)
+from vesalius.models.generative.weights.tiny import tiny_model
 from vesalius.models.guard import require_pictures
 from vesalius.run import Run, is_main
 from vesalius.training.device import resolve_device

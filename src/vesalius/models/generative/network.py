@@ -15,14 +15,14 @@ from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.prediction import Prediction
 from vesalius.errors import ModelError
 from vesalius.models import Piece
-from vesalius.models.generative.families import Family
+from vesalius.models.generative.answering.generate import answer, stream_answers
+from vesalius.models.generative.answering.prefix_cache import PrefixCache
+from vesalius.models.generative.answering.streaming import iterated
 from vesalius.models.generative.features import PROJECTOR_INPUT, projected
-from vesalius.models.generative.layouts import Layout, layouts
-from vesalius.models.generative.prefix import answer, stream_answers
-from vesalius.models.generative.recall import PrefixCache
-from vesalius.models.generative.rows import Encoder, shared_key
-from vesalius.models.generative.speaking import iterated
-from vesalius.models.generative.template import Template
+from vesalius.models.generative.rows.layouts import Layout, layouts
+from vesalius.models.generative.rows.rows import Encoder, shared_key
+from vesalius.models.generative.text.families import Family
+from vesalius.models.generative.text.template import Template
 from vesalius.models.guard import require_pictures
 from vesalius.recipe import Decoding
 

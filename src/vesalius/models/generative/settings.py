@@ -6,7 +6,7 @@ from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from vesalius.models.generative.families import family
+from vesalius.models.generative.text.families import family
 from vesalius.recipe import Frozen
 from vesalius.training.device import Device
 from vesalius.training.parts import Role

@@ -25,7 +25,7 @@ from vesalius.cases.prediction import Confidence, Prediction, Usage
 from vesalius.errors import ModelError, Refusal, VesaliusError
 from vesalius.recipe import Decoding
 from vesalius.service.engine import Job, Piece
-from vesalius.service.engine.line import JobQueue, Ticket
+from vesalius.service.engine.job_queue import JobQueue, Ticket
 
 METHOD = "length-normalised token probability, as the server tells it"
 ENCODED = 32

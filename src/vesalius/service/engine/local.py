@@ -13,9 +13,9 @@ from typing import Any
 
 from vesalius.errors import ModelError, Refusal, VesaliusError
 from vesalius.service.engine import Job, Piece
-from vesalius.service.engine.line import JobQueue, Ticket
-from vesalius.service.engine.spawned import WorkerProcess
+from vesalius.service.engine.job_queue import JobQueue, Ticket
 from vesalius.service.engine.worker import Spec, deserialise_error
+from vesalius.service.engine.worker_process import WorkerProcess
 
 LONGEST = 30.0
 """Seconds between two attempts to start a worker that keeps dying, at most."""

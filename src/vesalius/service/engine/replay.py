@@ -17,7 +17,7 @@ from vesalius.cases.prediction import Confidence, Prediction, Usage
 from vesalius.errors import Refusal
 from vesalius.run import read_predictions
 from vesalius.service.engine import Job, Piece
-from vesalius.service.engine.line import JobQueue, Ticket
+from vesalius.service.engine.job_queue import JobQueue, Ticket
 
 
 class ReplayEngine:

@@ -22,7 +22,7 @@ from vesalius.cases.prediction import Prediction
 from vesalius.errors import ImageError, ModelError, Refusal, TooLong, VesaliusError
 from vesalius.models import Piece, Streaming
 from vesalius.service.engine import Job
-from vesalius.service.engine.hosted import ModelHost, load_host, remember, warm
+from vesalius.service.engine.model_host import ModelHost, load_host, remember, warm
 
 KINDS = ("ImageError", "TooLong", "ModelError", "VesaliusError")
 """Errors that cross the pipe as what they are, the narrower ones first."""

@@ -22,7 +22,7 @@ from vesalius.service.store.state import State, not_found
 from vesalius.service.store.tables import ImageRow
 
 if TYPE_CHECKING:
-    from vesalius.cases.kept import Reencoded
+    from vesalius.cases.reencode import Reencoded
 
 _AT_ONCE = 500
 

@@ -19,7 +19,7 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from vesalius.errors import MissingExtra, Refusal, VesaliusError
-from vesalius.files import write_atomic
+from vesalius.system.files import write_atomic
 
 SHARDS = tuple(f"{n:02x}" for n in range(256))
 _OURS = re.compile(r"\.?(img_[0-9a-f]{40})\.[a-z]{3,4}(?:\.\d+)?")

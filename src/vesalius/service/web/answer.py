@@ -8,11 +8,11 @@ from typing import Any
 
 import streamlit as st
 
-from vesalius.service.schemas import ConfidenceOut, NeighbourOut, TurnOut
+from vesalius.service.http.schemas import ConfidenceOut, NeighbourOut, TurnOut
 from vesalius.service.web import feedback, words
+from vesalius.service.web.api_errors import ApiError
 from vesalius.service.web.client import Api
 from vesalius.service.web.style import MARK
-from vesalius.service.web.trouble import ApiError
 
 PERSON = ":material/person:"
 HIGH = 0.7

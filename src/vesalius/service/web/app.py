@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from vesalius.service.web import chat, pages, review, sidebar, style, viewer, who
+from vesalius.service.web import chat, identity, pages, review, sidebar, style, viewer
+from vesalius.service.web.api_errors import ApiError
 from vesalius.service.web.client import Api
-from vesalius.service.web.here import PageState
-from vesalius.service.web.trouble import ApiError
+from vesalius.service.web.page_state import PageState
 
 
 def main() -> None:
@@ -19,7 +19,7 @@ def main() -> None:
         st.Page(pages.card, title="Model card", icon=":material/description:", url_path="card"),
         st.Page(pages.about, title="About and safety", icon=":material/info:", url_path="about"),
     ]
-    api = who.api()
+    api = identity.api()
     if _reviewed(api):
         icon = ":material/rate_review:"
         rating = st.Page(review.page, title="Review", icon=icon, url_path="review")
@@ -33,7 +33,7 @@ def main() -> None:
 def _reviewed(api: Api) -> bool:
     """Whether there is anything to review; what cannot be asked is told by the page itself."""
     try:
-        return who.version(api).policy.review
+        return identity.version(api).policy.review
     except ApiError:
         return False
 

@@ -8,30 +8,30 @@ from time import monotonic
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from vesalius.service.schemas import (
+from vesalius.service.http.schemas import (
     AnswerOut,
     AskRequest,
     CaptionRequest,
     ConversationWhole,
     TurnOut,
 )
-from vesalius.service.web import answer, notices, picture, viewer, who, words
+from vesalius.service.web import answer, identity, notices, picture, viewer, words
+from vesalius.service.web.api_errors import ApiError
 from vesalius.service.web.client import Api, Version
 from vesalius.service.web.examples import EXAMPLES, QUESTIONS, thumbnail
-from vesalius.service.web.here import PageState
+from vesalius.service.web.page_state import PageState
 from vesalius.service.web.picture import PictureView
 from vesalius.service.web.stream import AnswerIds, Answering
 from vesalius.service.web.style import MARK
-from vesalius.service.web.trouble import ApiError
 
 DESCRIBE = "Describe this picture"
 
 
 def page() -> None:
     """The conversation that the URL names, or a new one."""
-    api = who.api()
+    api = identity.api()
     try:
-        about = who.version(api)
+        about = identity.version(api)
         state = PageState.read()
         state.go()
         whole = api.conversation(state.conversation) if state.conversation else None

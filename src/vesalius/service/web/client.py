@@ -9,7 +9,7 @@ from urllib.parse import quote
 import httpx2
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from vesalius.service.schemas import (
+from vesalius.service.http.schemas import (
     AskRequest,
     CaptionRequest,
     ConversationPage,
@@ -20,8 +20,8 @@ from vesalius.service.schemas import (
     Uploaded,
     Window,
 )
+from vesalius.service.web.api_errors import ApiError, error_of, foreign, unreachable
 from vesalius.service.web.stream import Answering
-from vesalius.service.web.trouble import ApiError, error_of, foreign, unreachable
 
 T = TypeVar("T", bound=BaseModel)
 PATIENCE = 10.0

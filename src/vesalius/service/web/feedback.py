@@ -6,10 +6,10 @@ from typing import Any, cast
 
 import streamlit as st
 
-from vesalius.service.schemas import FeedbackRequest, TurnOut
+from vesalius.service.http.schemas import FeedbackRequest, TurnOut
 from vesalius.service.web import notices
+from vesalius.service.web.api_errors import ApiError
 from vesalius.service.web.client import Api
-from vesalius.service.web.trouble import ApiError
 
 VERDICTS = ("down", "up")
 """As ``st.feedback`` counts thumbs: 0 is down."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from vesalius.service.web import words
-from vesalius.service.web.trouble import ApiError
+from vesalius.service.web.api_errors import ApiError
 
 
 def tell(error: ApiError) -> None:

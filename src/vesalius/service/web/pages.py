@@ -6,11 +6,11 @@ import re
 
 import streamlit as st
 
-from vesalius.service.schemas import DISCLAIMER
-from vesalius.service.web import notices, who, words
+from vesalius.service.http.schemas import DISCLAIMER
+from vesalius.service.web import identity, notices, words
+from vesalius.service.web.api_errors import ApiError
 from vesalius.service.web.client import Policy
-from vesalius.service.web.here import elsewhere
-from vesalius.service.web.trouble import ApiError
+from vesalius.service.web.page_state import elsewhere
 
 _PICTURES = re.compile(r"!\[([^\]]*)\]\([^)]*\)")
 _TEXT = {
@@ -25,7 +25,7 @@ def card() -> None:
     elsewhere()
     with st.container(key="reading"):
         try:
-            text = who.api().model_card()
+            text = identity.api().model_card()
         except ApiError as error:
             st.title("Model card")
             notices.tell(error)
@@ -41,7 +41,7 @@ def about() -> None:
     with st.container(key="reading"):
         st.title("About and safety")
         try:
-            service = who.version(who.api())
+            service = identity.version(identity.api())
         except ApiError as error:
             notices.tell(error)
             return

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from vesalius.service.schemas import Uploaded, Window
+from vesalius.service.http.schemas import Uploaded, Window
 from vesalius.service.web import notices, viewer, words
+from vesalius.service.web.api_errors import ApiError
 from vesalius.service.web.client import Api, Policy
-from vesalius.service.web.here import PageState
-from vesalius.service.web.trouble import ApiError
+from vesalius.service.web.page_state import PageState
 
 FRESH = 60.0
 """Seconds for which a shown picture is not asked for again."""

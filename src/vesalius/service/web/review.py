@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import streamlit as st
 
-from vesalius.service.schemas import AXES, ERRORS, RatingRequest, ReviewItem
-from vesalius.service.web import notices, viewer, who, words
+from vesalius.service.http.schemas import AXES, ERRORS, RatingRequest, ReviewItem
+from vesalius.service.web import identity, notices, viewer, words
+from vesalius.service.web.api_errors import ApiError
 from vesalius.service.web.client import Api
-from vesalius.service.web.here import elsewhere
-from vesalius.service.web.trouble import ApiError
+from vesalius.service.web.page_state import elsewhere
 
 AXIS_QUESTIONS = dict(
     zip(
@@ -29,7 +29,7 @@ SCALE = range(1, 6)
 def page() -> None:
     """The next answer, its picture, and a form for what the expert thinks of it."""
     elsewhere()
-    api = who.api()
+    api = identity.api()
     try:
         review = api.review()
         image = None if review.item is None else api.review_picture(review.item.item_id)

@@ -6,11 +6,11 @@ from typing import Any
 
 import streamlit as st
 
-from vesalius.service.schemas import ConversationOut
+from vesalius.service.http.schemas import ConversationOut
 from vesalius.service.web import notices, words
+from vesalius.service.web.api_errors import ApiError
 from vesalius.service.web.client import Api
-from vesalius.service.web.here import PageState
-from vesalius.service.web.trouble import ApiError
+from vesalius.service.web.page_state import PageState
 
 TITLE = 60
 """Characters of a title that are shown."""

@@ -15,8 +15,8 @@ import httpx2
 from pydantic import ValidationError
 
 from vesalius.errors import Refusal
-from vesalius.service.schemas import AnswerOut
-from vesalius.service.web.trouble import ApiError, error_of, unreachable
+from vesalius.service.http.schemas import AnswerOut
+from vesalius.service.web.api_errors import ApiError, error_of, unreachable
 
 SILENCE = 60.0
 """Seconds without even a heartbeat (one comes every 15) after which a stream counts as lost."""

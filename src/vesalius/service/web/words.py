@@ -6,8 +6,8 @@ import re
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from vesalius.service.schemas import ConfidenceOut, Window
-from vesalius.service.web.trouble import ApiError
+from vesalius.service.http.schemas import ConfidenceOut, Window
+from vesalius.service.web.api_errors import ApiError
 
 SAME = 0.9999
 """Cosine similarity from which two pictures are called the same: ``combine.retrieve.SAME``."""

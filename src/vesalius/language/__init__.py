@@ -1,0 +1,1 @@
+"""The English grammar that reads questions and captions."""

@@ -1,0 +1,158 @@
+"""How a question about a picture is read: its form, its pieces, and the values that words name.
+
+English, by the rules of ``statements.yaml``; a question that no rule knows is left unread.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
+from importlib.resources import files
+from types import MappingProxyType
+from typing import Any, Literal
+
+import yaml
+
+Polarity = Literal["yes", "no"]
+YES_NO = frozenset(
+    {"normality", "contrast", "contrast_is", "is_this", "presence", "predicate", "acts"}
+)
+"""Forms that ask for yes or no; the others ask for a word."""
+NOTHING: frozenset[str] = frozenset()
+_IRREGULAR = {"foci": "focus", "metastases": "metastasis", "vertebrae": "vertebra"}
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedQuestion:
+    """A question as read: its ``form`` (the rule's name) and the pieces the rule found."""
+
+    form: str
+    parts: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+    def part(self, name: str) -> str:
+        """A piece of the question; empty where the rule has none of that name."""
+        return self.parts.get(name) or ""
+
+
+def normal(question: str) -> str:
+    """The question without case, surplus blanks and final punctuation."""
+    return " ".join(question.lower().split()).strip(" ?.!:;\"'")
+
+
+def polarity(answer: str) -> Polarity | None:
+    """The one of yes and no that the answer says as a word; None for neither or both."""
+    words = set(re.findall(r"[a-z0-9]+", answer.lower())) & {"yes", "no"}
+    if len(words) != 1:
+        return None
+    return "yes" if "yes" in words else "no"
+
+
+@lru_cache(maxsize=65536)
+def parse_question(question: str) -> ParsedQuestion | None:
+    """How the question is read; None where no rule knows it."""
+    text = " ".join(question.split()).strip(" ?.!:;\"'")
+    for form, rule in _rules():
+        match = rule.fullmatch(text)
+        if match:
+            parts = {name: part for name, part in match.groupdict().items() if part}
+            return ParsedQuestion(form, MappingProxyType(parts))
+    return None
+
+
+def values(topic: str, text: str) -> frozenset[str]:
+    """The values of ``modality``, ``plane`` or ``contrast`` that a text names, implied ones too.
+
+    Nothing where it names two that exclude each other: then it is not known which is meant.
+    """
+    named = {value for value, rule in table().values[topic].items() if rule.search(text)}
+    if "no contrast" in named:
+        named.discard("contrast")
+    known = with_implied(named)
+    clash = any(len(known & apart) > 1 for apart in table().apart)
+    return NOTHING if clash else known
+
+
+def bare(text: str) -> tuple[str, str] | None:
+    """(topic, value) that a text names and nothing else ("an MRI scan"); None for more or other."""
+    for topic, rules in table().bare.items():
+        for value, rule in rules.items():
+            if rule.fullmatch(text.strip()):
+                return str(topic), str(value)
+    return None
+
+
+def bare_noun(text: str) -> str:
+    """A noun phrase without article and plural: what counts as the same thing."""
+    words = re.sub(r"^(?:an?|the|any|some)\b ?", "", normal(text)).split()
+    return " ".join([*words[:-1], _singular(words[-1])]) if words else ""
+
+
+def _singular(word: str) -> str:
+    if word in _IRREGULAR:
+        return _IRREGULAR[word]
+    if re.search(r"(?:ss|sh|ch|x)es$", word):
+        return word[:-2]
+    return word[:-1] if re.search(r"[^siu]s$", word) else word
+
+
+def with_implied(names: Iterable[str]) -> frozenset[str]:
+    """The values with those that they imply: T1 implies MRI."""
+    known, implies = frozenset(names), table().implies
+    return known | {implies[value] for value in known if value in implies}
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What answers name: patterns by topic and value, alone or within more words.
+
+    A value implies others; of the values of one set in ``apart`` only one can hold; ``abnormal``
+    finds things that no normal picture shows.
+    """
+
+    values: Mapping[str, Mapping[str, re.Pattern[str]]]
+    bare: Mapping[str, Mapping[str, re.Pattern[str]]]
+    implies: Mapping[str, str]
+    apart: tuple[frozenset[str], ...]
+    abnormal: re.Pattern[str]
+
+
+@cache
+def table() -> Table:
+    """The table of ``statements.yaml``, its patterns compiled."""
+    content = _content()
+    named: dict[str, dict[str, str]] = content["values"]
+
+    def compiled(topics: Iterable[str], form: str) -> dict[str, dict[str, re.Pattern[str]]]:
+        return {
+            topic: {v: re.compile(form % rule, re.IGNORECASE) for v, rule in named[topic].items()}
+            for topic in topics
+        }
+
+    return Table(
+        values=compiled(named, "%s"),
+        # What comes with contrast is not contrast alone.
+        bare=compiled([topic for topic in named if topic != "contrast"], content["bare"]),
+        implies=content["implies"],
+        apart=tuple(frozenset(line) for line in content["apart"]),
+        abnormal=re.compile(content["abnormal"], re.IGNORECASE),
+    )
+
+
+@cache
+def _rules() -> tuple[tuple[str, re.Pattern[str]], ...]:
+    content = _content()
+    pieces: dict[str, str] = content["pieces"]
+
+    def whole(rule: str) -> str:
+        return re.sub(r"@(\w+)", lambda reference: whole(pieces[reference[1]]), rule)
+
+    return tuple((form, re.compile(whole(rule), re.IGNORECASE)) for form, rule in content["rules"])
+
+
+@cache
+def _content() -> dict[str, Any]:
+    text = (files("vesalius.language") / "statements.yaml").read_text(encoding="utf-8")
+    content: dict[str, Any] = yaml.safe_load(text)
+    return content

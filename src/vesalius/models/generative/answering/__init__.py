@@ -1,0 +1,1 @@
+"""Answers: generation, streaming, cached prefixes."""

@@ -1,0 +1,1 @@
+"""Rows that share an image, and how each architecture lays them out."""

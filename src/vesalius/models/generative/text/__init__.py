@@ -1,0 +1,1 @@
+"""Families, templates and tokenizers: from dialogues to tokens."""

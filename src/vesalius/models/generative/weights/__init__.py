@@ -1,0 +1,1 @@
+"""Weights: loading, folders, lineage, counts, sizes, tiny ones."""

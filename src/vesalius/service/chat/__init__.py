@@ -1,0 +1,1 @@
+"""What is asked and answered: questions, messages, uploads, reviews, cards."""

@@ -1,0 +1,149 @@
+"""Pictures in: from a stranger's bytes to what is kept, decoded apart from the service.
+
+Decoders run in processes with limits of their own, since hostile bytes can crash them; text burned
+into pictures is looked for in another one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from importlib.util import find_spec
+from io import BytesIO
+from typing import Any
+
+from vesalius.cases.headers import kind_of
+from vesalius.cases.image import decode
+from vesalius.cases.reencode import Reencoded
+from vesalius.errors import MissingExtra, Refusal
+from vesalius.service.settings import Settings, TextPolicy
+from vesalius.system.workers import Pool
+
+MIB = 2**20
+SEVERAL = ("dicom", "tiff")
+"""Kinds of which every frame is kept; of an animation it is the first one."""
+OCR_SECONDS = 120.0
+
+
+class Intake:
+    """The one way from uploaded bytes to a picture of the service."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        if self._looks_for_text and not self.finds_text:
+            raise MissingExtra(
+                "rapidocr",
+                "ocr",
+                command="pip install 'vesalius[ocr]', or set VESALIUS_TEXT_IN_DICOM=off",
+            )
+        size, memory = settings.decoders, settings.decoder_mib * MIB
+        seconds = settings.decoder_seconds
+        self._decoders = Pool(
+            "vesalius.cases.reencode:reencode", size=size, memory=memory, seconds=seconds
+        )
+        self._renderers = Pool(
+            "vesalius.service.chat.intake:render_png", size=size, memory=memory, seconds=seconds
+        )
+        self._readers = Pool(
+            "vesalius.data.burned_in:inspect", size=1, memory=2048 * MIB, seconds=OCR_SECONDS
+        )
+        # Threads of their own for each: one kind of work must not keep another from its turn.
+        self._threads = {
+            pool: ThreadPoolExecutor(count, thread_name_prefix="intake")
+            for pool, count in ((self._decoders, size), (self._renderers, size), (self._readers, 1))
+        }
+
+    async def take(self, data: bytes, policy: TextPolicy) -> tuple[Reencoded, int]:
+        """What is kept of the picture, and in how many places text was found; ImageError."""
+        picture: Reencoded = await self._done_by(self._decoders, data, self.settings.limits)
+        if policy == "off":
+            return picture, 0
+        if not self.finds_text:
+            raise MissingExtra("rapidocr", "ocr")
+        picture, regions = await self._done_by(self._readers, picture, policy == "mask")
+        return picture, len(regions)
+
+    async def _done_by(self, pool: Pool, *args: Any) -> Any:
+        """A pool's result within the deadline of a request, its wait for a process included."""
+        work = asyncio.get_running_loop().run_in_executor(
+            self._threads[pool], partial(pool.run, *args)
+        )
+        try:
+            async with asyncio.timeout(self.settings.deadline):
+                return await work
+        except TimeoutError:
+            raise Refusal(
+                "worker_busy", "too many pictures are being decoded", hint="try again later"
+            ) from None
+
+    def policy(self, data: bytes) -> TextPolicy:
+        """What is done about text that is burned into such a picture."""
+        settings = self.settings
+        return settings.text_in_dicom if kind_of(data) == "dicom" else settings.text_in_pictures
+
+    @property
+    def finds_text(self) -> bool:
+        """Whether text in pictures can be looked for here."""
+        return find_spec("rapidocr") is not None
+
+    @property
+    def _looks_for_text(self) -> bool:
+        policies = {self.settings.text_in_dicom, self.settings.text_in_pictures}
+        return policies != {"off"}
+
+    async def png(
+        self,
+        data: bytes,
+        frame: int | None,
+        window: tuple[float, float] | None,
+        side: int | None = None,
+    ) -> bytes:
+        """A view of a kept picture as PNG: pixel for pixel what a model sees of it.
+
+        With ``side`` it is made smaller, its longer side at most so many pixels.
+        """
+        encoded: bytes = await self._done_by(self._renderers, data, frame, window, side)
+        return encoded
+
+    def warm(self) -> None:
+        """Start what the policies need, so that the first caller does not wait for it."""
+        picture = self._decoders.run(_DOT, self.settings.limits)
+        if self._looks_for_text:
+            self._readers.run(picture, False)
+
+    def close(self) -> None:
+        """End the processes."""
+        for pool, threads in self._threads.items():
+            pool.close()
+            threads.shutdown(wait=False, cancel_futures=True)
+
+
+def render_png(
+    data: bytes, frame: int | None, window: tuple[float, float] | None, side: int | None
+) -> bytes:
+    """The picture in ``data`` as PNG; what is kept has passed its limits when it came."""
+    image, out = decode(data, frame=frame, window=window).image, BytesIO()
+    if side is not None:
+        image.thumbnail((side, side))
+    image.save(out, "PNG", compress_level=1)
+    return out.getvalue()
+
+
+def require_view(
+    kind: str, frames: int, frame: int | None, window: tuple[float, float] | None
+) -> None:
+    """Refusal for a frame or window that the picture does not have."""
+    count = frames if kind in SEVERAL else 1
+    if frame is not None and not 0 <= frame < count:
+        detail = f"there is no frame {frame}: {count} kept, counted from 0"
+        raise Refusal("image_frame", detail, hint="GET /images/{image_id} as JSON tells them")
+    if window is not None and kind != "dicom":
+        raise Refusal("image_window", "only a DICOM picture has a window")
+
+
+_DOT = bytes.fromhex(
+    "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de"
+    "0000000c49444154789c63606060000000040001f61738550000000049454e44ae426082"
+)
+"""A PNG of one black pixel."""

@@ -1,0 +1,86 @@
+"""Blinded review: answers of a run that experts rate, each rater in an order of their own.
+
+A rater is shown a picture, the question and the answer: no confidence, model, reference or other
+rating. Everything else is in the run, by the prediction's id.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import threading
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from functools import cached_property
+
+from vesalius.cases.picture import choice
+from vesalius.errors import Refusal, RunError
+from vesalius.run import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """An answer to rate; ``id`` tells nothing of the case, ``prediction`` is its id in the run."""
+
+    id: str
+    prediction: str
+    question: str
+    answer: str
+    picture: str | None
+
+
+class Review:
+    """Test answers of a run, put up for review: at most ``size``, the same ones for every rater.
+
+    Its methods block: call them in a thread.
+    """
+
+    def __init__(self, run: Run, size: int) -> None:
+        path = run.predictions_file()
+        if not path.exists():
+            hint = "vesalius predict writes them"
+            raise RunError("holds no answers to review", where=run.path, hint=hint)
+        self._run, self._reading = run, threading.Lock()
+        self.name = f"{run.recipe().name} {hashlib.sha256(path.read_bytes()).hexdigest()[:16]}"
+        """The recipe and a hash of the answers: those of another prediction are another review."""
+        items = (
+            Item(self._id(one.id), one.id, one.question, one.answer.text, one.picture)
+            for one in run.predictions()
+            if one.answer.text
+        )
+        # Ids are hashes, so the least of them are a random sample.
+        drawn = heapq.nsmallest(size, items, key=lambda item: item.id)
+        self.items = {item.id: item for item in drawn}
+
+    def item(self, item_id: str) -> Item:
+        """The answer of that id; Refusal ``not_found``."""
+        item = self.items.get(item_id)
+        if item is None:
+            raise Refusal("not_found", "there is no such answer in this review")
+        return item
+
+    def next(self, owner: str, rated: Collection[str]) -> Item | None:
+        """The first answer in the rater's own order that they have not rated; None at the end."""
+        left = [item for item in self.items.values() if item.id not in rated]
+        return min(left, key=lambda item: _mixed(owner, item.id), default=None)
+
+    def picture(self, item: Item) -> tuple[bytes, int | None, tuple[float, float] | None]:
+        """An encoded picture with the frame and window that were asked about; ``not_found``."""
+        with self._reading:  # the index of a large data set is made once
+            data = None if item.picture is None else self._pictures(item.picture)
+        if data is None:
+            raise Refusal("not_found", "this answer's picture is not where its data set was")
+        return data, *choice(item.picture or "")
+
+    @cached_property
+    def _pictures(self) -> Callable[[str], bytes | None]:
+        from vesalius.steps.predict import pictures_of
+
+        return pictures_of(self._run)
+
+    def _id(self, prediction: str) -> str:
+        return f"itm_{_mixed(self.name, prediction)[:40]}"
+
+
+def _mixed(*parts: str) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()

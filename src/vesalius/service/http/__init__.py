@@ -1,0 +1,1 @@
+"""HTTP: the gate, deadlines, bodies, problems, schemas, routes."""

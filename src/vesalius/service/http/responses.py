@@ -1,0 +1,81 @@
+"""From what is stored to what is told: turns and conversations as the wire has them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vesalius.service.http.schemas import (
+    AnswerOut,
+    ConversationOut,
+    ConversationWhole,
+    NeighbourOut,
+    TurnOut,
+    Window,
+)
+from vesalius.service.store.records import Conversation, Transcript, Turn
+
+IMAGE_STATES = {"stored": "kept", "expired": "expired", "lost": "expired", "deleted": "deleted"}
+
+
+def answer(turn: Turn, thumbnails: bool) -> AnswerOut:
+    """A finished turn as the answer to the question that was asked."""
+    return AnswerOut(answer=turn.answer or "", **_shared(turn, thumbnails))
+
+
+def turn_out(turn: Turn, thumbnails: bool) -> TurnOut:
+    """A turn as a conversation shows it."""
+    feedback = turn.feedback
+    return TurnOut(
+        **_shared(turn, thumbnails) | {"provenance": turn.provenance},
+        answer=turn.answer,
+        state=turn.state,
+        error=turn.error,
+        image_state=None if turn.image_state is None else IMAGE_STATES[turn.image_state],
+        feedback=None
+        if feedback is None
+        else {"verdict": feedback.verdict, "reason": feedback.reason, "comment": feedback.comment},
+        created_at=turn.created_at,
+    )
+
+
+def conversation(record: Conversation) -> ConversationOut:
+    """A conversation as a list shows it."""
+    return ConversationOut(**_heading(record))
+
+
+def transcript(record: Transcript, thumbnails: bool) -> ConversationWhole:
+    """A conversation with its turns."""
+    turns = [turn_out(turn, thumbnails) for turn in record.turns]
+    return ConversationWhole(**_heading(record.conversation), messages=turns)
+
+
+def _heading(record: Conversation) -> dict[str, Any]:
+    return {
+        "conversation_id": record.id,
+        "title": record.title or None,
+        "created_at": record.created_at,
+        "updated_at": record.updated_at,
+        "turns": record.turns,
+    }
+
+
+def _shared(turn: Turn, thumbnails: bool) -> dict[str, Any]:
+    window = turn.window
+    return {
+        "question": turn.question,
+        "answer_id": turn.answer_id,
+        "conversation_id": turn.conversation_id,
+        "image_id": turn.image_id,
+        "frame": turn.frame,
+        "window": None if window is None else Window(centre=window[0], width=window[1]),
+        "confidence": turn.confidence,
+        "abstained": turn.abstained,
+        "finish": turn.finish,
+        "neighbours": [
+            NeighbourOut(**near, thumbnail=thumbnails and near.get("picture") is not None)
+            for near in turn.neighbours or ()
+        ],
+        "provenance": turn.provenance or {"model": "unknown"},
+        "usage": turn.usage or {},
+        "timing": turn.timing or None,
+    }

@@ -1,0 +1,184 @@
+"""Pictures: taken in, shown exactly as the model sees them, deleted."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from starlette.responses import JSONResponse
+
+from vesalius.errors import Refusal
+from vesalius.service.chat.intake import require_view
+from vesalius.service.http import bodies
+from vesalius.service.http.routes.dependencies import Calling, Serving, while_there
+from vesalius.service.http.routes.openapi_docs import content_response, problems, upload
+from vesalius.service.http.schemas import Identifier, Level, Uploaded, Width
+from vesalius.service.store.records import Image
+from vesalius.service.threads import in_thread
+
+router = APIRouter(tags=["pictures"])
+FIELDS = ("image_file", "file")
+PICTURES = ("image/png", "image/*", "*/*")
+QUALITY = re.compile(r"0(\.\d{0,3})?|1(\.0{0,3})?")
+WINDOW = r"^-?\d{1,9}(\.\d{1,6})?,\d{1,9}(\.\d{1,6})?$"
+
+BAD_PICTURES = (
+    "invalid_multipart",
+    "body_too_large",
+    "image_too_many_pixels",
+    "image_too_many_frames",
+    "unsupported_body",
+    "unsupported_media_type",
+    "dicom_transfer_syntax",
+    "image_aspect_ratio",
+    "image_truncated",
+    "image_corrupt",
+    "dicom_invalid",
+    "dicom_no_pixels",
+    "worker_timeout",
+    "worker_lost",
+    "storage_full",
+)
+
+
+@router.post(
+    "/upload_image",
+    status_code=201,
+    response_model=Uploaded,
+    responses={
+        200: {"model": Uploaded, "description": "It was here already"},
+        **problems(*BAD_PICTURES),
+    },
+    openapi_extra=upload(),
+)
+async def upload_image(request: Request, service: Serving, caller: Calling) -> Response:
+    """Take in a picture: PNG, JPEG, WebP, TIFF, BMP, GIF or DICOM, found by content.
+
+    What is kept is a re-encoded picture without metadata, never the uploaded bytes. The same bytes
+    from the same caller give the same id. With ``mask`` text that is burned into the picture is
+    looked for and covered, whatever the service's policy is.
+    """
+    data, mask = _sent(await request.body(), request)
+    sha256 = hashlib.sha256(data).hexdigest()
+    policy = "mask" if mask else service.intake.policy(data)
+    own: dict[str, Any] = {"expires_at": service.expires(), "variant": policy}
+    store = service.store
+    known = await in_thread(store.known_image, caller.owner, sha256, **own)
+    if known is not None:
+        image, created = known, False
+    else:
+        picture, regions = await while_there(request, service.intake.take(data, policy))
+        image, created = await in_thread(store.add_image, caller.owner, sha256, picture, **own)
+        if regions:
+            service.metrics.burned_in_text.labels(policy).inc()
+    service.metrics.uploads.labels(image.kind).inc()
+    await in_thread(service.note, "image.stored" if created else "image.repeated", caller, image.id)
+    return JSONResponse(upload_response(image).model_dump(mode="json"), 201 if created else 200)
+
+
+@router.get(
+    "/images/{image_id}",
+    response_class=Response,
+    responses=content_response("The picture", "image/png", model=Uploaded)
+    | problems("not_found", "image_expired", "image_frame", "image_window", "invalid_request"),
+)
+async def image(  # noqa: PLR0917
+    request: Request,
+    service: Serving,
+    caller: Calling,
+    image_id: Identifier,
+    frame: Annotated[int | None, Query(ge=0, lt=2**31)] = None,
+    window: Annotated[str | None, Query(pattern=WINDOW, description="centre,width")] = None,
+    centre: Annotated[Level | None, Query()] = None,
+    width: Annotated[Width | None, Query()] = None,
+) -> Response:
+    """The exact picture the model sees, for a frame and a window.
+
+    A window is ``window=centre,width``, or both by their names. For ``Accept: application/json`` it
+    is told what the upload told: size, kind, frames, warnings.
+    """
+    record = await in_thread(service.store.image, caller.owner, image_id)
+    if _prefers_json(request.headers.get("accept", "")):
+        return JSONResponse(upload_response(record).model_dump(mode="json"))
+    if (centre is None) != (width is None) or (window and centre is not None):
+        raise Refusal("image_window", "a window is a centre and a width, given once")
+    if window:
+        centre, width = map(float, window.split(","))
+        if not width > 0:
+            raise Refusal("image_window", "a window's width is more than 0")
+    view = None if centre is None or width is None else (centre, width)
+    require_view(record.kind, record.frames, frame, view)
+    data = await in_thread(service.store.read_picture, record)
+    png = await service.intake.png(data, frame, view)
+    await in_thread(service.note, "image.read", caller, image_id)
+    return Response(png, media_type="image/png")
+
+
+@router.delete("/images/{image_id}", status_code=204, responses=problems("not_found"))
+async def delete_image(service: Serving, caller: Calling, image_id: Identifier) -> None:
+    """Delete a picture for good; what was said of it stays."""
+    record = await in_thread(service.store.image, caller.owner, image_id)
+    await in_thread(service.store.delete_image, caller.owner, image_id)
+    service.engine.forget(service.store.picture(record).key)
+    service.metrics.deleted.labels("images").inc()
+    await in_thread(service.note, "image.deleted", caller, image_id)
+
+
+@router.get(
+    "/neighbours/{key:path}",
+    response_class=Response,
+    responses=content_response("A thumbnail", "image/png") | problems("not_found"),
+)
+async def neighbour(service: Serving, caller: Calling, key: str) -> Response:
+    """The thumbnail of a similar case, where the run's index holds pictures."""
+    del caller
+    thumbnail = await in_thread(service.thumbnail, key)
+    if thumbnail is None:
+        raise Refusal("not_found", "the run's index holds no such picture")
+    return Response(thumbnail, media_type="image/png")
+
+
+def _sent(data: bytes, request: Request) -> tuple[bytes, bool]:
+    """The one file of an upload form, and whether text in it is to be covered."""
+    if bodies.content_type(request) != "multipart/form-data":
+        raise Refusal(
+            "unsupported_body", "an upload is a multipart form", hint="curl -F image_file=@scan.png"
+        )
+    parts = bodies.parts(data, request.headers["content-type"])
+    files = [part for part in parts if part.name in FIELDS]
+    others = [part for part in parts if part.name not in FIELDS]
+    if len(files) != 1 or len(others) > 1 or any(part.name != "mask" for part in others):
+        detail = "the form must hold one part, image_file (or file), and may hold mask"
+        raise Refusal("invalid_multipart", detail)
+    wish = bytes(others[0].data).decode("utf-8", "replace").lower() if others else "false"
+    if wish not in {"true", "false"}:
+        raise Refusal("invalid_request", "mask: true or false")
+    return bytes(files[0].data), wish == "true"
+
+
+def _prefers_json(accept: str) -> bool:
+    """Whether JSON is wanted rather than a picture (RFC 9110, 12.5.1), which is given otherwise."""
+    wanted: dict[str, float] = {}
+    for part in accept.lower().split(","):
+        kind, *parameters = (piece.strip() for piece in part.split(";"))
+        given = next((p[2:] for p in parameters if p.startswith("q=")), "1")
+        wanted[kind] = float(given) if QUALITY.fullmatch(given) else 0.0
+    picture = max((q for kind, q in wanted.items() if kind in PICTURES), default=0.0)
+    return wanted.get("application/json", 0.0) > picture
+
+
+def upload_response(image: Image) -> Uploaded:
+    """What an upload is answered with: what is kept of the picture, until when."""
+    return Uploaded(
+        image_id=image.id,
+        sha256=image.sha256,
+        width=image.width,
+        height=image.height,
+        kind=image.kind,
+        frames=image.frames,
+        modality=image.modality,
+        warnings=list(image.warnings),
+        expires_at=image.expires_at,
+    )

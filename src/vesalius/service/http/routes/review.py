@@ -1,0 +1,86 @@
+"""Review: an answer at a time, rated on five axes by experts who see nothing else of it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from fastapi import APIRouter, Request, Response
+
+from vesalius.errors import Refusal
+from vesalius.service.chat.review import Review
+from vesalius.service.container import Service
+from vesalius.service.http import bodies
+from vesalius.service.http.access import Caller
+from vesalius.service.http.routes.dependencies import Calling, Serving
+from vesalius.service.http.routes.openapi_docs import body, content_response, problems
+from vesalius.service.http.schemas import AXES, Identifier, RatingRequest, ReviewItem, ReviewOut
+from vesalius.service.threads import in_thread
+
+router = APIRouter(prefix="/review", tags=["review"])
+EXAMPLE = dict.fromkeys(AXES, 4) | {"item_id": "itm_7d…", "errors": ["missed_finding"]}
+
+
+@router.get("", responses=problems("not_found"))
+async def review(service: Serving, caller: Calling) -> ReviewOut:
+    """The next answer to rate, in an order of the caller's own; none when all are rated."""
+    return await _state(service, caller, _review(service))
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_model=ReviewOut,
+    responses=problems("not_found", "invalid_request", "invalid_json", "unsupported_body"),
+    openapi_extra=body(RatingRequest, EXAMPLE, form=False),
+)
+async def rate(request: Request, service: Serving, caller: Calling) -> ReviewOut:
+    """A rating from 1 (poor) to 5 (excellent) on each axis; saying it again replaces it."""
+    rating = await bodies.parse(request, RatingRequest)
+    review = _review(service)
+    item = review.item(rating.item_id)
+
+    def keep() -> None:
+        service.store.rate(
+            caller.owner,
+            review.name,
+            item.id,
+            prediction=item.prediction,
+            axes={axis: getattr(rating, axis) for axis in AXES},
+            errors=rating.errors,
+            comment=rating.comment,
+        )
+
+    await in_thread(keep)
+    await in_thread(service.note, "answer.rated", caller, item.id)
+    return await _state(service, caller, review)
+
+
+@router.get(
+    "/{item_id}/picture",
+    response_class=Response,
+    responses=content_response("The picture", "image/png") | problems("not_found"),
+)
+async def picture(service: Serving, caller: Calling, item_id: Identifier) -> Response:
+    """The picture that the answer is about, as the model saw it."""
+    del caller
+    review = _review(service)
+    data, frame, window = await asyncio.to_thread(review.picture, review.item(item_id))
+    return Response(await service.intake.png(data, frame, window), media_type="image/png")
+
+
+def _review(service: Service) -> Review:
+    if service.review is None:
+        hint = "vesalius serve --run RUN --review 50 puts up 50 of a run's answers"
+        raise Refusal("not_found", "nothing is up for review here", hint=hint)
+    return service.review
+
+
+async def _state(service: Service, caller: Caller, review: Review) -> ReviewOut:
+    rated = await in_thread(service.store.rated, caller.owner, review.name)
+    item = review.next(caller.owner, rated)
+    review_item = None
+    if item is not None:
+        review_item = ReviewItem(item_id=item.id, question=item.question, answer=item.answer)
+    return ReviewOut(
+        total=len(review.items), rated=len(rated & review.items.keys()), item=review_item
+    )

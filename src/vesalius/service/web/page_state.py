@@ -1,0 +1,70 @@
+"""Where a person is: conversation, picture and view. It stands in the URL and nowhere else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import streamlit as st
+from pydantic import ValidationError
+
+from vesalius.service.http.schemas import View, Window
+
+
+@dataclass(frozen=True, slots=True)
+class PageState:
+    """The page's place; a reload, or the same link on another day, leads back to it."""
+
+    conversation: str | None = None
+    image: str | None = None
+    frame: int | None = None
+    window: Window | None = None
+
+    @classmethod
+    def read(cls) -> PageState:
+        """From the URL; what is not valid in it is as if it were not there."""
+        query = st.query_params
+        try:
+            view = View.model_validate(
+                {
+                    "image_id": query.get("image", "none"),
+                    "frame": query.get("frame"),
+                    "window": {"centre": query["centre"], "width": query["width"]}
+                    if "centre" in query and "width" in query
+                    else None,
+                }
+            )
+        except ValidationError:
+            view = View(image_id="none")
+        return cls(
+            query.get("conversation"),
+            query.get("image") if view.image_id != "none" else None,
+            view.frame,
+            view.window,
+        )
+
+    def go(self) -> None:
+        """Put it into the browser's address, unless it was told so last; the page goes on.
+
+        A link within the page leaves the address bare, so that what the server knows is no proof
+        that the browser shows it.
+        """
+        if st.session_state.get("told") == self:
+            return
+        st.session_state["told"] = self
+        fields = {
+            "conversation": self.conversation,
+            "image": self.image,
+            "frame": self.frame,
+            "centre": None if self.window is None else f"{self.window.centre:g}",
+            "width": None if self.window is None else f"{self.window.width:g}",
+        }
+        wanted = {name: str(value) for name, value in fields.items() if value is not None}
+        if wanted:
+            st.query_params.from_dict(wanted)
+        else:
+            st.query_params.clear()
+
+
+def elsewhere() -> None:
+    """This is a page without a place; the next one with one tells the browser."""
+    st.session_state.pop("told", None)

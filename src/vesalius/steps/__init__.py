@@ -1,0 +1,1 @@
+"""The steps that join data and models, a verb a module."""

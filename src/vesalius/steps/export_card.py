@@ -1,0 +1,190 @@
+"""The model card that goes with exported weights: how they were made, how they score, limits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+from vesalius.data.cards import card
+from vesalius.errors import DatasetError, UnknownName
+from vesalius.evaluation.caveats import limits
+from vesalius.evaluation.evaluate import evaluate_run
+from vesalius.evaluation.score import Evaluation, Score
+from vesalius.recipe import Data
+from vesalius.run import Run
+
+TEXT = """---
+{{ card_data }}
+---
+
+# {{ name }}
+
+{{ description }}
+
+**Research use only. This is not a medical device; nothing it says may guide the care of a
+patient.**
+
+## Intended use
+
+Research on medical images with words. {{ data_use }}
+
+## How it was made
+
+{{ made }}
+
+Data: {{ data_title }} (licence: {{ data_licence }}). {{ data_citation }}
+
+## Scores
+
+{{ scores }}
+
+## Limits
+
+{{ limits }}
+
+## Use
+
+{{ use }}
+"""
+USE = """```python
+from transformers import {auto}, AutoProcessor
+
+model = {auto}.from_pretrained("FOLDER")
+processor = AutoProcessor.from_pretrained("FOLDER")
+```
+
+or, with Vesalius, as `weights: FOLDER` in a recipe's `model:` block. {asking}"""
+# What a classifier over answers is on the hub, and what everything else is.
+KINDS = {
+    "vilt": (
+        "visual-question-answering",
+        "AutoModelForVisualQuestionAnswering",
+        "It answers with one of the labels in its `config.json`, nothing else.",
+    )
+}
+GENERATIVE = (
+    "image-text-to-text",
+    "AutoModelForImageTextToText",
+    "Prompts are written by the processor's chat template, exactly as in training.",
+)
+ADAPTER = """An adapter (PEFT) on the base model named above, with its processor. In Vesalius, name
+the run that it came from; in PEFT, `PeftModel.from_pretrained(base, "FOLDER")`."""
+
+
+def model_card(run: Run, checks: str, *, merged: bool, licence: str | None = None) -> str:
+    """The card as Markdown with the hub's metadata (model-index) at its head.
+
+    Scores are those of the run's predictions on its test split, with protocol, interval and count;
+    without predictions the card says that nothing was measured. ``checks`` tells how the exported
+    weights were verified.
+    """
+    recipe = run.recipe()
+    evaluation = evaluate_run(run) if run.predictions_file().exists() else None
+    about = _about_data(recipe.data)
+    task, auto, asking = KINDS.get(recipe.model["name"], GENERATIVE)
+    given = {
+        "name": recipe.name,
+        "description": recipe.description or "A vision-language model for medical images.",
+        "data_use": about["use"],
+        "data_title": about["title"],
+        "data_licence": about["licence"],
+        "data_citation": about["citation"],
+        "made": "\n".join(f"- {line}" for line in _made(run, checks)),
+        "scores": _table(evaluation),
+        "limits": "\n".join(f"- {said}" for said in _limits(run, evaluation)),
+        "use": USE.format(auto=auto, asking=asking) if merged else ADAPTER,
+    }
+    base = recipe.model.get("weights")
+    data = ModelCardData(
+        model_name=recipe.name,
+        license=licence or "other",
+        library_name="transformers" if merged else "peft",
+        pipeline_tag=task,
+        base_model=base,
+        tags=["medical", "vesalius", "research-only"],
+        eval_results=list(_results(run, evaluation)) or None,
+    )
+    return str(ModelCard.from_template(data, template_str=TEXT, **given))
+
+
+def _about_data(data: Data) -> dict[str, str]:
+    name = data.dataset
+    if data.drawn:
+        title = f"phantoms drawn in the layout of {name}"
+        return {"title": title, "licence": "none needed", "citation": "", "use": ""}
+    try:
+        found = card(name)
+    except (UnknownName, DatasetError):  # a data set of another package, without a card of ours
+        return {"title": name, "licence": "see its publisher", "citation": "", "use": ""}
+    return {
+        "title": found.title,
+        "licence": found.licence,
+        "citation": found.citation,
+        "use": found.intended_use,
+    }
+
+
+def _made(run: Run, checks: str) -> Iterator[str]:
+    recipe, status = run.recipe(), run.status()
+    yield f"weights before training: {status.get('weights', 'unknown')}"
+    for part, counted in status.get("parts", {}).items():
+        yield f"{part}: {counted['trainable']:,} of {counted['parameters']:,} weights trained"
+    train = status.get("data", {}).get("train", {})
+    if train:
+        yield f"{train['dialogues']:,} dialogues on {train['pictures']:,} pictures"
+    if "steps" in status:
+        yield f"{status['steps']:,} optimizer steps, seed {recipe.seed}"
+    packages = run.environment()["packages"]
+    named = ("vesalius", "torch", "transformers", "peft")
+    yield ", ".join(f"{name} {packages[name]}" for name in named if name in packages)
+    yield f"recipe {recipe.digest()}"
+    if checks:
+        yield checks
+
+
+def _table(evaluation: Evaluation | None) -> str:
+    if evaluation is None:
+        return "Nothing was measured."
+    level = f"{evaluation.level * 100:g} %"
+    lines = [
+        f"| score | value [{level} interval] | n | groups | protocol |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    lines += [
+        f"| {s.metric} | {s} | {s.n} | {s.groups} | {s.protocol} |" for s in evaluation.overall()
+    ]
+    said = [
+        f"`{name}`: " + ", ".join(f"{key} {value}" for key, value in protocol.items() if value)
+        for name, protocol in evaluation.protocols.items()
+    ]
+    return "\n".join([*lines, "", *said])
+
+
+def _limits(run: Run, evaluation: Evaluation | None) -> list[str]:
+    if evaluation is None:
+        return ["Its answers were not scored before it was exported."]
+    return limits(evaluation, run.recipe(), run.status())
+
+
+def _results(run: Run, evaluation: Evaluation | None) -> Iterator[EvalResult]:
+    recipe = run.recipe()
+    for score in [] if evaluation is None else evaluation.overall():
+        if math.isnan(score.value):
+            continue
+        yield EvalResult(
+            task_type="visual-question-answering" if recipe.data.task == "vqa" else "image-to-text",
+            dataset_type=recipe.data.dataset,
+            dataset_name=_about_data(recipe.data)["title"],
+            dataset_split=recipe.data.splits.test,
+            metric_type=score.metric,
+            metric_value=round(score.value, 4),
+            metric_name=_metric_name(score, evaluation),
+        )
+
+
+def _metric_name(score: Score, evaluation: Evaluation | None) -> str:
+    level = "" if evaluation is None else f"{evaluation.level:.0%} interval "
+    bounds = "" if math.isnan(score.low) else f", {level}{score.low:.3f} to {score.high:.3f}"
+    return f"{score.metric} (protocol {score.protocol}, n = {score.n}{bounds})"

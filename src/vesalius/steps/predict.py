@@ -1,0 +1,197 @@
+"""Predict: answers to a split, or to one picture, from a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from vesalius.cases.case import Answer, Question
+from vesalius.cases.dialogue import Dialogue, Turn
+from vesalius.cases.picture import Picture
+from vesalius.cases.prediction import Prediction
+from vesalius.errors import ImageError, RecipeError, RunError, UnknownName
+from vesalius.models import Model
+from vesalius.models.guard import require_pictures
+from vesalius.recipe import Data, Decoding
+from vesalius.run import Run
+from vesalius.steps.fit import load
+from vesalius.steps.prepare import cases, dialogues
+
+CHUNK = 4
+"""Batches read ahead of the model: pictures of one case stay together, memory stays bounded."""
+HISTORIES = ("none", "own", "gold")
+"""What a turn may be asked after: nothing, the model's own answers, the references."""
+
+
+def predict(
+    run: Run,
+    *,
+    split: str | None = None,
+    name: str = "",
+    change: str | None = None,
+    limit: int | None = None,
+    history: str | None = None,
+    model: Model | None = None,
+    asked_of: str = "",
+) -> int:
+    """Answer every dialogue of a split (by default the test split) and return how many there are.
+
+    Answers are appended as they come, and those already there are not asked again, so a killed
+    prediction goes on. ``change`` names a perturbation (``blank``); ``name`` the set of
+    predictions, by default after history and perturbation. With a ``history`` every turn of every
+    dialogue is asked: alone (``none``), after the turns before it with the references (``gold``),
+    or with the model's own answers to them (``own``); an answer's id is the same under each.
+    ``asked_of`` says which model answers where it is not the run's own. RunError if the set of that
+    name was made in another way.
+    """
+    recipe = run.recipe()
+    name = name or set_name(history, change)
+    made = {"split": split or recipe.data.splits.test, "change": change, "history": history}
+    if asked_of:
+        made["model"] = asked_of
+    _refuse_mixing(run, name, made)
+    data = recipe.data if history is None else _in_turns(recipe.data, history)
+    asked = islice(dialogues(data, made["split"] or "", change=change), limit)
+    answerer = model or load(run)
+    said = _said(run, name)
+    size = CHUNK * recipe.decoding.batch
+    run.note_predictions(name, n=len(said), complete=False, **made)
+    with _progress(run.name, name) as bar:
+        task = bar.add_task("", done=len(said))
+        for todo in _todo(asked, history, said, size):
+            if answerer.needs_image:
+                require_pictures(todo)
+            found = answerer.predict(todo, recipe.decoding)
+            run.append(found, name)
+            said.update((p.id, p.answer) for p in found)
+            bar.update(task, done=len(said))
+    run.note_predictions(name, n=len(said), complete=True, **made)
+    return len(said)
+
+
+def set_name(history: str | None, change: str | None = None) -> str:
+    """What a set of predictions is called unless it is named: ``history-own``, ``blank``."""
+    return "-".join(part for part in (history and f"history-{history}", change) if part)
+
+
+def ask(
+    run: Run,
+    image: Path,
+    question: str | None = None,
+    *,
+    frame: int | None = None,
+    window: tuple[float, float] | None = None,
+    decoding: Decoding | None = None,
+) -> Prediction:
+    """The run's answer to one question about one picture file; without a question, a caption.
+
+    ``frame`` counts from 0; ``window`` is a DICOM's (centre, width) in modality units. Raises
+    ImageError where the picture has no such frame.
+    """
+    picture = Picture.from_file(image).at(frame, window)
+    picture.pixels()  # a bad file is refused before the model is loaded
+    recipe = run.recipe()
+    turn = Turn(Question(question or recipe.data.instruction), (picture,))
+    dialogue = Dialogue(image.name, (turn,), group=image.name, case=image.name)
+    return load(run).predict([dialogue], decoding or recipe.decoding)[0]
+
+
+def pictures_of(run: Run) -> Callable[[str], bytes | None]:
+    """Encoded pictures by key, from the run's test split, for a report; None for an unknown key."""
+    recipe = run.recipe()
+    known: dict[str, Picture] = {}
+    for case in cases(recipe.data, recipe.data.splits.test):
+        known.update((picture.key, picture) for picture in case.pictures)
+
+    def find(key: str) -> bytes | None:
+        picture = known.get(key)
+        try:
+            return None if picture is None else picture.read()
+        except ImageError:
+            return None  # a report about pictures that have since gone shows their place empty
+
+    return find
+
+
+def _todo(
+    asked: Iterator[Dialogue], history: str | None, said: Mapping[str, Answer], size: int
+) -> Iterator[list[Dialogue]]:
+    """What is not answered yet, at most ``size`` at a time.
+
+    The next piece is made when it is asked for: by then ``said`` holds the answers to the last.
+    """
+    for chunk in _chunks(asked, size):
+        for turns in _rounds(chunk, history, said):
+            yield from _chunks((turn for turn in turns if turn.id not in said), size)
+
+
+def _rounds(
+    chunk: Sequence[Dialogue], history: str | None, said: Mapping[str, Answer]
+) -> Iterator[Iterator[Dialogue]]:
+    """What is asked together: everything at once, or, on own answers, one turn of each dialogue."""
+    if history is None:
+        yield iter(chunk)
+    elif history != "own":
+        yield (_asked(d, at, history, said) for d in chunk for at in range(len(d.turns)))
+    else:
+        for at in range(max(len(dialogue.turns) for dialogue in chunk)):
+            yield (_asked(d, at, history, said) for d in chunk if at < len(d.turns))
+
+
+def _asked(dialogue: Dialogue, at: int, history: str, said: Mapping[str, Answer]) -> Dialogue:
+    if history == "none":
+        return dialogue.reopen(at)
+    if history == "gold":
+        return dialogue.reopen(at, [t.question.answers[0] for t in dialogue.turns[:at]])
+    return dialogue.reopen(at, [said[dialogue.turn_id(earlier)] for earlier in range(at)])
+
+
+def _in_turns(data: Data, history: str) -> Data:
+    """The recipe's data as whole dialogues; RecipeError where it has none."""
+    if history not in HISTORIES:
+        raise UnknownName("history", history, HISTORIES)
+    if data.task in {"dialogue", "visual_dialogue"}:
+        return data
+    if data.task != "vqa":
+        hint = "set data.task to dialogue or visual_dialogue"
+        raise RecipeError(f"the task {data.task} has no turns", where="data.task", hint=hint)
+    return data.model_copy(update={"task": "dialogue"})
+
+
+def _said(run: Run, name: str) -> dict[str, Answer]:
+    """The answers already in the set, by id."""
+    there = run.predicted(name)
+    return {p.id: p.answer for p in run.predictions(name)} if there else {}
+
+
+def _refuse_mixing(run: Run, name: str, made: Mapping[str, Any]) -> None:
+    """RunError if a set of this name was begun from something else."""
+    noted = run.status().get("predictions", {}).get(name or "test")
+    keys = ("split", "change", "history", "model")
+    if noted is not None and any(noted.get(key) != made.get(key) for key in keys):
+        told = ", ".join(f"{key} {noted[key]}" for key in keys if noted.get(key) is not None)
+        hint = "choose another --name"
+        raise RunError(
+            f"the predictions {name or 'test'!r} are of {told}", where=run.path, hint=hint
+        )
+
+
+def _chunks(asked: Iterator[Dialogue], size: int) -> Iterator[list[Dialogue]]:
+    while chunk := list(islice(asked, size)):
+        yield chunk
+
+
+def _progress(run: str, name: str) -> Progress:
+    what = f"answering {run}" + (f" ({name})" if name else "")
+    return Progress(
+        SpinnerColumn(),
+        TextColumn(what),
+        TextColumn("{task.fields[done]} answers"),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+    )

@@ -1,0 +1,47 @@
+"""Retrieve: the training cases most like a picture, and the index of a run that has none yet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from vesalius.cases.picture import Picture
+from vesalius.cases.prediction import Neighbour
+from vesalius.combine.indexing import ready
+from vesalius.combine.retrieve import Retriever
+from vesalius.errors import RunError
+from vesalius.recipe import Retrieve
+from vesalius.run import Run
+from vesalius.steps.fit import index, trained_on
+
+
+def retrieve(
+    run: Run, image: Path, k: int | None = None, *, others: bool = False
+) -> tuple[Neighbour, ...]:
+    """The ``k`` training cases of a run most like one picture file, the most similar first.
+
+    ``others`` leaves out the picture itself, if it was trained on, and its patient. RunError if
+    the run has no index.
+    """
+    picture = Picture.from_file(image)
+    picture.pixels()  # a bad file is refused before anything is loaded
+    retriever = Retriever.load(run)
+    if retriever is None:
+        asked = run.recipe().retrieve is not None
+        again = "vesalius fit with the same recipe and --run goes on"
+        hint = again if asked else f"vesalius retrieve --build --run {run.path} makes one"
+        raise RunError("has no index of similar cases", where=run.path, hint=hint)
+    return retriever.neighbours([picture], k, others=others)[0]
+
+
+def build(run: Run, settings: Retrieve | None = None) -> dict[str, Any]:
+    """Index what a fitted run was trained on, without fitting again; the index's facts.
+
+    ``settings`` default to the recipe's, else to the block's own defaults. An index that is there
+    is replaced once the new one is complete. RunError if the run is not fitted, or if its data
+    are not what they were.
+    """
+    train = trained_on(run)
+    chosen = settings or run.recipe().retrieve or Retrieve()
+    ready(chosen, train)
+    return index(run, train, chosen)

@@ -1,0 +1,140 @@
+"""A recipe's tiny form: the same code on random weights and drawn data, offline, in a minute."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import yaml
+
+from vesalius.data.open import ROOTLESS
+from vesalius.data.synthetic.cached import cached
+from vesalius.data.synthetic.draw import reading
+from vesalius.errors import RecipeError
+from vesalius.models import models
+from vesalius.models.generative.weights.sizes import published
+from vesalius.recipe import Recipe, Retrieve, validated
+
+ENDING = "-tiny"
+BY_MODEL = ("model", "layer", "rescale")
+"""Parameters of a metric that go with a hub model."""
+
+
+def tiny(recipe: Recipe) -> Recipe:
+    """The recipe with small random weights in the place of real ones, and drawn data.
+
+    Data come in the publisher's own layout, read by the same reader, from a folder that is drawn
+    once (``$VESALIUS_CACHE``, by default the user's cache). Roles, adapters, quantisation, the
+    instruction, the stages and the metrics stay; steps, batches and tokens are cut to
+    ``tiny.yaml``'s limits, and the machine chooses the precision. RecipeError where a model has no
+    tiny form, UnknownName where a data set has no drawn one.
+    """
+    said = recipe.model_dump(mode="json")
+    for stage, whole in zip(said["stages"], recipe.unrolled(), strict=False):
+        if stage["data"]:
+            data = whole.data.model_dump(mode="json")
+            stage["data"] = data | _data(data)
+        stage["model"] = _cut(stage["model"])
+    said["data"] |= _data(said["data"])
+    said["model"] = _model(said["model"])
+    for block in (said, *said["stages"]):
+        block["decoding"] |= _at_most(block["decoding"], _limits()["decoding"])
+        block["evaluation"] |= _at_most(block["evaluation"], _limits()["evaluation"])
+        if "metrics" in block["evaluation"]:
+            block["evaluation"]["metrics"] = [_offline(m) for m in block["evaluation"]["metrics"]]
+    if said["retrieve"]:
+        said["retrieve"]["encoder"] = Retrieve.model_fields["encoder"].default  # packaged
+    said["name"] = said["name"].removesuffix(ENDING) + ENDING
+    return validated(Recipe, said, where="--tiny")
+
+
+@cache
+def _limits() -> dict[str, Any]:
+    text = (files("vesalius.steps") / "tiny.yaml").read_text(encoding="utf-8")
+    limits: dict[str, Any] = yaml.safe_load(text)
+    return limits
+
+
+def _at_most(said: Mapping[str, Any], limits: Mapping[str, int]) -> dict[str, int]:
+    """What is said of each limited key, or the limit where that is lower."""
+    return {key: min(said[key], most) for key, most in limits.items() if said.get(key) is not None}
+
+
+def _data(data: Mapping[str, Any]) -> dict[str, Any]:
+    """What is read in the place of a data block: the keys that change."""
+    dataset, options = data["dataset"], data.get("options") or {}
+    cases, seed = _limits()["cases"], _limits()["seed"]
+    if dataset in ROOTLESS:
+        root, options = None, {**options, "cases": cases}
+    else:
+        folder = cached(dataset, cases=cases, seed=seed)
+        root, options = folder.as_posix(), reading(dataset, folder, options)
+    # A publisher's one split (``all``) is three in a drawing.
+    named = (data.get("splits") or {}).get("validation", "validation")
+    splits = {"train": "train", "validation": named and "validation", "test": "test"}
+    changed = {"root": root, "hub": False, "options": options, "splits": splits, "limit": {}}
+    return {"dataset": dataset, "drawn": root is not None, **changed}
+
+
+def _model(block: Mapping[str, Any]) -> dict[str, Any]:
+    """A model block with random weights; what it says of training is cut, blocks inside it too."""
+    fields = models[block["name"]].Settings.model_fields
+    changed = {key: _inner(key, value) for key, value in block.items()}
+    if block["name"] == "composed":
+        changed |= _limits()["composed"]  # a preset's roles and adapter stay
+    elif block.get("weights") is not None:
+        changed |= _random(block, fields)
+        for key in ("weights", "revision"):
+            changed.pop(key, None)
+    if "training" in fields:
+        changed.setdefault("training", {})
+    if "precision" in fields:
+        changed["precision"] = "auto"
+    return _cut(changed)
+
+
+def _cut(block: Mapping[str, Any]) -> dict[str, Any]:
+    """A model block, or a stage's changes to one, within the limits and fit for any machine."""
+    changed = dict(block)
+    if "training" in changed:
+        said, limits = changed["training"], _limits()
+        cut = _at_most(
+            limits["training"] | said, limits["training"] | limits["training_where_said"]
+        )
+        # 8-bit and paged optimizers want a CUDA device.
+        changed["training"] = {**said, **limits["training"], **cut, "optimizer": "adamw_torch"}
+    if "precision" in changed:
+        changed["precision"] = "auto"  # fp16 cannot train on a CPU
+    return changed
+
+
+def _random(block: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
+    """``tiny: true``, and the family of the weights where the entry needs its name."""
+    name, weights = block["name"], block["weights"]
+    if "tiny" not in fields:
+        raise RecipeError(f"{name} has no tiny form", where="model")
+    if "family" not in fields:
+        return {"tiny": True}
+    known = published().get(weights)
+    family = block.get("family") or (known.family if known else None)
+    if family is None:
+        hint = "name it in the recipe: model.family"
+        raise RecipeError(f"the family of {weights} is not known", where="model", hint=hint)
+    return {"tiny": True, "family": family}
+
+
+def _inner(key: str, value: Any) -> Any:
+    nested = key == "model" or key.endswith("_model")
+    return _model(value) if nested and isinstance(value, Mapping) else value
+
+
+def _offline(metric: str | Mapping[str, Any]) -> str | dict[str, Any]:
+    """A metric that compares by a model of the hub compares by its packaged default."""
+    if isinstance(metric, str):
+        return metric
+    return {
+        name: {k: v for k, v in said.items() if "model" not in said or k not in BY_MODEL}
+        for name, said in metric.items()
+    }

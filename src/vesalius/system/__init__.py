@@ -1,0 +1,1 @@
+"""What the machine gives: files, packaged weights, worker processes, folder manifests."""

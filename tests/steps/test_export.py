@@ -1,0 +1,235 @@
+"""Export: merged weights answer as base and adapter do, and load in plain transformers."""
+
+from __future__ import annotations
+
+import json
+from importlib.util import find_spec
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from huggingface_hub import ModelCard
+from transformers import (
+    AutoModelForImageTextToText,
+    AutoModelForVisualQuestionAnswering,
+    AutoProcessor,
+    BitsAndBytesConfig,
+)
+
+from vesalius import Recipe, Run
+from vesalius.cli import models as cli
+from vesalius.errors import ModelError, RunError
+from vesalius.evaluation.evaluate import evaluate_run
+from vesalius.models.generative.text.families import families
+from vesalius.steps.export import export, push
+from vesalius.steps.fit import fit
+from vesalius.steps.predict import predict
+
+DATA = {
+    "dataset": "phantom",
+    "options": {"cases": {"train": 6, "validation": 2, "test": 3}, "size": 48},
+    "leaks": "allow",
+}
+
+
+def recipe(**model: Any) -> Recipe:
+    block = {"name": "generative", "family": "llava", "tiny": True, **model}
+    training = {"max_steps": 3, "batch": 2, "learning_rate": 1e-2}
+    return Recipe.model_validate(
+        {
+            "name": "small",
+            "data": DATA,
+            "model": {**block, "training": training},
+            "decoding": {"max_new_tokens": 6},
+            "evaluation": {"resamples": 50},
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    made = fit(recipe(), tmp_path_factory.mktemp("runs") / "small")
+    predict(made)
+    return made
+
+
+@pytest.fixture(scope="module")
+def exported(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("exported") / "out"
+    done = export(run, folder, check=6, four_bit=True)
+    assert (done.checked, done.merged) == (6, True)
+    assert done.rounded_equal.keys() == {"nf4"}
+    return folder
+
+
+def test_the_folder_is_what_transformers_and_vllm_read(exported: Path) -> None:
+    names = {path.name for path in exported.iterdir()}
+    assert names >= {
+        "README.md",
+        "chat_template.jinja",
+        "config.json",
+        "generation_config.json",
+        "model.safetensors",
+        "preprocessor_config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    }
+    assert not any("adapter" in name for name in names)
+    config = json.loads((exported / "config.json").read_text())
+    assert config["architectures"] == ["LlavaForConditionalGeneration"]
+    ends = json.loads((exported / "generation_config.json").read_text())["eos_token_id"]
+    assert ends
+
+
+def test_plain_transformers_answers_as_the_run_does(run: Run, exported: Path) -> None:
+    first = next(iter(run.predictions()))
+    processor = AutoProcessor.from_pretrained(exported)
+    model = AutoModelForImageTextToText.from_pretrained(exported, dtype=torch.float32).eval()
+    from vesalius.steps.prepare import dialogues
+
+    dialogue = next(iter(dialogues(run.recipe().data, "test")))
+    assert dialogue.id == first.id
+    content = [{"type": "image"}, {"type": "text", "text": dialogue.question.text}]
+    prompt = processor.apply_chat_template(
+        [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
+    )
+    made = processor(images=dialogue.pictures[0].pixels(), text=prompt, return_tensors="pt")
+    with torch.no_grad():
+        ids = model.generate(**made, max_new_tokens=6, do_sample=False)
+    said = processor.tokenizer.decode(ids[0, made.input_ids.shape[1] :], skip_special_tokens=True)
+    assert said.strip() == first.text
+
+
+def test_four_bits_load_in_plain_transformers(exported: Path) -> None:
+    four = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4")
+    model = AutoModelForImageTextToText.from_pretrained(exported, quantization_config=four)
+    assert any("4bit" in type(m).__name__.lower() for m in model.modules())
+
+
+def test_the_card_carries_scores_with_protocol_and_interval(exported: Path) -> None:
+    text = (exported / "README.md").read_text()
+    assert "not a medical device" in text
+    assert "6 of 6 answers equal" in text
+    card = ModelCard(text)
+    assert card.data.pipeline_tag == "image-text-to-text"
+    results = {r.metric_type: r for r in card.data.eval_results}
+    assert results["squad.em"].dataset_split == "test"
+    assert "protocol squad, n = " in results["squad.em"].metric_name
+
+
+def test_answers_that_differ_export_nothing(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from vesalius.models.generative.learner import Generative
+
+    written = Generative.write
+
+    def spoil(self: Generative, run: Run, folder: Path, **how: Any) -> None:
+        written(self, run, folder, **how)
+        model = AutoModelForImageTextToText.from_pretrained(folder)
+        with torch.no_grad():
+            model.lm_head.weight.copy_(model.lm_head.weight.roll(7, 0))
+        model.save_pretrained(folder)
+
+    monkeypatch.setattr(Generative, "write", spoil)
+    with pytest.raises(ModelError, match=r"answer . of . items differently"):
+        export(run, tmp_path / "out", check=3)
+    assert not list(tmp_path.iterdir())
+
+
+def test_sixteen_bits_are_saved_where_asked_and_their_answers_counted(
+    run: Run, tmp_path: Path
+) -> None:
+    done = export(run, tmp_path / "half", dtype="bf16", check=3)
+    assert 0 <= done.rounded_equal["bf16"] <= 3
+    assert json.loads((done.folder / "config.json").read_text())["dtype"] == "bfloat16"
+
+
+def test_an_adapter_alone(run: Run, tmp_path: Path) -> None:
+    done = export(run, tmp_path / "adapter", merge=False)
+    assert not done.merged
+    names = {path.name for path in done.folder.iterdir()}
+    assert names >= {"README.md", "adapter_config.json", "adapter_model.safetensors"}
+
+
+def test_a_folder_in_use_and_a_model_without_weights_are_refused(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "note").write_text("mine")
+    with pytest.raises(RunError, match="is not empty"):
+        export(run, tmp_path / "full")
+    table = fit(recipe().model_copy(update={"model": {"name": "majority"}}), tmp_path / "majority")
+    with pytest.raises(ModelError, match="majority has no weights"):
+        export(table, tmp_path / "out")
+
+
+def test_push_uploads_what_was_exported(
+    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[tuple[str, Any]] = []
+
+    class Hub:
+        def create_repo(self, name: str, **options: Any) -> str:
+            calls.append(("create", (name, options["private"])))
+            return f"https://hub/{name}"
+
+        def repo_info(self, name: str) -> Any:
+            return SimpleNamespace(private=name != "me/open")
+
+        def upload_folder(self, **options: Any) -> None:
+            calls.append(("upload", options["folder_path"]))
+
+    monkeypatch.setattr("huggingface_hub.HfApi", Hub)
+    assert push(exported, "me/small") == "https://hub/me/small"
+    assert calls == [("create", ("me/small", True)), ("upload", str(exported))]
+    with pytest.raises(RunError, match="is there already, and public"):
+        push(exported, "me/open")
+    with pytest.raises(RunError, match="was not exported"):
+        push(tmp_path, "me/small")
+
+
+def test_the_command_says_what_was_verified(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cli.export(
+        run.path,
+        out=tmp_path / "out",
+        merge=True,
+        dtype="fp32",
+        check=2,
+        four_bit=False,
+        licence="mit",
+        push=None,
+        public=False,
+    )
+    assert "2 of 2 answers equal" in capsys.readouterr().out
+
+
+def test_a_classifier_is_exported_whole(tmp_path: Path) -> None:
+    small = recipe().model_copy(
+        update={"model": {"name": "vilt", "tiny": True, "training": {"max_steps": 2, "batch": 4}}}
+    )
+    run = fit(small, tmp_path / "vilt")
+    done = export(run, tmp_path / "out", check=4)
+    assert done.checked == 4
+    assert ModelCard.load(done.folder / "README.md").data.pipeline_tag == (
+        "visual-question-answering"
+    )
+    model = AutoModelForVisualQuestionAnswering.from_pretrained(done.folder)
+    assert set(model.config.id2label.values()) >= {"yes", "no"}
+    with pytest.raises(ModelError, match="has no adapter"):
+        export(run, tmp_path / "adapter", merge=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(families()))
+def test_every_family_from_fit_to_reload(name: str, tmp_path: Path) -> None:
+    if name == "smolvlm" and find_spec("num2words") is None:
+        pytest.skip("num2words (LGPL) is not installed")
+    run = fit(recipe(family=name), tmp_path / "run")
+    assert predict(run) > 0
+    assert evaluate_run(run).score("squad.em").n > 0
+    done = export(run, tmp_path / "out", check=3)
+    assert done.checked == 3
+    assert AutoModelForImageTextToText.from_pretrained(done.folder).config.model_type
