@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from vesalius.cases.case import NOTHING, Answer, Box, Case, Question, Source
 from vesalius.cases.dialogue import Dialogue, Turn
 from vesalius.cases.picture import Picture
-from vesalius.errors import DatasetError
+from vesalius.cases.prediction import Confidence, MemberAnswer, Neighbour, Prediction, Reason
+from vesalius.errors import DatasetError, RunError
 
 
 @pytest.mark.parametrize("size", [(0, 3), (3, 0), (-1, 3), (float("nan"), 3)])
@@ -74,3 +77,28 @@ def test_closing_takes_the_first_reference_and_opening_takes_it_away():
     assert closed.replying(None) == dialogue
     with pytest.raises(DatasetError, match="no reference answer"):
         Dialogue("d", (asked("organ?"),), "p").closed()
+
+
+def test_evidence_of_every_kind_survives_a_row() -> None:
+    evidence = (
+        Neighbour("c", 0.5),
+        MemberAnswer("nano", Answer("no"), Confidence(0.5, "vote")),
+        Reason("judge", "says so", 0.2),
+    )
+    prediction = Prediction("a", Answer("x"), evidence=evidence)
+    assert Prediction.from_row(json.loads(json.dumps(prediction.to_row()))) == prediction
+    assert prediction.neighbours == evidence[:1]
+    assert prediction.member_answers == evidence[1:2]
+
+
+@pytest.mark.parametrize(
+    ("row", "match"),
+    [
+        ({"case": "x"}, r"evidence\.0\.similarity: Field required"),
+        ({"member": "x"}, r"evidence\.0\.answer: Field required"),
+        ({"judge": 1, "text": "a"}, r"evidence\.0\.judge: it should be"),
+    ],
+)
+def test_evidence_that_is_none_names_its_field(row: dict[str, object], match: str) -> None:
+    with pytest.raises(RunError, match=match):
+        Prediction.from_row({"id": "a", "answer": "b", "evidence": [row]})

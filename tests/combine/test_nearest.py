@@ -10,6 +10,7 @@ from vesalius.cases.case import Answer, Question
 from vesalius.cases.dialogue import Dialogue, Turn
 from vesalius.cases.picture import Picture
 from vesalius.errors import ModelError, RunError
+from vesalius.models import Lesson
 from vesalius.models.build import build
 from vesalius.recipe import Data, Decoding, Recipe
 from vesalius.run import Run
@@ -48,7 +49,7 @@ TRAIN = [
 def fit(folder, train=TRAIN, **settings) -> Run:
     block = BLOCK | settings
     run = Run.create(folder, Recipe(name="n", data=Data(dataset="none"), model=block))
-    build(block).fit(train, [], run)
+    build(block).fit(Lesson(train), run)
     return run
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from vesalius.errors import ModelError, RecipeError, RunError
+from vesalius.models import Lesson
 from vesalius.models.build import build
 from vesalius.models.linear_head import Features, Head
 from vesalius.recipe import Decoding
@@ -25,7 +26,7 @@ def quick():
 @pytest.fixture
 def fitted(quick, shapes, new_run):
     run = new_run(**QUICK)
-    quick.fit(shapes[:16], shapes[16:20], run)
+    quick.fit(Lesson(shapes[:16], shapes[16:20]), run)
     return run
 
 
@@ -44,7 +45,7 @@ def test_it_reads_the_image_and_answers_unseen_pictures(quick, fitted, shapes) -
 def test_labels_are_the_training_answers_alone(quick, shapes, ask, new_run) -> None:
     run = new_run(**QUICK)
     only_there = ask("what shape is seen?", "a pyramid", shapes[0].pictures[0])
-    quick.fit(shapes[:8], [only_there], run)
+    quick.fit(Lesson(shapes[:8], [only_there]), run)
     assert json.loads((run.weights / "labels.json").read_text()) == ["bar", "disc", "no", "yes"]
     curve = [json.loads(line) for line in run.log.read_text().splitlines()]
     assert {line["validation_accuracy"] for line in curve} == {0.0}
@@ -54,9 +55,9 @@ def test_labels_are_the_training_answers_alone(quick, shapes, ask, new_run) -> N
 def test_same_seed_same_model_and_files(quick, fitted, shapes, new_run) -> None:
     again, other = new_run(**QUICK), new_run(seed=1, **QUICK)
     state = torch.random.get_rng_state()
-    quick.fit(shapes[:16], shapes[16:20], again)
+    quick.fit(Lesson(shapes[:16], shapes[16:20]), again)
     assert torch.equal(state, torch.random.get_rng_state())  # the caller's generator is untouched
-    quick.fit(shapes[:16], shapes[16:20], other)
+    quick.fit(Lesson(shapes[:16], shapes[16:20]), other)
     one, two, three = (
         (run.weights / "linear_probe.safetensors").read_bytes() for run in (fitted, again, other)
     )
@@ -72,7 +73,7 @@ def test_loading_gives_the_same_predictions_again(quick, fitted, shapes) -> None
 
 def test_no_validation_runs_every_epoch(shapes, new_run) -> None:
     run, learner = new_run(**QUICK), build(QUICK | {"epochs": 3, "interactions": False})
-    learner.fit(shapes[:8], [], run)
+    learner.fit(Lesson(shapes[:8]), run)
     assert [set(json.loads(line)) for line in run.log.read_text().splitlines()] == [
         {"step", "loss"}
     ] * 3
@@ -81,7 +82,7 @@ def test_no_validation_runs_every_epoch(shapes, new_run) -> None:
 
 def test_a_missing_picture_is_named_before_any_work(quick, fitted, shapes, ask, new_run) -> None:
     with pytest.raises(ModelError, match="blind"):
-        quick.fit([*shapes[:2], ask("what?", "bar", case="blind")], [], new_run(**QUICK))
+        quick.fit(Lesson([*shapes[:2], ask("what?", "bar", case="blind")]), new_run(**QUICK))
     with pytest.raises(ModelError, match="blind"):
         quick.load(fitted).predict([shapes[0], ask("what?", case="blind")], Decoding())
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from vesalius.errors import ModelError, RunError
+from vesalius.models import Lesson
 from vesalius.models.build import build
 from vesalius.recipe import Decoding
 
@@ -22,7 +23,7 @@ def fitted(ask, new_run):
         *[ask("contrast?", answer, category="modality") for answer in ("yes", "no")],
     ]
     run, learner = new_run("majority"), build({"name": "majority"})
-    learner.fit(train, [], run)
+    learner.fit(Lesson(train), run)
     return run, learner.load(run)
 
 
@@ -56,13 +57,13 @@ def test_prediction_says_how_sure_and_needs_no_image(fitted, ask) -> None:
 
 def test_captions_follow_the_same_rule(ask, new_run) -> None:
     run, learner = new_run("majority"), build({"name": "majority"})
-    learner.fit([ask("Describe this image.", t) for t in ("chest", "brain", "chest")], [], run)
+    learner.fit(Lesson([ask("Describe this image.", t) for t in ("chest", "brain", "chest")]), run)
     assert answers(learner.load(run), ask("Describe this image.")) == [("chest", 2 / 3)]
 
 
 def test_nothing_to_count_is_refused(ask, new_run) -> None:
     with pytest.raises(ModelError):
-        build({"name": "majority"}).fit([ask("what?")], [], new_run("majority"))
+        build({"name": "majority"}).fit(Lesson([ask("what?")]), new_run("majority"))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from vesalius import Answer, Dialogue, Prediction, Recipe, Run
 from vesalius.cases.prediction import Confidence
 from vesalius.errors import ModelError, RunError
-from vesalius.models import models
+from vesalius.models import Lesson, models
 from vesalius.recipe import Data
 from vesalius.steps.fit import fit, load, plan
 from vesalius.steps.prepare import dialogues
@@ -118,7 +118,7 @@ def test_fitting_without_pictures_is_refused(name: str, tmp_path: Path) -> None:
     run = Run.create(tmp_path / "run", recipe(name))
     if models[name].needs_image:
         with pytest.raises(ModelError, match="picture"):
-            build(recipe(name).model).fit(bare, bare, run)
+            build(recipe(name).model).fit(Lesson(bare, bare), run)
 
 
 @pytest.mark.parametrize("name", BLOCKS)

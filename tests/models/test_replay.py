@@ -10,6 +10,7 @@ import pytest
 from vesalius import Answer, Dialogue, Picture, Prediction, Question, Recipe, Run, Turn
 from vesalius.cases.prediction import Confidence, Neighbour
 from vesalius.errors import ModelError, RunError
+from vesalius.models import Lesson
 from vesalius.models.replay import Replay, ReplaySettings
 from vesalius.recipe import Decoding
 from vesalius.steps.fit import load
@@ -36,7 +37,7 @@ def run(tmp_path: Path) -> Run:
     data = {"dataset": "phantom", "options": {"cases": {"train": 2, "validation": 0, "test": 0}}}
     recipe = Recipe.model_validate({"name": "r", "data": data, "model": block})
     made = Run.create(tmp_path / "run", recipe)
-    Replay(ReplaySettings(predictions=str(path))).fit([dialogue("t")], [], made)
+    Replay(ReplaySettings(predictions=str(path))).fit(Lesson([dialogue("t")]), made)
     made.finish()
     path.unlink()  # the run stands alone
     return made
@@ -63,8 +64,8 @@ def test_nothing_is_guessed(run: Run) -> None:
 
 def test_without_predictions_there_is_nothing_to_fit(tmp_path: Path, run: Run) -> None:
     with pytest.raises(RunError, match="no predictions to replay"):
-        Replay(ReplaySettings(predictions=str(tmp_path))).fit([dialogue("t")], [], run)
+        Replay(ReplaySettings(predictions=str(tmp_path))).fit(Lesson([dialogue("t")]), run)
     empty = tmp_path / "empty.jsonl"
     empty.write_text("")
     with pytest.raises(RunError, match="holds no predictions"):
-        Replay(ReplaySettings(predictions=str(empty))).fit([dialogue("t")], [], run)
+        Replay(ReplaySettings(predictions=str(empty))).fit(Lesson([dialogue("t")]), run)

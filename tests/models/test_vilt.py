@@ -18,6 +18,7 @@ from vesalius import Dialogue, Recipe, Run
 from vesalius.cases.case import Answer
 from vesalius.cases.picture import Picture
 from vesalius.errors import ModelError, RecipeError, RunError
+from vesalius.models import Lesson
 from vesalius.models.build import build
 from vesalius.recipe import Decoding
 from vesalius.steps.fit import fit
@@ -34,7 +35,7 @@ def block(**training: Any) -> dict[str, Any]:
 
 
 def fitted(run: Run, train: list[Dialogue], validation: list[Dialogue] = []) -> Run:  # noqa: B006
-    build(run.recipe().model).fit(train, validation, run)
+    build(run.recipe().model).fit(Lesson(train, validation), run)
     return run
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
-from typing import Any, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Discriminator, Tag, TypeAdapter, ValidationError
 
 from vesalius.cases.case import Answer, Kind
 from vesalius.cases.dialogue import Dialogue
@@ -34,6 +34,41 @@ class Neighbour:
     similarity: float
     picture: str | None = None
     text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MemberAnswer:
+    """What one member of a combination answered: who said what."""
+
+    member: str
+    answer: Answer
+    confidence: Confidence | None = None
+    abstained: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """A judge's reason for what it decided, with its score if it gave one."""
+
+    judge: str
+    text: str
+    score: float | None = None
+
+
+def _kind(evidence: Any) -> str:
+    """Which evidence a row holds, by the field that only that kind has."""
+    if isinstance(evidence, Mapping):
+        return next((name for name in ("member", "judge") if name in evidence), "case")
+    return {MemberAnswer: "member", Reason: "judge"}.get(type(evidence), "case")
+
+
+Evidence = Annotated[
+    Annotated[Neighbour, Tag("case")]
+    | Annotated[MemberAnswer, Tag("member")]
+    | Annotated[Reason, Tag("judge")],
+    Discriminator(_kind),
+]
+"""What an answer rests on. In a row the fields tell which: ``case``, ``member`` or ``judge``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +103,7 @@ class Prediction:
     picture: str | None = None
     confidence: Confidence | None = None
     scores: Mapping[str, float] | None = None
-    evidence: tuple[Neighbour, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
     abstained: bool = False
     finish: str | None = None
     usage: Usage | None = None
@@ -97,6 +132,16 @@ class Prediction:
     def text(self) -> str:
         """The answer's text; empty where the answer has none."""
         return self.answer.text or ""
+
+    @property
+    def neighbours(self) -> tuple[Neighbour, ...]:
+        """The similar cases among the evidence, the most similar first."""
+        return tuple(one for one in self.evidence if isinstance(one, Neighbour))
+
+    @property
+    def member_answers(self) -> tuple[MemberAnswer, ...]:
+        """What each member of a combination answered, in the members' order."""
+        return tuple(one for one in self.evidence if isinstance(one, MemberAnswer))
 
     def to_row(self) -> dict[str, Any]:
         """The prediction as JSON-ready data; fields at their default are left out."""
@@ -139,7 +184,10 @@ def _read(name: str, value: Any, where: object) -> Any:
         return known[name].validate_python(value)
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in (name, *first["loc"]))
+        at = list(first["loc"])
+        if name == "evidence":
+            del at[1:2]  # the tag of its kind, which no row has
+        place = ".".join(str(part) for part in (name, *at))
         what = first["msg"].replace("Input", "it").replace("a valid tuple", "a list")
         raise RunError(f"not a prediction row: {place}: {what}", where=where) from error
     except DatasetError as error:
@@ -150,7 +198,7 @@ def _read(name: str, value: Any, where: object) -> Any:
 def _fields() -> dict[str, TypeAdapter[Any]]:
     # "or None" lets the configuration reach the nouns inside: they refuse unknown keys, too.
     strict = ConfigDict(extra="forbid")
-    hints = get_type_hints(Prediction)
+    hints = get_type_hints(Prediction, include_extras=True)
     return {name: TypeAdapter(hint | None, config=strict) for name, hint in hints.items()}
 
 

@@ -15,7 +15,7 @@ from vesalius.cases.picture import Picture
 from vesalius.cases.prediction import Confidence, Neighbour, Prediction
 from vesalius.combine.index import Hits, Index, Item
 from vesalius.errors import ModelError, RunError
-from vesalius.models import Validate
+from vesalius.models import Lesson
 from vesalius.models.encoders import ImageEncoder, SentenceEncoder, image_encoder
 from vesalius.models.guard import require_pictures
 from vesalius.models.wording import Example, examples, pictured
@@ -116,17 +116,10 @@ class Nearest:
 
     settings: NearestSettings
 
-    def fit(
-        self,
-        train: Sequence[Dialogue],
-        validation: Sequence[Dialogue],
-        run: Run,
-        validate: Validate | None = None,
-    ) -> None:
+    def fit(self, lesson: Lesson, run: Run) -> None:
         """Index the training pictures and what was said of them; validation chooses nothing."""
-        del validation, validate
-        require_pictures(train)
-        pictures = _by_picture(examples(train))
+        require_pictures(lesson.train)
+        pictures = _by_picture(examples(lesson.train))
         images = image_encoder(self.settings.encoder)
         vectors = images.embed(list(pictures), label="Indexing pictures")
         items = [Item(own[0].case, picture.key, own[0].group) for picture, own in pictures.items()]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import ClassVar, Protocol, runtime_checkable
 
 from pydantic import BaseModel
@@ -62,22 +63,47 @@ class Streaming(Protocol):
 Validate = Callable[[Model], float]
 
 
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """What a fit may look at.
+
+    ``validate`` gives the watched score of a model on validation dialogues, None where the recipe
+    has none. ``answers`` holds, for a wrapper that learns, what each member predicts for each
+    dialogue of ``train``, in order, never by a model that was fitted on it.
+    """
+
+    train: Sequence[Dialogue]
+    validation: Sequence[Dialogue] = ()
+    validate: Validate | None = None
+    answers: Mapping[str, Sequence[Prediction]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Wraps:
+    """Which members an entry wants below it.
+
+    Those of ``names`` by name, or any if there are none, between ``least`` and ``most`` of them.
+    ``learns``: it is fitted on its members' answers to the training split, which must then be out
+    of fold.
+    """
+
+    names: tuple[str, ...] = ()
+    least: int = 1
+    most: int | None = None
+    learns: bool = False
+
+
 class Learner(Protocol):
     """A registry entry: built from its block of the recipe, it fits, and loads what it fitted.
 
-    It is called with its validated ``Settings`` and, by keyword, the models it wraps, built.
+    It is called with its validated ``Settings``. One that wraps others says so in ``wraps``, and
+    its ``load`` receives them: ``load(run, members={"draft": model, ...})``.
     """
 
     Settings: ClassVar[type[BaseModel]]
     needs_image: bool
 
-    def fit(
-        self,
-        train: Sequence[Dialogue],
-        validation: Sequence[Dialogue],
-        run: Run,
-        validate: Validate | None = None,
-    ) -> None:
+    def fit(self, lesson: Lesson, run: Run) -> None:
         """Fit on dialogues with references; leave in ``run.weights`` all that ``load`` needs."""
 
     def load(self, run: Run) -> Model:

@@ -15,7 +15,7 @@ from vesalius.cases.case import Answer
 from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.prediction import Confidence, Prediction
 from vesalius.errors import RunError
-from vesalius.models import Validate
+from vesalius.models import Lesson
 from vesalius.models.encoders import ImageEncoder, SentenceEncoder, image_encoder
 from vesalius.models.guard import require_pictures
 from vesalius.models.linear_head import Features, Head, Schedule, train_head
@@ -112,19 +112,13 @@ class LinearProbe:
 
     settings: LinearProbeSettings
 
-    def fit(
-        self,
-        train: Sequence[Dialogue],
-        validation: Sequence[Dialogue],
-        run: Run,
-        validate: Validate | None = None,
-    ) -> None:
+    def fit(self, lesson: Lesson, run: Run) -> None:
         """Encode once, train the head, keep the best epoch in ``weights/``; log every epoch.
 
         Early stopping counts exact labels itself, on the vectors it already has, instead of
-        asking ``validate`` to encode every picture again each epoch.
+        asking ``lesson.validate`` to encode every picture again each epoch.
         """
-        del validate
+        train, validation = lesson.train, lesson.validation
         require_pictures([*train, *validation])
         taught = examples(train)
         spelled = spellings(example.answer for example in taught)

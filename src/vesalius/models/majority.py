@@ -11,7 +11,7 @@ from vesalius.cases.case import Answer, Question
 from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.prediction import Confidence, Prediction
 from vesalius.errors import RunError
-from vesalius.models import Validate
+from vesalius.models import Lesson
 from vesalius.models.wording import examples, most_frequent, plain, spellings
 from vesalius.recipe import Decoding, Frozen
 from vesalius.run import Run
@@ -64,16 +64,9 @@ class Majority:
 
     settings: MajoritySettings
 
-    def fit(
-        self,
-        train: Sequence[Dialogue],
-        validation: Sequence[Dialogue],
-        run: Run,
-        validate: Validate | None = None,
-    ) -> None:
+    def fit(self, lesson: Lesson, run: Run) -> None:
         """Count the training answers into ``weights/majority.json``; validation chooses nothing."""
-        del validation, validate
-        taught = examples(train)
+        taught = examples(lesson.train)
         spelled = spellings(example.answer for example in taught)
         questions: defaultdict[str, Counter[str]] = defaultdict(Counter)
         categories: defaultdict[str, Counter[str]] = defaultdict(Counter)

@@ -10,7 +10,7 @@ from typing import ClassVar
 from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.prediction import Prediction
 from vesalius.errors import ModelError, RunError
-from vesalius.models import Validate
+from vesalius.models import Lesson
 from vesalius.models.guard import require_pictures
 from vesalius.recipe import Decoding, Frozen
 from vesalius.run import Run, read_predictions
@@ -74,16 +74,9 @@ class Replay:
 
     settings: ReplaySettings
 
-    def fit(
-        self,
-        train: Sequence[Dialogue],
-        validation: Sequence[Dialogue],
-        run: Run,
-        validate: Validate | None = None,
-    ) -> None:
+    def fit(self, lesson: Lesson, run: Run) -> None:
         """Copy the predictions, so that the run stands alone; the data teach nothing."""
-        del validation, validate
-        require_pictures(train)
+        require_pictures(lesson.train)
         path = Path(self.settings.predictions)
         path = path / FILE if path.is_dir() else path
         if not path.exists():

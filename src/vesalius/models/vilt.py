@@ -16,7 +16,7 @@ from torch import Tensor
 from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.prediction import Prediction
 from vesalius.errors import ModelError
-from vesalius.models import Validate
+from vesalius.models import Lesson
 from vesalius.models.generative.weights.folder import require_sealed, seal
 from vesalius.models.guard import require_pictures
 from vesalius.models.label_space import LabelSpace, PicturedQuestion, pictured_questions
@@ -128,21 +128,15 @@ class Vilt:
         resolve_device(self.settings.device)
         require(self.settings.training, dtype=self._dtype(), validated=validated)
 
-    def fit(
-        self,
-        train: Sequence[Dialogue],
-        validation: Sequence[Dialogue],
-        run: Run,
-        validate: Validate | None = None,
-    ) -> None:
+    def fit(self, lesson: Lesson, run: Run) -> None:
         """Train on every answered question; the network and its labels go to ``run.weights``."""
         with main_first():
-            taught, answerer = self._prepared(train, validation, run.recipe().seed)
+            taught, answerer = self._prepared(lesson.train, lesson.validation, run.recipe().seed)
         run.note(
             weights="random" if self.settings.tiny else "pretrained",
-            **_facts(answerer, validation),
+            **_facts(answerer, lesson.validation),
         )
-        dtype = self._dtype()
+        dtype, validate = self._dtype(), lesson.validate
         facts = run_training(
             answerer.network,
             taught,

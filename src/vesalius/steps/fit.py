@@ -13,7 +13,7 @@ from vesalius.cases.dialogue import Dialogue
 from vesalius.errors import ModelError, RecipeError, RunError, UnknownName
 from vesalius.evaluation.evaluate import Spec, evaluate
 from vesalius.evaluation.metrics import metrics
-from vesalius.models import Learner, Model, Validate
+from vesalius.models import Learner, Lesson, Model, Validate
 from vesalius.models.build import build
 from vesalius.recipe import Data, Evaluation, Recipe, Retrieve
 from vesalius.run import Run
@@ -82,7 +82,7 @@ class Ready:
             run.note(data=self.facts)
             release()
             validate = _validate(self.recipe, self.validation)
-            self.learner.fit(self.train, self.validation, run, validate)
+            self.learner.fit(Lesson(self.train, self.validation, validate), run)
             run.finish()
             wait_for_everyone()
         on_main(lambda: self._index(run))

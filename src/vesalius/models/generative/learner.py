@@ -13,7 +13,7 @@ from transformers import AutoModelForImageTextToText, PreTrainedModel
 
 from vesalius.cases.dialogue import Dialogue
 from vesalius.errors import ModelError
-from vesalius.models import Validate
+from vesalius.models import Lesson
 from vesalius.models.generative.cost import cost
 from vesalius.models.generative.features import FeatureStore, require_keepable
 from vesalius.models.generative.fitting import (
@@ -98,40 +98,33 @@ class Generative:
                 outline = AutoModelForImageTextToText.from_config(network.model.config)
             prepare(outline, own.family.parts, settings.roles, settings.adapter, own.family.targets)
 
-    def fit(
-        self,
-        train: Sequence[Dialogue],
-        validation: Sequence[Dialogue],
-        run: Run,
-        validate: Validate | None = None,
-    ) -> None:
+    def fit(self, lesson: Lesson, run: Run) -> None:
         """Train on shared-image rows; what was trained is in ``run.weights`` at the end."""
         seed, dtype = run.recipe().seed, self._dtype()
         with main_first():
-            network = self._prepared(train, seed, dtype, run)
+            network = self._prepared(lesson.train, seed, dtype, run)
         parts = census(network.model, network.family.parts)
         run.note(weights=self._kind(), parts=parts, dtype=str(dtype).removeprefix("torch."))
         if is_main():
             Console(stderr=True).print(census_table(parts, self.settings.roles))
         if self._weights_name() is not None:
-            run.note(**self._train(network, train, run, dtype, validate))
+            run.note(**self._train(network, lesson, run, dtype))
         on_main(lambda: seal(run, network.processor))
 
     def _train(
         self,
         network: Network,
-        train: Sequence[Dialogue],
+        lesson: Lesson,
         run: Run,
         dtype: torch.dtype,
-        validate: Validate | None,
     ) -> dict[str, Any]:
-        bare = replace(network, model=_bare(network.model))
+        bare, validate = replace(network, model=_bare(network.model)), lesson.validate
         if self.settings.keep_features is not None:
             network.encoder.store = FeatureStore(bare, Path(self.settings.keep_features))
         answerer = Answerer(bare, autocast=None if dtype == torch.float32 else dtype)
         return run_training(
             network.model,
-            self._groups(train, network),
+            self._groups(lesson.train, network),
             collator(network),
             self.settings.training,
             run,

@@ -216,7 +216,7 @@ class Answering:
             "answer": prediction.text,
             "confidence": None if sure is None else {"method": sure.method, "value": sure.value},
             "abstained": prediction.abstained or unsure,
-            "neighbours": [asdict(neighbour) for neighbour in prediction.evidence],
+            "neighbours": [asdict(neighbour) for neighbour in prediction.neighbours],
             "provenance": self.engine.about()
             | {
                 "decoding": prompt.decoding.model_dump(exclude={"batch"}),
