@@ -15,8 +15,9 @@ import httpx2
 import numpy as np
 from PIL import Image
 
+from vesalius.service.assembly import assemble
 from vesalius.service.container import Service
-from vesalius.service.server import Server, assemble, bound, listening
+from vesalius.service.server import Server, bound, listening
 from vesalius.service.settings import settings
 
 

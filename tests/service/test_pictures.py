@@ -16,7 +16,7 @@ from serving import Serving, png, serving, until
 
 from hostile import SECRETS, hostile
 from vesalius.cases.image import decode
-from vesalius.service.server import open_store
+from vesalius.service.assembly import open_store
 
 TYPES = ("image/png", "application/octet-stream")
 PLAIN = {"text_in_dicom": "off", "rate_per_minute": 100_000}

@@ -20,7 +20,8 @@ import httpx2
 import pytest
 from serving import png, until
 
-from vesalius.service.server import in_charge, open_store
+from vesalius.service.assembly import open_store
+from vesalius.service.server import in_charge
 from vesalius.service.settings import settings
 
 ROOT = Path(__file__).resolve().parents[2]

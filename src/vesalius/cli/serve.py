@@ -166,7 +166,7 @@ def verify_log(
 
 
 def _store(state: Path | None, database: str | None) -> Store:
-    from vesalius.service.server import open_store
+    from vesalius.service.assembly import open_store
 
     store = open_store(_settings(state, database))
     store.migrate()

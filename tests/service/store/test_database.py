@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import stat
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import inspect, text
+from sqlalchemy import MetaData, inspect, text
 
 from vesalius.errors import MissingExtra, Refusal, VesaliusError
 from vesalius.service.store import Store
@@ -46,6 +47,43 @@ def test_migrations_go_back_to_nothing_and_forth_again(store) -> None:
     store.ping()
     store.log("x")
     assert store.verify().ok
+
+
+CASES = [{"case": "c1", "similarity": 0.9, "text": "a nodule"}]
+
+
+@pytest.mark.parametrize("revision", ["0002", "0003"])
+def test_answers_of_before_are_read_on(url, tmp_path, clock, day, revision) -> None:
+    """A database of an earlier version: its similar cases are the evidence, its text is there."""
+    store = Store(url, str(tmp_path / "pictures"), clock=clock)
+    with store._db._writing.begin() as connection:
+        command.upgrade(alembic(connection), revision)
+        tables = MetaData()
+        tables.reflect(connection)
+        conversation, answer = "cnv_" + "1" * 40, "ans_" + "2" * 40
+        row = {"id": conversation, "owner": "ada", "title": "what?", "turns": 1}
+        times = {"created_at": clock.now, "updated_at": clock.now}
+        connection.execute(tables.tables["conversations"].insert().values(**row, **times))
+        turn = {
+            "answer_id": answer, "conversation_id": conversation, "position": 0, "state": "done",
+            "question": "what?", "answer": "a nodule", "abstained": False, "neighbours": CASES,
+            "created_at": clock.now, "deadline_at": day, "view_window": [40, 400],
+        }  # fmt: skip
+        connection.execute(tables.tables["turns"].insert().values(**turn))
+    store.migrate()
+    old = store.turn("ada", answer)
+    assert (old.answer, old.evidence, old.window) == ("a nodule", tuple(CASES), (40, 400))
+    assert (old.content, old.scores) == (None, None)
+    new = store.begin_turn("ada", conversation, None, "where?")
+    members = [{"member": "probe", "answer": {"text": "none"}}]
+    content = {"text": "there", "boxes": []}
+    payload = {"answer": "there", "content": content, "evidence": [*CASES, *members]}
+    assert store.finish_turn("ada", new.answer_id, **payload).content == content
+    with store._db._writing.begin() as connection:
+        command.downgrade(alembic(connection), revision)
+        left = connection.execute(text("SELECT neighbours FROM turns ORDER BY position")).all()
+    assert [json.loads(v) if isinstance(v, str) else v for (v,) in left] == [CASES, CASES]
+    store.close()
 
 
 def test_sqlite_is_set_up_for_many_processes_and_real_deletion(lite) -> None:
@@ -220,7 +258,7 @@ def test_the_migrations_are_in_the_package() -> None:
     assert (folder / "script.py.mako").is_file()
     assert (folder / "__init__.py").is_file()
     assert (folder / "versions" / "__init__.py").is_file()
-    assert head() == "0003"
+    assert head() == "0004"
 
 
 @pytest.mark.slow

@@ -36,9 +36,14 @@ def test_a_turn_keeps_all_that_was_said(store, make_picture, day, clock) -> None
     clock.forward(seconds=2)
     payload = {
         "answer": "a fracture",
+        "content": {"text": "a fracture", "boxes": [], "concepts": ["fracture"]},
         "confidence": {"method": "mean token probability", "value": 0.5},
         "abstained": True,
-        "neighbours": [{"case": "c1", "similarity": 0.9}],
+        "scores": {"fracture": 0.5, "none": 0.25},
+        "evidence": [
+            {"case": "c1", "similarity": 0.9},
+            {"member": "probe", "answer": {"text": "none"}},
+        ],
         "provenance": {"model": "m", "decoding": {"beams": 1}},
         "usage": {"new_tokens": 3},
         "timing": {"total": 1.5},
@@ -46,7 +51,7 @@ def test_a_turn_keeps_all_that_was_said(store, make_picture, day, clock) -> None
     }
     done = store.finish_turn("ada", pending.answer_id, **payload)
     for name, value in payload.items():
-        expected = tuple(value) if name == "neighbours" else value
+        expected = tuple(value) if name == "evidence" else value
         assert getattr(done, name) == expected
     assert (done.state, done.frame, done.window) == ("done", 3, (40.5, 400.0))
     assert done.finished_at == clock.now

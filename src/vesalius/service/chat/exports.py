@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from importlib.resources import files
 
@@ -11,7 +12,7 @@ import jinja2
 from vesalius.errors import VesaliusError
 from vesalius.evaluation.formatting import flat
 from vesalius.service.container import Service
-from vesalius.service.http.schemas import ConversationWhole
+from vesalius.service.http.schemas import ConversationWhole, TurnOut
 from vesalius.service.threads import in_thread
 
 SIDE = 1024
@@ -19,40 +20,50 @@ SIDE = 1024
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; sandbox"
 
 
+@dataclass(slots=True)
+class Plate:
+    """A view as the page draws it: its data URL (empty: no longer kept), its size in pixels.
+
+    ``drawn``: its bytes stand in the page already, and a later turn refers to them by ``name``.
+    """
+
+    name: str
+    url: str
+    width: int = 0
+    height: int = 0
+    drawn: bool = False
+
+
 async def page(service: Service, owner: str, whole: ConversationWhole) -> str:
-    """The page; every view is shown once, where it was first asked about."""
-    urls: dict[tuple[object, ...], str] = {}
-    views: list[str | None] = []
+    """The page; a view is drawn where it is first asked about, and under the boxes of an answer."""
+    plates: dict[tuple[object, ...], Plate] = {}
+    turns: list[tuple[TurnOut, Plate | None]] = []
     for turn in whole.messages:
         window = None if turn.window is None else (turn.window.centre, turn.window.width)
         key = (turn.image_id, turn.frame, window)
-        if key in urls or turn.image_id is None:
-            views.append(None)
-            continue
-        urls[key] = await _picture(service, owner, turn.image_id, turn.frame, window)
-        views.append(urls[key])
-    turns = list(zip(whole.messages, views, strict=True))
+        if turn.image_id is not None and key not in plates:
+            plates[key] = await _plate(service, owner, f"view-{len(plates)}", turn)
+            turns.append((turn, plates[key]))
+        else:
+            known = plates.get(key)
+            turns.append((turn, replace(known, drawn=True) if known and turn.boxes else None))
     render = partial(_template().render, conversation=whole, turns=turns, facts=flat)
     return await in_thread(render)
 
 
-async def _picture(
-    service: Service,
-    owner: str,
-    image_id: str,
-    frame: int | None,
-    window: tuple[float, float] | None,
-) -> str:
-    """The view as a data URL; empty where the picture's time has passed."""
+async def _plate(service: Service, owner: str, name: str, turn: TurnOut) -> Plate:
+    """The view that a turn is about; without a URL where the picture's time has passed."""
+    window = None if turn.window is None else (turn.window.centre, turn.window.width)
     try:
-        image = await in_thread(service.store.image, owner, image_id)
+        image = await in_thread(service.store.image, owner, turn.image_id or "")
         data = await in_thread(service.store.read_picture, image)
     except VesaliusError as error:
         if error.code not in {"not_found", "image_expired", "image_missing"}:
             raise
-        return ""
-    png = await service.intake.png(data, frame, window, SIDE)
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+        return Plate(name, "")
+    png = await service.intake.png(data, turn.frame, window, SIDE)
+    url = f"data:image/png;base64,{base64.b64encode(png).decode()}"
+    return Plate(name, url, image.width, image.height)
 
 
 @cache

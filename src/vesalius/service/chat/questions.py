@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
 from contextlib import aclosing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -212,11 +212,14 @@ class Answering:
         self._measure(prediction, first)
         sure, below, used = prediction.confidence, self.settings.abstain_below, prediction.usage
         unsure = below is not None and (sure is None or sure.value < below)
+        row = prediction.to_row()
         return {
             "answer": prediction.text,
+            "content": row["answer"],
             "confidence": None if sure is None else {"method": sure.method, "value": sure.value},
             "abstained": prediction.abstained or unsure,
-            "neighbours": [asdict(neighbour) for neighbour in prediction.neighbours],
+            "scores": row.get("scores"),
+            "evidence": row.get("evidence", []),
             "provenance": self.engine.about()
             | {
                 "decoding": prompt.decoding.model_dump(exclude={"batch"}),

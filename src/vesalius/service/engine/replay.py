@@ -125,7 +125,10 @@ class ReplayEngine:
             f"You asked: {_plain(dialogue.question.text)}" if saved is None else saved.text
         )
         finish = "stop" if len(words) <= limit else "length"
-        answer = Answer(text="".join(words[:limit]))
+        text = "".join(words[:limit])
+        answer = Answer(text=text)
+        if saved is not None:
+            answer = replace(saved.answer, text=None if saved.answer.text is None else text)
         if saved is None:
             sure = Confidence(0.5, "none: an echo")
             return Prediction.of(dialogue, answer, confidence=sure, finish=finish)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from vesalius.service.http.schemas import (
     AnswerOut,
+    BoxOut,
     ConversationOut,
     ConversationWhole,
+    MemberOut,
     NeighbourOut,
+    ReasonOut,
     TurnOut,
     Window,
 )
@@ -71,11 +75,42 @@ def _shared(turn: Turn, thumbnails: bool) -> dict[str, Any]:
         "confidence": turn.confidence,
         "abstained": turn.abstained,
         "finish": turn.finish,
-        "neighbours": [
-            NeighbourOut(**near, thumbnail=thumbnails and near.get("picture") is not None)
-            for near in turn.neighbours or ()
-        ],
+        **_support(turn, thumbnails),
         "provenance": turn.provenance or {"model": "unknown"},
         "usage": turn.usage or {},
         "timing": turn.timing or None,
+    }
+
+
+def _support(turn: Turn, thumbnails: bool) -> dict[str, Any]:
+    """What the answer marks and names, and its evidence by kind: the fields of a row tell it."""
+    neighbours, members, reasons = [], [], []
+    for row in turn.evidence or ():
+        if "member" in row:
+            content = content_out(row["answer"])
+            text = row["answer"].get("text") or ""
+            members.append(MemberOut(**dict(row) | dict(content) | {"answer": text}))
+        elif "judge" in row:
+            reasons.append(ReasonOut(**row))
+        else:
+            small = thumbnails and row.get("picture") is not None
+            neighbours.append(NeighbourOut(**row, thumbnail=small))
+    scores = (
+        None if turn.scores is None else {k: v for k, v in turn.scores.items() if v is not None}
+    )
+    return {
+        **content_out(turn.content or {}),
+        "scores": scores,
+        "neighbours": neighbours,
+        "members": members,
+        "reasons": reasons,
+    }
+
+
+def content_out(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """An answer's boxes and concepts, from the answer as JSON."""
+    boxes = answer.get("boxes")
+    return {
+        "boxes": None if boxes is None else [BoxOut(**box) for box in boxes],
+        "concepts": answer.get("concepts"),
     }

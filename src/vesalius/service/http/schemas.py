@@ -154,6 +154,55 @@ class NeighbourOut(BaseModel):
     thumbnail: bool = Field(default=False, description="Whether /neighbours/{picture} shows it.")
 
 
+class BoxOut(BaseModel):
+    """A labelled rectangle, in pixels of the view that was asked about (``GET /images/...``)."""
+
+    x: float = Field(description="Its left edge.")
+    y: float = Field(description="Its upper edge.")
+    width: float
+    height: float
+    label: str
+    polygon: list[tuple[float, float]] | None = Field(
+        default=None, description="The outline as (x, y) pairs, where there is one."
+    )
+    score: float | None = Field(default=None, description="How sure the model is of this one.")
+
+
+class Content(BaseModel):
+    """What an answer marks and names beside its words. Null: it says nothing of it; []: none."""
+
+    boxes: list[BoxOut] | None = None
+    concepts: list[str] | None = None
+
+
+class MemberOut(Content):
+    """What one member of a combination answered: who said what."""
+
+    member: str
+    answer: str
+    confidence: ConfidenceOut | None = None
+    abstained: bool = False
+
+
+class ReasonOut(BaseModel):
+    """A judge's reason for what it decided, with its score if it gave one."""
+
+    judge: str
+    text: str
+    score: float | None = None
+
+
+class Support(Content):
+    """What an answer says beside its words, and what it rests on."""
+
+    scores: dict[str, float] | None = Field(
+        default=None, description="Probability by label, where the model has a closed set of them."
+    )
+    neighbours: list[NeighbourOut] = []
+    members: list[MemberOut] = []
+    reasons: list[ReasonOut] = []
+
+
 class UsageOut(BaseModel):
     """Tokens read and written."""
 
@@ -184,7 +233,7 @@ class Provenance(BaseModel):
     software: dict[str, Any] = Field(default_factory=dict)
 
 
-class AnswerOut(BaseModel):
+class AnswerOut(Support):
     """An answer."""
 
     question: str
@@ -197,14 +246,13 @@ class AnswerOut(BaseModel):
     confidence: ConfidenceOut | None
     abstained: bool = Field(description="True: too unsure by the set threshold. Do not rely on it.")
     finish: str | None = Field(description="stop, or length: cut at the token limit.")
-    neighbours: list[NeighbourOut] = []
     disclaimer: str = DISCLAIMER
     provenance: Provenance
     usage: UsageOut
     timing: TimingOut | None
 
 
-class TurnOut(BaseModel):
+class TurnOut(Support):
     """A question of a conversation, with its answer if it has one."""
 
     answer_id: str
@@ -220,7 +268,6 @@ class TurnOut(BaseModel):
     confidence: ConfidenceOut | None = None
     abstained: bool = False
     finish: str | None = None
-    neighbours: list[NeighbourOut] = []
     provenance: dict[str, Any] | None = None
     usage: UsageOut | None = None
     timing: TimingOut | None = None

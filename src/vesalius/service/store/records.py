@@ -70,7 +70,9 @@ class Turn:
     """A question and, once ``state`` is ``done``, its answer; ``position`` counts from 0.
 
     ``image_state`` says what became of the picture: ``deleted`` where its id is no longer known,
-    None where the question had none. ``error`` is a code.
+    None where the question had none. ``error`` is a code. ``content`` is the whole answer as JSON
+    (text, boxes, concepts; None in turns of before), ``answer`` its text; ``evidence`` holds rows
+    of a prediction's evidence, each of the kind that its fields tell.
     """
 
     answer_id: str
@@ -84,9 +86,11 @@ class Turn:
     state: TurnState
     created_at: datetime
     answer: str | None = None
+    content: Mapping[str, Any] | None = None
     confidence: Mapping[str, Any] | None = None
     abstained: bool = False
-    neighbours: tuple[Mapping[str, Any], ...] | None = None
+    scores: Mapping[str, float] | None = None
+    evidence: tuple[Mapping[str, Any], ...] | None = None
     provenance: Mapping[str, Any] | None = None
     usage: Mapping[str, Any] | None = None
     timing: Mapping[str, Any] | None = None
@@ -100,9 +104,11 @@ class AnswerPayload(TypedDict, total=False):
     """What a finished turn says; only ``answer`` must be given."""
 
     answer: Required[str]
+    content: Mapping[str, Any] | None
     confidence: Mapping[str, Any] | None
     abstained: bool
-    neighbours: list[Mapping[str, Any]] | None
+    scores: Mapping[str, float] | None
+    evidence: list[Mapping[str, Any]] | None
     provenance: Mapping[str, Any] | None
     usage: Mapping[str, Any] | None
     timing: Mapping[str, Any] | None

@@ -139,9 +139,11 @@ class TurnRow(Base):
     deadline_at: Mapped[datetime] = mapped_column(Moment)
     finished_at: Mapped[datetime | None] = mapped_column(Moment)
     answer: Mapped[str | None] = mapped_column(Words)
+    content: Mapped[dict[str, Any] | None] = mapped_column(Facts)
     confidence: Mapped[dict[str, Any] | None] = mapped_column(Facts)
     abstained: Mapped[bool]
-    neighbours: Mapped[list[dict[str, Any]] | None] = mapped_column(Facts)
+    scores: Mapped[dict[str, float] | None] = mapped_column(Facts)
+    evidence: Mapped[list[dict[str, Any]] | None] = mapped_column(Facts)
     provenance: Mapped[dict[str, Any] | None] = mapped_column(Facts)
     usage: Mapped[dict[str, Any] | None] = mapped_column(Facts)
     timing: Mapped[dict[str, Any] | None] = mapped_column(Facts)

@@ -1,0 +1,112 @@
+"""From settings to the parts of a service: which engine, which store, what a run brings along."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from vesalius.errors import RecipeError
+from vesalius.recipe import Recipe
+from vesalius.run import Run
+from vesalius.service.chat.intake import MIB, Intake
+from vesalius.service.chat.review import Review
+from vesalius.service.container import Service
+from vesalius.service.engine import Engine
+from vesalius.service.http.access import Access
+from vesalius.service.settings import Settings
+from vesalius.service.store import Store
+from vesalius.service.telemetry import Metrics, Traces
+
+DIALOGUES = ("dialogue", "visual_dialogue")
+
+
+def assemble(settings: Settings) -> Service:
+    """The parts of a service as settings name them; nothing is started, loaded or listening."""
+    settings.require_durable_state()
+    store = open_store(settings)
+    recipe = None if settings.run is None else _fitted(settings.run)
+    return Service(
+        settings=settings,
+        store=store,
+        engine=engine_of(settings),
+        metrics=Metrics(),
+        access=Access(settings, store),
+        intake=Intake(settings),
+        run=settings.run,
+        instruction="Describe this image." if recipe is None else recipe.data.instruction,
+        history=_with_history(settings, recipe),
+        traces=None if settings.otlp_endpoint is None else Traces(settings.otlp_endpoint),
+        index=None if settings.run is None else _thumbnails(settings.run),
+        review=_review(settings),
+    )
+
+
+def open_store(settings: Settings) -> Store:
+    """The store that settings name."""
+    settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return Store(settings.database, settings.pictures)
+
+
+def engine_of(settings: Settings) -> Engine:
+    """The backend: a model in a process of its own, an OpenAI-compatible server, or a replay."""
+    line: dict[str, Any] = {"queue": settings.queue, "batch": settings.batch}
+    if settings.replay is not None:
+        from vesalius.service.engine.replay import ReplayEngine
+
+        answers = None if settings.replay == "echo" else Path(settings.replay)
+        return ReplayEngine(
+            answers, seconds=settings.replay_seconds, wait=settings.batch_wait, **line
+        )
+    if settings.endpoint is not None:
+        from vesalius.service.engine.endpoint import EndpointEngine
+
+        key = settings.endpoint_key
+        return EndpointEngine(
+            settings.endpoint,
+            settings.endpoint_model,
+            key=None if key is None else key.get_secret_value(),
+            queue=settings.queue,
+            concurrency=settings.batch,
+        )
+    source = settings.run or settings.model
+    if source is None:
+        raise RecipeError(
+            "nothing to serve",
+            where="vesalius serve",
+            hint="name a --run (vesalius fit makes one), a --model or an --endpoint",
+        )
+    from vesalius.service.engine.local import LocalEngine
+
+    return LocalEngine(
+        source, wait=settings.batch_wait, cache_bytes=settings.cache_mib * MIB, **line
+    )
+
+
+def _fitted(folder: Path) -> Recipe:
+    run = Run.open(folder)
+    run.require_fitted()
+    return run.recipe()
+
+
+def _review(settings: Settings) -> Review | None:
+    if settings.run is None or not settings.review:
+        return None
+    return Review(Run.open(settings.run), settings.review)
+
+
+def _with_history(settings: Settings, recipe: Recipe | None) -> bool:
+    """Whether a question is asked after those before it: as the run was fitted."""
+    if settings.history != "auto":
+        return settings.history == "own"
+    return recipe is None or recipe.data.task in DIALOGUES
+
+
+def _thumbnails(folder: Path) -> Callable[[str], bytes | None] | None:
+    """Small pictures of the run's index, where it has some."""
+    if not (folder / "index").is_dir():
+        return None
+    from vesalius.combine.retrieve import Retriever
+
+    retriever = Retriever.load(Run.open(folder))
+    return None if retriever is None else retriever.thumbnail
