@@ -57,7 +57,7 @@ def codes() -> set[str]:
     """Every code that anything in the source refuses with, as written there."""
     literals = set()
     served = (p for p in SOURCE.glob("service/**/*.py") if "web" not in p.parts)
-    for path in [*served, *SOURCE.glob("cases/*.py"), SOURCE / "workers.py"]:
+    for path in [*served, *SOURCE.glob("cases/*.py"), SOURCE / "system/workers.py"]:
         for node in ast.walk(ast.parse(path.read_text())):
             if not isinstance(node, ast.Call) or not node.args:
                 continue

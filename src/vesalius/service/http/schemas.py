@@ -12,6 +12,7 @@ DISCLAIMER = "For research use only. Not a medical device. A model wrote this an
 Identifier = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[A-Za-z0-9_-]+$")]
 Frame = Annotated[int, Field(ge=0, lt=2**31, description="Counted from 0.")]
 Level = Annotated[float, Field(allow_inf_nan=False, ge=-1e9, le=1e9)]
+Point = Annotated[list[float], Field(min_length=2, max_length=2)]
 Width = Annotated[float, Field(allow_inf_nan=False, gt=0, le=1e9)]
 
 
@@ -162,7 +163,7 @@ class BoxOut(BaseModel):
     width: float
     height: float
     label: str
-    polygon: list[tuple[float, float]] | None = Field(
+    polygon: list[Point] | None = Field(
         default=None, description="The outline as (x, y) pairs, where there is one."
     )
     score: float | None = Field(default=None, description="How sure the model is of this one.")
