@@ -32,8 +32,9 @@ import yaml
 from PIL import Image
 
 from vesalius import Answer, Dialogue, Picture, Question, Turn
-from vesalius.models.generative.fitting import Groups, collator
-from vesalius.models.generative.network import Answerer, Network, assemble
+from vesalius.models.generative.answering.answerer import Answerer
+from vesalius.models.generative.network import Network, assemble
+from vesalius.models.generative.rows.groups import Groups, collator
 from vesalius.models.generative.text.families import families, family
 from vesalius.models.generative.weights import tiny
 from vesalius.recipe import Decoding

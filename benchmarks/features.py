@@ -28,8 +28,8 @@ from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModel
 
 from vesalius.models import composing
 from vesalius.models.generative.features import FeatureStore
-from vesalius.models.generative.fitting import Groups, collator
 from vesalius.models.generative.network import Network, assemble
+from vesalius.models.generative.rows.groups import Groups, collator
 from vesalius.models.generative.text.families import family
 from vesalius.training.parts import prepare
 from vesalius.training.settings import Adapter
@@ -78,7 +78,14 @@ def cell(tower: str, questions: int, pictures: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         seconds(net, model, items)  # warms up
         off = seconds(net, model, items)
-        net.encoder.store = FeatureStore(net, Path(folder))
+        items = Groups(
+            dialogues,
+            net.encoder,
+            share=True,
+            per_row=64,
+            max_length=4096,
+            prefixes=FeatureStore(net, Path(folder)).prefix,
+        )
         first = seconds(net, model, items)
         on = seconds(net, model, items)
         disk = sum(p.stat().st_size for p in Path(folder).rglob("*.safetensors")) / pictures

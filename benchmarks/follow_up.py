@@ -27,8 +27,9 @@ import torch
 from shared_images import PATCH, build, png
 
 from vesalius import Answer, Dialogue, Picture, Question, Turn
+from vesalius.models.generative.answering.answerer import Answerer
 from vesalius.models.generative.answering.prefix_cache import PrefixCache
-from vesalius.models.generative.network import Answerer, assemble
+from vesalius.models.generative.network import assemble
 from vesalius.models.generative.text.families import family
 from vesalius.recipe import Decoding
 

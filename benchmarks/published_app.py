@@ -30,8 +30,9 @@ from PIL import Image
 from shared_images import PATCH, QUESTION, build, png
 
 from vesalius import Dialogue, Picture, Question, Turn
+from vesalius.models.generative.answering.answerer import Answerer
 from vesalius.models.generative.answering.prefix_cache import PrefixCache
-from vesalius.models.generative.network import Answerer, Network, assemble
+from vesalius.models.generative.network import Network, assemble
 from vesalius.models.generative.text.families import family
 from vesalius.recipe import Decoding
 

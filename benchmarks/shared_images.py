@@ -47,8 +47,9 @@ from trl import SFTConfig, SFTTrainer
 
 from vesalius import Answer, Dialogue, Picture, Question, Turn
 from vesalius.models import composing
-from vesalius.models.generative.fitting import Groups, collator
-from vesalius.models.generative.network import Answerer, Network, assemble
+from vesalius.models.generative.answering.answerer import Answerer
+from vesalius.models.generative.network import Network, assemble
+from vesalius.models.generative.rows.groups import Groups, collator
 from vesalius.models.generative.text.families import family
 from vesalius.recipe import Decoding
 from vesalius.training.parts import prepare

@@ -15,8 +15,9 @@ from PIL import Image
 from vesalius import Answer, Dialogue, Picture, Question, Recipe, Turn
 from vesalius.errors import ModelError, RecipeError
 from vesalius.models.build import build
-from vesalius.models.generative.fitting import Groups, collator
-from vesalius.models.generative.network import Answerer, Network
+from vesalius.models.generative.answering.answerer import Answerer
+from vesalius.models.generative.network import Network
+from vesalius.models.generative.rows.groups import Groups, collator
 from vesalius.models.generative.rows.rows import IGNORED
 from vesalius.recipe import Data, Decoding
 from vesalius.steps.fit import fit, load

@@ -28,7 +28,7 @@ from vesalius.combine.index import Index, Item
 from vesalius.errors import MissingExtra, ModelError, RunError
 from vesalius.recipe import Retrieve
 from vesalius.system.files import read_json, write_atomic, write_json
-from vesalius.training.checkpoints import manifest
+from vesalius.system.manifest import manifest
 from vesalius.training.disk import writing
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from vesalius.errors import ModelError, RecipeError, RunError
 from vesalius.recipe import Retrieve, validated
 from vesalius.run import Run
 from vesalius.system.files import read_json, read_lines
-from vesalius.training.checkpoints import altered, missing
+from vesalius.system.manifest import altered, missing
 
 if TYPE_CHECKING:
     from vesalius.models.encoders import ImageEncoder

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from importlib import metadata
 from math import isnan
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,6 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-import vesalius
 from vesalius.cases.prediction import Prediction
 from vesalius.errors import RunError
 from vesalius.evaluation import calibration, plots
@@ -50,7 +50,7 @@ def report(runs: Sequence[Run], out: Path, pictures: Pictures) -> Path:
     main, *others = [RunResults.of(run) for run in runs]
     spec, primary = main.primary
     page = _template().render(
-        version=vesalius.__version__,
+        version=metadata.version("vesalius"),
         main=main,
         others=others,
         primary=primary,

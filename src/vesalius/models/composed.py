@@ -16,9 +16,9 @@ from vesalius.cases.dialogue import Dialogue
 from vesalius.errors import UnknownName
 from vesalius.models import composing
 from vesalius.models.generative.learner import Generative
-from vesalius.models.generative.network import words_of
 from vesalius.models.generative.settings import Settings
 from vesalius.models.generative.text.families import Family, family
+from vesalius.models.generative.text.tokenizer import words_of
 from vesalius.recipe import merged
 from vesalius.training.quantize import NF4
 

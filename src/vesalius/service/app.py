@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib import metadata
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -15,7 +16,6 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-import vesalius
 from vesalius.errors import Refusal, VesaliusError
 from vesalius.service.container import Service
 from vesalius.service.http import bodies, problems
@@ -74,7 +74,7 @@ def fastapi(service: Service) -> FastAPI:
 
     app = FastAPI(
         title="Vesalius",
-        version=vesalius.__version__,
+        version=metadata.version("vesalius"),
         description=DESCRIPTION,
         lifespan=living,
         docs_url=None,  # it loads scripts from elsewhere

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import file_digest, sha256
+from importlib import metadata
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +18,6 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
-from vesalius import __version__
 from vesalius.cases.decoded import quietly
 from vesalius.cases.prediction import Prediction
 from vesalius.errors import DatasetError, ImageError, MissingExtra
@@ -55,7 +55,7 @@ def algorithm_of(run: Run) -> Algorithm:
             weights.update(file_digest(file, "sha256").digest())
     return Algorithm(
         name=f"{recipe.name} ({recipe.model['name']})",
-        version=f"vesalius {__version__}, weights sha256 {weights.hexdigest()}",
+        version=f"vesalius {metadata.version('vesalius')}, weights sha256 {weights.hexdigest()}",
         parameters=(f"recipe sha256 {described}",),
     )
 
@@ -95,7 +95,7 @@ def report(
             specific_character_set="ISO_IR 192",
             series_description="Research use only: answer of a model",
             manufacturer_model_name=algorithm.name[:64],
-            software_versions=__version__,
+            software_versions=metadata.version("vesalius"),
         )
     if form == "basic":
         # Nothing in it that Basic Text SR lacks (PS3.3 A.35.1.3.1).

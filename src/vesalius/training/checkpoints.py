@@ -6,8 +6,6 @@ checkpoint belongs to, and the size and hash of each of its files.
 
 from __future__ import annotations
 
-import hashlib
-import os
 import shutil
 from collections.abc import Mapping
 from importlib import metadata
@@ -19,6 +17,7 @@ from rich.console import Console
 from vesalius.errors import RunError
 from vesalius.recipe import Recipe
 from vesalius.system.files import read_json, write_json
+from vesalius.system.manifest import altered, manifest, missing
 from vesalius.training.processes import world_size
 
 MARKER = "complete.json"
@@ -31,8 +30,6 @@ OURS = {
     "batch": "batch size",
 }
 """What must be the same for training to go on from a checkpoint, in words."""
-
-Files = dict[str, dict[str, Any]]
 
 
 def belonging(recipe: Recipe, *, rows: int, batch: int) -> dict[str, Any]:
@@ -54,33 +51,12 @@ def step_of(checkpoint: Path) -> int:
 
 def mark(checkpoint: Path, belongs: Mapping[str, Any]) -> None:
     """Declare a checkpoint complete: its files synced to disk, their sizes and hashes noted."""
-    content = {"step": step_of(checkpoint), "belongs": belongs, "files": manifest(checkpoint)}
-    write_json(checkpoint / MARKER, content)
-
-
-def manifest(folder: Path) -> Files:
-    """Size and SHA-256 of each file below a folder, once it is safely on the disk."""
-    return {
-        path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": _synced(path)}
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != MARKER
+    content = {
+        "step": step_of(checkpoint),
+        "belongs": belongs,
+        "files": manifest(checkpoint, without=MARKER),
     }
-
-
-def missing(folder: Path, files: Files) -> str | None:
-    """What a folder has lost since its manifest was made: a file, or a file's end."""
-    for name, noted in files.items():
-        path = folder / name
-        if not path.is_file():
-            return f"has lost {name}"
-        if path.stat().st_size != noted["bytes"]:
-            return f"holds {path.stat().st_size:,} of the {noted['bytes']:,} bytes of {name}"
-    return None
-
-
-def altered(folder: Path, files: Files) -> str | None:
-    """The first file whose content is not what the manifest says."""
-    return next((name for name in files if _digest(folder / name) != files[name]["sha256"]), None)
+    write_json(checkpoint / MARKER, content)
 
 
 def last_complete(folder: Path) -> Path | None:
@@ -167,14 +143,3 @@ def _require_ours(checkpoint: Path, belongs: Mapping[str, Any]) -> None:
                 f"{checkpoint.name} was saved with {package} {before}, this is {version}: results"
                 " may differ from those of an uninterrupted run"
             )
-
-
-def _synced(path: Path) -> str:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-    return _digest(path)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

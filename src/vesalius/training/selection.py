@@ -15,7 +15,8 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from vesalius.errors import RecipeError, RunError
 from vesalius.run import Run
 from vesalius.system.files import append_lines, read_json, write_json
-from vesalius.training.checkpoints import PROGRESS, altered, manifest, missing
+from vesalius.system.manifest import altered, manifest, missing
+from vesalius.training.checkpoints import PROGRESS
 from vesalius.training.disk import writing
 from vesalius.training.processes import on_main
 from vesalius.training.settings import Training

@@ -10,8 +10,9 @@ from toys import FAMILIES, dialogues, gradients, network
 
 from vesalius import Dialogue
 from vesalius.errors import MissingExtra
-from vesalius.models.generative.fitting import Groups, collator
-from vesalius.models.generative.network import Answerer, Network
+from vesalius.models.generative.answering.answerer import Answerer
+from vesalius.models.generative.network import Network
+from vesalius.models.generative.rows.groups import Groups, collator
 from vesalius.models.generative.rows.rows import IGNORED
 from vesalius.models.generative.text.families import families, family, family_of
 from vesalius.models.generative.weights.tiny import sizes, tiny_model

@@ -10,14 +10,17 @@ from toys import FAMILIES, dialogues, gradients, network
 
 from vesalius.errors import ModelError, RecipeError
 from vesalius.models.generative.features import FeatureStore, require_keepable
-from vesalius.models.generative.fitting import Groups, collator
+from vesalius.models.generative.rows.groups import Groups, collator
 from vesalius.models.generative.text.families import family
 
 KEEPING = [name for name in FAMILIES if family(name).keeps]
 
 
-def rows(net):
-    items = Groups(dialogues(), net.encoder, share=True, per_row=16, max_length=2048)
+def rows(net, folder: Path | None = None):
+    prefixes = None if folder is None else FeatureStore(net, folder).prefix
+    items = Groups(
+        dialogues(), net.encoder, share=True, per_row=16, max_length=2048, prefixes=prefixes
+    )
     return [collator(net)([items[i]]) for i in range(len(items))]
 
 
@@ -28,8 +31,7 @@ def test_kept_features_train_as_pictures_do(name: str, tmp_path: Path) -> None:
     for parameter, value in net.model.named_parameters():
         value.requires_grad_(not parameter.startswith(vision))
     loss, grads = gradients(net, rows(net))
-    net.encoder.store = FeatureStore(net, tmp_path)
-    kept = rows(net)
+    kept = rows(net, tmp_path)
     asked: list[object] = []
     net.model.get_submodule(vision[0]).register_forward_hook(lambda *_: asked.append(1))
     again, same = gradients(net, kept)
@@ -37,29 +39,26 @@ def test_kept_features_train_as_pictures_do(name: str, tmp_path: Path) -> None:
     assert same.keys() == grads.keys()
     for parameter, gradient in grads.items():
         torch.testing.assert_close(same[parameter], gradient, rtol=1e-4, atol=1e-5)
-    rows(net)  # from disk
+    rows(net, tmp_path)  # from disk
     assert not asked
     assert len(list(tmp_path.rglob("*.safetensors"))) == 3  # one a picture
 
 
 def test_another_tower_reads_nothing_stale(tmp_path: Path) -> None:
     net = network("llava")
-    net.encoder.store = FeatureStore(net, tmp_path)
-    rows(net)
+    rows(net, tmp_path)
     next(net.model.get_submodule(net.family.parts["vision"][0]).parameters()).data += 0.1
-    net.encoder.store = FeatureStore(net, tmp_path)
-    rows(net)
+    rows(net, tmp_path)
     assert len(list(tmp_path.rglob("*.safetensors"))) == 6
 
 
 def test_a_torn_feature_file_is_named(tmp_path: Path) -> None:
     net = network("llava")
-    net.encoder.store = FeatureStore(net, tmp_path)
-    rows(net)
+    rows(net, tmp_path)
     first = next(tmp_path.rglob("*.safetensors"))
     first.write_bytes(first.read_bytes()[:40])
     with pytest.raises(ModelError, match="no whole feature file"):
-        rows(net)
+        rows(net, tmp_path)
 
 
 def test_a_family_without_features_to_keep_says_so(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ from PIL import Image
 
 from vesalius import Answer, Dialogue, Picture, Question, Turn
 from vesalius.models.build import build
-from vesalius.models.generative.fitting import Groups, collator
-from vesalius.models.generative.network import Answerer
+from vesalius.models.generative.answering.answerer import Answerer
+from vesalius.models.generative.rows.groups import Groups, collator
 from vesalius.models.generative.rows.rows import IGNORED
 from vesalius.recipe import Decoding
 

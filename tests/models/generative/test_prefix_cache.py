@@ -11,8 +11,8 @@ import torch
 from toys import FAMILIES, network, png
 
 from vesalius import Answer, Dialogue, Picture, Prediction, Question, Turn
+from vesalius.models.generative.answering.answerer import Answerer
 from vesalius.models.generative.answering.prefix_cache import CachedPrefix, PrefixCache, common
-from vesalius.models.generative.network import Answerer
 from vesalius.recipe import Decoding
 
 DECODING = Decoding(max_new_tokens=5)

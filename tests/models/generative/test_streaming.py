@@ -13,9 +13,9 @@ from toys import FAMILIES, dialogues, network
 from vesalius import Dialogue, Prediction
 from vesalius.errors import ModelError
 from vesalius.models import Piece, Streaming
+from vesalius.models.generative.answering.answerer import Answerer
 from vesalius.models.generative.answering.prefix_cache import PrefixCache
 from vesalius.models.generative.answering.streaming import IncrementalDetokeniser, iterated
-from vesalius.models.generative.network import Answerer
 from vesalius.recipe import Decoding
 
 

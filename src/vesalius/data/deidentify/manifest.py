@@ -11,10 +11,10 @@ import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from importlib import metadata
 from pathlib import Path
 from typing import IO, Any
 
-from vesalius import __version__
 from vesalius.data.deidentify.job import PART
 from vesalius.data.deidentify.options import Options
 from vesalius.data.deidentify.policy import fingerprint
@@ -134,7 +134,7 @@ def _standing(lines: Iterator[tuple[int, dict[str, Any]]]) -> Iterator[dict[str,
 
 def _head(options: Options, pseudonyms: Pseudonyms) -> dict[str, Any]:
     return {
-        "vesalius": __version__,
+        "vesalius": metadata.version("vesalius"),
         "policy": fingerprint(),
         "options": options.model_dump(),
         "key": pseudonyms.name("fingerprint", "key")[:8],

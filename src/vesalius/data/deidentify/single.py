@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from importlib import metadata
 from io import BytesIO
 
 import pydicom
@@ -11,7 +12,6 @@ from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import UID, UID_dictionary
 
-from vesalius import __version__
 from vesalius.cases.decoded import quietly
 from vesalius.data.deidentify import operators
 from vesalius.data.deidentify.clean import Cleaner
@@ -114,7 +114,10 @@ def _sign(output: Dataset, patient: str, policy: Policy) -> None:
     """Say who the patient is not, and what was done (PS3.3 C.12.1.1, PS3.15 E.1.1)."""
     output.PatientName, output.PatientID = patient, patient
     output.PatientIdentityRemoved = "YES"
-    output.DeidentificationMethod = [f"Vesalius {__version__}", "PS3.15 2026d, allow-list"]
+    output.DeidentificationMethod = [
+        f"Vesalius {metadata.version('vesalius')}",
+        "PS3.15 2026d, allow-list",
+    ]
     output.DeidentificationMethodCodeSequence = Sequence([_code(*item) for item in policy.codes()])
     moved = policy.options.dates == "shift"
     output.LongitudinalTemporalInformationModified = "MODIFIED" if moved else "REMOVED"

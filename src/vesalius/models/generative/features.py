@@ -9,25 +9,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from transformers import PreTrainedModel
 
 from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.picture import Picture
 from vesalius.errors import ModelError, RecipeError
-from vesalius.models.generative.rows.rows import Encoder, Prefix
+from vesalius.models.generative.network import Network
+from vesalius.models.generative.projector import PROJECTOR_INPUT
+from vesalius.models.generative.rows.rows import Prefix
 from vesalius.models.generative.text.families import Family
 from vesalius.system.files import write_atomic
-
-if TYPE_CHECKING:
-    from vesalius.models.generative.network import Network
-
-PROJECTOR_INPUT = "projector_input"
 
 
 def require_keepable(family: Family, roles: Mapping[str, str], workers: int = 0) -> None:
@@ -56,13 +50,16 @@ class FeatureStore:
         self._path = network.family.parts["projector"][0]
         self._mark = _mark(network)
 
-    def prefix(self, encoder: Encoder, head: str, dialogue: Dialogue) -> Prefix:
-        """The head as tokens, with the pictures' kept features."""
+    def prefix(self, head: str, dialogue: Dialogue) -> Prefix:
+        """The head as tokens, with the pictures' kept features in the place of their pixels."""
+        encoder = self._network.encoder
+        if not dialogue.pictures:
+            return encoder.prefix(head, dialogue)
         pictures = b"".join(_of_picture(picture) for picture in dialogue.pictures)
         key = hashlib.sha256(self._mark + head.encode() + pictures).hexdigest()
         path = self._folder / key[:2] / f"{key}.safetensors"
         if not path.exists():
-            prefix = encoder.encode_head(head, dialogue)
+            prefix = encoder.prefix(head, dialogue)
             tensors = {
                 PROJECTOR_INPUT: self._through_tower(prefix),
                 "ids": torch.tensor(prefix.ids),
@@ -94,14 +91,6 @@ class FeatureStore:
             hook.remove()
             model.train(training)
         return seen[0].cpu().contiguous()
-
-
-def projected(model: PreTrainedModel, family: Family, features: torch.Tensor) -> dict[str, Any]:
-    """Kept features through the projector, in the form of the model's own image features."""
-    tokens = model.get_submodule(family.parts["projector"][0])(features)
-    return {
-        "image": SimpleNamespace(pooler_output=list(tokens) if family.keeps == "list" else tokens)
-    }
 
 
 def _of_picture(picture: Picture) -> bytes:

@@ -14,16 +14,13 @@ from transformers import AutoModelForImageTextToText, PreTrainedModel
 from vesalius.cases.dialogue import Dialogue
 from vesalius.errors import ModelError
 from vesalius.models import Lesson
-from vesalius.models.generative.cost import cost
+from vesalius.models.generative.answering.answerer import Answerer
 from vesalius.models.generative.features import FeatureStore, require_keepable
-from vesalius.models.generative.fitting import (
-    Groups,
-    check_lengths,
-    check_prompts,
-    collator,
-    masked_tokens,
-)
-from vesalius.models.generative.network import Answerer, Network, assemble
+from vesalius.models.generative.network import Network, assemble
+from vesalius.models.generative.planning import cost, masked_tokens
+from vesalius.models.generative.preflight import check_lengths, check_prompts
+from vesalius.models.generative.rows.groups import Groups, collator
+from vesalius.models.generative.rows.rows import Prefixes
 from vesalius.models.generative.settings import GenerativeSettings, Settings
 from vesalius.models.generative.text.families import Family, family, family_of
 from vesalius.models.generative.weights.folder import (
@@ -119,12 +116,14 @@ class Generative:
         dtype: torch.dtype,
     ) -> dict[str, Any]:
         bare, validate = replace(network, model=_bare(network.model)), lesson.validate
-        if self.settings.keep_features is not None:
-            network.encoder.store = FeatureStore(bare, Path(self.settings.keep_features))
-        answerer = Answerer(bare, autocast=None if dtype == torch.float32 else dtype)
+        folder, prefixes = self.settings.keep_features, None
+        if folder is not None:
+            prefixes = FeatureStore(bare, Path(folder)).prefix
+        autocast = None if dtype == torch.float32 else dtype
+        answerer = Answerer(bare, autocast=autocast, prefixes=prefixes)
         return run_training(
             network.model,
-            self._groups(lesson.train, network),
+            self._groups(lesson.train, network, prefixes),
             collator(network),
             self.settings.training,
             run,
@@ -236,13 +235,16 @@ class Generative:
         check_lengths(train, network)
         return network
 
-    def _groups(self, train: Sequence[Dialogue], network: Network) -> Groups:
+    def _groups(
+        self, train: Sequence[Dialogue], network: Network, prefixes: Prefixes | None = None
+    ) -> Groups:
         return Groups(
             train,
             network.encoder,
             share=self.settings.share_image,
             per_row=self.settings.questions_per_row,
             max_length=self.settings.max_length,
+            prefixes=prefixes,
         )
 
     def _network(self, model: PreTrainedModel, processor: Any) -> Network:

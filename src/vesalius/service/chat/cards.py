@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from importlib import metadata
 from typing import Any
 
-import vesalius
 from vesalius.errors import MissingExtra
 from vesalius.run import Run, environment
 from vesalius.service.container import Service
@@ -26,7 +26,7 @@ def version_of(service: Service) -> dict[str, Any]:
     here = environment()
     return {
         "name": "vesalius",
-        "version": vesalius.__version__,
+        "version": metadata.version("vesalius"),
         "python": here["python"],
         "packages": here["packages"],
         "model": service.engine.about() if service.ready else None,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar, Protocol
 
 import torch
 from transformers import LogitsProcessorList, StoppingCriteriaList
@@ -23,11 +23,10 @@ from vesalius.models.generative.answering.streaming import (
     Recorder,
     StreamingCriteria,
 )
-from vesalius.models.generative.rows.rows import Encoder, Row, rows_of
+from vesalius.models.generative.network import Network
+from vesalius.models.generative.rows.layouts.prefix_caching import Prompt
+from vesalius.models.generative.rows.rows import Prefixes, Row, by_picture, rows_of
 from vesalius.recipe import Decoding
-
-if TYPE_CHECKING:
-    from vesalius.models.generative.network import Network
 
 METHOD = "length-normalised token probability"
 
@@ -54,85 +53,152 @@ class Batch:
         return [one.row for one in self.prompts]
 
 
-def answer(
-    network: Network,
-    dialogues: Sequence[Dialogue],
-    decoding: Decoding,
-    prefix_cache: PrefixCache | None = None,
-) -> Iterator[tuple[int, Prediction]]:
-    """(place, prediction) as batches finish; the answers are those of asking one by one.
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """How a network answers: the decoding, what is kept of conversations, who makes heads' tokens.
 
-    A batch holds prefixes of equal length, each encoded once however many questions it carries;
-    with a ``prefix_cache``, rows of any lengths. Sampled answers are drawn one at a time, each from
-    its own seed.
+    ``prefix_cache``: where given, prompts begin with what it keeps, and are kept in turn.
+    ``prefixes``: what makes tokens of a head, where that is not the network's encoder.
     """
-    for batch in _batches(network, dialogues, decoding, prefix_cache):
-        started = time.perf_counter()
-        replies = _generate(network, batch, decoding, prefix_cache)
-        share = (time.perf_counter() - started) / len(batch.prompts)
-        for one, (tokens, sure) in zip(batch.prompts, replies, strict=True):
-            yield one.place, _prediction(network, one, tokens, sure, share)
+
+    network: Network
+    decoding: Decoding
+    prefix_cache: PrefixCache | None = None
+    prefixes: Prefixes | None = None
+
+    def answer(self, dialogues: Sequence[Dialogue], sink: Sink) -> None:
+        """Answer dialogues, those that share a prefix together; the sink gets every piece.
+
+        The answers are those of asking one by one. A batch holds prefixes of equal length, each
+        encoded once however many questions it carries; with a ``prefix_cache``, rows of any
+        lengths. Sampled answers are drawn one at a time, each from its own seed.
+        """
+        for batch in self._batches(dialogues):
+            if not all(sink.is_cancelled(one.place) for one in batch.prompts):
+                self._generate(batch, BatchSink(self.network, batch, sink))
+
+    def _prompt_rows(self, dialogues: Sequence[Dialogue]) -> Iterator[PromptRow]:
+        encoder, prefixes = self.network.encoder, self.prefixes
+        if self.prefix_cache is not None:
+            prefixes = partial(self.prefix_cache.prefix, encoder)
+        order = by_picture(dialogues)
+        opened = [dialogues[place].replying(None) for place in order]
+        most, places = self.network.max_length, iter(order)
+        for row in rows_of(opened, encoder, share=True, max_length=most, prefixes=prefixes):
+            for segment in row.segments:
+                place = next(places)
+                yield PromptRow(place, dialogues[place], Row(row.prefix, (segment,)))
+
+    def _batches(self, dialogues: Sequence[Dialogue]) -> Iterator[Batch]:
+        size = 1 if self.decoding.temperature > 0 else self.decoding.batch
+        batch: list[PromptRow] = []
+        kind: tuple[Any, ...] = ()
+        for one in self._prompt_rows(dialogues):
+            own = self._kind(one.row)
+            if batch and (len(batch) == size or own != kind):
+                yield Batch(tuple(batch), kind[0])
+                batch = []
+            batch.append(one)
+            kind = own
+        if batch:
+            yield Batch(tuple(batch), kind[0])
+
+    def _kind(self, row: Row) -> tuple[Any, ...]:
+        """Whether a row is begun from what is kept, and what it is answered together with."""
+        model, layout, most = self.network.model, self.network.layout, self.decoding.max_new_tokens
+        if self.prefix_cache is not None and self.decoding.beams == 1:
+            key = layout.cached_batch_key(model, row, most)
+            if key is not None:
+                return (True, *key)
+        return (False, *layout.batch_key(model, row, most))
+
+    def _prompt(self, batch: Batch) -> Prompt:
+        model, layout, pad = self.network.model, self.network.layout, self.network.stops[0]
+        if not batch.cached:
+            return layout.prompt(model, batch.rows, pad=pad, beams=self.decoding.beams)
+        assert self.prefix_cache is not None
+        return layout.cached_prompt(model, batch.rows, self.prefix_cache, pad=pad)
+
+    @torch.inference_mode()
+    def _generate(self, batch: Batch, sink: BatchSink) -> None:
+        """Generate a batch's answers; of beams nothing is known before the end."""
+        decoding, stops = self.decoding, self.network.stops
+        prompt, most = self._prompt(batch), decoding.max_new_tokens
+        recorder = Recorder() if decoding.beams == 1 else None
+        criteria = StreamingCriteria(sink, recorder, stops, rows=len(batch.prompts), most=most)
+        with _drawing(decoding, batch.prompts[0].dialogue.id):
+            output = prompt.model.generate(
+                **prompt.arguments,
+                max_new_tokens=most,
+                num_beams=decoding.beams,
+                eos_token_id=list(stops),
+                pad_token_id=stops[0],
+                logits_processor=LogitsProcessorList([recorder] if recorder else []),
+                stopping_criteria=StoppingCriteriaList([criteria]),
+                return_dict_in_generate=True,
+                output_scores=decoding.beams > 1,
+                **_sampling(decoding),
+            )
+        if recorder is None:
+            new = [_until(tokens, stops) for tokens in output.sequences[:, prompt.start :].tolist()]
+            sink.finish(new, output.sequences_scores.exp().tolist())
+        elif batch.cached:
+            assert self.prefix_cache is not None
+            cache, layout = output.past_key_values, self.network.layout
+            layout.keep(batch.rows, prompt, cache, criteria.new, self.prefix_cache)
 
 
-def stream_answers(
-    network: Network,
-    dialogues: Sequence[Dialogue],
-    decoding: Decoding,
-    emit: Callable[[Piece], None],
-    is_cancelled: Callable[[int], bool],
-    *,
-    prefix_cache: PrefixCache | None = None,
-) -> None:
-    """The same answers, each told piece by piece while it is written, its prediction last.
+class Sink(Protocol):
+    """Who is given the answers, by places in the caller's order."""
 
-    ``is_cancelled`` is asked before every token whether nobody waits for the answer at a place any
-    more: that one ends there, without a prediction. Of beams nothing is known before the end.
-    """
-    for batch in _batches(network, dialogues, decoding, prefix_cache):
-        if all(is_cancelled(one.place) for one in batch.prompts):
-            continue
-        sink = StreamSink(network, batch, emit, is_cancelled)
-        replies = _generate(network, batch, decoding, prefix_cache, sink)
-        if decoding.beams > 1:
-            for index, (tokens, sure) in enumerate(replies):
-                if not sink.is_cancelled(index):
-                    sink.write(index, tokens, sure)
+    texts: ClassVar[bool]
+    """Whether an answer's text is wanted while it is written, or only its prediction."""
+
+    def emit(self, piece: Piece) -> None:
+        """New text of an answer, or, last and once, its prediction."""
+
+    def is_cancelled(self, place: int) -> bool:
+        """Whether nobody waits for an answer any more: asked before every token, it ends there."""
 
 
-class StreamSink:
-    """Tells what the rows of a batch say, by their places in the caller's order."""
+class BatchSink:
+    """From the tokens of a batch's rows to pieces of their answers."""
 
-    def __init__(
-        self,
-        network: Network,
-        batch: Batch,
-        emit: Callable[[Piece], None],
-        is_cancelled: Callable[[int], bool],
-    ) -> None:
-        self._network, self._prompts, self._emit, self._is_cancelled = (
-            network,
-            batch.prompts,
-            emit,
-            is_cancelled,
-        )
-        self._detokenisers = [
-            IncrementalDetokeniser(network.encoder.tokenizer) for _ in batch.prompts
-        ]
-        self._started = time.perf_counter()
+    def __init__(self, network: Network, batch: Batch, sink: Sink) -> None:
+        self._network, self._prompts, self._sink = network, batch.prompts, sink
+        tokenizer = network.encoder.tokenizer
+        self._detokenisers = [IncrementalDetokeniser(tokenizer) for _ in batch.prompts]
+        self._seconds = [0.0] * len(batch.prompts)
+        self._clock = time.perf_counter()
+
+    def spend(self, places: Sequence[int]) -> None:
+        """Divide the time since the last call among the rows at these places."""
+        now = time.perf_counter()
+        for place in places:
+            self._seconds[place] += (now - self._clock) / len(places)
+        self._clock = now
 
     def write(self, place: int, tokens: Sequence[int], sure: float | None) -> None:
         """What is new in a row's text; its prediction, once it has ended."""
         one, detokeniser = self._prompts[place], self._detokenisers[place]
-        text = detokeniser.so_far(tokens) if sure is None else detokeniser.rest(tokens)
-        if text:
-            self._emit((one.place, text))
+        if self._sink.texts:
+            text = detokeniser.so_far(tokens) if sure is None else detokeniser.rest(tokens)
+            if text:
+                self._sink.emit((one.place, text))
         if sure is not None:
-            share = (time.perf_counter() - self._started) / len(self._prompts)
-            self._emit((one.place, _prediction(self._network, one, tokens, sure, share)))
+            prediction = _prediction(self._network, one, tokens, sure, self._seconds[place])
+            self._sink.emit((one.place, prediction))
+
+    def finish(self, replies: Sequence[Sequence[int]], sures: Sequence[float]) -> None:
+        """All rows at once, for those who still wait."""
+        self.spend(range(len(replies)))
+        for place, (tokens, sure) in enumerate(zip(replies, sures, strict=True)):
+            if not self.is_cancelled(place):
+                self.write(place, tokens, sure)
 
     def is_cancelled(self, place: int) -> bool:
         """Whether nobody waits for the row any more."""
-        return self._is_cancelled(self._prompts[place].place)
+        return self._sink.is_cancelled(self._prompts[place].place)
 
 
 def _prediction(
@@ -146,101 +212,6 @@ def _prediction(
         finish="stop" if tokens and tokens[-1] in network.stops else "length",
         usage=_usage(one.row, len(tokens), seconds),
     )
-
-
-def _prompt_rows(
-    encoder: Encoder,
-    dialogues: Sequence[Dialogue],
-    max_length: int,
-    prefix_cache: PrefixCache | None,
-) -> Iterator[PromptRow]:
-    opened = [d.replying(None) for d in dialogues]
-    prefixes = encoder.prefix if prefix_cache is None else partial(prefix_cache.prefix, encoder)
-    place = 0
-    for row in rows_of(opened, encoder, share=True, max_length=max_length, prefixes=prefixes):
-        for segment in row.segments:
-            yield PromptRow(place, dialogues[place], Row(row.prefix, (segment,)))
-            place += 1
-
-
-def _batches(
-    network: Network,
-    dialogues: Sequence[Dialogue],
-    decoding: Decoding,
-    prefix_cache: PrefixCache | None,
-) -> Iterator[Batch]:
-    prompts = _prompt_rows(network.encoder, dialogues, network.max_length, prefix_cache)
-    size = 1 if decoding.temperature > 0 else decoding.batch
-    batch: list[PromptRow] = []
-    kind: tuple[Any, ...] = ()
-    for one in prompts:
-        own = _kind(network, one.row, decoding, prefix_cache)
-        if batch and (len(batch) == size or own != kind):
-            yield Batch(tuple(batch), kind[0])
-            batch = []
-        batch.append(one)
-        kind = own
-    if batch:
-        yield Batch(tuple(batch), kind[0])
-
-
-def _kind(
-    network: Network, row: Row, decoding: Decoding, prefix_cache: PrefixCache | None
-) -> tuple[Any, ...]:
-    """Whether a row is begun from what is kept, and what it is answered together with."""
-    model, layout, most = network.model, network.layout, decoding.max_new_tokens
-    if prefix_cache is not None and decoding.beams == 1:
-        key = layout.cached_batch_key(model, row, most)
-        if key is not None:
-            return (True, *key)
-    return (False, *layout.batch_key(model, row, most))
-
-
-@torch.inference_mode()
-def _generate(
-    network: Network,
-    batch: Batch,
-    decoding: Decoding,
-    prefix_cache: PrefixCache | None,
-    sink: StreamSink | None = None,
-) -> list[tuple[list[int], float]]:
-    """New tokens and confidence for each asked dialogue; a sink was told of them already."""
-    stops, beams, layout = network.stops, decoding.beams, network.layout
-    if batch.cached:
-        assert prefix_cache is not None
-        prompt = layout.cached_prompt(network.model, batch.rows, prefix_cache, pad=stops[0])
-    else:
-        prompt = layout.prompt(network.model, batch.rows, pad=stops[0], beams=beams)
-    recorder = Recorder() if beams == 1 else None
-    criteria = None
-    if sink is not None:
-        rows, most = len(batch.prompts), decoding.max_new_tokens
-        criteria = StreamingCriteria(sink, recorder, stops, rows=rows, most=most)
-    with _drawing(decoding, batch.prompts[0].dialogue.id):
-        output = prompt.model.generate(
-            **prompt.arguments,
-            max_new_tokens=decoding.max_new_tokens,
-            num_beams=beams,
-            eos_token_id=list(stops),
-            pad_token_id=stops[0],
-            logits_processor=LogitsProcessorList([recorder] if recorder else []),
-            stopping_criteria=StoppingCriteriaList([criteria] if criteria else []),
-            return_dict_in_generate=True,
-            output_scores=beams > 1,
-            **_sampling(decoding),
-        )
-    new = [_until(tokens, stops) for tokens in output.sequences[:, prompt.start :].tolist()]
-    if criteria is not None and recorder is not None:
-        new = criteria.new
-    if batch.cached:
-        assert prefix_cache is not None
-        layout.keep(batch.rows, prompt, output.past_key_values, new, prefix_cache)
-    if recorder is None:
-        return list(zip(new, output.sequences_scores.exp().tolist(), strict=True))
-    if criteria is not None:
-        return []
-    recorder.close(output.sequences[:, -1])
-    return [(tokens, recorder.confidence(i, len(tokens))) for i, tokens in enumerate(new)]
 
 
 def _sampling(decoding: Decoding) -> dict[str, Any]:

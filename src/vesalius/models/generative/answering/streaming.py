@@ -19,6 +19,9 @@ WAITING = 256
 class Listener(Protocol):
     """Who is told of a batch's rows as they are written, by place in the batch."""
 
+    def spend(self, places: Sequence[int]) -> None:
+        """A step was made for the rows at these places."""
+
     def write(self, place: int, tokens: Sequence[int], sure: float | None) -> None:
         """A row's tokens so far; ``sure``, its confidence, once it has ended and not before."""
 
@@ -47,7 +50,7 @@ class Recorder(LogitsProcessor):
 
     def confidence(self, index: int, length: int) -> float:
         """exp(mean log-probability) of the first ``length`` new tokens, the end token included."""
-        chosen = torch.stack(self._chosen[:length], dim=1)[index]
+        chosen = torch.stack([step[index] for step in self._chosen[:length]])
         return float(chosen.mean().exp())
 
 
@@ -80,6 +83,7 @@ class StreamingCriteria(StoppingCriteria):
             left = [all(left)] * input_ids.shape[0]
             return torch.tensor(left, device=input_ids.device)  # type: ignore[return-value]
         self._recorder.close(input_ids[:, -1])
+        self._listener.spend([place for place in rows if not self.ended[place]])
         for place, token in enumerate(input_ids[:, -1].tolist()):
             if not (self.ended[place] or left[place]):
                 self._take(place, token)

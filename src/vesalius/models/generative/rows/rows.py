@@ -18,8 +18,6 @@ from vesalius.models.generative.text.template import Rendered, Span, Template
 if TYPE_CHECKING:
     import torch
 
-    from vesalius.models.generative.features import FeatureStore
-
 IGNORED = -100
 TOKENS = {"input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids"}
 """What a processor returns of the text; everything else is the pictures'."""
@@ -61,6 +59,10 @@ class Row:
         return len(self.prefix.ids) + sum(len(s.ids) for s in self.segments)
 
 
+Prefixes = Callable[[str, Dialogue], Prefix]
+"""What makes tokens of a head: an encoder, or what keeps something of its pictures."""
+
+
 class Encoder:
     """Turns rendered dialogues into tokens, with the family's own processor and tokenizer."""
 
@@ -75,15 +77,8 @@ class Encoder:
         if self.image_id is None or self.image_id == self.tokenizer.unk_token_id:
             raise ModelError(f"the tokenizer has no image token {soft!r}")
         self._reserved = tuple(str(t) for t in self.tokenizer.get_added_vocab())
-        self.store: FeatureStore | None = None
 
     def prefix(self, head: str, dialogue: Dialogue) -> Prefix:
-        """The head with its pictures, or with their kept features."""
-        if self.store is not None and dialogue.pictures:
-            return self.store.prefix(self, head, dialogue)
-        return self.encode_head(head, dialogue)
-
-    def encode_head(self, head: str, dialogue: Dialogue) -> Prefix:
         """The head with its pictures; ModelError if they did not become image tokens."""
         pictures = [picture.pixels() for picture in dialogue.pictures]
         if self.square:
@@ -165,7 +160,7 @@ def rows_of(
     *,
     share: bool,
     max_length: int,
-    prefixes: Callable[[str, Dialogue], Prefix] | None = None,
+    prefixes: Prefixes | None = None,
 ) -> Iterable[Row]:
     """Rows for dialogues already ordered by picture; a full row makes way for the next one.
 
@@ -206,6 +201,14 @@ def shared_key(dialogue: Dialogue) -> tuple[Any, ...]:
     last = max(i for i, turn in enumerate(dialogue.turns) if turn.pictures)
     before = tuple((t.question.text, t.reply and t.reply.text) for t in dialogue.turns[:last])
     return (dialogue.pictures, before, tuple(dialogue.context.items()) if last else ())
+
+
+def by_picture(dialogues: Sequence[Dialogue]) -> list[int]:
+    """Places of the dialogues, those that share a prefix brought together, first seen first."""
+    first: dict[Any, int] = {}
+    for place, dialogue in enumerate(dialogues):
+        first.setdefault(shared_key(dialogue), place)
+    return sorted(range(len(dialogues)), key=lambda i: (first[shared_key(dialogues[i])], i))
 
 
 def _runs(spans: Sequence[Span], reserved: tuple[str, ...]) -> list[list[Span]]:

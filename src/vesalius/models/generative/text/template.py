@@ -160,3 +160,22 @@ def _messages(dialogue: Dialogue, words: list[str]) -> list[dict[str, Any]]:
                 raise ModelError("a reply without text cannot be written", where=dialogue.id)
             messages.append({"role": "assistant", "content": [mark(turn.reply.text)]})
     return messages
+
+
+def end_token(renderer: Any, tokenizer: Any) -> str:
+    """The token with which the chat template ends a reply, else the tokenizer's end of sequence."""
+    mark = "\ue000"
+    text: str = renderer.apply_chat_template(
+        [
+            {"role": "user", "content": [{"type": "text", "text": "?"}]},
+            {"role": "assistant", "content": [{"type": "text", "text": mark}]},
+        ],
+        tokenize=False,
+    )
+    after = text.rsplit(mark, maxsplit=1)[-1].strip()
+    for token in sorted(tokenizer.get_added_vocab(), key=len, reverse=True):
+        if after.startswith(token):
+            return str(token)
+    if tokenizer.eos_token is None:
+        raise ModelError("neither the chat template nor the tokenizer names an end token")
+    return str(tokenizer.eos_token)

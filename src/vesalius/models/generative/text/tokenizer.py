@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 
 from tokenizers import Tokenizer, decoders, pre_tokenizers
 from tokenizers.models import BPE
 from tokenizers.trainers import BpeTrainer
 from transformers import PreTrainedTokenizerFast
+
+from vesalius.cases.dialogue import Dialogue
 
 
 def train_tokenizer(
@@ -45,3 +47,13 @@ def train_tokenizer(
     if chat_template:
         tokenizer.chat_template = chat_template
     return tokenizer
+
+
+def words_of(dialogues: Iterable[Dialogue]) -> Iterator[str]:
+    """Every text in the dialogues: what a small tokenizer is trained on."""
+    for dialogue in dialogues:
+        yield from dialogue.context.values()
+        for turn in dialogue.turns:
+            yield turn.question.text
+            answers = (*turn.question.answers, *([turn.reply] if turn.reply else []))
+            yield from (a.text for a in answers if a.text)

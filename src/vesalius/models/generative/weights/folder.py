@@ -21,7 +21,7 @@ from vesalius.errors import ModelError, RunError
 from vesalius.models.generative.weights.loading import reading
 from vesalius.run import Run
 from vesalius.system.files import read_json, write_json
-from vesalius.training.checkpoints import altered, manifest, missing
+from vesalius.system.manifest import altered, manifest, missing
 from vesalius.training.disk import writing
 
 MANIFEST = "manifest.json"

@@ -2,25 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 from transformers import PreTrainedModel
 
+from vesalius.cases.dialogue import Dialogue
 from vesalius.errors import ModelError, RunError
 from vesalius.models.build import build
+from vesalius.models.generative.text.families import Family
 from vesalius.models.generative.weights.folder import attach, require_sealed, start_of
 from vesalius.models.generative.weights.loading import read_model, read_processor
 from vesalius.recipe import RUN
 from vesalius.run import Run
 from vesalius.training.quantize import NF4, is_quantized
 
-if TYPE_CHECKING:
-    from vesalius.models.generative.learner import Generative
+
+class Origin(Protocol):
+    """A learner, as far as it says where its untrained model comes from."""
+
+    @property
+    def settings(self) -> Any:
+        """``start``, and ``ORIGIN``, the keys that say what the untrained model is."""
+
+    def family(self) -> Family:
+        """The row of the families table."""
+
+    def base(
+        self, train: Sequence[Dialogue], seed: int, four_bit: NF4 | None
+    ) -> tuple[PreTrainedModel, Any]:
+        """The untrained model and its processor."""
 
 
-def find_start(learner: Generative, run: Run | None) -> Run | None:
+def find_start(learner: Origin, run: Run | None) -> Run | None:
     """The run that ``learner``'s settings name as ``start``; None if they name none.
 
     Without a ``run`` of its own, a start inside that run is not there yet: None too. RunError: no
@@ -65,7 +81,7 @@ def cast(model: PreTrainedModel, dtype: torch.dtype) -> PreTrainedModel:
     return model if is_quantized(model) else model.to(dtype)
 
 
-def _base_again(learner: Generative, run: Run, four_bit: NF4 | None) -> PreTrainedModel:
+def _base_again(learner: Origin, run: Run, four_bit: NF4 | None) -> PreTrainedModel:
     """The base that a run's adapters lie on."""
     if (run.weights / "base").exists():
         return read_model(run.weights / "base", dtype=torch.float32)
@@ -75,13 +91,13 @@ def _base_again(learner: Generative, run: Run, four_bit: NF4 | None) -> PreTrain
     return learner.base((), run.recipe().seed, four_bit)[0]
 
 
-def _learner(run: Run) -> Generative:
+def _learner(run: Run) -> Origin:
     entry: Any = build(run.recipe().model)
-    learner: Generative = entry
+    learner: Origin = entry
     return learner
 
 
-def _require_alike(learner: Generative, start: Run) -> None:
+def _require_alike(learner: Origin, start: Run) -> None:
     theirs = _learner(start)
     if type(theirs) is not type(learner):
         name = start.recipe().model["name"]

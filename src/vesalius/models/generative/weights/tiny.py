@@ -13,9 +13,8 @@ import yaml
 from transformers import AutoConfig, AutoModelForImageTextToText, PreTrainedModel
 
 from vesalius.cases.dialogue import Dialogue
-from vesalius.models.generative.network import words_of
 from vesalius.models.generative.text.families import Family
-from vesalius.models.generative.text.tokenizer import train_tokenizer
+from vesalius.models.generative.text.tokenizer import train_tokenizer, words_of
 from vesalius.models.generative.weights.loading import reading
 
 VOCABULARY = 512

@@ -1,14 +1,16 @@
-"""What a fit will cost: its counts, and the time and memory of one real step."""
+"""What a fit will do and cost: its rows, one real step in time and memory, its loss mask."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 
-from vesalius.models.generative.fitting import Groups, collator, plan
 from vesalius.models.generative.network import Network
+from vesalius.models.generative.rows.groups import Groups, collator
+from vesalius.models.generative.rows.rows import IGNORED, Encoder, Row
 from vesalius.training.memory import MIB, peak_memory_mb, release
 from vesalius.training.parts import census, count
 from vesalius.training.settings import Training
@@ -61,3 +63,42 @@ def _wait(device: torch.device) -> None:
     """Until a GPU has done what it was told: its clock is not ours."""
     if device.type == "cuda":
         torch.cuda.synchronize()
+
+
+def plan(items: Groups, training: Training, *, sample: int = 32) -> dict[str, Any]:
+    """What a fit will do, measured on a sample of its rows: tokens, labels, steps."""
+    step = max(1, len(items) // sample)
+    rows = [row for i in range(0, len(items), step) for row in items[i]]
+    lengths = sorted(row.length for row in rows)
+    per_step = training.batch * training.accumulate
+    labels = sum(t != IGNORED for row in rows for s in row.segments for t in s.labels)
+    return {
+        "rows": len(items),
+        "dialogues_per_row": round(sum(len(r.segments) for r in rows) / len(rows), 2),
+        "tokens_per_row": round(sum(lengths) / len(rows), 1),
+        "longest_row": lengths[-1],
+        "image_tokens": rows[0].prefix.image_tokens,
+        "labels_per_row": round(labels / len(rows), 1),
+        "steps": training.steps(len(items)),
+        "tokens_per_step": round(per_step * sum(lengths) / len(rows)),
+    }
+
+
+def masked_tokens(row: Row, encoder: Encoder) -> Iterator[tuple[str, bool]]:
+    """(token text, bears loss) along a row, image tokens folded into one, for ``--show-mask``."""
+    tokenizer = encoder.tokenizer
+    folded = 0
+    for token in row.prefix.ids:
+        if token == encoder.image_id:
+            folded += 1
+            continue
+        if folded:
+            yield f"[{folded} image tokens]", False
+            folded = 0
+        yield tokenizer.decode([token]), False
+    if folded:
+        yield f"[{folded} image tokens]", False
+    for segment in row.segments:
+        yield "\n", False
+        for token, label in zip(segment.ids, segment.labels, strict=True):
+            yield tokenizer.decode([token]), label != IGNORED

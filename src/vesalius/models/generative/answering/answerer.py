@@ -1,0 +1,123 @@
+"""The Model: a network that answers dialogues."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from transformers import PreTrainedModel
+
+from vesalius.cases.dialogue import Dialogue
+from vesalius.cases.prediction import Prediction
+from vesalius.models import Piece
+from vesalius.models.generative.answering.generate import Generation, Sink
+from vesalius.models.generative.answering.prefix_cache import PrefixCache
+from vesalius.models.generative.answering.streaming import iterated
+from vesalius.models.generative.network import Network
+from vesalius.models.generative.rows.rows import Prefixes
+from vesalius.models.guard import require_pictures
+from vesalius.recipe import Decoding
+
+
+class Answerer:
+    """The Model: answers dialogues with a network, each image prefix encoded once.
+
+    ``prefix_cache``: where given, conversations are kept there, and go on from where they were.
+    ``autocast``: the dtype to compute in, fp32 by default. ``prefixes``: what makes tokens of a
+    prompt's head, where that is not the network's encoder.
+    """
+
+    needs_image = True
+
+    def __init__(
+        self,
+        network: Network,
+        *,
+        autocast: torch.dtype | None = None,
+        prefixes: Prefixes | None = None,
+    ) -> None:
+        self.network, self._autocast, self._prefixes = network, autocast, prefixes
+        self.prefix_cache: PrefixCache | None = None
+
+    def predict(self, dialogues: Sequence[Dialogue], decoding: Decoding) -> list[Prediction]:
+        """One prediction per dialogue, in order: what :meth:`stream` ends with."""
+        sink = PredictionSink()
+        self._answer(dialogues, decoding, sink)
+        return [sink.predictions[place] for place in range(len(dialogues))]
+
+    def stream(
+        self,
+        dialogues: Sequence[Dialogue],
+        decoding: Decoding,
+        *,
+        cancelled: Callable[[int], bool] | None = None,
+    ) -> Iterator[Piece]:
+        """(place, text) as it is written, and (place, prediction) as each answer ends.
+
+        The texts of a place, joined and stripped, are its prediction's. Closing the iterator stops
+        the work before the next token, as ``cancelled(place)`` stops one answer, which then has no
+        prediction. Beams are told at their end.
+        """
+
+        def work(put: Callable[[Piece], None], closed: Callable[[], bool]) -> None:
+            self._answer(dialogues, decoding, PieceSink(put, closed, cancelled))
+
+        yield from iterated(work)
+
+    def _answer(self, dialogues: Sequence[Dialogue], decoding: Decoding, sink: Sink) -> None:
+        require_pictures(dialogues)
+        generation = Generation(self.network, decoding, self.prefix_cache, self._prefixes)
+        with _evaluating(self.network.model, self._autocast):
+            generation.answer(dialogues, sink)
+
+
+class PredictionSink:
+    """A sink that keeps the predictions by place: all that is left when nobody listens."""
+
+    texts: ClassVar[bool] = False
+
+    def __init__(self) -> None:
+        self.predictions: dict[int, Prediction] = {}
+
+    def emit(self, piece: Piece) -> None:
+        """Keep a prediction."""
+        place, prediction = piece
+        assert isinstance(prediction, Prediction)
+        self.predictions[place] = prediction
+
+    def is_cancelled(self, place: int) -> bool:
+        """Never."""
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class PieceSink:
+    """A sink that hands each piece on."""
+
+    put: Callable[[Piece], None]
+    closed: Callable[[], bool]
+    cancelled: Callable[[int], bool] | None
+    texts: ClassVar[bool] = True
+
+    def emit(self, piece: Piece) -> None:
+        """Hand a piece on."""
+        self.put(piece)
+
+    def is_cancelled(self, place: int) -> bool:
+        """Whether nobody waits for this answer, or for any."""
+        return self.closed() or (self.cancelled is not None and self.cancelled(place))
+
+
+@contextmanager
+def _evaluating(model: PreTrainedModel, autocast: torch.dtype | None) -> Iterator[None]:
+    training = model.training
+    model.eval()
+    kind = model.device.type
+    try:
+        with torch.autocast(kind, dtype=autocast or torch.bfloat16, enabled=autocast is not None):
+            yield
+    finally:
+        model.train(training)

@@ -1,0 +1,74 @@
+"""Training items: the dialogues that share a picture, as rows, and rows as batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+from torch.utils.data import Dataset
+
+from vesalius.cases.dialogue import Dialogue
+from vesalius.models.generative.network import Network
+from vesalius.models.generative.rows.layouts import Layout
+from vesalius.models.generative.rows.rows import (
+    Encoder,
+    Prefixes,
+    Row,
+    by_picture,
+    rows_of,
+    shared_key,
+)
+
+
+class Groups(Dataset[list[Row]]):
+    """Training items: the dialogues that share a picture, read and tokenised when asked for.
+
+    ``prefixes`` as in :func:`rows_of`.
+    """
+
+    def __init__(
+        self,
+        dialogues: Sequence[Dialogue],
+        encoder: Encoder,
+        *,
+        share: bool,
+        per_row: int,
+        max_length: int,
+        prefixes: Prefixes | None = None,
+    ) -> None:
+        closed = [d.closed() for d in dialogues]
+        self._groups = list(_grouped(closed, per_row)) if share else [[d] for d in closed]
+        self._rows = partial(
+            rows_of, encoder=encoder, share=share, max_length=max_length, prefixes=prefixes
+        )
+
+    def __len__(self) -> int:
+        return len(self._groups)
+
+    def __getitem__(self, index: int) -> list[Row]:
+        return list(self._rows(self._groups[index]))
+
+
+def collator(network: Network) -> Callable[[Sequence[list[Row]]], dict[str, Any]]:
+    """The batch function of a Trainer over :class:`Groups`."""
+    return partial(_collate, layout=network.layout, pad=network.stops[0])
+
+
+def _collate(items: Sequence[list[Row]], *, layout: Layout, pad: int) -> dict[str, Any]:
+    rows = [row for rows in items for row in rows]
+    ids = [segment.dialogue for row in rows for segment in row.segments]
+    tokens = sum(row.length for row in rows)
+    return {**layout.collate(rows, pad=pad), "ids": ids, "tokens": tokens}
+
+
+def _grouped(dialogues: Sequence[Dialogue], per_row: int) -> Iterator[list[Dialogue]]:
+    group: list[Dialogue] = []
+    for place in by_picture(dialogues):
+        dialogue = dialogues[place]
+        if group and (shared_key(group[0]) != shared_key(dialogue) or len(group) == per_row):
+            yield group
+            group = []
+        group.append(dialogue)
+    if group:
+        yield group
