@@ -14,22 +14,23 @@ from scans import SECRETS, colour_scan, scan, written
 from vesalius.cases.decoded import Decoded, Limits
 from vesalius.cases.image import decode
 from vesalius.cases.reencode import reencode
+from vesalius.cases.view import OWN_VIEW, View
 from vesalius.errors import ImageError
 
 RAMP = np.arange(0, 4096, 16, dtype=np.uint16).reshape(16, 16)
 
 
-def decoded(made: Dataset, **how: object) -> Decoded:
-    return decode(written(made), **how)
+def decoded(made: Dataset, view: View = OWN_VIEW) -> Decoded:
+    return decode(written(made), view)
 
 
-def shades(made: Dataset, **how: object) -> np.ndarray:
-    return np.asarray(decoded(made, **how).image)[..., 0].astype(int)
+def shades(made: Dataset, view: View = OWN_VIEW) -> np.ndarray:
+    return np.asarray(decoded(made, view).image)[..., 0].astype(int)
 
 
-def refused(made: Dataset, **how: object) -> ImageError:
+def refused(made: Dataset, view: View = OWN_VIEW, **how: object) -> ImageError:
     with pytest.raises(ImageError) as caught:
-        decoded(made, **how)
+        decode(written(made), view, **how)
     told = repr(caught.value) + str(caught.value)
     assert not any(secret in told for secret in SECRETS)
     return caught.value
@@ -56,8 +57,8 @@ def test_the_first_of_several_windows_is_used():
 def test_a_window_can_be_forced():
     made = scan(RAMP, WindowCenter=1000, WindowWidth=400)
     wanted = scan(RAMP, WindowCenter=2000, WindowWidth=4000)
-    np.testing.assert_array_equal(shades(made, window=(2000, 4000)), shades(wanted))
-    assert refused(made, window=(2000, 0)).code == "image_window"
+    np.testing.assert_array_equal(shades(made, View(None, (2000, 4000))), shades(wanted))
+    assert refused(made, View(None, (2000, 0))).code == "image_window"
 
 
 UNUSABLE = "a window without a width above 0"
@@ -148,7 +149,7 @@ def test_a_segmentation_of_one_bit_is_black_and_white():
     mask = np.random.default_rng(0).integers(0, 2, (2, 16, 16), dtype=np.uint8)
     packed = np.packbits(mask.reshape(-1), bitorder="little").tobytes()
     made = scan(mask, BitsAllocated=1, BitsStored=1, HighBit=0, PixelData=packed)
-    np.testing.assert_array_equal(shades(made, frame=1), 255 * mask[1])
+    np.testing.assert_array_equal(shades(made, View(1)), 255 * mask[1])
 
 
 def test_monochrome1_is_inverted_last():
@@ -181,7 +182,7 @@ FRAMES = np.stack([np.full((4, 6), 40 * n, np.uint8) for n in range(5)])
 
 @pytest.mark.parametrize(("asked", "shade"), [(None, 80), (0, 0), (1, 40), (4, 160)])
 def test_frames_by_number_and_the_middle_one_by_default(asked, shade):
-    found = decoded(scan(FRAMES), frame=asked)
+    found = decoded(scan(FRAMES), View(asked))
     assert found.image.getpixel((0, 0)) == (shade,) * 3
     assert found.frames == 5
     said = ("frame 2 of 5 (counted from 0) is used",) if asked is None else ()
@@ -190,7 +191,7 @@ def test_frames_by_number_and_the_middle_one_by_default(asked, shade):
 
 @pytest.mark.parametrize("frame", [5, -1])
 def test_a_frame_that_is_not_there(frame):
-    assert refused(scan(FRAMES), frame=frame).code == "image_frame"
+    assert refused(scan(FRAMES), View(frame)).code == "image_frame"
 
 
 def test_too_many_frames():

@@ -17,6 +17,7 @@ from PIL import Image, ImageFile
 
 from vesalius.cases.decoded import Decoded, Limits
 from vesalius.cases.image import decode
+from vesalius.cases.view import View
 from vesalius.errors import ImageError
 
 STRANGERS = Limits(max_bytes=20 * 2**20)
@@ -46,9 +47,9 @@ def png_claiming(width: int, height: int, data: bytes = b"") -> bytes:
     return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(data)) + chunk(b"IEND", b"")
 
 
-def refused(data: bytes, **options: object) -> ImageError:
+def refused(data: bytes, *view: View, **options: object) -> ImageError:
     with pytest.raises(ImageError) as caught:
-        decode(data, **options)
+        decode(data, *view, **options)
     return caught.value
 
 
@@ -225,10 +226,10 @@ def test_a_page_of_a_tiff_is_chosen_by_frame():
     pages = [Image.new("RGB", (8 + i, 8), c) for i, c in enumerate((RED, GREEN))]
     data = encoded(pages[0], "tiff", save_all=True, append_images=pages[1:])
     assert decode(data).width == 8
-    assert decode(data, frame=1).image.getpixel((0, 0)) == GREEN
+    assert decode(data, View(1)).image.getpixel((0, 0)) == GREEN
     for frame in (2, -1):
-        assert refused(data, frame=frame).code == "image_frame"
-    assert refused(encoded(noise(), "png"), frame=1).code == "image_frame"
+        assert refused(data, View(frame)).code == "image_frame"
+    assert refused(encoded(noise(), "png"), View(1)).code == "image_frame"
 
 
 def test_what_follows_the_picture_does_not_come_along():

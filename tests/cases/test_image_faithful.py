@@ -11,6 +11,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from vesalius.cases.image import decode, stretch
+from vesalius.cases.view import View
 from vesalius.errors import ImageError
 
 
@@ -74,8 +75,8 @@ def test_jpeg_2000_is_its_ramp(bad):
 
 def test_run_lengths_are_the_raw_pixels(bad):
     # The raw file's rescale intercept of −1024 moves the window that is forced onto both.
-    raw = decode(bad("ct_mono2_12bit.dcm"), window=(1024, 4096))
-    packed = decode(bad("rle.dcm"), window=(2048, 4096))
+    raw = decode(bad("ct_mono2_12bit.dcm"), View(None, (1024, 4096)))
+    packed = decode(bad("rle.dcm"), View(None, (2048, 4096)))
     np.testing.assert_array_equal(np.asarray(raw.image), np.asarray(packed.image))
 
 

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 from scans import scan, written
 
-from vesalius.cases.picture import Picture, choice
+from vesalius.cases.picture import Picture
+from vesalius.cases.view import View
 from vesalius.errors import ImageError
 
 
@@ -26,7 +27,7 @@ def test_nothing_is_read_before_somebody_looks():
         return encoded()
 
     picture = Picture("a.png", read)
-    assert repr(picture) == "Picture(key='a.png', frame=None, window=None)"
+    assert repr(picture) == "Picture(key='a.png', view=View(frame=None, window=None))"
     assert picture == Picture("a.png", encoded)
     assert not reads
     assert (picture.pixels().size, picture.pixels().mode) == ((3, 2), "RGB")
@@ -62,35 +63,35 @@ def test_another_frame_has_another_key():
     frames = np.stack([np.full((4, 4), 50 * n, np.uint8) for n in range(3)])
     data = written(scan(frames))
     picture = Picture("scan", lambda: data)
-    first, last = picture.at(0), picture.at(2)
-    assert (first.key, last.key, last.frame) == ("scan#frame=0", "scan#frame=2", 2)
-    assert last.at(1).key == "scan#frame=1"
-    assert last.at(None) == picture
+    first, last = picture.at(View(0)), picture.at(View(2))
+    assert (first.key, last.key, last.view.frame) == ("scan#frame=0", "scan#frame=2", 2)
+    assert last.at(View(1)).key == "scan#frame=1"
+    assert last.at(View(None)) == picture
     assert [p.pixels().getpixel((0, 0))[0] for p in (first, picture, last)] == [0, 50, 100]
     with pytest.raises(ImageError, match=r"^scan#frame=3: there is no frame 3"):
-        picture.at(3).pixels()
+        picture.at(View(3)).pixels()
 
 
 def test_a_window_is_applied():
     data = written(scan(np.array([[0, 1000], [2000, 3000]], np.uint16)))
-    shown = Picture("scan", lambda: data).at(None, (1000, 2)).pixels()
+    shown = Picture("scan", lambda: data).at(View(None, (1000, 2))).pixels()
     assert np.asarray(shown)[..., 0].tolist() == [[0, 255], [255, 255]]
 
 
 def test_another_window_has_another_key():
     picture = Picture("scan", lambda: b"")
-    lung, bone = picture.at(2, (-600, 1500)), picture.at(2, (400.5, 1800))
+    lung, bone = picture.at(View(2, (-600, 1500))), picture.at(View(2, (400.5, 1800)))
     assert lung.key == "scan#frame=2#window=-600,1500"
     assert bone.key == "scan#frame=2#window=400.5,1800"
-    assert bone.at(None, (40, 400)).key == "scan#window=40,400"
-    assert bone.at(None).key == "scan"
+    assert bone.at(View(None, (40, 400))).key == "scan#window=40,400"
+    assert bone.at(View(None)).key == "scan"
 
 
 @pytest.mark.parametrize(
-    "asked", [(None, None), (0, None), (12, (40.0, 400.0)), (None, (-0.5, 1e-9))]
+    "view", [View(), View(0), View(12, (40.0, 400.0)), View(None, (-0.5, 1e-9))]
 )
-def test_a_key_names_frame_and_window(asked):
-    assert choice(Picture("a#b.dcm", lambda: b"").at(*asked).key) == asked
+def test_a_key_names_its_view(view):
+    assert View.in_key(Picture("a#b.dcm", lambda: b"").at(view).key) == view
 
 
 def test_a_picture_never_changes():

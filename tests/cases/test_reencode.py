@@ -22,6 +22,7 @@ from hostile import CORNERS, SECRETS, SOURCE_UID, hostile, noise, personal, ramp
 from vesalius.cases.decoded import DEFAULT_LIMITS, Limits
 from vesalius.cases.image import decode
 from vesalius.cases.reencode import Reencoded, reencode
+from vesalius.cases.view import View
 from vesalius.errors import ImageError
 from vesalius.system.workers import Pool
 
@@ -35,15 +36,15 @@ def same(data: bytes, kept: Reencoded) -> None:
     selectable = kept.frames if kept.suffix != ".png" else 1
     for frame in (None, *range(selectable)):
         for window in WINDOWS:
-            before = decode(data, frame=frame, window=window)
-            after = decode(kept.data, frame=frame, window=window)
+            before = decode(data, View(frame, window))
+            after = decode(kept.data, View(frame, window))
             assert np.array_equal(np.asarray(before.image), np.asarray(after.image))
             assert after.modality == before.modality == kept.modality
             if kept.kind == "dicom":
                 assert after.warnings == before.warnings
                 assert after.frames == before.frames == kept.frames
     with pytest.raises(ImageError) as caught:
-        decode(kept.data, frame=selectable)
+        decode(kept.data, View(selectable))
     assert caught.value.code == "image_frame"
 
 
@@ -381,8 +382,8 @@ def test_any_grey_object_shows_the_same(data):
     selectable = (None, *range(kept.frames))
     for frame in selectable:
         for window in WINDOWS[:2]:
-            before = decode(data, frame=frame, window=window)
-            after = decode(kept.data, frame=frame, window=window)
+            before = decode(data, View(frame, window))
+            after = decode(kept.data, View(frame, window))
             assert np.array_equal(np.asarray(before.image), np.asarray(after.image))
 
 

@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw
 from hostile import SECRETS, encoded, hostile, noise, scan, written
 from vesalius.cases.image import decode
 from vesalius.cases.reencode import Reencoded, reencode
+from vesalius.cases.view import View
 from vesalius.data import burned_in
 from vesalius.data.burned_in import Region, cover, equalised, find_text, inspect, mask_regions
 from vesalius.data.open import open_dataset
@@ -67,8 +68,8 @@ def test_boxes_in_what_is_kept_are_black_and_the_rest_is_as_it_was(name):
     last = kept.frames - 1
     masked = mask_regions(kept, {last: [BOX]})
     for frame in range(kept.frames):
-        before = np.asarray(decode(kept.data, frame=frame).image).copy()
-        after = np.asarray(decode(masked.data, frame=frame).image)
+        before = np.asarray(decode(kept.data, View(frame)).image).copy()
+        after = np.asarray(decode(masked.data, View(frame)).image)
         if frame == last:
             before[4:12, 10:30] = 0
         assert np.array_equal(before, after)
@@ -88,12 +89,12 @@ def test_no_window_brings_covered_values_back(fields_):
     frames = np.random.default_rng(0).integers(0, 4096, (3, 40, 50)).astype(np.uint16)
     masked = mask_regions(reencode(written(scan(frames, **fields_))), {0: [BOX], 1: [BOX]})
     for window in (None, (40, 400), (3000, 10), (100, 1)):
-        inside = np.asarray(decode(masked.data, frame=1, window=window).image)[4:12, 10:30]
+        inside = np.asarray(decode(masked.data, View(1, window)).image)[4:12, 10:30]
         assert len(np.unique(inside)) == 1
-    shown = np.asarray(decode(masked.data, frame=1).image)
+    shown = np.asarray(decode(masked.data, View(1)).image)
     assert shown[4:12, 10:30].max() == 0
-    untouched = decode(written(scan(frames, **fields_)), frame=2, window=(2000, 4000)).image
-    assert np.array_equal(untouched, decode(masked.data, frame=2, window=(2000, 4000)).image)
+    untouched = decode(written(scan(frames, **fields_)), View(2, (2000, 4000))).image
+    assert np.array_equal(untouched, decode(masked.data, View(2, (2000, 4000))).image)
 
 
 def test_without_the_extra_the_command_that_installs_it_is_said(monkeypatch):
@@ -166,8 +167,7 @@ def test_text_is_masked_in_every_frame_whatever_the_window():
     assert masked.warnings[-1].startswith("text burned into the picture was covered")
     for frame in range(2):
         before, after = (
-            decode(data, frame=frame, window=(1500, 3000)).image
-            for data in (kept.data, masked.data)
+            decode(data, View(frame, (1500, 3000))).image for data in (kept.data, masked.data)
         )
         assert find_text(before, faint=False)
         assert not find_text(after, faint=False)
@@ -197,7 +197,7 @@ def test_pages_and_photographs_are_inspected_in_a_worker():
     with Pool("vesalius.data.burned_in:inspect", size=1, seconds=60) as pool:
         kept, found = pool.run(reencode(file.getvalue()), True)
         assert covers(found, 40, 14)
-        assert find_text(decode(kept.data, frame=0).image) == ()
+        assert find_text(decode(kept.data, View(0)).image) == ()
         again = reencode(encoded(noise(64, 64), "PNG"))
         assert pool.run(again, True) == (again, ())
     assert SECRETS[0].encode() not in kept.data

@@ -16,6 +16,7 @@ from serving import Serving, png, serving, until
 
 from hostile import SECRETS, hostile
 from vesalius.cases.image import decode
+from vesalius.cases.view import View
 from vesalius.service.assembly import open_store
 
 TYPES = ("image/png", "application/octet-stream")
@@ -113,7 +114,7 @@ def test_frames_and_windows_of_dicom_are_those_of_the_decoder(plain: Serving) ->
     url = f"/images/{uploaded['image_id']}"
     for frame in (0, uploaded["frames"] - 1):
         view = plain.client.get(url, params={"frame": frame, "centre": 40, "width": 400})
-        expected = decode(data, frame=frame, window=(40.0, 400.0)).image
+        expected = decode(data, View(frame, (40.0, 400.0))).image
         with Image.open(BytesIO(view.content)) as image:
             assert np.array_equal(np.asarray(image.convert("RGB")), np.asarray(expected))
     beyond = plain.client.get(url, params={"frame": uploaded["frames"]})

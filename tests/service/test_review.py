@@ -12,11 +12,11 @@ from PIL import Image, ImageChops
 from serving import Serving, serving
 from typer.testing import CliRunner
 
+from vesalius.cases.rating import AXES
 from vesalius.cli.main import app
 from vesalius.errors import RunError
 from vesalius.run import Run
 from vesalius.service.chat.review import Review
-from vesalius.service.http.schemas import AXES
 from vesalius.steps.predict import pictures_of
 
 RECIPE = """

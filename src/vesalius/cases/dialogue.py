@@ -50,6 +50,11 @@ class Dialogue:
         return tuple(picture for turn in self.turns for picture in turn.pictures)
 
     @property
+    def picture(self) -> Picture | None:
+        """The picture that the last question is about: the last one shown; None where none is."""
+        return next((turn.pictures[-1] for turn in reversed(self.turns) if turn.pictures), None)
+
+    @property
     def question(self) -> Question:
         """The last turn's question: the one a model answers."""
         return self.turns[-1].question

@@ -22,6 +22,7 @@ from pydicom.uid import RLELossless
 
 from vesalius.cases.decoded import Decoded, Limits
 from vesalius.cases.headers import codestream_size
+from vesalius.cases.view import View
 from vesalius.errors import ImageError
 
 # Inflating is unbounded, so a small file may ask for any amount of memory; the syntax is rare.
@@ -39,15 +40,14 @@ _MODALITIES = (  # noqa: SIM905
 _PERCENTILES = (0.5, 99.5)
 
 
-def decode_dicom(
-    data: bytes, *, frame: int | None, window: tuple[float, float] | None, limits: Limits
-) -> Decoded:
-    """One frame as 8-bit RGB; the middle one (``frames // 2``) where ``frame`` is None.
+def decode_dicom(data: bytes, view: View, *, limits: Limits) -> Decoded:
+    """One frame as 8-bit RGB; the middle one (``frames // 2``) where the view names none.
 
-    ``window`` is (centre, width) in modality units, e.g. Hounsfield. Without it the file's first
+    Its window is (centre, width) in modality units, e.g. Hounsfield. Without it the file's first
     window is used; without one, or with a width of 0, the range from the 0.5th to the 99.5th
     percentile, with a warning. Raises ImageError.
     """
+    frame, window = view.frame, view.window
     if window is not None and not window[1] > 0:
         raise ImageError("image_window", "a window needs a width above 0")
     file = read_dicom(data)

@@ -17,25 +17,20 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from vesalius.cases.decoded import DEFAULT_LIMITS, Decoded, Limits, quietly
 from vesalius.cases.headers import Kind, gif_frames, is_bare_dicom, kind_of, webp_size
+from vesalius.cases.view import OWN_VIEW, View
 from vesalius.errors import ImageError
 
 _ALLOWED = "PNG, JPEG, WebP, TIFF, BMP, GIF or DICOM"
 
 
-def decode(
-    data: bytes,
-    *,
-    frame: int | None = None,
-    window: tuple[float, float] | None = None,
-    limits: Limits = DEFAULT_LIMITS,
-) -> Decoded:
+def decode(data: bytes, view: View = OWN_VIEW, *, limits: Limits = DEFAULT_LIMITS) -> Decoded:
     """The picture in ``data`` as 8-bit RGB; the format is found by content, never by name.
 
     EXIF orientation is applied and transparency laid over white. Pictures of more than 8 bits are
-    rescaled linearly, their lowest value to 0 and their highest to 255. ``frame`` (0-based)
+    rescaled linearly, their lowest value to 0 and their highest to 255. ``view.frame`` (0-based)
     chooses among the frames of a DICOM or TIFF file; the default is a DICOM's middle frame
     (``frames // 2``) and the first page of a TIFF. Of an animation only the first picture can be
-    had, with a warning. ``window`` (centre, width, in modality units) replaces a DICOM's own;
+    had, with a warning. ``view.window`` (centre, width, in modality units) replaces a DICOM's own;
     other formats have none and ignore it. Raises ImageError (codes: see the module).
     """
     kind = admitted(data, limits)
@@ -43,9 +38,9 @@ def decode(
         if kind == "dicom":
             from vesalius.cases.dicom import decode_dicom
 
-            return decode_dicom(data, frame=frame, window=window, limits=limits)
+            return decode_dicom(data, view, limits=limits)
         with refusing(kind):
-            return _decode_file(data, kind, frame, limits)
+            return _decode_file(data, kind, view.frame, limits)
 
 
 def admitted(data: bytes, limits: Limits) -> Kind:

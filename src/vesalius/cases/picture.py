@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vesalius.cases.view import OWN_VIEW, View
 from vesalius.errors import ImageError
 
 if TYPE_CHECKING:
     from PIL import Image
-
-_CHOICE = re.compile(r"(?:#frame=(\d+))?(?:#window=([-+.\de]+),([-+.\de]+))?\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +21,12 @@ class Picture:
     """A lazy image: a stable ``key``, and a function that fetches the encoded bytes.
 
     ``key`` names the picture in predictions and reports and decides which dialogues share an
-    image. ``frame`` (0-based) and ``window`` (centre, width) choose among what a DICOM file holds.
+    image; its end names the ``view``, which chooses among what a file holds.
     """
 
     key: str
     read: Callable[[], bytes] = field(compare=False, repr=False)
-    frame: int | None = None
-    window: tuple[float, float] | None = None
+    view: View = OWN_VIEW
 
     @classmethod
     def from_file(cls, path: Path, key: str | None = None) -> Picture:
@@ -41,7 +38,7 @@ class Picture:
         from vesalius.cases.image import decode
 
         try:
-            return decode(self.read(), frame=self.frame, window=self.window).image
+            return decode(self.read(), self.view).image
         except ImageError as error:
             raise ImageError(error.code, error.what, where=self.key, hint=error.hint) from error
 
@@ -49,17 +46,9 @@ class Picture:
         """The hash of the encoded bytes, in hexadecimal."""
         return hashlib.sha256(self.read()).hexdigest()
 
-    def at(self, frame: int | None, window: tuple[float, float] | None = None) -> Picture:
-        """The same picture, another frame or window; the key says which (see :func:`choice`)."""
-        mark = "" if frame is None else f"#frame={frame}"
-        mark += "" if window is None else f"#window={window[0]:.10g},{window[1]:.10g}"
-        return replace(self, key=_CHOICE.sub("", self.key) + mark, frame=frame, window=window)
-
-
-def choice(key: str) -> tuple[int | None, tuple[float, float] | None]:
-    """The frame and the window (centre, width) that a picture's key names."""
-    frame, centre, width = _CHOICE.findall(key)[0]
-    return int(frame) if frame else None, (float(centre), float(width)) if centre else None
+    def at(self, view: View) -> Picture:
+        """The same picture in another view; the key says which."""
+        return replace(self, key=view.of(self.key), view=view)
 
 
 def _read_file(path: Path) -> bytes:

@@ -111,7 +111,7 @@ class Prediction:
     @classmethod
     def of(cls, dialogue: Dialogue, answer: Answer, **fields: Any) -> Prediction:
         """The prediction for ``dialogue``: its question, references and provenance copied in."""
-        question, pictures = dialogue.question, dialogue.pictures
+        question, picture = dialogue.question, dialogue.picture
         return cls(
             id=dialogue.id,
             answer=answer,
@@ -124,7 +124,7 @@ class Prediction:
             options=question.options,
             language=question.language,
             modality=dialogue.modality,
-            picture=pictures[-1].key if pictures else None,
+            picture=None if picture is None else picture.key,
             **fields,
         )
 

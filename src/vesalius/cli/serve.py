@@ -142,9 +142,7 @@ def ratings(state: StateFolder = None, database: Database = None) -> None:
     import json
 
     for one in _store(state, database).ratings():
-        row = {"review": one.review, "id": one.prediction, "rater": one.rater, **one.axes}
-        row |= {"errors": one.errors, "comment": one.comment, "at": one.created_at.isoformat()}
-        typer.echo(json.dumps(row, ensure_ascii=False))
+        typer.echo(json.dumps(one.to_row(), ensure_ascii=False))
 
 
 @logs.command("verify")

@@ -145,7 +145,7 @@ def _words(answer: Answer) -> str | None:
 
 def _begin(parts: Path, entries: Sequence[IndexEntry], settings: Retrieve) -> None:
     """Keep the parts of the same pictures and settings, drop all others."""
-    plan = [[asdict(e.item), e.picture.frame, e.picture.window] for e in entries]
+    plan = [[asdict(e.item), e.picture.view.frame, e.picture.view.window] for e in entries]
     content = json.dumps([plan, settings.encoder, settings.thumbnails, PART])
     mark = {"sha256": hashlib.sha256(content.encode()).hexdigest()}
     path = parts / "plan.json"

@@ -64,10 +64,9 @@ class NearestAnswers:
         names a dialogue without a picture before anything is encoded.
         """
         del decoding  # nothing is generated
-        require_pictures(dialogues)
+        pictures = require_pictures(dialogues)
         if not dialogues:
             return []
-        pictures = [dialogue.pictures[-1] for dialogue in dialogues]
         hits = self.index.search(
             self.images.embed(pictures),
             self.settings.neighbours,

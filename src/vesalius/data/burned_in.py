@@ -15,6 +15,7 @@ from vesalius.cases.decoded import DEFAULT_LIMITS
 from vesalius.cases.image import decode, stretch, tiff_pages
 from vesalius.cases.reencode import Reencoded, png_of, tiff_of
 from vesalius.cases.reencode_dicom import stored_frames, with_frames
+from vesalius.cases.view import View
 from vesalius.errors import MissingExtra
 
 FRAMES = 5
@@ -116,7 +117,7 @@ def mask_regions(picture: Reencoded, regions: Mapping[int, Sequence[Region]]) ->
 
 
 def _views(picture: Reencoded, frame: int) -> Iterable[Image.Image]:
-    image = decode(picture.data, frame=frame).image
+    image = decode(picture.data, View(frame)).image
     yield image
     values = np.asarray(image.convert("L"))
     if picture.suffix == ".dcm":

@@ -106,7 +106,7 @@ class _Seen:
     def picture(self, picture: Picture, case: Case, where: str) -> Iterator[Finding]:
         self.summary.pictures += 1
         try:
-            exact = hashlib.sha256(picture.read() + str(picture.frame).encode()).digest()[:16]
+            exact = hashlib.sha256(picture.read() + str(picture.view.frame).encode()).digest()[:16]
             image = picture.pixels()
         except ImageError as error:
             code = error.code.removeprefix("image_")

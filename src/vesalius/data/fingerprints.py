@@ -40,7 +40,7 @@ class Fingerprint:
 def fingerprint(picture: Picture) -> Fingerprint:
     """The fingerprints of a picture; raises ImageError if it cannot be decoded."""
     # A frame of a file is a picture of its own, so the frame is part of what is hashed.
-    mark = b"" if picture.frame is None else f"#{picture.frame}".encode()
+    mark = b"" if picture.view.frame is None else f"#{picture.view.frame}".encode()
     exact = hashlib.sha256(picture.read() + mark).hexdigest()
     grey = picture.pixels().convert("L")
     if blank(grey):

@@ -12,6 +12,7 @@ from typing import Any
 
 from vesalius.cases.case import Case, Question, Source
 from vesalius.cases.picture import Picture
+from vesalius.cases.view import OWN_VIEW
 from vesalius.data.check import Finding, check
 from vesalius.data.datasets import Dataset
 from vesalius.data.open import refuse_twin
@@ -129,7 +130,7 @@ class _Images:
 
     def copied(self, picture: Picture) -> str:
         """The path of the copy, relative to the target."""
-        if picture.frame is not None or picture.window is not None:
+        if picture.view != OWN_VIEW:
             where, hint = picture.key, "the dicom reader keeps them; import pictures"
             what = "a frame of a file cannot be copied by itself"
             raise DatasetError(what, where=where, hint=hint)

@@ -13,8 +13,8 @@ import numpy as np
 
 from vesalius.cases.case import Answer, Box
 from vesalius.cases.image import decode
-from vesalius.cases.picture import choice
 from vesalius.cases.prediction import Prediction
+from vesalius.cases.view import View
 from vesalius.errors import ImageError
 from vesalius.evaluation.evaluate import Spec, measure
 from vesalius.evaluation.metrics import Array
@@ -96,9 +96,8 @@ def thumbnail(key: str | None, pictures: Pictures) -> Thumbnail | None:
     data = None if key is None else pictures(key)
     if data is None:
         return None
-    frame, window = choice(key or "")
     try:
-        image = decode(data, frame=frame, window=window).image
+        image = decode(data, View.in_key(key or "")).image
     except ImageError as error:
         log.warning("no picture for %s: %s", key, error)
         return None

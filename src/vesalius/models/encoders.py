@@ -111,7 +111,7 @@ class ImageEncoder:
         be read. Above 200 new pictures a progress bar called ``label`` goes to standard error.
         """
         names: dict[Picture, Hashable] = {
-            one: (one.sha256(), one.frame, one.window) for one in dict.fromkeys(pictures)
+            one: (one.sha256(), one.view) for one in dict.fromkeys(pictures)
         }
         fresh: dict[Hashable, Picture] = {}
         for picture, name in names.items():

@@ -78,10 +78,10 @@ class LinearAnswers:
         without a picture before anything is encoded.
         """
         del decoding  # nothing is generated
-        require_pictures(dialogues)
+        pictures = require_pictures(dialogues)
         if not dialogues:
             return []
-        images = self.images.embed([dialogue.pictures[-1] for dialogue in dialogues])
+        images = self.images.embed(pictures)
         questions = self.sentences.embed([dialogue.question.text for dialogue in dialogues])
         logits = self.head(torch.from_numpy(images), torch.from_numpy(questions))
         top = logits.softmax(dim=1).topk(min(TOP_LABELS, len(self.labels)), dim=1)

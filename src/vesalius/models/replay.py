@@ -42,11 +42,11 @@ class SavedAnswers:
         the picture. ModelError names a dialogue that was not asked: nothing is guessed.
         """
         del decoding  # nothing is generated
-        require_pictures(dialogues)
-        return [self._prediction(dialogue) for dialogue in dialogues]
+        rows = zip(dialogues, require_pictures(dialogues), strict=True)
+        return [self._prediction(dialogue, picture.key) for dialogue, picture in rows]
 
-    def _prediction(self, dialogue: Dialogue) -> Prediction:
-        key = (plain(dialogue.question.text), dialogue.pictures[-1].key)
+    def _prediction(self, dialogue: Dialogue, picture: str) -> Prediction:
+        key = (plain(dialogue.question.text), picture)
         saved = self.known.get(dialogue.id)
         if saved is None or plain(saved.question) != key[0]:
             saved = self.known.get(key)

@@ -101,7 +101,7 @@ class ViltAnswers:
         return predictions
 
     def _probabilities(self, some: Sequence[Dialogue]) -> Tensor:
-        pictures = [dialogue.pictures[-1] for dialogue in some]
+        pictures = require_pictures(some)
         inputs = self.reader.inputs(pictures, [dialogue.question.text for dialogue in some])
         inputs = {name: tensor.to(self.network.device) for name, tensor in inputs.items()}
         # In double precision no label's probability is nought: that is what unknown ones have.

@@ -14,6 +14,7 @@ from vesalius.cases.case import Answer, Question
 from vesalius.cases.dialogue import Dialogue, Turn
 from vesalius.cases.picture import Picture
 from vesalius.cases.prediction import Prediction
+from vesalius.cases.view import View
 from vesalius.errors import ImageError, RecipeError, RunError, UnknownName
 from vesalius.models import Model
 from vesalius.models.guard import require_pictures
@@ -93,7 +94,7 @@ def ask(
     ``frame`` counts from 0; ``window`` is a DICOM's (centre, width) in modality units. Raises
     ImageError where the picture has no such frame.
     """
-    picture = Picture.from_file(image).at(frame, window)
+    picture = Picture.from_file(image).at(View(frame, window))
     picture.pixels()  # a bad file is refused before the model is loaded
     recipe = run.recipe()
     turn = Turn(Question(question or recipe.data.instruction), (picture,))

@@ -71,7 +71,7 @@ def test_one_case_an_image(tmp_path):
     assert first.questions == ()
     assert (first.caption, first.boxes, first.concepts, first.context) == (None, None, None, {})
     picture = first.pictures[0]
-    assert (picture.frame, picture.pixels().size) == (None, (8, 8))
+    assert (picture.view.frame, picture.pixels().size) == (None, (8, 8))
     # study/series/instance: the tree, in pseudonyms
     trees = [case.pictures[0].key.split("/") for case in (first, second, third)]
     assert len({tree[0] for tree in trees}) == 1
@@ -136,7 +136,7 @@ def test_another_key_gives_other_pseudonyms(tmp_path, monkeypatch):
 def test_frames(tmp_path, frames, chosen):
     many = np.stack([np.full((4, 4), 50 * n, np.uint8) for n in range(4)])
     (case,) = read(study(tmp_path, image(1, many)), frames=frames)
-    assert [picture.frame for picture in case.pictures] == chosen
+    assert [picture.view.frame for picture in case.pictures] == chosen
     shades = [picture.pixels().getpixel((0, 0))[0] for picture in case.pictures]
     assert shades == [50 * n for n in chosen]
     assert len({picture.key for picture in case.pictures}) == len(chosen)
@@ -144,7 +144,7 @@ def test_frames(tmp_path, frames, chosen):
 
 def test_the_default_is_the_middle_frame(tmp_path):
     (case,) = read(study(tmp_path, image(1, np.stack([SLICE] * 3))))
-    assert [picture.frame for picture in case.pictures] == [1]
+    assert [picture.view.frame for picture in case.pictures] == [1]
 
 
 def test_endless_frames_are_refused(tmp_path):

@@ -11,6 +11,7 @@ import torch
 from toys import FAMILIES, network, png
 
 from vesalius import Answer, Dialogue, Picture, Prediction, Question, Turn
+from vesalius.cases.view import View
 from vesalius.models.generative.answering.answerer import Answerer
 from vesalius.models.generative.answering.prefix_cache import CachedPrefix, PrefixCache, common
 from vesalius.recipe import Decoding
@@ -156,7 +157,7 @@ def test_another_picture_or_frame_is_another_conversation() -> None:
         talk = begin("t", Reads(key), ASKED[0], key)
         same(ours.predict([talk], DECODING), plain.predict([talk], DECODING))
     turn = talk.turns[0]
-    shifted = replace(talk, turns=(replace(turn, pictures=(turn.pictures[0].at(0),)),))
+    shifted = replace(talk, turns=(replace(turn, pictures=(turn.pictures[0].at(View(0)),)),))
     same(ours.predict([shifted], DECODING), plain.predict([shifted], DECODING))
     assert (ours.prefix_cache.hits, ours.prefix_cache.misses) == (0, 3)
     # A second picture in a later turn: nothing that was kept holds it.
@@ -221,14 +222,14 @@ def test_bytes_are_counted_and_the_oldest_goes_first() -> None:
 
 def test_one_picture_is_forgotten_in_all_its_views() -> None:
     cache = PrefixCache(2**20)
-    views = (("a", None, None),), (("a#frame=1", 1, None),), (("b", None, None), ("a", None, None))
-    for number, key in enumerate((*views, (("ab", None, None),))):
+    views = (("a", View()),), (("a#frame=1", View(1)),), (("b", View()), ("a", View()))
+    for number, key in enumerate((*views, (("ab", View()),))):
         cache.keep(CachedPrefix(key, (number,), ((torch.zeros(1, 1, 1, 4),) * 2,)))
     cache.cache_features(views[0], torch.zeros(1, 2, 4))
     assert len(cache) == 5
     cache.forget("a#frame=3")
     assert len(cache) == 1
-    assert cache.find((("ab", None, None),), (3, 4), 1) is not None
+    assert cache.find((("ab", View()),), (3, 4), 1) is not None
     assert cache.size == 32
 
 

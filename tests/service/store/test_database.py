@@ -17,6 +17,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import MetaData, inspect, text
 
+from vesalius.cases.view import View
 from vesalius.errors import MissingExtra, Refusal, VesaliusError
 from vesalius.service.store import Store
 from vesalius.service.store.database import Conflict, Database, alembic, head
@@ -72,7 +73,7 @@ def test_answers_of_before_are_read_on(url, tmp_path, clock, day, revision) -> N
         connection.execute(tables.tables["turns"].insert().values(**turn))
     store.migrate()
     old = store.turn("ada", answer)
-    assert (old.answer, old.evidence, old.window) == ("a nodule", tuple(CASES), (40, 400))
+    assert (old.answer, old.evidence, old.view.window) == ("a nodule", tuple(CASES), (40, 400))
     assert (old.content, old.scores) == (None, None)
     new = store.begin_turn("ada", conversation, None, "where?")
     members = [{"member": "probe", "answer": {"text": "none"}}]
@@ -312,7 +313,7 @@ def test_postgresql_in_short(postgresql, tmp_path, clock, make_picture, day) -> 
     store = Store(postgresql, str(tmp_path), clock=clock)
     store.migrate()
     image, _ = store.add_image("ada", "ab" * 32, make_picture(), expires_at=day)
-    pending = store.begin_turn("ada", None, image.id, "what?", window=(40, 400))
+    pending = store.begin_turn("ada", None, image.id, "what?", view=View(None, (40, 400)))
     done = store.finish_turn("ada", pending.answer_id, answer="this", usage={"new_tokens": 1})
     assert store.conversation("ada", pending.conversation_id).turns == (done,)
     store.log("asked")

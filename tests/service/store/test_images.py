@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image as Pillow
 
+from vesalius.cases.view import View
 from vesalius.errors import Refusal
 
 SHA = "ab" * 32
@@ -138,9 +139,9 @@ def test_a_pictures_key_is_of_content_and_owner(lite, make_picture, day) -> None
     keys = [lite.picture(image).key for image in (one, two, foreign, other)]
     assert keys[0] == keys[1]
     assert len(set(keys)) == 3
-    chosen = lite.picture(one, 3, (40.0, 400.0))
+    chosen = lite.picture(one, View(3, (40.0, 400.0)))
     assert chosen.key == f"{keys[0]}#frame=3#window=40,400"
-    assert (chosen.frame, chosen.window) == (3, (40.0, 400.0))
+    assert chosen.view == View(3, (40.0, 400.0))
 
 
 def test_threads_that_upload_at_once_get_one_image(store, make_picture, day, tmp_path) -> None:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from vesalius.service.store.records import Rating
+from vesalius.cases.rating import Rating
 
 AXES = {"accuracy": 4, "clarity": 5}
 
 
 def rate(store, rater: str, item: str, **fields) -> None:
-    own = {"prediction": f"case-{item}", "axes": AXES} | fields
-    store.rate(rater, "first", item, **own)
+    store.rate(item, Rating("first", f"case-{item}", rater, **{"axes": AXES} | fields))
 
 
 def test_a_later_rating_replaces_the_earlier_one(store, clock) -> None:
     rate(store, "own_b", "itm_2")
     rate(store, "own_a", "itm_1", comment="no")
-    rate(store, "own_a", "itm_1", axes={"accuracy": 1}, errors=["unsafe"], comment="wrong side")
-    store.rate("own_a", "second", "itm_9", prediction="case-9", axes=AXES)
+    rate(store, "own_a", "itm_1", axes={"accuracy": 1}, errors=("unsafe",), comment="wrong side")
+    store.rate("itm_9", Rating("second", "case-9", "own_a", AXES))
     assert store.rated("own_a", "first") == {"itm_1"}
     assert store.rated("own_a", "second") == {"itm_9"}
     assert store.rated("own_c", "first") == set()

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import text
 
+from vesalius.cases.view import View
 from vesalius.errors import Refusal
 
 SHA = "ab" * 32
@@ -29,7 +30,7 @@ def answer(store, turn, text="this"):
 
 def test_a_turn_keeps_all_that_was_said(store, make_picture, day, clock) -> None:
     image, _ = store.add_image("ada", SHA, make_picture(), expires_at=day)
-    pending = store.begin_turn("ada", None, image.id, "what?", frame=3, window=(40.5, 400.0))
+    pending = store.begin_turn("ada", None, image.id, "what?", view=View(3, (40.5, 400.0)))
     assert (pending.state, pending.position, pending.answer) == ("pending", 0, None)
     assert pending.answer_id.startswith("ans_")
     assert pending.conversation_id.startswith("cnv_")
@@ -53,7 +54,7 @@ def test_a_turn_keeps_all_that_was_said(store, make_picture, day, clock) -> None
     for name, value in payload.items():
         expected = tuple(value) if name == "evidence" else value
         assert getattr(done, name) == expected
-    assert (done.state, done.frame, done.window) == ("done", 3, (40.5, 400.0))
+    assert (done.state, done.view) == ("done", View(3, (40.5, 400.0)))
     assert done.finished_at == clock.now
     assert store.turn("ada", pending.answer_id) == done
     assert store.conversation("ada", pending.conversation_id).turns == (done,)

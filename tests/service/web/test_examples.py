@@ -9,6 +9,7 @@ import pydicom
 import pytest
 
 from vesalius.cases.image import decode
+from vesalius.cases.view import View
 from vesalius.service.web.examples import EXAMPLES, thumbnail
 
 
@@ -24,12 +25,12 @@ def test_the_dicom_example_shows_more_in_other_windows_and_frames() -> None:
     data = EXAMPLES[-1].draw()
     found = decode(data)
     assert (found.kind, found.modality, found.frames) == ("dicom", "CT", 12)
-    lung = np.asarray(decode(data, window=(-600, 1500)).image)
+    lung = np.asarray(decode(data, View(None, (-600, 1500))).image)
     own = np.asarray(found.image)
     # Lung at -830 HU is black in the file's own window (from -150 HU) and grey in lung's.
     assert own[128, 60, 0] == 0
     assert 50 < lung[128, 60, 0] < 120
-    assert not np.array_equal(own, np.asarray(decode(data, frame=0).image))
+    assert not np.array_equal(own, np.asarray(decode(data, View(0)).image))
 
 
 def test_the_dicom_example_names_nobody() -> None:

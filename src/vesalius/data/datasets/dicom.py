@@ -18,6 +18,7 @@ from vesalius.cases.case import Case, Source
 from vesalius.cases.decoded import DEFAULT_LIMITS
 from vesalius.cases.headers import is_bare_dicom
 from vesalius.cases.picture import Picture
+from vesalius.cases.view import View
 from vesalius.data.reading.album import inside, read_member
 from vesalius.data.reading.dicom_headers import (
     Header,
@@ -149,12 +150,12 @@ def _pictures(file: _File, header: Header, frames: str) -> tuple[Picture, ...]:
     if header.frames == 1:
         return (picture,)
     if frames != "all":
-        return (picture.at(0 if frames == "first" else header.frames // 2),)
+        return (picture.at(View(0 if frames == "first" else header.frames // 2)),)
     most = DEFAULT_LIMITS.max_frames
     if header.frames > most:
         fault = f"{header.frames:,} frames; {most} are allowed"
         raise DatasetError(fault, where=file.name, hint="take its first or middle frame")
-    return tuple(picture.at(frame) for frame in range(header.frames))
+    return tuple(picture.at(View(frame)) for frame in range(header.frames))
 
 
 def _key(secret: str) -> bytes:

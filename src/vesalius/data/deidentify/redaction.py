@@ -13,6 +13,7 @@ from pydicom.pixels import apply_color_lut, pixel_array
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from vesalius.cases.dicom import decode_dicom
+from vesalius.cases.view import View
 from vesalius.data.deidentify import operators
 from vesalius.data.deidentify.clean import Cleaner
 from vesalius.data.deidentify.pixels import LIMITS, PIXELS
@@ -59,9 +60,7 @@ def _file(output: Dataset, syntax: UID) -> bytes:
 def _text(data: bytes, frame: int) -> Sequence[Any]:
     from vesalius.data.burned_in import find_text
 
-    regions: Sequence[Any] = find_text(
-        decode_dicom(data, frame=frame, window=None, limits=LIMITS).image
-    )
+    regions: Sequence[Any] = find_text(decode_dicom(data, View(frame), limits=LIMITS).image)
     return regions
 
 

@@ -18,6 +18,7 @@ from typing import Any, TextIO
 from vesalius.cases.case import Case
 from vesalius.cases.headers import kind_of
 from vesalius.cases.picture import Picture
+from vesalius.cases.view import OWN_VIEW
 from vesalius.data.datasets import Dataset
 from vesalius.data.imports import case_row
 from vesalius.data.reading.streams import ORDER
@@ -162,7 +163,7 @@ class _Pictures:
 
     def _original(self, picture: Picture) -> str | None:
         """The picture's path below the source; None unless that very file holds it."""
-        if self._source is None or picture.frame is not None or picture.window is not None:
+        if self._source is None or picture.view != OWN_VIEW:
             return None
         path = self._source / picture.key
         inside = path.resolve().is_relative_to(self._source.resolve())
@@ -177,7 +178,7 @@ class _Pictures:
     def _written(self, picture: Picture) -> str:
         data = picture.read()
         ending = ENDINGS.get(str(kind_of(data)))
-        if ending is None or picture.frame is not None or picture.window is not None:
+        if ending is None or picture.view != OWN_VIEW:
             file = BytesIO()
             picture.pixels().save(file, format="PNG")
             data, ending = file.getvalue(), ".png"

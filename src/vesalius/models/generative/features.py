@@ -95,7 +95,7 @@ class FeatureStore:
 
 def _of_picture(picture: Picture) -> bytes:
     """A hash of a picture's file, and of the frame and window that are decoded of it."""
-    chosen = repr((picture.frame, picture.window)).encode()
+    chosen = repr((picture.view.frame, picture.view.window)).encode()
     return hashlib.sha256(picture.read() + chosen).digest()
 
 

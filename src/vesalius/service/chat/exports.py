@@ -12,7 +12,7 @@ import jinja2
 from vesalius.errors import VesaliusError
 from vesalius.evaluation.formatting import flat
 from vesalius.service.container import Service
-from vesalius.service.http.schemas import ConversationWhole, TurnOut
+from vesalius.service.http.schemas import ConversationWhole, TurnOut, view_of
 from vesalius.service.threads import in_thread
 
 SIDE = 1024
@@ -39,8 +39,7 @@ async def page(service: Service, owner: str, whole: ConversationWhole) -> str:
     plates: dict[tuple[object, ...], Plate] = {}
     turns: list[tuple[TurnOut, Plate | None]] = []
     for turn in whole.messages:
-        window = None if turn.window is None else (turn.window.centre, turn.window.width)
-        key = (turn.image_id, turn.frame, window)
+        key = (turn.image_id, view_of(turn.frame, turn.window))
         if turn.image_id is not None and key not in plates:
             plates[key] = await _plate(service, owner, f"view-{len(plates)}", turn)
             turns.append((turn, plates[key]))
@@ -53,7 +52,6 @@ async def page(service: Service, owner: str, whole: ConversationWhole) -> str:
 
 async def _plate(service: Service, owner: str, name: str, turn: TurnOut) -> Plate:
     """The view that a turn is about; without a URL where the picture's time has passed."""
-    window = None if turn.window is None else (turn.window.centre, turn.window.width)
     try:
         image = await in_thread(service.store.image, owner, turn.image_id or "")
         data = await in_thread(service.store.read_picture, image)
@@ -61,7 +59,7 @@ async def _plate(service: Service, owner: str, name: str, turn: TurnOut) -> Plat
         if error.code not in {"not_found", "image_expired", "image_missing"}:
             raise
         return Plate(name, "")
-    png = await service.intake.png(data, turn.frame, window, SIDE)
+    png = await service.intake.png(data, view_of(turn.frame, turn.window), SIDE)
     url = f"data:image/png;base64,{base64.b64encode(png).decode()}"
     return Plate(name, url, image.width, image.height)
 

@@ -16,6 +16,7 @@ from typing import Any
 from vesalius.cases.headers import kind_of
 from vesalius.cases.image import decode
 from vesalius.cases.reencode import Reencoded
+from vesalius.cases.view import View
 from vesalius.errors import MissingExtra, Refusal
 from vesalius.service.settings import Settings, TextPolicy
 from vesalius.system.workers import Pool
@@ -95,15 +96,14 @@ class Intake:
     async def png(
         self,
         data: bytes,
-        frame: int | None,
-        window: tuple[float, float] | None,
+        view: View,
         side: int | None = None,
     ) -> bytes:
         """A view of a kept picture as PNG: pixel for pixel what a model sees of it.
 
         With ``side`` it is made smaller, its longer side at most so many pixels.
         """
-        encoded: bytes = await self._done_by(self._renderers, data, frame, window, side)
+        encoded: bytes = await self._done_by(self._renderers, data, view, side)
         return encoded
 
     def warm(self) -> None:
@@ -119,26 +119,23 @@ class Intake:
             threads.shutdown(wait=False, cancel_futures=True)
 
 
-def render_png(
-    data: bytes, frame: int | None, window: tuple[float, float] | None, side: int | None
-) -> bytes:
+def render_png(data: bytes, view: View, side: int | None) -> bytes:
     """The picture in ``data`` as PNG; what is kept has passed its limits when it came."""
-    image, out = decode(data, frame=frame, window=window).image, BytesIO()
+    image, out = decode(data, view).image, BytesIO()
     if side is not None:
         image.thumbnail((side, side))
     image.save(out, "PNG", compress_level=1)
     return out.getvalue()
 
 
-def require_view(
-    kind: str, frames: int, frame: int | None, window: tuple[float, float] | None
-) -> None:
+def require_view(kind: str, frames: int, view: View) -> None:
     """Refusal for a frame or window that the picture does not have."""
+    frame = view.frame
     count = frames if kind in SEVERAL else 1
     if frame is not None and not 0 <= frame < count:
         detail = f"there is no frame {frame}: {count} kept, counted from 0"
         raise Refusal("image_frame", detail, hint="GET /images/{image_id} as JSON tells them")
-    if window is not None and kind != "dicom":
+    if view.window is not None and kind != "dicom":
         raise Refusal("image_window", "only a DICOM picture has a window")
 
 

@@ -17,6 +17,7 @@ from vesalius.cases.case import Answer, Question
 from vesalius.cases.dialogue import Dialogue, Turn
 from vesalius.cases.picture import Picture
 from vesalius.cases.prediction import Prediction
+from vesalius.cases.view import OWN_VIEW, View
 from vesalius.errors import ModelError, Refusal, VesaliusError
 from vesalius.recipe import Decoding
 from vesalius.service.chat.intake import require_view
@@ -38,8 +39,7 @@ class QuestionRequest:
     image_id: str
     question: str
     conversation_id: str | None = None
-    frame: int | None = None
-    window: tuple[float, float] | None = None
+    view: View = OWN_VIEW
     max_tokens: int | None = None
 
 
@@ -91,10 +91,10 @@ class Answering:
         self.require_room()
         question = self.checked(request.question)
         image = await in_thread(self.store.image, request.owner, request.image_id)
-        require_view(image.kind, image.frames, request.frame, request.window)
+        require_view(image.kind, image.frames, request.view)
         self._held[self.store.picture(image).key] = image.id
         prompt = Prompt(
-            self.store.picture(image, request.frame, request.window),
+            self.store.picture(image, request.view),
             await self._past(request),
             question,
             self._decoding(request.max_tokens),
@@ -161,8 +161,7 @@ class Answering:
             request.conversation_id,
             request.image_id,
             question,
-            frame=request.frame,
-            window=request.window,
+            view=request.view,
             max_turns=self.settings.max_turns,
             seconds=self.settings.deadline + self.settings.grace,
         )
@@ -250,10 +249,10 @@ class Answering:
         transcript = await in_thread(
             self.store.conversation, request.owner, request.conversation_id
         )
-        view = (request.image_id, request.frame, request.window)
+        about = (request.image_id, request.view)
         past: list[Turn] = []
         for turn in reversed(transcript.turns):
-            if (turn.image_id, turn.frame, turn.window) != view:
+            if (turn.image_id, turn.view) != about:
                 break
             if turn.state == "done" and turn.answer:
                 past.append(Turn(Question(turn.question), reply=Answer(text=turn.answer)))

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cached_property
 
-from vesalius.cases.picture import choice
+from vesalius.cases.view import View
 from vesalius.errors import Refusal, RunError
 from vesalius.run import Run
 
@@ -64,13 +64,13 @@ class Review:
         left = [item for item in self.items.values() if item.id not in rated]
         return min(left, key=lambda item: _mixed(owner, item.id), default=None)
 
-    def picture(self, item: Item) -> tuple[bytes, int | None, tuple[float, float] | None]:
-        """An encoded picture with the frame and window that were asked about; ``not_found``."""
+    def picture(self, item: Item) -> tuple[bytes, View]:
+        """An encoded picture with the view that was asked about; ``not_found``."""
         with self._reading:  # the index of a large data set is made once
             data = None if item.picture is None else self._pictures(item.picture)
         if data is None:
             raise Refusal("not_found", "this answer's picture is not where its data set was")
-        return data, *choice(item.picture or "")
+        return data, View.in_key(item.picture or "")
 
     @cached_property
     def _pictures(self) -> Callable[[str], bytes | None]:

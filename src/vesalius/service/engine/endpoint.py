@@ -246,7 +246,7 @@ class EndpointEngine:
         return messages
 
     async def _url_of(self, picture: Picture) -> str:
-        key = (picture.key, picture.frame, picture.window)
+        key = (picture.key, picture.view)
         url = self._encoded.pop(key, None)
         if url is None:
             url = await asyncio.to_thread(data_url, picture)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from vesalius.cases.picture import Picture
 from vesalius.cases.prediction import Neighbour, Prediction
+from vesalius.cases.view import bare
 from vesalius.errors import ModelError, VesaliusError
 from vesalius.models import Model
 from vesalius.recipe import Decoding
@@ -33,7 +34,7 @@ class Neighbours:
 
     def of(self, picture: Picture) -> tuple[Neighbour, ...]:
         """The training cases most like a picture."""
-        key = (picture.key, picture.frame, picture.window)
+        key = (picture.key, picture.view)
         neighbours = self._known.pop(key, None)
         if neighbours is None:
             (neighbours,) = self._retriever.neighbours([picture])
@@ -44,8 +45,8 @@ class Neighbours:
 
     def forget(self, picture: str) -> None:
         """Give up what was found for a picture, in every view of it."""
-        bare = picture.partition("#")[0]
-        for key in [k for k in self._known if k[0].partition("#")[0] == bare]:
+        of = bare(picture)
+        for key in [k for k in self._known if bare(k[0]) == of]:
             del self._known[key]
 
 

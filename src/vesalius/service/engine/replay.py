@@ -139,7 +139,7 @@ class ReplayEngine:
 
     def _saved(self, dialogue: Dialogue) -> Prediction | None:
         question = _plain(dialogue.question.text)
-        key = dialogue.pictures[-1].key if dialogue.pictures else None
+        key = None if dialogue.picture is None else dialogue.picture.key
         return self._answers.get((question, key)) or self._answers.get((question, None))
 
 

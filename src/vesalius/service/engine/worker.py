@@ -225,8 +225,7 @@ class Worker:
                 self.send("piece", one.number, fresh)
             return
         one.done = True
-        pictures = one.job.dialogue.pictures
-        whole = self._host.supported(piece, pictures[-1] if pictures else None)
+        whole = self._host.supported(piece, one.job.dialogue.picture)
         self.send("piece", one.number, whole)
 
     def _is_cancelled(self, one: Waiting) -> bool:

@@ -64,14 +64,13 @@ def _heading(record: Conversation) -> dict[str, Any]:
 
 
 def _shared(turn: Turn, thumbnails: bool) -> dict[str, Any]:
-    window = turn.window
     return {
         "question": turn.question,
         "answer_id": turn.answer_id,
         "conversation_id": turn.conversation_id,
         "image_id": turn.image_id,
-        "frame": turn.frame,
-        "window": None if window is None else Window(centre=window[0], width=window[1]),
+        "frame": turn.view.frame,
+        "window": Window.of(turn.view),
         "confidence": turn.confidence,
         "abstained": turn.abstained,
         "finish": turn.finish,

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from vesalius.cases.rating import FAULTS, Fault
+from vesalius.cases.view import View
 
 DISCLAIMER = "For research use only. Not a medical device. A model wrote this and may be wrong."
 
@@ -24,6 +27,21 @@ class Window(BaseModel):
     centre: Level
     width: Width
 
+    @property
+    def pair(self) -> tuple[float, float]:
+        """Centre and width."""
+        return self.centre, self.width
+
+    @classmethod
+    def of(cls, view: View) -> Window | None:
+        """The window of a view; None where it is the file's own."""
+        return None if view.window is None else cls(centre=view.window[0], width=view.window[1])
+
+
+def view_of(frame: int | None, window: Window | None) -> View:
+    """The view that a frame and a window, as a body holds them, stand for."""
+    return View(frame, None if window is None else window.pair)
+
 
 class RequestBody(BaseModel):
     """A request body; unknown fields are refused."""
@@ -31,7 +49,7 @@ class RequestBody(BaseModel):
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
 
-class View(RequestBody):
+class ViewRequest(RequestBody):
     """Which picture, and which view of it."""
 
     image_id: Identifier
@@ -40,8 +58,13 @@ class View(RequestBody):
     window: Window | None = None
     """Of a DICOM; default: the file's own."""
 
+    @property
+    def view(self) -> View:
+        """The view that is asked for."""
+        return view_of(self.frame, self.window)
 
-class AskRequest(View):
+
+class AskRequest(ViewRequest):
     """A question about an uploaded picture."""
 
     question: str
@@ -54,7 +77,7 @@ class AskRequest(View):
     """New tokens at most; default: as the run's recipe says."""
 
 
-class CaptionRequest(View):
+class CaptionRequest(ViewRequest):
     """Describe an uploaded picture."""
 
     conversation_id: Identifier | None = None
@@ -79,19 +102,6 @@ class FeedbackRequest(RequestBody):
     comment: str | None = Field(default=None, max_length=2000)
 
 
-AXES = ("accuracy", "relevance", "completeness", "clarity", "helpfulness")
-"""What experts rate an answer on."""
-Error = Literal[
-    "wrong_finding",
-    "missed_finding",
-    "wrong_place",
-    "wrong_side",
-    "wrong_modality",
-    "off_topic",
-    "unsafe",
-]
-"""What can be wrong with an answer."""
-ERRORS: tuple[str, ...] = get_args(Error)
 Grade = Annotated[int, Field(ge=1, le=5, strict=True)]
 
 
@@ -104,7 +114,7 @@ class RatingRequest(RequestBody):
     completeness: Grade
     clarity: Grade
     helpfulness: Grade
-    errors: list[Error] = Field(default_factory=list, max_length=len(ERRORS))
+    errors: list[Fault] = Field(default_factory=list, max_length=len(FAULTS))
     comment: str | None = Field(default=None, max_length=2000)
 
 

@@ -10,6 +10,7 @@ from typing import cast
 from sqlalchemy import delete, select, tuple_
 from sqlalchemy.orm import Session
 
+from vesalius.cases.view import View
 from vesalius.errors import Refusal
 from vesalius.service.store.records import (
     Conversation,
@@ -135,8 +136,7 @@ def _turn(row: TurnRow, feedback: Feedback | None, states: dict[str, ImageState]
         question=row.question,
         image_id=row.image_id,
         image_state=states.get(row.image_id, "deleted") if row.image_id else None,
-        frame=row.frame,
-        window=None if row.window is None else (row.window[0], row.window[1]),
+        view=View(row.frame, None if row.window is None else (row.window[0], row.window[1])),
         state=cast("TurnState", row.state),
         created_at=row.created_at,
         answer=row.answer,

@@ -13,6 +13,7 @@ from sqlalchemy import Select, delete, select, update
 from sqlalchemy.orm import Session
 
 from vesalius.cases.picture import Picture
+from vesalius.cases.view import OWN_VIEW, View
 from vesalius.errors import Refusal
 from vesalius.service.store.audit import Entry, append
 from vesalius.service.store.database import Conflict
@@ -112,8 +113,7 @@ class Images(State):
     def picture(
         self,
         image: Image,
-        frame: int | None = None,
-        window: tuple[float, float] | None = None,
+        view: View = OWN_VIEW,
     ) -> Picture:
         """The picture as a dialogue holds it: read lazily, and picklable for a worker process.
 
@@ -124,7 +124,7 @@ class Images(State):
         salted = hashlib.sha256(f"{len(image.owner)}:{image.owner}:{image.content}".encode())
         path = self._pictures.path(image.id, image.suffix)
         read = partial(read_stored, self._pictures.url, path)
-        return Picture(f"sha256:{salted.hexdigest()}", read).at(frame, window)
+        return Picture(f"sha256:{salted.hexdigest()}", read).at(view)
 
     def delete_image(self, owner: str, image_id: str) -> None:
         """Remove the file and the row; what was asked about the picture stays, as text.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 
 from sqlalchemy import select
 
-from vesalius.service.store.records import Rating
+from vesalius.cases.rating import Rating
 from vesalius.service.store.state import State
 from vesalius.service.store.tables import RatingRow
 
@@ -14,26 +14,16 @@ from vesalius.service.store.tables import RatingRow
 class Ratings(State):
     """Ratings of raters; nobody sees another's before the review is over."""
 
-    def rate(
-        self,
-        rater: str,
-        review: str,
-        item: str,
-        *,
-        prediction: str,
-        axes: Mapping[str, int],
-        errors: Sequence[str] = (),
-        comment: str | None = None,
-    ) -> None:
-        """Keep a rating; a later one of the same rater replaces it."""
+    def rate(self, item: str, rating: Rating) -> None:
+        """Keep a rating of a review's item; a later one of the same rater replaces it."""
         row = RatingRow(
-            rater=rater,
-            review=review,
+            rater=rating.rater,
+            review=rating.review,
             item=item,
-            prediction=prediction,
-            axes=dict(axes),
-            errors=list(errors),
-            comment=comment,
+            prediction=rating.prediction,
+            axes=dict(rating.axes),
+            errors=list(rating.errors),
+            comment=rating.comment,
             created_at=self._now(),
         )
         with self._db.write() as session:

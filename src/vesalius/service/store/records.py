@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, Required, TypedDict
 
+from vesalius.cases.view import View
+
 ImageState = Literal["stored", "expired", "lost", "deleted"]
 TurnState = Literal["pending", "done", "failed", "cancelled", "interrupted"]
 Verdict = Literal["up", "down"]
@@ -81,8 +83,7 @@ class Turn:
     question: str
     image_id: str | None
     image_state: ImageState | None
-    frame: int | None
-    window: tuple[float, float] | None
+    view: View
     state: TurnState
     created_at: datetime
     answer: str | None = None
@@ -169,19 +170,6 @@ class Verified:
     head: str
     first_bad: int | None = None
     why: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Rating:
-    """An expert's rating of a run's answer: ``axes`` from 1 to 5; ``rater`` is a hash."""
-
-    review: str
-    prediction: str
-    rater: str
-    axes: dict[str, int]
-    errors: tuple[str, ...]
-    comment: str | None
-    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

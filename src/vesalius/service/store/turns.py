@@ -8,6 +8,7 @@ from typing import Unpack
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
+from vesalius.cases.view import OWN_VIEW, View
 from vesalius.errors import Refusal
 from vesalius.service.store.audit import Entry, append
 from vesalius.service.store.conversations import feedback_of, owned, read_turns, start, title_of
@@ -29,8 +30,7 @@ class Turns(State):
         image_id: str | None,
         question: str,
         *,
-        frame: int | None = None,
-        window: tuple[float, float] | None = None,
+        view: View = OWN_VIEW,
         max_turns: int = 20,
         seconds: float = 60.0,
     ) -> Turn:
@@ -56,8 +56,8 @@ class Turns(State):
                 position=conversation.turns,
                 question=question,
                 image_id=image_id,
-                frame=frame,
-                window=None if window is None else list(window),
+                frame=view.frame,
+                window=None if view.window is None else list(view.window),
                 state="pending",
                 created_at=now,
                 deadline_at=now + timedelta(seconds=seconds),

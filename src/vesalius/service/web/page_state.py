@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import streamlit as st
 from pydantic import ValidationError
 
-from vesalius.service.http.schemas import View, Window
+from vesalius.service.http.schemas import ViewRequest, Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class PageState:
         """From the URL; what is not valid in it is as if it were not there."""
         query = st.query_params
         try:
-            view = View.model_validate(
+            view = ViewRequest.model_validate(
                 {
                     "image_id": query.get("image", "none"),
                     "frame": query.get("frame"),
@@ -34,7 +34,7 @@ class PageState:
                 }
             )
         except ValidationError:
-            view = View(image_id="none")
+            view = ViewRequest(image_id="none")
         return cls(
             query.get("conversation"),
             query.get("image") if view.image_id != "none" else None,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from vesalius.service.http.schemas import AXES, ERRORS, RatingRequest, ReviewItem
+from vesalius.cases.rating import AXES, FAULTS, GRADES
+from vesalius.service.http.schemas import RatingRequest, ReviewItem
 from vesalius.service.web import identity, notices, viewer, words
 from vesalius.service.web.api_errors import ApiError
 from vesalius.service.web.client import Api
@@ -23,7 +24,6 @@ AXIS_QUESTIONS = dict(
         strict=True,
     )
 )
-SCALE = range(1, 6)
 
 
 def page() -> None:
@@ -65,7 +65,7 @@ def _rate(api: Api, item: ReviewItem, image: bytes) -> None:
             given = {axis: _scale(axis, item) for axis in AXES}
             errors = st.pills(
                 "What is wrong with it, if anything?",
-                ERRORS,
+                FAULTS,
                 selection_mode="multi",
                 format_func=_spoken,
                 key=f"errors-{item.item_id}",
@@ -94,7 +94,7 @@ def _rate(api: Api, item: ReviewItem, image: bytes) -> None:
 def _scale(axis: str, item: ReviewItem) -> int | None:
     key = f"{axis}-{item.item_id}"
     chosen: int | None = st.segmented_control(
-        f"{_spoken(axis)}: {AXIS_QUESTIONS[axis]}", SCALE, key=key
+        f"{_spoken(axis)}: {AXIS_QUESTIONS[axis]}", GRADES, key=key
     )
     return chosen
 

@@ -20,6 +20,7 @@ from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 from vesalius.cases.dialogue import Dialogue
+from vesalius.cases.view import bare
 from vesalius.models.generative.rows.rows import Encoder, Images, PictureKey, Prefix
 
 HEADS = 512
@@ -161,7 +162,7 @@ class Unread(Mapping[str, torch.Tensor]):
 
 def picture_key(dialogue: Dialogue) -> PictureKey:
     """What names a dialogue's pictures, and what is shown of each."""
-    return tuple((p.key, p.frame, p.window) for p in dialogue.pictures)
+    return tuple((p.key, p.view) for p in dialogue.pictures)
 
 
 def common(one: Sequence[int], other: Sequence[int]) -> int:
@@ -174,8 +175,8 @@ def common(one: Sequence[int], other: Sequence[int]) -> int:
 
 def _shows(key: PictureKey, picture: str) -> bool:
     """Whether a picture of that key, marks of frame and window aside, is among those named."""
-    bare = picture.partition("#")[0]
-    return any(one[0].partition("#")[0] == bare for one in key if isinstance(one, tuple))
+    of = bare(picture)
+    return any(bare(one[0]) == of for one in key if isinstance(one, tuple))
 
 
 def _begins(short: Sequence[int], long: Sequence[int]) -> bool:

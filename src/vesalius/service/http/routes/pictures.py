@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from starlette.responses import JSONResponse
 
+from vesalius.cases.view import View
 from vesalius.errors import Refusal
 from vesalius.service.chat.intake import require_view
 from vesalius.service.http import bodies
@@ -108,10 +109,10 @@ async def image(  # noqa: PLR0917
         centre, width = map(float, window.split(","))
         if not width > 0:
             raise Refusal("image_window", "a window's width is more than 0")
-    view = None if centre is None or width is None else (centre, width)
-    require_view(record.kind, record.frames, frame, view)
+    view = View(frame, None if centre is None or width is None else (centre, width))
+    require_view(record.kind, record.frames, view)
     data = await in_thread(service.store.read_picture, record)
-    png = await service.intake.png(data, frame, view)
+    png = await service.intake.png(data, view)
     await in_thread(service.note, "image.read", caller, image_id)
     return Response(png, media_type="image/png")
 

@@ -107,14 +107,12 @@ async def _answered(
     payload: AskRequest | CaptionRequest,
     question: str,
 ) -> Response:
-    window = payload.window
     query = QuestionRequest(
         caller.owner,
         payload.image_id,
         question,
         conversation_id=payload.conversation_id,
-        frame=payload.frame,
-        window=None if window is None else (window.centre, window.width),
+        view=payload.view,
         max_tokens=payload.max_tokens,
     )
     events = service.questions.events(query)
@@ -150,15 +148,13 @@ async def _whole(events: AsyncGenerator[Event], service: Service) -> AnswerOut:
 
 
 def _meta(accepted: Accepted, query: QuestionRequest, service: Service) -> dict[str, Any]:
-    window = query.window
+    window = Window.of(query.view)
     return {
         "answer_id": accepted.answer_id,
         "conversation_id": accepted.conversation_id,
         "image_id": query.image_id,
         "question": query.question,
-        "frame": query.frame,
-        "window": None
-        if window is None
-        else Window(centre=window[0], width=window[1]).model_dump(),
+        "frame": query.view.frame,
+        "window": None if window is None else window.model_dump(),
         "model": service.engine.about().get("model"),
     }

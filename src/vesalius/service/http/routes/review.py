@@ -6,6 +6,7 @@ import asyncio
 
 from fastapi import APIRouter, Request, Response
 
+from vesalius.cases.rating import AXES, Rating
 from vesalius.errors import Refusal
 from vesalius.service.chat.review import Review
 from vesalius.service.container import Service
@@ -13,7 +14,7 @@ from vesalius.service.http import bodies
 from vesalius.service.http.access import Caller
 from vesalius.service.http.routes.dependencies import Calling, Serving
 from vesalius.service.http.routes.openapi_docs import body, content_response, problems
-from vesalius.service.http.schemas import AXES, Identifier, RatingRequest, ReviewItem, ReviewOut
+from vesalius.service.http.schemas import Identifier, RatingRequest, ReviewItem, ReviewOut
 from vesalius.service.threads import in_thread
 
 router = APIRouter(prefix="/review", tags=["review"])
@@ -41,13 +42,15 @@ async def rate(request: Request, service: Serving, caller: Calling) -> ReviewOut
 
     def keep() -> None:
         service.store.rate(
-            caller.owner,
-            review.name,
             item.id,
-            prediction=item.prediction,
-            axes={axis: getattr(rating, axis) for axis in AXES},
-            errors=rating.errors,
-            comment=rating.comment,
+            Rating(
+                review.name,
+                item.prediction,
+                caller.owner,
+                axes={axis: getattr(rating, axis) for axis in AXES},
+                errors=tuple(rating.errors),
+                comment=rating.comment,
+            ),
         )
 
     await in_thread(keep)
@@ -64,8 +67,8 @@ async def picture(service: Serving, caller: Calling, item_id: Identifier) -> Res
     """The picture that the answer is about, as the model saw it."""
     del caller
     review = _review(service)
-    data, frame, window = await asyncio.to_thread(review.picture, review.item(item_id))
-    return Response(await service.intake.png(data, frame, window), media_type="image/png")
+    data, view = await asyncio.to_thread(review.picture, review.item(item_id))
+    return Response(await service.intake.png(data, view), media_type="image/png")
 
 
 def _review(service: Service) -> Review:

@@ -1,0 +1,94 @@
+"""A rating: what a person or a judge says of one answer, on the axes of the review page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, get_args
+
+from vesalius.errors import RunError
+
+Axis = Literal["accuracy", "relevance", "completeness", "clarity", "helpfulness"]
+"""What an answer is rated on."""
+AXES: tuple[str, ...] = get_args(Axis)
+GRADES = range(1, 6)
+"""From 1 (poor) to 5 (excellent)."""
+Fault = Literal[
+    "wrong_finding",
+    "missed_finding",
+    "wrong_place",
+    "wrong_side",
+    "wrong_modality",
+    "off_topic",
+    "unsafe",
+]
+"""What can be wrong with an answer."""
+FAULTS: tuple[str, ...] = get_args(Fault)
+_WORDS = ("review", "id", "rater", "comment", "at")
+
+
+@dataclass(frozen=True, slots=True)
+class Rating:
+    """A rater's opinion of one answer of a run: ``axes`` from 1 to 5, ``errors`` among FAULTS.
+
+    ``prediction`` is the answer's id in the run, ``review`` names the review it was rated in, and
+    ``rater`` who did: a hash of a person, or a judge's name. ``created_at`` is None until stored.
+    Raises RunError for an unknown axis or fault, or a grade off the scale.
+    """
+
+    review: str
+    prediction: str
+    rater: str
+    axes: Mapping[str, int]
+    errors: tuple[str, ...] = ()
+    comment: str | None = None
+    created_at: datetime | None = None
+
+    def __post_init__(self) -> None:
+        for axis, grade in self.axes.items():
+            if axis not in AXES:
+                raise RunError(
+                    f"there is no axis {axis!r}: {', '.join(AXES)}", where=self.prediction
+                )
+            if isinstance(grade, bool) or grade not in GRADES:
+                raise RunError(f"{axis} is 1 to 5, not {grade!r}", where=self.prediction)
+        if unknown := [fault for fault in self.errors if fault not in FAULTS]:
+            what = f"there is no fault {unknown[0]!r}: {', '.join(FAULTS)}"
+            raise RunError(what, where=self.prediction)
+
+    def to_row(self) -> dict[str, Any]:
+        """The rating as JSON-ready data, an axis a field, as ``vesalius ratings`` prints it."""
+        row = {"review": self.review, "id": self.prediction, "rater": self.rater, **self.axes}
+        at = None if self.created_at is None else self.created_at.isoformat()
+        return row | {"errors": list(self.errors), "comment": self.comment, "at": at}
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any], *, where: object = None) -> Rating:
+        """A rating from :meth:`to_row`'s data; RunError names a wrong field.
+
+        ``review``, ``errors``, ``comment`` and ``at`` may be missing; any other field is an axis.
+        """
+        words = {name: row.get(name) for name in _WORDS}
+        faults = row.get("errors") or ()
+        for name, value in words.items():
+            if not isinstance(value, str) and (value is not None or name in {"id", "rater"}):
+                raise RunError(f"not a rating row: {name} is a text, not {value!r}", where=where)
+        if not isinstance(faults, list | tuple):
+            raise RunError(f"not a rating row: errors is a list, not {faults!r}", where=where)
+        axes = {name: grade for name, grade in row.items() if name not in {*_WORDS, "errors"}}
+        at = words["at"]
+        try:
+            return cls(
+                words["review"] or "",
+                row["id"],
+                row["rater"],
+                axes,
+                tuple(faults),
+                words["comment"],
+                None if at is None else datetime.fromisoformat(at),
+            )
+        except ValueError as error:
+            raise RunError(f"not a rating row: at: {error}", where=where) from error
+        except RunError as error:
+            raise RunError(f"not a rating row: {error.what}", where=where) from error

@@ -1,0 +1,46 @@
+"""Ratings: what is refused at birth, and the journey to a row and back."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from vesalius.cases.rating import AXES, Rating
+from vesalius.errors import RunError
+
+ROW = {"id": "7/q", "rater": "own_a", "accuracy": 4}
+
+
+def test_a_row_comes_back_as_the_rating_it_was() -> None:
+    axes = dict.fromkeys(AXES, 3)
+    when = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
+    for rating in (
+        Rating("first", "7/q", "own_a", axes, ("unsafe", "wrong_side"), "left", when),
+        Rating("", "7/q", "judge", {"clarity": 1}),
+    ):
+        assert Rating.from_row(rating.to_row()) == rating
+
+
+def test_a_row_may_leave_out_what_a_judge_does_not_say() -> None:
+    assert Rating.from_row(ROW) == Rating("", "7/q", "own_a", {"accuracy": 4})
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"id": None}, "id is a text, not None"),
+        ({"rater": 3}, "rater is a text, not 3"),
+        ({"accuracy": 6}, "accuracy is 1 to 5, not 6"),
+        ({"accuracy": True}, "accuracy is 1 to 5, not True"),
+        ({"acuracy": 4}, "there is no axis 'acuracy'"),
+        ({"errors": "unsafe"}, "errors is a list"),
+        ({"errors": ["bad"]}, "there is no fault 'bad'"),
+        ({"at": "yesterday"}, "at: Invalid isoformat"),
+    ],
+)
+def test_what_is_no_rating_is_refused_in_one_line(fields, message) -> None:
+    with pytest.raises(RunError, match=message) as caught:
+        Rating.from_row(ROW | fields, where="ratings.jsonl line 2")
+    assert str(caught.value).startswith("ratings.jsonl line 2: not a rating row")
+    assert "\n" not in str(caught.value)
