@@ -76,7 +76,8 @@ def test_a_missing_recipe_is_one_line(tmp_path: Path) -> None:
         ({"name": "majority", "colour": 1}, "colour"),
         ({"name": "composed", "preset": "nan0"}, "did you mean nano"),
         ({"name": "generative"}, "weights or tiny"),
-        ({"name": "majority", "model": {"name": "majority"}}, "majority wraps no model"),
+        ({"name": "majority", "members": {"a": {"name": "majority"}}}, "majority wraps no members"),
+        ({"name": "consensus"}, "consensus needs at least 2 members, not 0"),
     ],
 )
 def test_a_wrong_model_block_says_so(block: dict[str, object], words: str) -> None:

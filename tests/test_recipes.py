@@ -20,9 +20,10 @@ from vesalius.models.build import build
 from vesalius.models.generative.text.families import family
 from vesalius.models.generative.weights.tiny import tiny_model
 from vesalius.recipe import Recipe, load_recipe, merged
+from vesalius.steps.estimate import estimate
 from vesalius.steps.export import export
-from vesalius.steps.fit import fit, plan
-from vesalius.steps.plan import estimate
+from vesalius.steps.fit import fit
+from vesalius.steps.plan import plan
 from vesalius.steps.predict import predict
 from vesalius.steps.tiny import tiny
 

@@ -1,9 +1,10 @@
-"""A recipe: YAML and ``--set`` overrides, validated, frozen, and saved with every run."""
+"""A recipe: one system in words, validated, frozen, and saved with every run."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import UnionType
@@ -13,8 +14,13 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError, model_validator
 
 from vesalius.errors import RecipeError, UnknownName
+from vesalius.overrides import read_yaml
 
 Settings = TypeVar("Settings", bound=BaseModel)
+MEMBER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+"""What a member may be called: its run's folder has its name."""
+OWN = {"model", "data", "decoding", "evaluation", "seed", "stages", "folds"}
+"""What a member's block may say in another way than the recipe that holds it."""
 RUN = "{run}"
 """Stands for a run's own folder in a path that must survive the run being moved."""
 
@@ -138,6 +144,13 @@ class Stage(Frozen):
     evaluation: dict[str, Any] = Field(default_factory=dict)
 
 
+class Reference(Frozen):
+    """A member that is a finished run."""
+
+    run: str
+    """Its folder, from here."""
+
+
 class Recipe(Frozen):
     """One system: data, model, decoding, evaluation, seed."""
 
@@ -147,7 +160,10 @@ class Recipe(Frozen):
     """One sentence for reports and cards."""
     data: Data
     model: dict[str, Any]
-    """The registry entry's name and its settings; ``model:`` blocks nest."""
+    """The registry entry's name and its settings. One that wraps others has them in ``members``:
+    a name for each, and a model block, ``{run: FOLDER}`` for a finished run, or a block of
+    ``model`` with what else is not the recipe's own (``data``, ``decoding``, ``evaluation``,
+    ``seed``, ``stages``)."""
     decoding: Decoding = Decoding()
     evaluation: Evaluation = Evaluation()
     seed: int = 0
@@ -157,6 +173,43 @@ class Recipe(Frozen):
     ``model``, ``decoding`` and ``evaluation``. The last one's model is the run's."""
     retrieve: Retrieve | None = None
     """Write an index of the (last stage's) training pictures, for similar cases; null: none."""
+    folds: int | None = Field(default=None, ge=2, le=100)
+    """Fit each member so many times more, without a part of the training split, for answers to
+    that part. Needed by a wrapper that learns from its members' answers."""
+
+    @classmethod
+    def read(cls, path: Path, overrides: Iterable[str] = ()) -> Recipe:
+        """The recipe at ``path`` with ``a.b=value`` overrides; RecipeError names the key."""
+        return validated(cls, read_yaml(path, overrides), where=path)
+
+    def members(self) -> dict[str, Recipe | Reference]:
+        """What the model wraps, by name: a recipe for each member, or where its finished run is.
+
+        Data, decoding, evaluation and seed are this recipe's, unless the member's block tells
+        otherwise. RecipeError names the block that makes no valid recipe.
+        """
+        blocks = self.model.get("members") or {}
+        if not isinstance(blocks, Mapping):
+            raise RecipeError("must map names to blocks", where="model.members")
+        return {str(key): self._member(str(key), block) for key, block in blocks.items()}
+
+    def _member(self, key: str, block: Any) -> Recipe | Reference:
+        where = f"model.members.{key}"
+        if not MEMBER.fullmatch(key):
+            raise RecipeError("a member's name has letters, digits, _ and -", where=where)
+        if not isinstance(block, Mapping):
+            raise RecipeError("must be a block", where=where, hint="for example {name: nearest}")
+        if "run" in block:
+            return validated(Reference, block, where=where)
+        over = {"model": block} if "name" in block else dict(block)
+        unknown = set(over) - OWN
+        if unknown or "model" not in over:
+            hint = f"{{name: ...}}, {{run: FOLDER}} or a block of {', '.join(sorted(OWN))}"
+            raise RecipeError("is no member", where=where, hint=hint)
+        shared = self.model_dump(include={"data", "decoding", "evaluation", "seed"})
+        for name in ("data", "decoding", "evaluation"):
+            over[name] = _over(shared[name], over.get(name) or {})
+        return validated(Recipe, {**shared, "name": f"{self.name}-{key}", **over}, where=where)
 
     def unrolled(self) -> tuple[Recipe, ...]:
         """A recipe per stage, the last being the run's own; without stages this recipe itself.
@@ -175,26 +228,25 @@ class Recipe(Frozen):
         stage, last = self.stages[number], number == len(self.stages) - 1
         where = f"stages.{stage.name}"
         own = self.model_dump(exclude={"stages"})
-        said = stage.model_dump(include={"data", "model", "decoding", "evaluation"})
-        made = {key: merged(own[key], block) for key, block in said.items()}
-        if stage.data.get("dataset", self.data.dataset) != self.data.dataset:
-            made["data"] = stage.data
+        blocks = stage.model_dump(include={"data", "model", "decoding", "evaluation"})
+        whole = {key: _over(own[key], block) for key, block in blocks.items()}
         if number:
             if "start" in stage.model:
                 raise RecipeError("starts from the stage before it", where=f"{where}.model.start")
             folder = stage_folder(number, self.stages[number - 1].name)
-            made["model"]["start"] = f"{RUN}/stages/{folder}" if last else f"{RUN}/../{folder}"
+            whole["model"]["start"] = f"{RUN}/stages/{folder}" if last else f"{RUN}/../{folder}"
         name = self.name if last else f"{self.name}-{stage.name}"
         described = {"name": name, "description": stage.description or self.description}
         indexed = {"retrieve": own["retrieve"] if last else None}
-        return validated(Recipe, {**own, **made, **described, **indexed}, where=where)
+        return validated(Recipe, {**own, **whole, **described, **indexed}, where=where)
 
     def digest(self) -> str:
         """A hash of what the recipe says (names and descriptions aside)."""
-        said = self.model_dump(mode="json", exclude={"name", "description"})
-        if said["retrieve"] is None:  # runs older than this key keep their digest
-            del said["retrieve"]
-        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
+        content = self.model_dump(mode="json", exclude={"name", "description"})
+        for later in ("retrieve", "folds"):  # runs older than these keys keep their digest
+            if content[later] is None:
+                del content[later]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
     def to_yaml(self) -> str:
         """The resolved recipe as YAML, every default written out."""
@@ -207,20 +259,8 @@ def stage_folder(number: int, name: str) -> str:
 
 
 def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
-    """The recipe at ``path`` with ``a.b=value`` overrides; RecipeError names the key."""
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RecipeError("cannot be read", where=path, hint="ls recipes/ shows ours") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        line = "" if mark is None else f" at line {mark.line + 1}"
-        raise RecipeError(f"not valid YAML{line}", where=path) from error
-    if not isinstance(content, dict):
-        raise RecipeError("a recipe is a mapping of keys to values", where=path)
-    for override in overrides:
-        _set(content, override)
-    return validated(Recipe, content, where=path)
+    """The recipe at ``path``; the same as :meth:`Recipe.read`."""
+    return Recipe.read(path, overrides)
 
 
 def validated(settings: type[Settings], content: Mapping[str, Any], *, where: object) -> Settings:
@@ -258,6 +298,12 @@ def block_of(annotation: Any) -> type[BaseModel] | None:
     return None
 
 
+def _over(own: Mapping[str, Any], block: Mapping[str, Any]) -> dict[str, Any]:
+    """A block over the recipe's own; one that names another data set stands alone."""
+    elsewhere = block.get("dataset", own.get("dataset")) != own.get("dataset")
+    return dict(block) if elsewhere else merged(own, block)
+
+
 def merged(own: Mapping[str, Any], block: Mapping[str, Any]) -> dict[str, Any]:
     """``own`` with what ``block`` says instead, blocks within blocks likewise."""
     made = dict(own)
@@ -265,37 +311,3 @@ def merged(own: Mapping[str, Any], block: Mapping[str, Any]) -> dict[str, Any]:
         both = isinstance(value, dict) and isinstance(own.get(key), dict)
         made[key] = merged(own[key], value) if both else value
     return made
-
-
-def pair(text: str, where: str) -> tuple[str, Any]:
-    """``key=value`` in two, the value read as YAML; RecipeError names ``where`` it was said."""
-    key, equals, value = text.partition("=")
-    if not equals or not key.strip():
-        raise RecipeError(f"not of the form key=value: {text!r}", where=where)
-    try:
-        return key.strip(), yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"the value of {key} is not valid YAML", where=where) from error
-
-
-def _set(content: dict[str, Any], override: str) -> None:
-    key, value = pair(override, "--set")
-    *parents, last = key.split(".")
-    block: Any = content
-    for parent in parents:
-        block = _block(block, parent)
-        if not isinstance(block, dict | list):
-            raise RecipeError(f"{parent!r} in {key!r} is a value, not a block", where="--set")
-    if isinstance(block, list):
-        raise RecipeError(f"{key!r} is a block of a list, not a value", where="--set")
-    block[last] = value
-
-
-def _block(content: dict[str, Any] | list[Any], name: str) -> Any:
-    """What is under a key, made if it is not there; of a list (``stages``) the block so named."""
-    if isinstance(content, dict):
-        return content.setdefault(name, {})
-    named = {str(item.get("name")): item for item in content if isinstance(item, dict)}
-    if name not in named:
-        raise RecipeError(UnknownName("block", name, named).args[0], where="--set")
-    return named[name]

@@ -24,7 +24,8 @@ from vesalius.errors import MissingExtra, ModelError, RecipeError, VesaliusError
 from vesalius.models import composing, towers
 from vesalius.models.build import build
 from vesalius.models.generative.text.tokenizer import train_tokenizer
-from vesalius.steps.fit import fit, load
+from vesalius.steps.fit import fit
+from vesalius.steps.load import load
 from vesalius.steps.prepare import dialogues
 from vesalius.system import packaged
 from vesalius.system.files import read_json, write_json

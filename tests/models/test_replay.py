@@ -13,7 +13,7 @@ from vesalius.errors import ModelError, RunError
 from vesalius.models import Lesson
 from vesalius.models.replay import Replay, ReplaySettings
 from vesalius.recipe import Decoding
-from vesalius.steps.fit import load
+from vesalius.steps.load import load
 from vesalius.system.files import append_lines
 
 SURE = Confidence(0.7, "token probability")

@@ -20,7 +20,8 @@ from vesalius.models.generative.network import Network
 from vesalius.models.generative.rows.groups import Groups, collator
 from vesalius.models.generative.rows.rows import IGNORED
 from vesalius.recipe import Data, Decoding
-from vesalius.steps.fit import fit, load
+from vesalius.steps.fit import fit
+from vesalius.steps.load import load
 from vesalius.steps.prepare import dialogues, to_fit_on
 
 DATA: dict[str, Any] = {

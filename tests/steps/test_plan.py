@@ -10,8 +10,8 @@ import pytest
 from vesalius.data.synthetic.draw import draw, reading
 from vesalius.errors import DatasetError, ModelError
 from vesalius.recipe import Recipe
-from vesalius.steps.fit import plan
-from vesalius.steps.plan import estimate, missing
+from vesalius.steps.estimate import estimate, missing
+from vesalius.steps.plan import plan
 
 LLAVA = {
     "name": "generative",

@@ -8,7 +8,8 @@ import pytest
 
 from vesalius import Recipe, Run
 from vesalius.errors import ImageError, UnknownName
-from vesalius.steps.fit import fit, load
+from vesalius.steps.fit import fit
+from vesalius.steps.load import load
 from vesalius.steps.predict import ask, pictures_of, predict
 from vesalius.steps.prepare import cases, dialogues
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-import vesalius.steps.fit as step
+import vesalius.steps.check as step
 from vesalius import Picture, Recipe, Run
 from vesalius.combine import indexing
 from vesalius.combine.index import Index
@@ -14,7 +14,8 @@ from vesalius.combine.retrieve import Retriever
 from vesalius.errors import ImageError, ModelError, RecipeError, RunError
 from vesalius.recipe import Retrieve, validated
 from vesalius.steps.demo import BASELINES
-from vesalius.steps.fit import fit, load
+from vesalius.steps.fit import fit
+from vesalius.steps.load import load
 from vesalius.steps.prepare import cases
 from vesalius.steps.retrieve import build, retrieve
 from vesalius.steps.tiny import tiny
@@ -62,6 +63,7 @@ def test_what_leaks_and_is_dropped_from_training_is_not_indexed(tmp_path, monkey
     data = recipe().data.model_copy(update={"leaks": "drop"})
     gone = next(iter(cases(data, "train"))).id
     monkeypatch.setattr(step, "leaks", lambda _: ({"picture": 1}, {"train": {gone}}))
+    monkeypatch.setattr("vesalius.steps.retrieve.leaks", step.leaks)
     made = fit(recipe(data=data.model_dump()), tmp_path / "run")
     items = Index.load(made.index).items
     assert len(items) == 11

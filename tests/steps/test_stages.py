@@ -13,11 +13,13 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-import vesalius.steps.fit as step
+import vesalius.steps.check as step
 from vesalius import Answer, Dialogue, Recipe, Run, load_recipe
 from vesalius.errors import Leakage, ModelError, RecipeError, UnknownName, VesaliusError
 from vesalius.recipe import Data
-from vesalius.steps.fit import fit, load, mask, plan
+from vesalius.steps.fit import fit
+from vesalius.steps.load import load
+from vesalius.steps.plan import mask, plan
 from vesalius.steps.predict import predict
 from vesalius.steps.prepare import dialogues, to_fit_on
 from vesalius.steps.stages import stage_names, stage_run

@@ -34,6 +34,13 @@ class Box:
         if not (self.width > 0 and self.height > 0):
             raise DatasetError(f"a box needs a positive size, not {self.width} x {self.height}")
 
+    def iou(self, other: Box) -> float:
+        """Intersection over union of the two rectangles, in [0, 1]; labels do not count."""
+        width = min(self.x + self.width, other.x + other.width) - max(self.x, other.x)
+        height = min(self.y + self.height, other.y + other.height) - max(self.y, other.y)
+        inside = max(0.0, width) * max(0.0, height)
+        return inside / (self.width * self.height + other.width * other.height - inside)
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:

@@ -268,7 +268,7 @@ def _opened(
 
 
 def _pairs(texts: list[str], where: str = "--set") -> dict[str, Any]:
-    from vesalius.recipe import pair
+    from vesalius.overrides import pair
 
     return dict(pair(text, where) for text in texts)
 

@@ -44,6 +44,7 @@ def fit(
     from vesalius.cli.plain import facts_table, mask_text
     from vesalius.recipe import load_recipe
     from vesalius.steps import fit as step
+    from vesalius.steps.plan import mask, plan
 
     console = Console()
     loaded = load_recipe(recipe, overrides or ())
@@ -52,10 +53,10 @@ def fit(
 
         loaded = tiny(loaded)
     if show_mask:
-        console.print(mask_text(step.mask(loaded)))
+        console.print(mask_text(mask(loaded)))
         return
     if dry_run:
-        console.print(facts_table(f"{loaded.name}: what a fit would do", step.plan(loaded)))
+        console.print(facts_table(f"{loaded.name}: what a fit would do", plan(loaded)))
         return
     fitted = step.fit(loaded, run or Path("runs") / loaded.name)
     console.print(facts_table(f"{loaded.name} is fitted", fitted.status()))
@@ -83,7 +84,7 @@ def predict(
     from rich.console import Console
 
     from vesalius.run import Run
-    from vesalius.steps.fit import load
+    from vesalius.steps.load import load
     from vesalius.steps.predict import predict as step
     from vesalius.steps.predict import set_name
 

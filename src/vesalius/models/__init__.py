@@ -20,6 +20,8 @@ models = Registry(
     "model",
     {
         "composed": "vesalius.models.composed:Composed",
+        "consensus": "vesalius.combine.consensus:Consensus",
+        "evidence": "vesalius.combine.evidence:Evidence",
         "generative": "vesalius.models.generative.learner:Generative",
         "linear_probe": "vesalius.models.linear_probe:LinearProbe",
         "majority": "vesalius.models.majority:Majority",
@@ -33,7 +35,9 @@ models = Registry(
 class Model(Protocol):
     """Anything that answers the last open turn of dialogues."""
 
-    needs_image: bool
+    @property
+    def needs_image(self) -> bool:
+        """Whether a dialogue without a picture is refused."""
 
     def predict(self, dialogues: Sequence[Dialogue], decoding: Decoding) -> list[Prediction]:
         """One prediction per dialogue, in order; ModelError if a needed image is missing."""

@@ -1,4 +1,4 @@
-"""From a recipe's ``model:`` block to a learner; nested blocks are built first."""
+"""From a recipe's ``model:`` block to a learner."""
 
 from __future__ import annotations
 
@@ -6,15 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from vesalius.errors import RecipeError
-from vesalius.models import Learner, models
+from vesalius.models import Learner, Wraps, models
 from vesalius.recipe import validated
 
 
 def build(block: Mapping[str, Any], *, where: object = "model") -> Learner:
-    """The learner a block names, with its settings validated and the models it wraps built.
+    """The learner a block names, with its settings validated; its members are runs of their own.
 
-    A nested block is a mapping under a key that is ``model`` or ends with ``_model``; an entry
-    names the ones it takes in ``wraps``.
     UnknownName or RecipeError say what is wrong, and in which block.
     """
     settings = dict(block)
@@ -22,10 +20,25 @@ def build(block: Mapping[str, Any], *, where: object = "model") -> Learner:
     if not isinstance(name, str):
         raise RecipeError("needs a name", where=where, hint=f"known: {', '.join(models)}")
     entry = models[name]
-    nested = [key for key in settings if key == "model" or key.endswith("_model")]
-    inner = {key: build(settings.pop(key), where=f"{where}.{key}") for key in nested}
-    unwanted = set(inner) - set(getattr(entry, "wraps", ()))
-    if unwanted:
-        raise RecipeError(f"{name} wraps no {', '.join(sorted(unwanted))}", where=where)
-    learner: Learner = entry(validated(entry.Settings, settings, where=f"{where} {name}"), **inner)
+    members = settings.pop("members", None) or {}
+    _require_members(name, getattr(entry, "wraps", None), list(members), where)
+    learner: Learner = entry(validated(entry.Settings, settings, where=f"{where} {name}"))
     return learner
+
+
+def _require_members(name: str, wraps: Wraps | None, keys: list[str], where: object) -> None:
+    """RecipeError unless the members are those that the entry wants."""
+    if wraps is None:
+        if keys:
+            raise RecipeError(f"{name} wraps no members", where=where)
+        return
+    if wraps.names and (unwanted := sorted(set(keys) ^ set(wraps.names))):
+        wanted = ", ".join(wraps.names)
+        raise RecipeError(f"{name} wraps {wanted}; wrong: {', '.join(unwanted)}", where=where)
+    most = wraps.most or len(keys)
+    if not wraps.least <= len(keys) <= max(most, wraps.least):
+        count = (
+            f"at least {wraps.least}" if wraps.most is None else f"{wraps.least} to {wraps.most}"
+        )
+        hint = "members: {near: {name: nearest}, ...}"
+        raise RecipeError(f"{name} needs {count} members, not {len(keys)}", where=where, hint=hint)

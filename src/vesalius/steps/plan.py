@@ -1,157 +1,88 @@
-"""What a fit would take, told without its data or its weights. Every number here is an estimate.
-
-Counts come from the data card, parameters from published sizes. How long it takes is not guessed.
-"""
+"""Plan: what a fit would do and cost, and which tokens would bear loss; nothing is written."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
-from vesalius.data.cards import Release, card
-from vesalius.data.open import dataset_root
-from vesalius.data.split import FRACTIONS
-from vesalius.errors import DatasetError, MissingExtra
+from vesalius.cases.dialogue import Dialogue
+from vesalius.errors import ModelError
 from vesalius.models.build import build
-from vesalius.recipe import Data, Recipe
-from vesalius.steps.prepare import fingerprint, to_fit_on
-
-ALL = "all"
-HERE = ("stem_vit", "llama", "efficientnet_lite0", "smollm2")
-"""Parts of composed models that are made, or that travel inside packages."""
+from vesalius.recipe import Recipe, Reference
+from vesalius.steps.check import Checked, Ready, check
+from vesalius.steps.estimate import estimate, missing
+from vesalius.steps.prepare import to_fit_on
 
 
-def missing(recipe: Recipe) -> list[str]:
-    """What a measured plan of the recipe would need and this machine has not; nothing is fetched.
+@runtime_checkable
+class Plannable(Protocol):
+    """A learner that can say beforehand what a fit will cost, and show its loss mask."""
 
-    Empty where data and weights are there.
+    def plan(self, train: list[Dialogue], seed: int) -> dict[str, Any]:
+        """Parameters, tokens, steps, estimated memory and time."""
+
+    def mask(self, train: list[Dialogue], seed: int) -> Iterator[tuple[str, bool]]:
+        """(token, bears loss) along the first training row."""
+
+
+def plan(recipe: Recipe) -> dict[str, Any]:
+    """What fitting the recipe would do and cost, nothing written; by stage where it has stages.
+
+    Members stand under ``members`` by name, how often each is fitted beside them. Where data or
+    weights are not here, what can be told from cards and published sizes.
     """
-    found: dict[str, None] = {}
-    for stage in recipe.unrolled():
-        found |= dict.fromkeys(_no_data(stage.data))
-        found |= dict.fromkeys(f"the weights of {name}" for name in _absent(stage.model))
-    return list(found)
+    absent = missing(recipe)
+    if not absent:
+        return _planned(check(recipe, Path("runs") / recipe.name))
+    return {"not_here": "; ".join(absent), **_estimated(recipe)}
 
 
-def estimate(recipe: Recipe) -> dict[str, Any]:
-    """Rows, steps, parameters and least memory of a fit; of each stage, where there are stages.
+def mask(recipe: Recipe) -> Iterator[tuple[str, bool]]:
+    """(token, bears loss) along the first training row; ModelError if nothing is masked there.
 
-    ``estimate`` holds the numbers, ``basis`` what they rest on and what they leave out. Data that
-    are there are counted. DatasetError where neither the data nor counts on the card are there,
-    ModelError where the model's sizes are not known.
+    Of a model that wraps others, the first member's that learns tokens.
     """
-    unrolled = recipe.unrolled()
-    if not recipe.stages:
-        return _estimate(unrolled[0])
-    named = zip(recipe.stages, unrolled, strict=True)
-    return {stage.name: _estimate(whole) for stage, whole in named}
+    last = recipe.unrolled()[-1]
+    learner = build(last.model)
+    if isinstance(learner, Plannable):
+        data = last.data.model_copy(update={"limit": {last.data.splits.train: 1}})
+        return learner.mask(to_fit_on(data, data.splits.train), last.seed)
+    for member in recipe.members().values():
+        if isinstance(member, Recipe):
+            try:
+                return mask(member)
+            except ModelError:
+                continue
+    raise ModelError(f"{last.model['name']} learns no tokens, so it masks none")
 
 
-def _estimate(recipe: Recipe) -> dict[str, Any]:
-    counted, source = _counts(recipe.data)
-    settings: Any = getattr(build(recipe.model), "settings", None)
-    numbers = dict(counted)
-    training = getattr(settings, "training", None)
-    if training is not None:
-        numbers["rows"] = _rows(counted, settings, recipe.data.task)
-        numbers["steps"] = training.steps(numbers["rows"])
-    weighed = _weighed(recipe.model, settings)
-    left_out = "texts' tokens, activations, time"
-    basis = {"data": source, "model": weighed.pop("source", "none needed"), "left_out": left_out}
-    return {"estimate": numbers | weighed, "basis": basis}
+def _planned(checked: Checked) -> dict[str, Any]:
+    facts = [_of_stage(ready) for ready in checked.stages]
+    named = {s.name: one for s, one in zip(checked.recipe.stages, facts, strict=False)}
+    planned = named if len(facts) > 1 else facts[0]
+    if checked.members:
+        fits = 1 + (checked.recipe.folds or 0)
+        planned["members"] = {
+            key: {"fits": fits if checked.folds.get(key) else 1} | _planned(one)
+            if isinstance(one, Checked)
+            else {"run": one.path.as_posix()}
+            for key, one in checked.members.items()
+        }
+    return planned
 
 
-def _counts(data: Data) -> tuple[dict[str, int], str]:
-    """Dialogues and pictures to train on, and who counted."""
-    split = data.splits.train
-    if not list(_no_data(data)):
-        read = fingerprint(to_fit_on(data, split))
-        return {
-            name: read[name] for name in ("dialogues", "pictures")
-        }, "counted: the data are here"
-    release = card(data.dataset).release(data.options)
-    pictures, questions = (_of_split(held, split) for held in (release.images, release.questions))
-    if pictures == 0:
-        what = f"the card of {data.dataset} counts no {split!r} split"
-        raise DatasetError(what, hint="give the folder of the data itself")
-    kept = min(pictures, data.limit.get(split, pictures))
-    asked = data.task == "vqa" and questions
-    dialogues = round(questions * kept / pictures) if asked else kept
-    return {"dialogues": dialogues, "pictures": kept}, _said(data, release, split)
+def _of_stage(ready: Ready) -> dict[str, Any]:
+    facts = {**ready.facts["train"], "dropped": ready.facts["dropped"]}
+    if isinstance(ready.learner, Plannable):
+        return facts | ready.learner.plan(ready.train, ready.recipe.seed)
+    return facts
 
 
-def _said(data: Data, release: Release, split: str) -> str:
-    dealt = f", {FRACTIONS.get(split, 1.0):.0%} of all" if split not in release.images else ""
-    return f"the card of {data.dataset}: {release.name} ({release.source}){dealt}"
-
-
-def _of_split(counts: Mapping[str, int], split: str) -> int:
-    """The count of a split; of a set that is divided at home, the usual share of all."""
-    return counts.get(split) or round(counts.get(ALL, 0) * FRACTIONS.get(split, 1.0))
-
-
-def _rows(counted: Mapping[str, int], settings: Any, task: str) -> int:
-    """Training rows: one a picture where its questions share it, at most so many behind each."""
-    if task != "vqa" or not getattr(settings, "share_image", False):
-        return counted["dialogues"]
-    each = counted["dialogues"] / counted["pictures"]
-    return counted["pictures"] * math.ceil(each / int(settings.questions_per_row))
-
-
-def _weighed(block: Mapping[str, Any], settings: Any) -> dict[str, Any]:
-    """Parameters and memory of a learner that trains a network; nothing for the others."""
-    from vesalius.models.generative.weights import counts
-
-    weights = getattr(settings, "weights", None)
-    if block["name"] == "composed":
-        joined = f"{settings.vision} + {settings.language}"
-        return counts.weigh_composed(settings) | {"source": f"published sizes of {joined}"}
-    if weights is None:
-        return {}
-    source = {"source": f"published sizes of {weights}"}
-    if hasattr(settings, "roles"):
-        return counts.weigh_generative(settings, weights, settings.family) | source
-    return counts.weigh_whole(weights, settings.training) | source
-
-
-def _no_data(data: Data) -> Iterator[str]:
-    if data.hub:
-        yield f"{data.dataset} from the hub, which a dry run does not fetch"
-        return
-    try:
-        dataset_root(data.dataset, data.root)
-    except DatasetError as error:
-        yield f"the folder of {data.dataset} ({error.what})"
-    splits = data.options.get("split_file")
-    if splits is not None and not Path(splits).exists():
-        yield f"the split file {splits}"
-
-
-def _absent(block: Mapping[str, Any]) -> Iterator[str]:
-    """Hub weights that a model block names, its inner blocks' too, and that are not cached."""
-    named = [block.get("weights")]
-    if block.get("name") == "composed":
-        named = [block.get(part) for part in ("vision", "language")]
-    for name in named:
-        if name is not None and name not in HERE and not _cached(name, block.get("revision")):
-            yield name
-    for key, inner in block.items():
-        if isinstance(inner, Mapping) and (key == "model" or key.endswith("_model")):
-            yield from _absent(inner)
-
-
-def _cached(name: str, revision: str | None) -> bool:
-    if Path(name).exists():
-        return True
-    try:
-        from huggingface_hub import snapshot_download
-        from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
-    except ImportError as error:
-        raise MissingExtra("transformers", "models") from error
-    try:
-        folder = snapshot_download(name, revision=revision, local_files_only=True)
-    except (LocalEntryNotFoundError, HFValidationError, ValueError):
-        return False
-    return any(Path(folder).glob("*.safetensors")) or any(Path(folder).glob("*.bin"))
+def _estimated(recipe: Recipe) -> Mapping[str, Any]:
+    """The estimate of a recipe, and of its members below it."""
+    members = {
+        key: {"run": member.run} if isinstance(member, Reference) else _estimated(member)
+        for key, member in recipe.members().items()
+    }
+    return estimate(recipe) | ({"members": members} if members else {})

@@ -20,7 +20,7 @@ from vesalius.models import Model
 from vesalius.models.guard import require_pictures
 from vesalius.recipe import Data, Decoding
 from vesalius.run import Run
-from vesalius.steps.fit import load
+from vesalius.steps.load import load
 from vesalius.steps.prepare import cases, dialogues
 
 CHUNK = 4

@@ -5,14 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.picture import Picture
 from vesalius.cases.prediction import Neighbour
+from vesalius.combine.evidence import write_index
 from vesalius.combine.indexing import ready
 from vesalius.combine.retrieve import Retriever
 from vesalius.errors import RunError
 from vesalius.recipe import Retrieve
 from vesalius.run import Run
-from vesalius.steps.fit import index, trained_on
+from vesalius.steps.prepare import fingerprint, leaks, to_fit_on, without
 
 
 def retrieve(
@@ -44,4 +46,16 @@ def build(run: Run, settings: Retrieve | None = None) -> dict[str, Any]:
     train = trained_on(run)
     chosen = settings or run.recipe().retrieve or Retrieve()
     ready(chosen, train)
-    return index(run, train, chosen)
+    return write_index(run, train, chosen)
+
+
+def trained_on(run: Run) -> list[Dialogue]:
+    """The dialogues that a run was fitted on, read again; RunError if they are others now."""
+    run.require_fitted()
+    data = run.recipe().data
+    outside = leaks(data)[1] if data.leaks == "drop" else {}
+    train = without(to_fit_on(data, data.splits.train), outside, data.splits.train)
+    if fingerprint(train) != run.status().get("data", {}).get("train"):
+        hint = "they were moved, changed, or come in another version"
+        raise RunError("the data are not those this run was fitted on", where=run.path, hint=hint)
+    return train

@@ -8,7 +8,6 @@ import pytest
 
 from vesalius.cases.case import Answer, Box
 from vesalius.cases.prediction import Prediction
-from vesalius.evaluation.metrics.detection import iou
 
 
 def image(said, wanted, name="a"):
@@ -17,8 +16,8 @@ def image(said, wanted, name="a"):
 
 def test_iou():
     # 10x10 and 10x10 shifted by 5: 50 / 150
-    assert iou(Box(0, 0, 10, 10, "a"), Box(5, 0, 10, 10, "a")) == pytest.approx(1 / 3)
-    assert iou(Box(0, 0, 10, 10, "a"), Box(10, 0, 10, 10, "a")) == 0
+    assert Box(0, 0, 10, 10, "a").iou(Box(5, 0, 10, 10, "a")) == pytest.approx(1 / 3)
+    assert Box(0, 0, 10, 10, "a").iou(Box(10, 0, 10, 10, "a")) == 0
 
 
 def test_counts_at_the_confidence(scored):

@@ -7,7 +7,7 @@ from itertools import groupby
 import pytest
 
 from vesalius import Recipe
-from vesalius.steps.fit import mask
+from vesalius.steps.plan import mask
 from vesalius.steps.prepare import to_fit_on
 
 MODELS = {

@@ -14,7 +14,8 @@ from safetensors.torch import load_file
 
 from vesalius import Recipe, Run
 from vesalius.errors import ModelError, RecipeError
-from vesalius.steps.fit import fit, mask, plan
+from vesalius.steps.fit import fit
+from vesalius.steps.plan import mask, plan
 from vesalius.system.files import read_lines
 from vesalius.training.checkpoints import MARKER, last_complete
 

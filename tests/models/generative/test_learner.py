@@ -21,7 +21,9 @@ from vesalius.models.generative.learner import Generative
 from vesalius.models.generative.text.families import families
 from vesalius.models.generative.weights import loading
 from vesalius.models.generative.weights.tiny import tiny_model
-from vesalius.steps.fit import fit, load, plan
+from vesalius.steps.fit import fit
+from vesalius.steps.load import load
+from vesalius.steps.plan import plan
 from vesalius.steps.prepare import dialogues
 from vesalius.system.files import read_json, read_lines, write_json
 from vesalius.training import device

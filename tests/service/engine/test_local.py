@@ -26,7 +26,8 @@ from vesalius.errors import ImageError, ModelError, Refusal, TooLong, VesaliusEr
 from vesalius.service.engine.local import LocalEngine
 from vesalius.service.engine.model_host import load_host
 from vesalius.service.engine.worker import Spec, Worker
-from vesalius.steps.fit import fit, load
+from vesalius.steps.fit import fit
+from vesalius.steps.load import load
 
 T = TypeVar("T")
 QUESTIONS = ("what modality is this?", "is there a nodule?", "where is it?", "what plane is it?")

@@ -147,7 +147,7 @@ def _matches(predicted: Sequence[Box], gold: Sequence[Box], classes: Sequence[st
 def _matched(predicted: Sequence[Box], gold: Sequence[Box], thresholds: Array) -> Array:
     """Greedy matching, surest box first, to the best free reference: [boxes, thresholds]."""
     flags = np.zeros((len(predicted), len(thresholds)))
-    overlaps = np.array([[iou(a, b) for b in gold] for a in predicted]).reshape(
+    overlaps = np.array([[a.iou(b) for b in gold] for a in predicted]).reshape(
         len(predicted), len(gold)
     )
     for t, threshold in enumerate(thresholds):
@@ -158,16 +158,6 @@ def _matched(predicted: Sequence[Box], gold: Sequence[Box], thresholds: Array) -
                 free[open_overlaps.argmax()] = False
                 flags[i, t] = 1.0
     return flags
-
-
-def iou(a: Box, b: Box) -> float:
-    """Intersection over union of two boxes, in [0, 1]."""
-    width = min(a.x + a.width, b.x + b.width) - max(a.x, b.x)
-    height = min(a.y + a.height, b.y + b.height) - max(a.y, b.y)
-    if width <= 0 or height <= 0:
-        return 0.0
-    shared = width * height
-    return shared / (a.width * a.height + b.width * b.height - shared)
 
 
 def _curves(table: Table, weights: Array) -> dict[str, Array]:

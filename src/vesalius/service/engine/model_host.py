@@ -85,7 +85,7 @@ def load_host(source: str) -> ModelHost:
 
 
 def _of_run(run: Run) -> ModelHost:
-    from vesalius.steps.fit import load
+    from vesalius.steps.load import load
 
     recipe = run.recipe()
     model = load(run)

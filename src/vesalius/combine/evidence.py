@@ -1,0 +1,146 @@
+"""Similar cases as evidence: answers beside the training cases that look most alike."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from vesalius.cases.dialogue import Dialogue
+from vesalius.cases.prediction import Neighbour, Prediction
+from vesalius.combine import indexing
+from vesalius.combine.retrieve import Retriever
+from vesalius.errors import RunError
+from vesalius.models import Lesson, Model, Piece, Streaming, Wraps
+from vesalius.recipe import Decoding, Retrieve
+from vesalius.run import Run
+
+LOOKED_UP = 512
+"""Pictures whose neighbours are remembered: a conversation asks about one many times."""
+OWN_QUESTIONS = ("vqa", "dialogue", "visual_dialogue")
+"""Tasks whose questions are the data set's own, not the recipe's instruction."""
+
+
+class SupportedAnswers:
+    """A model's answers with similar cases as evidence, unless they bring neighbours themselves."""
+
+    def __init__(self, model: Model, retriever: Retriever) -> None:
+        self.members: Mapping[str, Model] = {"model": model}
+        self.retriever = retriever
+        self._model = model
+        self._known: OrderedDict[tuple[str, str], tuple[Neighbour, ...]] = OrderedDict()
+
+    @property
+    def needs_image(self) -> bool:
+        """Whether the model itself does; the cases of a dialogue without one are none."""
+        return self._model.needs_image
+
+    def predict(self, dialogues: Sequence[Dialogue], decoding: Decoding) -> list[Prediction]:
+        """The model's answers; the cases are of other groups, and never the picture itself."""
+        return self._supported(dialogues, self._model.predict(dialogues, decoding))
+
+    def forget(self, picture: str) -> None:
+        """Give up what was looked up for a picture, by its key, in every view of it."""
+        bare = picture.partition("#")[0]
+        for key in [key for key in self._known if key[1].partition("#")[0] == bare]:
+            del self._known[key]
+
+    def _supported(
+        self, dialogues: Sequence[Dialogue], predictions: Sequence[Prediction]
+    ) -> list[Prediction]:
+        bare = [one.neighbours == () for one in predictions]
+        todo = [d for d, is_bare in zip(dialogues, bare, strict=True) if is_bare and d.pictures]
+        self._look_up(todo)
+        return [
+            replace(one, evidence=(*one.evidence, *self._of(d))) if is_bare and d.pictures else one
+            for d, one, is_bare in zip(dialogues, predictions, bare, strict=True)
+        ]
+
+    def _of(self, dialogue: Dialogue) -> tuple[Neighbour, ...]:
+        key = (dialogue.group, dialogue.pictures[-1].key)
+        self._known.move_to_end(key)
+        return self._known[key]
+
+    def _look_up(self, dialogues: Sequence[Dialogue]) -> None:
+        """Find what is not known yet, each picture once, all of them together."""
+        new = {(d.group, d.pictures[-1].key): d.pictures[-1] for d in dialogues}
+        new = {key: picture for key, picture in new.items() if key not in self._known}
+        near = self.retriever.neighbours(
+            list(new.values()),
+            exclude_groups=[group for group, _ in new],
+            exclude_keys=[key for _, key in new],
+        )
+        self._known.update(zip(new, near, strict=True))
+        wanted = {(d.group, d.pictures[-1].key) for d in dialogues}
+        for key in list(self._known)[: max(0, len(self._known) - LOOKED_UP)]:
+            if key not in wanted:
+                del self._known[key]
+
+
+class StreamedSupportedAnswers(SupportedAnswers):
+    """The same of a model that can be listened to while it answers."""
+
+    def stream(
+        self,
+        dialogues: Sequence[Dialogue],
+        decoding: Decoding,
+        *,
+        cancelled: Callable[[int], bool] | None = None,
+    ) -> Iterator[Piece]:
+        """The model's pieces; its predictions come with their cases."""
+        model: Any = self._model
+        for place, piece in model.stream(dialogues, decoding, cancelled=cancelled):
+            if isinstance(piece, Prediction):
+                yield place, self._supported([dialogues[place]], [piece])[0]
+            else:
+                yield place, piece
+
+
+def supported(model: Model, run: Run) -> Model:
+    """The model with the similar cases of a run that has an index of them."""
+    if isinstance(model, SupportedAnswers):
+        return model
+    retriever = Retriever.load(run)
+    if retriever is None:
+        raise RunError("has no index of similar cases", where=run.path)
+    kind = StreamedSupportedAnswers if isinstance(model, Streaming) else SupportedAnswers
+    return kind(model, retriever)
+
+
+class Evidence:
+    """Shows, beside a member's answers, the training cases that look most like the picture.
+
+    The recipe's ``retrieve`` block is its short form: the same index beside the model's own
+    weights, without a member.
+    """
+
+    Settings: ClassVar[type[Retrieve]] = Retrieve
+    needs_image: ClassVar[bool] = False
+    wraps: ClassVar[Wraps] = Wraps(least=1, most=1)
+
+    def __init__(self, settings: Retrieve) -> None:
+        self.settings = settings
+
+    def fit(self, lesson: Lesson, run: Run) -> None:
+        """Write the index of the training pictures, unless it is there."""
+        if not run.index.exists():
+            write_index(run, lesson.train, self.settings)
+
+    def load(self, run: Run, *, members: Mapping[str, Model]) -> Model:
+        """The member with the run's cases."""
+        (model,) = members.values()
+        return supported(model, run)
+
+
+def write_index(run: Run, train: Sequence[Dialogue], settings: Retrieve) -> dict[str, Any]:
+    """Write a run's index of similar cases over the pictures it was trained on; its facts."""
+    data, status = run.recipe().data, run.status()
+    entries = indexing.index_entries(train, "" if data.task in OWN_QUESTIONS else data.instruction)
+    facts = {"split": data.splits.train, "data": status["data"]["train"]["sha256"]}
+    started = time.perf_counter()
+    about = indexing.write_index(run.index, entries, settings, facts)
+    seconds = round(time.perf_counter() - started, 1)
+    run.note(index={"pictures": about["pictures"], "encoder": settings.encoder, "seconds": seconds})
+    return about

@@ -1,0 +1,77 @@
+"""Settings in YAML files, with ``--set key=value`` over them."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from vesalius.errors import RecipeError, UnknownName
+
+
+def read_yaml(path: Path, overrides: Iterable[str] = ()) -> dict[str, Any]:
+    """The mapping in a YAML file with ``a.b=value`` overrides; RecipeError names line or key."""
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)  # noqa: S506  # a SafeLoader
+    except OSError as error:
+        raise RecipeError("cannot be read", where=path, hint="ls recipes/ shows ours") from error
+    except yaml.constructor.ConstructorError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else "?"
+        raise RecipeError(f"line {line}: {error.problem}", where=path) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = "" if mark is None else f" at line {mark.line + 1}"
+        raise RecipeError(f"not valid YAML{line}", where=path) from error
+    if not isinstance(content, dict):
+        raise RecipeError("a recipe is a mapping of keys to values", where=path)
+    for override in overrides:
+        _set(content, override)
+    return content
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML in which a key may stand once: of two members of one name, the first would be lost."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for at, (key, _) in enumerate(node.value):
+            if isinstance(key, yaml.ScalarNode) and key.value != "<<" and key.value in keys[:at]:
+                problem = f"the key {key.value!r} stands twice"
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+        return super().construct_mapping(node, deep=deep)
+
+
+def pair(text: str, where: str) -> tuple[str, Any]:
+    """``key=value`` in two, the value read as YAML; RecipeError names ``where`` it was said."""
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise RecipeError(f"not of the form key=value: {text!r}", where=where)
+    try:
+        return key.strip(), yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"the value of {key} is not valid YAML", where=where) from error
+
+
+def _set(content: dict[str, Any], override: str) -> None:
+    key, value = pair(override, "--set")
+    *parents, last = key.split(".")
+    block: Any = content
+    for parent in parents:
+        block = _block(block, parent)
+        if not isinstance(block, dict | list):
+            raise RecipeError(f"{parent!r} in {key!r} is a value, not a block", where="--set")
+    if isinstance(block, list):
+        raise RecipeError(f"{key!r} is a block of a list, not a value", where="--set")
+    block[last] = value
+
+
+def _block(content: dict[str, Any] | list[Any], name: str) -> Any:
+    """What is under a key, made if it is not there; of a list (``stages``) the block so named."""
+    if isinstance(content, dict):
+        return content.setdefault(name, {})
+    named = {str(item.get("name")): item for item in content if isinstance(item, dict)}
+    if name not in named:
+        raise RecipeError(UnknownName("block", name, named).args[0], where="--set")
+    return named[name]

@@ -1,0 +1,306 @@
+"""Check: everything that can be wrong with a recipe and its data, found before a run is made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from vesalius.cases.dialogue import Dialogue
+from vesalius.errors import RecipeError, RunError, UnknownName
+from vesalius.evaluation.evaluate import Spec, evaluate
+from vesalius.evaluation.metrics import metrics
+from vesalius.models import Learner, Wraps
+from vesalius.models.build import build
+from vesalius.recipe import Data, Evaluation, Recipe, Reference
+from vesalius.run import Run
+from vesalius.steps import folds
+from vesalius.steps.members import FOLDER, member_path, referenced
+from vesalius.steps.prepare import fingerprint, leaks, to_fit_on, without
+from vesalius.steps.stages import Seen, seen_before
+
+
+@runtime_checkable
+class Checkable(Protocol):
+    """A learner that can be refused before any data are read."""
+
+    def check(self, *, validated: bool) -> None:
+        """Raise what a fit would raise: a device, weights, roles, settings that cannot be."""
+
+
+@runtime_checkable
+class DryRunnable(Protocol):
+    """A learner that can be refused before a run is begun, for all stages that start with it."""
+
+    def rehearse(self, stages: Sequence[tuple[Any, Sequence[Dialogue]]], seed: int) -> None:
+        """Raise what fitting one of the stages (its learner, what it trains on) would raise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A recipe of which everything was checked, with its learner and its data."""
+
+    recipe: Recipe
+    learner: Learner
+    train: list[Dialogue]
+    validation: list[Dialogue]
+    facts: dict[str, Any]
+    """Of the data: counts, hashes, leaks, what was dropped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A recipe whose every part can be fitted: its stages, its members, their folds."""
+
+    path: Path
+    recipe: Recipe
+    stages: tuple[Ready, ...]
+    members: Mapping[str, Checked | Run] = field(default_factory=dict)
+    """Members to fit below the run, and those that are finished runs."""
+    folds: Mapping[str, tuple[Checked, ...]] = field(default_factory=dict)
+    """By member, its fits without each part of the training split; none where nothing trains."""
+    dealt: Mapping[str, int] = field(default_factory=dict)
+    """Group -> fold."""
+
+    @property
+    def last(self) -> Ready:
+        """The stage that leaves the run's own model."""
+        return self.stages[-1]
+
+    @property
+    def references(self) -> dict[str, Run]:
+        """The members that are finished runs."""
+        return {key: one for key, one in self.members.items() if isinstance(one, Run)}
+
+    def rehearse(self) -> None:
+        """Raise what a fit of this or of a member would, without data sets being read again."""
+        for member in self.members.values():
+            if isinstance(member, Checked):
+                member.rehearse()
+        first = self.stages[0].learner
+        if isinstance(first, DryRunnable) and not (self.path / "recipe.yaml").exists():
+            first.rehearse([(one.learner, one.train) for one in self.stages], self.recipe.seed)
+        if self.last.recipe.retrieve is not None:
+            from vesalius.combine import indexing
+
+            indexing.ready(self.last.recipe.retrieve, self.last.train)
+
+
+class Reading:
+    """Data blocks read once, however many members, stages and folds are fitted on them."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[list[Dialogue], list[Dialogue]]] = {}
+        self._leaks: dict[str, tuple[dict[str, int], dict[str, set[str]]]] = {}
+
+    def read(self, data: Data) -> tuple[list[Dialogue], list[Dialogue]]:
+        """What a recipe trains on and what it validates on; RecipeError where that cannot be."""
+        key = data.model_dump_json()
+        if key not in self._known:
+            self._known[key] = _read(data)
+        return self._known[key]
+
+    def leaks(self, data: Data) -> tuple[dict[str, int], dict[str, set[str]]]:
+        """What the splits share, and the ids to leave out of each (see ``prepare.leaks``)."""
+        named = {"dataset", "root", "hub", "options", "splits", "leaks", "limit", "drawn", "mix"}
+        key = data.model_dump_json(include=named & set(type(data).model_fields))
+        if key not in self._leaks:
+            self._leaks[key] = leaks(data)
+        counts, outside = self._leaks[key]
+        return dict(counts), {split: set(ids) for split, ids in outside.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What was read, and of which groups alone a fold trains (None: of all)."""
+
+    reading: Reading = field(default_factory=Reading)
+    groups: Set[str] | None = None
+
+
+def check(recipe: Recipe, path: Path, scope: Scope | None = None) -> Checked:
+    """Everything of a recipe that is to be fitted into ``path``, read and checked, nothing made.
+
+    Raises what a fit would.
+    """
+    scope = scope or Scope()
+    if recipe.stages and recipe.members():
+        hint = "give the stages to a member: members: {nano: {model: {...}, stages: [...]}}"
+        raise RecipeError("a model that wraps others has no stages of its own", hint=hint)
+    unrolled = recipe.unrolled()
+    learners = [built(stage) for stage in unrolled]
+    members = {
+        key: _member(recipe, path, key, member, scope) for key, member in recipe.members().items()
+    }
+    resolved = [_resolved(*one, members) for one in zip(unrolled, learners, strict=True)]
+    data = [scope.reading.read(stage.data) for stage in resolved]
+    each = zip(resolved, learners, data, seen_before(recipe), strict=True)
+    stages = tuple(ready(*one, scope) for one in each)
+    _require_same_data(members, stages[-1])
+    checked = Checked(path, recipe, stages, members)
+    return _with_folds(checked, scope.reading)
+
+
+def built(recipe: Recipe) -> Learner:
+    """The recipe's learner, checked as far as that goes without data."""
+    learner = build(recipe.model)
+    watched(recipe.evaluation)
+    if isinstance(learner, Checkable):
+        validates = recipe.evaluation.validate_on > 0 and recipe.data.splits.validation is not None
+        learner.check(validated=validates)
+    return learner
+
+
+def ready(
+    recipe: Recipe,
+    learner: Learner,
+    data: tuple[list[Dialogue], list[Dialogue]],
+    seen: Seen,
+    scope: Scope,
+) -> Ready:
+    """The recipe with its data, without what leaks."""
+    splits = recipe.data.splits
+    shared, outside = scope.reading.leaks(recipe.data)
+    for split, ids in seen.outside.items():
+        outside[split] = outside.get(split, set()) | ids
+    train = without(data[0], outside, splits.train)
+    validation = without(data[1], outside, splits.validation)
+    if scope.groups is not None:
+        train = [dialogue for dialogue in train if dialogue.group in scope.groups]
+    facts = {
+        "train": fingerprint(train),
+        "validation": fingerprint(validation),
+        "leaks": shared,
+        "shared_with_final_test": seen.counts,
+        "dropped": {split: len(ids) for split, ids in outside.items() if ids},
+    }
+    return Ready(recipe, learner, train, validation, facts)
+
+
+def watched(evaluation: Evaluation) -> Spec:
+    """The metric that gives the watched score, with the parameters that the recipe gives it.
+
+    UnknownName if none does; RecipeError if a higher one is not better.
+    """
+    watch, where = evaluation.watch, "evaluation.watch"
+    prefix = watch.partition(".")[0]
+    chosen: list[Spec] = list(evaluation.metrics)
+    known: list[str] = []
+    for spec in [*chosen, *([prefix] if prefix in metrics else [])]:
+        empty = evaluate([], [spec], resamples=0, by=())
+        known += [score.metric for score in empty.scores]
+        if watch not in known:
+            continue
+        if empty.better(empty.score(watch)) != "higher":
+            hint = f"one of {', '.join(s.metric for s in empty.scores)}?"
+            raise RecipeError(f"a higher {watch} is not better", where=where, hint=hint)
+        return spec
+    raise UnknownName("score", watch, known, where=where)
+
+
+def _read(data: Data) -> tuple[list[Dialogue], list[Dialogue]]:
+    train = to_fit_on(data, data.splits.train)
+    for dialogue in train:
+        replies = (turn.reply for turn in dialogue.closed().turns)
+        if any(r is not None and r.text is not None and not r.text.strip() for r in replies):
+            hint = "vesalius data check lists them all"
+            raise RecipeError("an answer to learn is empty", where=dialogue.id, hint=hint)
+    return train, [] if data.splits.validation is None else to_fit_on(data, data.splits.validation)
+
+
+def _member(
+    recipe: Recipe, path: Path, key: str, member: Recipe | Reference, scope: Scope
+) -> Checked | Run:
+    """A member, checked; RecipeError if it does another task than the model that wraps it."""
+    where = f"model.members.{key}"
+    found: Checked | Run
+    if isinstance(member, Reference):
+        found = referenced(path, member, where)
+        task = found.recipe().data.task
+    else:
+        found = check(member, member_path(path, key), scope)
+        task = member.data.task
+    if task != recipe.data.task:
+        what = f"the member's task is {task}, the recipe's {recipe.data.task}"
+        raise RecipeError(what, where=where)
+    return found
+
+
+def _require_same_data(members: Mapping[str, Checked | Run], own: Ready) -> None:
+    """RunError if a finished run was fitted on other data: it may have seen what is tested on."""
+    for key, member in members.items():
+        if isinstance(member, Run):
+            noted = member.status().get("data", {}).get("train", {})
+            if noted.get("sha256") != own.facts["train"]["sha256"]:
+                what = f"{member.path} was fitted on other data than this recipe's training split"
+                hint = "name the member's model, so that it is fitted here"
+                raise RunError(what, where=f"model.members.{key}", hint=hint)
+
+
+def _resolved(recipe: Recipe, learner: Learner, members: Mapping[str, Checked | Run]) -> Recipe:
+    """The recipe with the model's defaults and presets written out: later ones may be others."""
+    settings = getattr(learner, "settings", None)
+    if settings is None:
+        return recipe
+    model = {"name": recipe.model["name"], **settings.model_dump(mode="json")}
+    if members:
+        model["members"] = {
+            key: _resolved_member(recipe.model["members"][key], member)
+            for key, member in members.items()
+        }
+    return recipe.model_copy(update={"model": model})
+
+
+def _resolved_member(block: Mapping[str, Any], member: Checked | Run) -> dict[str, Any]:
+    if isinstance(member, Run):
+        return dict(block)
+    whole = member.last.recipe if not member.recipe.stages else member.recipe
+    return dict(whole.model) if "name" in block else {**block, "model": dict(whole.model)}
+
+
+def _with_folds(checked: Checked, reading: Reading) -> Checked:
+    """The same with its members' folds, where the recipe wants them."""
+    wraps: Wraps | None = getattr(checked.last.learner, "wraps", None)
+    number = checked.recipe.folds
+    if wraps is not None and wraps.learns and number is None:
+        name = checked.recipe.model["name"]
+        what = f"{name} learns from its members' answers, which must be out of fold"
+        raise RecipeError(what, where="folds", hint="say, for example, folds: 5")
+    if number is None:
+        return checked
+    if not checked.members:
+        raise RecipeError("the model wraps no members to fit in folds", where="folds")
+    dealt = folds.deal(checked.last.train, number, checked.recipe.seed)
+    nodes = {
+        key: tuple(_folds_of(checked, key, member, dealt, reading))
+        for key, member in checked.members.items()
+    }
+    return Checked(checked.path, checked.recipe, checked.stages, checked.members, nodes, dealt)
+
+
+def _folds_of(
+    checked: Checked,
+    key: str,
+    member: Checked | Run,
+    dealt: Mapping[str, int],
+    reading: Reading,
+) -> Iterator[Checked]:
+    """A member's fits without each fold; none for a model that nothing trains.
+
+    RecipeError for one that cannot be fitted again: its answers would be in-fold.
+    """
+    where = f"model.members.{key}"
+    recipe = member.recipe() if isinstance(member, Run) else member.recipe
+    learner = build(recipe.model)
+    if not getattr(learner, "trains", True):
+        return
+    if not getattr(learner, "foldable", True):
+        raise RecipeError(f"{recipe.model['name']} cannot be fitted in folds", where=where)
+    if recipe.stages or recipe.model.get("start"):
+        what = "starts from a run that may have seen every fold, so it cannot be fitted in folds"
+        raise RecipeError(what, where=where)
+    for fold in range(checked.recipe.folds or 0):
+        others = {group for group, at in dealt.items() if at != fold}
+        path = checked.path / FOLDER / key / folds.FOLDER / str(fold)
+        yield check(recipe, path, Scope(reading, others))
