@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,36 @@ def test_a_stream_is_the_same_text_in_pieces(client: openai.OpenAI) -> None:
     assert "".join(pieces) == "You asked: one two three"
     assert finish == "stop"
     assert usage.completion_tokens > 0
+
+
+def test_an_unsure_completion_says_so_and_is_counted(tmp_path: Path) -> None:
+    """As /ask_question does: the echo is sure by a half."""
+    payload: dict[str, Any] = {"model": "echo", "messages": [user(with_picture("is it whole?"))]}
+    with serving(tmp_path, abstain_below=0.9) as api:
+        completion = api.client.post("/v1/chat/completions", json=payload).json()
+        assert completion["vesalius"]["abstained"] is True
+        assert completion["vesalius"]["confidence"]["value"] == 0.5
+        streamed = api.client.post("/v1/chat/completions", json=payload | {"stream": True})
+        *_, last, end = [data for _, data in events(streamed.text)]
+        assert json.loads(last)["vesalius"] == completion["vesalius"]
+        assert end == "[DONE]"
+        metrics = api.client.get("/metrics").text
+    assert 'vesalius_answers_total{finish="stop"} 2.0' in metrics
+    assert 'vesalius_tokens_total{kind="new"} 10.0' in metrics  # "You asked: is it whole?", twice
+    assert "vesalius_first_token_seconds_count 2.0" in metrics
+
+
+def test_a_completion_marks_what_the_model_marked(tmp_path: Path) -> None:
+    box = {"x": 1.0, "y": 2.0, "width": 3.0, "height": 4.0, "label": "cyst"}
+    row = {"id": "1", "question": "where?", "answer": {"text": "here", "boxes": [box]}}
+    (tmp_path / "predictions.jsonl").write_text(json.dumps(row))
+    with serving(tmp_path / "state", replay=str(tmp_path)) as api:
+        payload = {"model": "vesalius", "messages": [user(with_picture("where?"))]}
+        completion = api.client.post("/v1/chat/completions", json=payload).json()
+    assert completion["choices"][0]["message"]["content"] == "here"
+    (marked,) = completion["vesalius"]["boxes"]
+    assert {k: v for k, v in marked.items() if v is not None} == box
+    assert completion["vesalius"]["concepts"] is None
 
 
 def test_a_history_of_turns_is_taken(client: openai.OpenAI) -> None:

@@ -87,7 +87,11 @@ def test_earlier_turns_are_shown_to_a_model_made_for_dialogues(tmp_path: Path) -
         second = api.ask(image_id=image_id, question="second?", **own).json()
         assert second["provenance"]["history_turns"] == 1
         other = api.ask(image_id=api.image_id(png(9)), question="and this one?", **own).json()
-        assert other["provenance"]["history_turns"] == 0  # another picture: its turns are not these
+        assert other["provenance"]["history_turns"] == 2  # each turn shows its own picture
+        assert api.client.delete(f"/images/{image_id}").status_code == 204
+        own["image_id"] = api.image_id(png(9))
+        last = api.ask(question="the same?", **own).json()
+        assert last["provenance"]["history_turns"] == 1  # a deleted picture cannot be shown
     with serving(tmp_path / "none", history="none") as api:
         first = api.ask(image_id=api.image_id(), question="first?").json()
         own = {"image_id": api.image_id(), "conversation_id": first["conversation_id"]}

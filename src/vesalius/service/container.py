@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from vesalius.errors import Refusal, VesaliusError
+from vesalius.service.chat.asking import Asker
 from vesalius.service.chat.intake import Intake
-from vesalius.service.chat.questions import Answering
+from vesalius.service.chat.questions import Questions
 from vesalius.service.chat.review import Review
 from vesalius.service.engine import Engine
 from vesalius.service.http.access import Access, Caller
@@ -45,7 +46,7 @@ class Service:
     """The run's answers that experts may rate."""
     created: int = field(default_factory=lambda: int(time.time()))
     """When the service was started, in seconds since the epoch."""
-    answering: Answering | None = None
+    answering: Questions | None = None
     failure: str | None = None
     """Why the model could not be loaded."""
     card: str | None = None
@@ -62,7 +63,7 @@ class Service:
         """Finish or refuse what is in line, store it, and end all processes."""
         await self.engine.stop(self.settings.grace)
         if self.answering is not None:
-            await self.answering.settle()
+            await self.answering.writer.settle()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -77,15 +78,20 @@ class Service:
         return self.answering is not None and self.engine.ready
 
     @property
-    def questions(self) -> Answering:
-        """What answers; Refusal until the model is loaded."""
+    def questions(self) -> Questions:
+        """What answers and stores; Refusal until the model is loaded."""
         if self.answering is None:
             raise Refusal("not_ready", "the model is not ready", hint="GET /readyz says when")
         return self.answering
 
+    @property
+    def asker(self) -> Asker:
+        """What answers; Refusal until the model is loaded."""
+        return self.questions.asker
+
     def require_room(self) -> None:
         """Refusal at once, before anything is read, unless a question could be taken."""
-        self.questions.require_room()
+        self.asker.require_room()
 
     @property
     def thumbnails(self) -> bool:
@@ -135,7 +141,7 @@ class Service:
             await asyncio.sleep(wait)
             wait = min(60.0, 2 * wait)
         self.failure = None
-        self.answering = Answering(
+        self.answering = Questions(
             self.settings, self.store, self.engine, self.metrics, history=self.history
         )
         log().info("engine", state="ready")
@@ -147,7 +153,7 @@ class Service:
             try:
                 swept = await in_thread(self.store.sweep, text_for=age)
                 if self.answering is not None:
-                    await self.answering.forget_stale()
+                    await self.answering.pictures.forget_stale()
                 self.access.tidy()
                 self.metrics.deleted.labels("images").inc(swept.images)
                 self.metrics.deleted.labels("conversations").inc(swept.conversations)

@@ -23,12 +23,12 @@ from vesalius.cases.case import Answer, Question
 from vesalius.cases.dialogue import Dialogue, Turn
 from vesalius.cases.picture import Picture
 from vesalius.errors import Refusal
+from vesalius.service.chat.history import MAX_PICTURES
 from vesalius.service.container import Service
 
 DATA_URL = re.compile(
     r"data:(?:[\w.+-]+/[\w.+-]+)?(?:;[\w.+-]+=[\w.+-]+)*;base64,", re.ASCII | re.IGNORECASE
 )
-MAX_PICTURES = 8
 FETCHING = 20.0
 """Seconds to fetch a picture."""
 
@@ -92,7 +92,7 @@ async def dialogue_of(
         if role == "user":
             urls = chain.from_iterable(map(_urls, row))
             pictures = tuple([await _picture(url, service, owner) for url in urls])
-            turns.append(Turn(Question(service.questions.checked(text)), pictures))
+            turns.append(Turn(Question(service.asker.checked(text)), pictures))
         else:
             turns[-1] = replace(turns[-1], reply=Answer(text=text))
     context = {"instructions": " ".join(instructions)} if any(instructions) else {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vesalius.service.http.schemas import (
@@ -74,39 +74,40 @@ def _shared(turn: Turn, thumbnails: bool) -> dict[str, Any]:
         "confidence": turn.confidence,
         "abstained": turn.abstained,
         "finish": turn.finish,
-        **_support(turn, thumbnails),
+        **support(turn.content, turn.scores, turn.evidence, thumbnails),
         "provenance": turn.provenance or {"model": "unknown"},
         "usage": turn.usage or {},
         "timing": turn.timing or None,
     }
 
 
-def _support(turn: Turn, thumbnails: bool) -> dict[str, Any]:
-    """What the answer marks and names, and its evidence by kind: the fields of a row tell it."""
+def support(
+    content: Mapping[str, Any] | None,
+    scores: Mapping[str, float] | None,
+    evidence: Sequence[Mapping[str, Any]] | None,
+    thumbnails: bool,
+) -> dict[str, Any]:
+    """What an answer marks and names, and its evidence by kind: the fields of a row tell it."""
     neighbours, members, reasons = [], [], []
-    for row in turn.evidence or ():
+    for row in evidence or ():
         if "member" in row:
-            content = content_out(row["answer"])
             text = row["answer"].get("text") or ""
-            members.append(MemberOut(**dict(row) | dict(content) | {"answer": text}))
+            members.append(MemberOut(**dict(row) | _content(row["answer"]) | {"answer": text}))
         elif "judge" in row:
             reasons.append(ReasonOut(**row))
         else:
             small = thumbnails and row.get("picture") is not None
             neighbours.append(NeighbourOut(**row, thumbnail=small))
-    scores = (
-        None if turn.scores is None else {k: v for k, v in turn.scores.items() if v is not None}
-    )
     return {
-        **content_out(turn.content or {}),
-        "scores": scores,
+        **_content(content or {}),
+        "scores": scores and {k: v for k, v in scores.items() if v is not None},
         "neighbours": neighbours,
         "members": members,
         "reasons": reasons,
     }
 
 
-def content_out(answer: Mapping[str, Any]) -> dict[str, Any]:
+def _content(answer: Mapping[str, Any]) -> dict[str, Any]:
     """An answer's boxes and concepts, from the answer as JSON."""
     boxes = answer.get("boxes")
     return {

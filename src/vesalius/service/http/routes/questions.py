@@ -10,7 +10,8 @@ from fastapi import APIRouter, Request, Response
 from starlette.responses import JSONResponse
 
 from vesalius.errors import Refusal
-from vesalius.service.chat.questions import Accepted, Event, QuestionRequest
+from vesalius.service.chat.history import QuestionRequest
+from vesalius.service.chat.questions import Accepted, Event
 from vesalius.service.container import Service
 from vesalius.service.http import bodies, responses
 from vesalius.service.http.access import Caller
