@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
+from vesalius.data.audit import audit
 from vesalius.data.check import Summary, check
 from vesalius.data.imports import import_dataset
 from vesalius.data.open import open_dataset
-from vesalius.data.split import audit
 
 
 def draw(path: Path, number: int) -> str:

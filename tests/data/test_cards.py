@@ -1,10 +1,14 @@
 from __future__ import annotations
 
-import pytest
+import sys
+from textwrap import indent
 
-from vesalius.data.cards import card
+import pytest
+import yaml
+
+from vesalius.data.cards import card, card_or_none
 from vesalius.data.datasets import datasets
-from vesalius.errors import DatasetError, UnknownName
+from vesalius.errors import DatasetError, RecipeError, UnknownName
 
 
 def test_a_card_is_typed_data():
@@ -46,3 +50,53 @@ def test_options_decide_between_releases():
 @pytest.mark.parametrize("name", sorted(datasets))
 def test_every_count_says_who_counted(name):
     assert all(release.source for release in card(name).releases)
+
+
+CARD = {"title": "Knees", "summary": "Knees of the village.", "licence": "CC0", "homepage": "x",
+        "citation": "x", "intended_use": "x"}  # fmt: skip
+
+
+@pytest.fixture
+def outside(tmp_path, monkeypatch):
+    """Registers a reader of another package; gives the function that makes it."""
+
+    def registered(body: str, beside: str | None = None) -> None:
+        package = tmp_path / "knees"
+        package.mkdir()
+        (package / "__init__.py").write_text("")
+        (package / "reader.py").write_text(f"class Knees:\n{indent(body, '    ')}\n")
+        if beside is not None:
+            (package / "cards").mkdir()
+            (package / "cards" / "knees.yaml").write_text(beside)
+        monkeypatch.syspath_prepend(tmp_path)
+        targets = {**datasets._targets, "knees": "knees.reader:Knees"}
+        monkeypatch.setitem(vars(datasets), "_targets", targets)
+
+    card.cache_clear()
+    yield registered
+    card.cache_clear()
+    for name in ("knees.reader", "knees"):
+        sys.modules.pop(name, None)
+
+
+def test_another_packages_reader_carries_its_card(outside):
+    outside(f"CARD = {dict(CARD, name='knees')!r}")
+    assert card("knees").summary == "Knees of the village."
+
+
+def test_another_packages_card_lies_beside_its_reader(outside):
+    outside("pass", yaml.safe_dump(dict(CARD, name="knees", quirks=["Left ones only."])))
+    assert card("knees").quirks == ("Left ones only.",)
+
+
+def test_another_packages_reader_without_a_card(outside):
+    outside("pass")
+    with pytest.raises(UnknownName, match="data set card"):
+        card("knees")
+    assert card_or_none("knees") is None
+
+
+def test_a_faulty_card_names_its_key(outside):
+    outside("CARD = {'name': 'knees', 'licnce': 'CC0'}")
+    with pytest.raises(RecipeError, match="CARD of the data set knees"):
+        card("knees")

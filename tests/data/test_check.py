@@ -135,3 +135,26 @@ def test_burned_in_text_is_a_warning_once_a_picture_and_is_not_repeated(tmp_path
     assert (code, where) == ("burned_in", "train.jsonl row 1")
     assert what.startswith("name.png: text in the picture at [")
     assert "ROE" not in what
+
+
+def test_text_is_looked_for_in_a_sample_that_seed_and_pictures_decide(tmp_path, monkeypatch):
+    looked = []
+    monkeypatch.setattr("vesalius.system.parallel.usable_cores", lambda: 1)
+    monkeypatch.setattr("vesalius.data.burned_in.text_in", lambda p: looked.append(p.key) or ())
+    for number in range(6):
+        put(tmp_path / f"{number}.png", drawing(number))
+    rows = [{"id": str(n), "image": f"{n % 6}.png", "caption": "x"} for n in range(12)]
+
+    def sample(rows, **more):
+        looked.clear()
+        summary = Summary()
+        findings(tmp_path, rows, text=True, summary=summary, **more)
+        assert (summary.text_of, summary.text_done) == (len(looked), len(looked))
+        assert summary.different == 6
+        return sorted(looked)
+
+    three = sample(rows, sample=3)
+    assert len(three) == 3
+    assert sample(rows[::-1], sample=3) == three
+    assert {tuple(sample(rows, sample=3, seed=seed)) for seed in range(8)} != {tuple(three)}
+    assert sample(rows) == sample(rows, sample=99) == [f"{n}.png" for n in range(6)]

@@ -49,6 +49,21 @@ def test_check_says_once_that_text_is_not_looked_for(tmp_path, monkeypatch):
     assert said not in call("check", "folder", "--root", tmp_path, "--no-text").output
 
 
+def test_check_says_in_how_many_pictures_it_looked_for_text(tmp_path, monkeypatch):
+    folder(tmp_path)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+    monkeypatch.setattr("vesalius.data.burned_in.text_in", lambda picture: ())
+    words = ("check", "folder", "--root", tmp_path)
+    assert (
+        "looked for in 1 of 2 different pictures (a seeded sample"
+        in call(*words, "--text-sample", "1").output
+    )
+    assert call(*words, "--text-sample", "all").output.count("2 of 2 different pictures\n") == 1
+    assert "looked for" not in call(*words, "--no-text").output
+    bad = call(*words, "--text-sample", "some")
+    assert "a number of pictures, or all, not 'some'" in str(bad.exception)
+
+
 def test_show_writes_html_and_png(tmp_path):
     brain_tumor(tmp_path / "set")
     for name, start in (("a.html", b"<!doctype"), ("b.png", b"\x89PNG")):

@@ -12,9 +12,10 @@ from layouts import drawing, put, put_lines
 from PIL import Image, ImageOps
 
 from vesalius.cases.picture import Picture
+from vesalius.data.audit import Member, audit, read_members
 from vesalius.data.fingerprints import dhash, fingerprint, near_pairs
 from vesalius.data.open import open_dataset
-from vesalius.data.split import Member, audit, read_members, split_members, write_splits
+from vesalius.data.split import split_members, write_splits
 from vesalius.errors import DatasetError, Leakage
 
 

@@ -18,6 +18,7 @@ MODULES = {
         "vesalius.data.open",
         "vesalius.data.check",
         "vesalius.data.split",
+        "vesalius.data.audit",
         "vesalius.data.imports",
         "vesalius.data.dialogues",
         "vesalius.data.visual_dialogue.upgrade",

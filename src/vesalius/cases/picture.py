@@ -33,6 +33,12 @@ class Picture:
         """A picture in a file; ``key`` defaults to the path as given."""
         return cls(key or path.as_posix(), partial(_read_file, path))
 
+    @property
+    def file(self) -> Path | None:
+        """The file that holds it; None for what lies in an archive or a table, or is drawn."""
+        of_file = isinstance(self.read, partial) and self.read.func is _read_file
+        return self.read.args[0] if of_file else None  # type: ignore[attr-defined]
+
     def pixels(self) -> Image.Image:
         """The decoded 8-bit RGB picture, shape (height, width, 3); ImageError names ``key``."""
         from vesalius.cases.image import decode

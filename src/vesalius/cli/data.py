@@ -22,6 +22,7 @@ Options = Annotated[
 SplitFile = Annotated[Path | None, typer.Option(help="Use these splits (JSON lines: id, split).")]
 Fractions = Annotated[str, typer.Option(help="Shares of the cases.")]
 Seed = Annotated[int, typer.Option(help="Another seed, another split.")]
+SAMPLE = "200"
 SUMMARIES = ("template", "local-lm")
 DEFAULT = "train=0.8,validation=0.1,test=0.1"
 
@@ -62,6 +63,10 @@ def check(
     split_file: SplitFile = None,
     limit: Annotated[int, typer.Option(help="Print at most so many findings.")] = 50,
     text: Annotated[bool, typer.Option(help="Look for text burned into the pictures.")] = True,
+    text_sample: Annotated[
+        str, typer.Option(help="In so many different pictures, drawn by --seed; or all.")
+    ] = SAMPLE,
+    seed: Annotated[int, typer.Option(help="Of the sample that is searched for text.")] = 0,
 ) -> None:
     """Look for bad pictures, burned-in and empty texts, duplicates; exit 1 on errors."""
     from importlib.util import find_spec
@@ -69,18 +74,20 @@ def check(
     from rich.console import Console
     from rich.markup import escape
 
-    from vesalius.cli.plain import counting
-    from vesalius.data.cards import card
+    from vesalius.cli.plain import checked_line, counting, text_line
+    from vesalius.data.cards import card_or_none
     from vesalius.data.check import Summary
     from vesalius.data.check import check as step
 
     console, summary = Console(soft_wrap=True), Summary()
+    sample = _sample(text_sample)
     dataset = _opened(name, root, hub, options, split_file)
     if text and find_spec("rapidocr") is None:
         console.print("burned-in text is not looked for: pip install 'vesalius\\[ocr]'")
         text = False
-    findings = step(dataset, card=card(name), summary=summary, text=text)
-    with counting(console, lambda: f"{summary.pictures} pictures"):
+    known = card_or_none(name)
+    findings = step(dataset, card=known, summary=summary, text=text, sample=sample, seed=seed)
+    with counting(console, checked_line(summary)):
         for number, finding in enumerate(findings):
             if number < limit:
                 colour = "red" if finding.level == "error" else "yellow"
@@ -90,6 +97,8 @@ def check(
         console.print(f"{split}: {cases} cases, {summary.questions[split]} questions")
     for (level, code), count in sorted(summary.counts.items()):
         console.print(f"{count} x {level} {code}")
+    if text:
+        console.print(text_line(summary))
     console.print(f"{summary.pictures} pictures, {summary.errors} errors")
     if summary.errors:
         raise typer.Exit(1)
@@ -176,7 +185,8 @@ def split(
 
     from rich.console import Console
 
-    from vesalius.data.split import read_members, split_members, write_splits
+    from vesalius.data.audit import read_members
+    from vesalius.data.split import split_members, write_splits
 
     pool = read_members(_opened(name, root, hub, options, None))
     assigned = split_members(pool, _shares(fractions), seed=seed, stratify=stratify)
@@ -201,8 +211,8 @@ def audit(
     from rich.console import Console
     from rich.markup import escape
 
-    from vesalius.data.split import audit as audited
-    from vesalius.data.split import leakage
+    from vesalius.data.audit import audit as audited
+    from vesalius.data.audit import leakage
 
     report = audited(_opened(name, root, hub, options, split_file), allow_leaks=True)
     console = Console(soft_wrap=True)
@@ -273,6 +283,17 @@ def _pairs(texts: list[str], where: str = "--set") -> dict[str, Any]:
     return dict(pair(text, where) for text in texts)
 
 
+def _sample(text: str) -> int | None:
+    """How many pictures are searched for text; None for all of them."""
+    from vesalius.errors import RecipeError
+
+    if text == "all":
+        return None
+    if not text.isdecimal():
+        raise RecipeError(f"a number of pictures, or all, not {text!r}", where="--text-sample")
+    return int(text)
+
+
 def _shares(text: str) -> dict[str, float]:
     from vesalius.errors import RecipeError
 
@@ -285,19 +306,15 @@ def _shares(text: str) -> dict[str, float]:
 def _table() -> Any:
     from rich.table import Table
 
-    from vesalius.data.cards import card
+    from vesalius.data.cards import card_or_none
     from vesalius.data.datasets import datasets
     from vesalius.data.open import lies_at
-    from vesalius.errors import UnknownName
 
     table = Table("name", "what", "licence", "found", box=None, pad_edge=False)
     for name in datasets:
-        place = lies_at(name)
-        try:
-            entry = card(name)
-            table.add_row(name, entry.summary, entry.licence, place)
-        except UnknownName:  # another package's set may come without a card
-            table.add_row(name, "", "", place)
+        entry = card_or_none(name)
+        what = (entry.summary, entry.licence) if entry else ("", "")
+        table.add_row(name, *what, lies_at(name))
     return table
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -15,6 +16,7 @@ from rich.text import Text
 from vesalius.evaluation.formatting import flat
 
 if TYPE_CHECKING:
+    from vesalius.data.check import Summary
     from vesalius.data.visual_dialogue.files import Written
 
 
@@ -28,6 +30,29 @@ def counting(console: Console, line: Callable[[], str]) -> AbstractContextManage
         refresh_per_second=4,
         transient=True,
     )
+
+
+def checked_line(summary: Summary) -> Callable[[], str]:
+    """How far a check has come; while text is looked for, the time left at the pace so far."""
+    started: list[float] = []
+
+    def line() -> str:
+        if not summary.text_of:
+            return f"{summary.pictures} pictures"
+        started[:] = started or [monotonic()]
+        done, total = summary.text_done, summary.text_of
+        left = (monotonic() - started[0]) / done * (total - done) if done else None
+        time_left = "" if left is None else f", {left:.0f} s left"
+        return f"{summary.pictures} pictures; text: {done} of {total} searched{time_left}"
+
+    return line
+
+
+def text_line(summary: Summary) -> str:
+    """In how many pictures burned-in text was looked for, and how to have it looked for in all."""
+    line = f"text was looked for in {summary.text_of} of {summary.different} different pictures"
+    part = summary.text_of < summary.different
+    return f"{line} (a seeded sample; --text-sample all takes every one)" if part else line
 
 
 def facts_table(title: str, facts: Mapping[str, Any]) -> Table:

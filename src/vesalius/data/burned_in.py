@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw
 
 from vesalius.cases.decoded import DEFAULT_LIMITS
 from vesalius.cases.image import decode, stretch, tiff_pages
+from vesalius.cases.picture import Picture
 from vesalius.cases.reencode import Reencoded, png_of, tiff_of
 from vesalius.cases.reencode_dicom import stored_frames, with_frames
 from vesalius.cases.view import View
@@ -50,6 +51,15 @@ def find_text(image: Image.Image, *, faint: bool = True) -> tuple[Region, ...]:
     if faint:
         lines += _lines(equalised(np.asarray(image.convert("L"))))
     return _merged(lines)
+
+
+def text_in(picture: Picture) -> tuple[Region, ...]:
+    """Lines of text in a data set's picture, as it is shown: what ``vesalius data check`` reports.
+
+    Raises ImageError where it cannot be decoded. Runs in a worker process: argument and result can
+    be pickled.
+    """
+    return find_text(picture.pixels(), faint=False)
 
 
 def equalised(values: np.ndarray) -> Image.Image:
@@ -197,6 +207,7 @@ def _reader() -> Any:
             "Global.text_score": SCORE,
             "Global.max_side_len": 2 * _LARGER,  # sizes are ours to choose
             "Det.limit_side_len": 32,
+            "Rec.rec_batch_num": 1,  # lines read together are padded to the longest of them
             **{f"EngineConfig.onnxruntime.{name}": value for name, value in options.items()},
         }
     )

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
+from importlib import import_module
 from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import Field
 
+from vesalius.data.datasets import datasets
 from vesalius.errors import DatasetError, UnknownName
 from vesalius.recipe import Frozen, validated
+
+_OURS = "vesalius.data.datasets"
 
 
 class Release(Frozen):
@@ -60,11 +66,49 @@ def _differ(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 @lru_cache(maxsize=32)
 def card(name: str) -> Card:
-    """The card of the data set ``name``; UnknownName where there is none."""
-    folder = files("vesalius.data.datasets") / "cards"
-    path = folder / f"{name}.yaml"
-    if not name.isidentifier() or not path.is_file():
-        known = [p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml")]
-        raise UnknownName("data set card", name, known)
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return validated(Card, content, where=f"cards/{name}.yaml")
+    """The card of the data set ``name``; UnknownName where there is none.
+
+    Ours lie in ``data/datasets/cards``. Another package's reader has a ``CARD`` (a :class:`Card`
+    or a mapping of its keys), or its package holds ``cards/<name>.yaml`` beside the reader.
+    """
+    own = files(_OURS) / "cards" / f"{name}.yaml"
+    if name.isidentifier() and own.is_file():
+        return _read(own, f"cards/{name}.yaml")
+    found = _of_reader(name) if name in datasets else None
+    if found is None:
+        raise UnknownName("data set card", name, [n for n in datasets if _has_card(n)])
+    return found
+
+
+def card_or_none(name: str) -> Card | None:
+    """The card of the data set ``name``, or None: another package's set may come without one."""
+    try:
+        return card(name)
+    except UnknownName:
+        return None
+
+
+def _has_card(name: str) -> bool:
+    return (files(_OURS) / "cards" / f"{name}.yaml").is_file()
+
+
+def _of_reader(name: str) -> Card | None:
+    """The card that another package's reader has, or that lies in its package."""
+    reader = datasets[name]
+    entry = getattr(reader, "CARD", None)
+    if isinstance(entry, Card):
+        return entry
+    if entry is not None:
+        return validated(Card, entry, where=f"CARD of the data set {name}")
+    module = import_module(reader.__module__)
+    beside = files(module.__package__) if module.__package__ else Path(str(module.__file__)).parent
+    path = beside / "cards" / f"{name}.yaml"
+    return _read(path, f"cards/{name}.yaml of {reader.__module__}") if path.is_file() else None
+
+
+def _read(path: Traversable, where: str) -> Card:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise DatasetError("not valid YAML", where=where) from error
+    return validated(Card, content, where=where)

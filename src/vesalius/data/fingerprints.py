@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from vesalius.cases.picture import Picture
+from vesalius.cases.view import View
 
 GRID = 16
 NEAR = 8
@@ -37,12 +39,32 @@ class Fingerprint:
     mirrored: Hash | None
 
 
+@dataclass(frozen=True, slots=True)
+class Inspected:
+    """What a picture's bytes and pixels tell: size in pixels and fingerprint, or why neither.
+
+    ``code`` (an ImageError's) and ``reason`` are empty for a sound picture.
+    """
+
+    width: int = 0
+    height: int = 0
+    fingerprint: Fingerprint | None = None
+    code: str = ""
+    reason: str = ""
+
+
 def fingerprint(picture: Picture) -> Fingerprint:
     """The fingerprints of a picture; raises ImageError if it cannot be decoded."""
+    data = picture.read()
+    return fingerprint_of(data, replace(picture, read=partial(bytes, data)).pixels(), picture.view)
+
+
+def fingerprint_of(data: bytes, image: Image.Image, view: View) -> Fingerprint:
+    """The fingerprints of a picture already read and decoded."""
     # A frame of a file is a picture of its own, so the frame is part of what is hashed.
-    mark = b"" if picture.view.frame is None else f"#{picture.view.frame}".encode()
-    exact = hashlib.sha256(picture.read() + mark).hexdigest()
-    grey = picture.pixels().convert("L")
+    mark = b"" if view.frame is None else f"#{view.frame}".encode()
+    exact = hashlib.sha256(data + mark).hexdigest()
+    grey = image.convert("L")
     if blank(grey):
         return Fingerprint(exact, None, None)
     return Fingerprint(exact, dhash(grey), dhash(ImageOps.mirror(grey)))

@@ -13,11 +13,12 @@ from typing import Any
 from vesalius.cases.case import Case, Question, Source
 from vesalius.cases.picture import Picture
 from vesalius.cases.view import OWN_VIEW
+from vesalius.data.audit import audit, read_members
 from vesalius.data.check import Finding, check
 from vesalius.data.datasets import Dataset
 from vesalius.data.open import refuse_twin
 from vesalius.data.reading.streams import in_order
-from vesalius.data.split import audit, read_members, split_members
+from vesalius.data.split import split_members
 from vesalius.errors import DatasetError, ImageError
 from vesalius.system.files import write_atomic
 

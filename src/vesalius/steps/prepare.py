@@ -10,10 +10,10 @@ from typing import Any
 
 from vesalius.cases.case import Case
 from vesalius.cases.dialogue import Dialogue
+from vesalius.data.audit import audit_members, read_members, shared_with_later
 from vesalius.data.dialogues import to_dialogues
 from vesalius.data.open import open_dataset
 from vesalius.data.perturb import perturb
-from vesalius.data.split import audit_members, read_members, shared_with_later
 from vesalius.errors import DatasetError, RecipeError
 from vesalius.recipe import Data
 

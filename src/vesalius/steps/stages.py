@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from vesalius.data.split import Member, audit_members, read_members, shared_with_later
+from vesalius.data.audit import Member, audit_members, read_members, shared_with_later
 from vesalius.errors import UnknownName
 from vesalius.recipe import Data, Recipe, stage_folder
 from vesalius.run import Run

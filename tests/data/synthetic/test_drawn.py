@@ -16,10 +16,10 @@ import pytest
 from vesalius.cases.case import Case
 from vesalius.cases.picture import Picture
 from vesalius.data import check as checking
+from vesalius.data.audit import audit
 from vesalius.data.cards import card
 from vesalius.data.fingerprints import NEAR, fingerprint
 from vesalius.data.open import open_dataset
-from vesalius.data.split import audit
 from vesalius.data.synthetic import Drawn, Layout, layouts
 from vesalius.data.synthetic.cohort import cohort
 from vesalius.data.synthetic.draw import draw, reading
