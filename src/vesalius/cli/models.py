@@ -209,6 +209,6 @@ def export(
         four_bit=four_bit,
         licence=licence,
     )
-    console.print(f"{done.said}\nwrote {done.folder}", highlight=False)
+    console.print(f"{done.summary}\nwrote {done.folder}", highlight=False)
     if push:
         console.print(f"uploaded to {step.push(done.folder, push, private=not public)}")

@@ -101,7 +101,8 @@ class Learner(Protocol):
     """A registry entry: built from its block of the recipe, it fits, and loads what it fitted.
 
     It is called with its validated ``Settings``. One that wraps others says so in ``wraps``, and
-    its ``load`` receives them: ``load(run, members={"draft": model, ...})``.
+    its ``load`` receives them: ``load(run, members={"draft": model, ...})``. Where nothing of it
+    trains, ``trains`` is False; where what it was trained on cannot be known, ``foldable`` is.
     """
 
     Settings: ClassVar[type[BaseModel]]

@@ -71,6 +71,7 @@ class Replay:
 
     Settings: ClassVar[type[ReplaySettings]] = ReplaySettings
     needs_image: ClassVar[bool] = True
+    foldable: ClassVar[bool] = False
 
     settings: ReplaySettings
 

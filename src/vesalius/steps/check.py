@@ -293,10 +293,10 @@ def _folds_of(
     where = f"model.members.{key}"
     recipe = member.recipe() if isinstance(member, Run) else member.recipe
     learner = build(recipe.model)
-    if not getattr(learner, "trains", True):
-        return
     if not getattr(learner, "foldable", True):
         raise RecipeError(f"{recipe.model['name']} cannot be fitted in folds", where=where)
+    if not getattr(learner, "trains", True):
+        return
     if recipe.stages or recipe.model.get("start"):
         what = "starts from a run that may have seen every fold, so it cannot be fitted in folds"
         raise RecipeError(what, where=where)

@@ -16,7 +16,9 @@ from vesalius.models import Model
 from vesalius.models.build import build
 from vesalius.recipe import Decoding
 from vesalius.run import Run
+from vesalius.steps import portable
 from vesalius.steps.export_card import model_card
+from vesalius.steps.load import load
 from vesalius.steps.prepare import dialogues
 from vesalius.system.files import write_atomic
 from vesalius.training.memory import release
@@ -45,10 +47,15 @@ class Exported:
     checked: int
     rounded_equal: Mapping[str, int] = field(default_factory=dict)
     """How many answers are equal where weights were rounded: by ``bf16``, ``fp16``, ``nf4``."""
+    members: tuple[str, ...] = ()
+    """What a model that wraps others was written with: a run that stands alone."""
 
     @property
-    def said(self) -> str:
+    def summary(self) -> str:
         """One sentence on how the weights were verified."""
+        if self.members:
+            counted = f"{self.checked} of {self.checked} answers equal"
+            return f"a run with its members {', '.join(self.members)}: {counted}"
         if not self.merged:
             return "an adapter; nothing was merged"
         counted = f"{self.checked} of {self.checked} answers equal"
@@ -71,12 +78,15 @@ def export(
 
     Merged weights must answer ``check`` held-out items exactly as base and adapter do; in fp32 they
     are loaded again from the folder for that. ModelError otherwise, and nothing is left behind.
-    Rounding may change answers: with a 16-bit ``dtype``, and in NF4 with ``four_bit``, the folder's
-    weights are asked too and equal answers are counted; the card says how many.
+    A model that wraps others is written as a run that stands alone, its members inside it, and the
+    copy must answer as the run does. Rounding may change answers: with a 16-bit ``dtype``, and in
+    NF4 with ``four_bit``, the folder's weights are asked too and equal answers are counted; the
+    card says how many.
     """
     run.require_fitted()
     learner = build(run.recipe().model)
-    if not isinstance(learner, Exportable):
+    members = run.recipe().members()
+    if not members and not isinstance(learner, Exportable):
         raise ModelError(f"{run.recipe().model['name']} has no weights that others could load")
     if folder.exists() and any(folder.iterdir()):
         raise RunError("is not empty", where=folder, hint="name a new folder")
@@ -84,12 +94,15 @@ def export(
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
     try:
-        learner.write(run, beside, merge=merge, dtype=dtype)
         done = Exported(folder, merge, 0)
-        if merge:
+        if members:
+            done = replace(done, members=tuple(members), checked=_copied(run, beside, check))
+        elif isinstance(learner, Exportable):
+            learner.write(run, beside, merge=merge, dtype=dtype)
+        if merge and isinstance(learner, Exportable):
             roundings = [*([dtype] if dtype != "fp32" else []), *(["nf4"] if four_bit else [])]
             done = replace(done, **_verified(run, learner, beside, check, roundings))
-        text = model_card(run, done.said, merged=merge, licence=licence)
+        text = model_card(run, done.summary, merged=merge, licence=licence)
         write_atomic(beside / "README.md", text)
         if folder.exists():
             folder.rmdir()
@@ -112,6 +125,19 @@ def push(folder: Path, repository: str, *, private: bool = True) -> str:
         raise RunError("is there already, and public", where=repository, hint=hint)
     api.upload_folder(repo_id=repository, folder_path=str(folder))
     return str(address)
+
+
+def _copied(run: Run, folder: Path, check: int) -> int:
+    """Copy a run with its members; how many held-out items the copy was held against it on."""
+    data, decoding = run.recipe().data, run.recipe().decoding
+    items = list(islice(dialogues(data, data.splits.test), check))
+    expected = _answers(load(run), items, decoding)
+    release()
+    again = _answers(load(portable.copy(run, folder)), items, decoding)
+    if differing := _differing(expected, again):
+        what = f"the copy answers {len(differing)} of {len(items)} items differently"
+        raise ModelError(what, where=differing[0], hint="nothing was exported")
+    return len(items)
 
 
 def _verified(

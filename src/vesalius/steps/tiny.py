@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -16,6 +17,7 @@ from vesalius.errors import RecipeError
 from vesalius.models import models
 from vesalius.models.generative.weights.sizes import published
 from vesalius.recipe import Recipe, Retrieve, validated
+from vesalius.run import Run
 
 ENDING = "-tiny"
 BY_MODEL = ("model", "layer", "rescale")
@@ -126,8 +128,19 @@ def _random(block: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, An
 
 
 def _inner(key: str, value: Any) -> Any:
-    nested = key == "model" or key.endswith("_model")
-    return _model(value) if nested and isinstance(value, Mapping) else value
+    if key != "members" or not isinstance(value, Mapping):
+        return value
+    return {name: _member(member) for name, member in value.items()}
+
+
+def _member(block: Mapping[str, Any]) -> dict[str, Any]:
+    """A member's tiny form: on the recipe's own data; of a finished run that of its model."""
+    if "run" in block:
+        return _model(Run.open(Path(block["run"])).recipe().model)
+    if "name" in block:
+        return _model(block)
+    rest = {key: value for key, value in block.items() if key != "data"}
+    return rest | {"model": _model(block["model"])}
 
 
 def _offline(metric: str | Mapping[str, Any]) -> str | dict[str, Any]:
