@@ -98,7 +98,7 @@ def test_memory_is_bounded(lite, draw, monkeypatch) -> None:
     monkeypatch.setattr(encoders, "REMEMBERED", 3)
     pictures = [draw(f"p{n}", size=n) for n in (11, 12, 13, 14, 15)]
     assert len(lite.embed(pictures)) == 5
-    assert len(lite._memory) == 3
+    assert len(lite.memory) == 3
 
 
 def test_unreadable_picture_is_named(lite) -> None:

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from vesalius.data.open import open_dataset
-from vesalius.data.synthetic.cached import cache_folder, cached
+from vesalius.data.synthetic.cached import cached
 from vesalius.errors import DatasetError, RecipeError, UnknownName
 from vesalius.recipe import Recipe
 from vesalius.steps.tiny import tiny
+from vesalius.system.cache import cache_folder
 
 
 @pytest.fixture(autouse=True)

@@ -228,6 +228,21 @@ def audit(
 
 
 @app.command()
+def forget(
+    path: Annotated[Path, typer.Argument(help="A picture, or a folder with all that is in it.")],
+    dataset: Annotated[
+        str | None,
+        typer.Option(help="Read PATH as this data set, for pictures inside tables or archives."),
+    ] = None,
+) -> None:
+    """Remove what this machine's feature cache holds of pictures, and of all texts."""
+    from vesalius.steps.forget import forget as step
+
+    pictures, vectors = step(path, dataset)
+    typer.echo(f"{pictures} pictures looked up, {vectors} vectors removed, those of texts too")
+
+
+@app.command()
 def dialogues(
     name: Name,
     out: Annotated[Path, typer.Option(help="The new set's folder.")],

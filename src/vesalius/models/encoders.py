@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
-from functools import cache
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, cached_property
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from rich.console import Console
 from rich.progress import track
@@ -19,9 +20,9 @@ from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoTokenize
 
 from vesalius.cases.picture import Picture
 from vesalius.errors import MissingExtra, ModelError
+from vesalius.models.feature_cache import Content, Vectors, shared_features
+from vesalius.run import environment
 from vesalius.system import packaged
-
-Vectors = NDArray[np.float32]
 
 SIZE = 224
 """Pixels a side that EfficientNet-lite0 was trained at; its grid is then 7 x 7."""
@@ -38,6 +39,8 @@ REMEMBERED = 4096
 """Vectors an encoder keeps for pictures or texts it has seen: 20 MB at 1280 numbers each."""
 PATIENCE = 200
 """Above so many pictures a progress bar is shown."""
+PACKAGES = ("vesalius", "torch", "transformers", "pillow")
+"""What decodes, prepares and computes: of another version of these no vector is taken."""
 
 
 class FeatureGrid(Protocol):
@@ -82,12 +85,51 @@ def to_tensor(image: Image.Image, size: int = SIZE) -> Tensor:
     return (pixels - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
 
 
+class Memory:
+    """Vectors by content: the last 4,096 in this process, the rest where the context shares them.
+
+    ``digest`` names the encoder with all that decides what it gives.
+    """
+
+    def __init__(self, digest: Callable[[], str]) -> None:
+        self._digest, self._vectors = digest, dict[Content, Vectors]()
+
+    def __len__(self) -> int:
+        return len(self._vectors)
+
+    def read(self, contents: Sequence[Content]) -> dict[Content, Vectors]:
+        """Those of the contents that were encoded before."""
+        there = {one: self._vectors[one] for one in contents if one in self._vectors}
+        absent = [one for one in dict.fromkeys(contents) if one not in there]
+        shared = shared_features()
+        if shared is not None and absent:
+            there |= shared.read(self._digest(), absent)
+        self._remember(there)
+        return there
+
+    def write(self, vectors: Mapping[Content, Vectors]) -> None:
+        """Add what was encoded."""
+        shared = shared_features()
+        if shared is not None:
+            shared.write(self._digest(), vectors)
+        self._remember(vectors)
+
+    def _remember(self, vectors: Mapping[Content, Vectors]) -> None:
+        for content, vector in vectors.items():
+            self._vectors.pop(content, None)
+            self._vectors[content] = vector
+        for content in list(self._vectors)[: max(0, len(self._vectors) - REMEMBERED)]:
+            del self._vectors[content]  # a dict keeps its order, so the longest unused goes first
+
+
 class ImageEncoder:
-    """Pictures to pooled unit vectors by a frozen network; each distinct picture is read once.
+    """Pictures to pooled unit vectors by a frozen network; each distinct picture is encoded once.
 
     ``prepare`` turns a decoded picture into pixels (3, height, width), ``pool`` a batch of those
-    into (B, d). The last 4,096 vectors are remembered by the pictures' bytes, so a changed
-    picture under an old key is never mistaken for the old one.
+    into (B, d); ``digest`` names both. Vectors are remembered by the pictures' bytes, frame and
+    window, so a changed picture under an old key is never mistaken for the old one: in this
+    process, and, while a step over data sets runs, for all runs on this machine
+    (:mod:`vesalius.models.feature_cache`).
     """
 
     def __init__(
@@ -97,12 +139,13 @@ class ImageEncoder:
         pool: Callable[[Tensor], Tensor],
         *,
         device: torch.device,
+        digest: Callable[[], str],
         batch: int = 16,
     ) -> None:
         self.name = name
         self._prepare, self._pool = prepare, pool
         self._device, self._batch = device, batch
-        self._memory: dict[Hashable, Vectors] = {}
+        self.memory = Memory(digest)
 
     def embed(self, pictures: Sequence[Picture], *, label: str = "Encoding pictures") -> Vectors:
         """L2-normalised vectors, float32 (n, d), in order; (0, 0) for none.
@@ -110,23 +153,22 @@ class ImageEncoder:
         At most ``batch`` pictures are decoded at a time. ImageError names the picture that cannot
         be read. Above 200 new pictures a progress bar called ``label`` goes to standard error.
         """
-        names: dict[Picture, Hashable] = {
-            one: (one.sha256(), one.view) for one in dict.fromkeys(pictures)
-        }
-        fresh: dict[Hashable, Picture] = {}
-        for picture, name in names.items():
-            if name not in self._memory:
-                fresh.setdefault(name, picture)
-        encoded = {name: self._memory[name] for name in names.values() if name in self._memory}
+        contents = {one: Content.of_picture(one) for one in dict.fromkeys(pictures)}
+        encoded = self.memory.read(list(contents.values()))
+        fresh: dict[Content, Picture] = {}
+        for picture, content in contents.items():
+            if content not in encoded:
+                fresh.setdefault(content, picture)
         starts = range(0, len(fresh), self._batch)
         bar = Console(stderr=True)
         todo = list(fresh.items())
         for at in track(starts, label, console=bar, transient=True, disable=len(todo) <= PATIENCE):
             some = todo[at : at + self._batch]
             vectors = self._encode([picture for _, picture in some])
-            encoded |= {name: vector for (name, _), vector in zip(some, vectors, strict=True)}
-        _remember(self._memory, encoded)
-        return _stack([encoded[names[picture]] for picture in pictures])
+            new = {content: vector for (content, _), vector in zip(some, vectors, strict=True)}
+            self.memory.write(new)
+            encoded |= new
+        return _stack([encoded[contents[picture]] for picture in pictures])
 
     @torch.inference_mode()
     def _encode(self, pictures: Sequence[Picture]) -> Vectors:
@@ -148,18 +190,29 @@ class SentenceEncoder:
         self._device, self._batch = _device(), batch
         self._network = _pretrained(folder).to(self._device)
         self._tokens = AutoTokenizer.from_pretrained(folder)
-        self._memory: dict[Hashable, Vectors] = {}
+        self.memory = Memory(lambda: self.digest)
+
+    @cached_property
+    def digest(self) -> str:
+        """Of weights, tokenizer and the number of tokens read."""
+        tokenizer = getattr(self._tokens, "backend_tokenizer", None)
+        facts = [WORDS, tokenizer.to_str() if tokenizer else repr(self._tokens.get_vocab())]
+        return _digest(self._network, facts)
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """L2-normalised vectors, float32 (n, d), in order; (0, 0) for none. Equal texts once."""
-        encoded = {text: self._memory[text] for text in texts if text in self._memory}
-        # By length, so that a batch pads little.
-        todo = sorted({text for text in texts if text not in encoded}, key=lambda t: (len(t), t))
+        contents = {text: Content.of_text(text) for text in texts}
+        encoded = self.memory.read(list(contents.values()))
+        todo = [text for text, content in contents.items() if content not in encoded]
+        todo.sort(key=lambda text: (len(text), text))  # so that a batch pads little
+        new: dict[Content, Vectors] = {}
         for at in range(0, len(todo), self._batch):
             some = todo[at : at + self._batch]
-            encoded |= dict(zip(some, self._encode(some), strict=True))
-        _remember(self._memory, encoded)
-        return _stack([encoded[text] for text in texts])
+            new |= zip((contents[text] for text in some), self._encode(some), strict=True)
+        if new:
+            self.memory.write(new)
+        encoded |= new
+        return _stack([encoded[contents[text]] for text in texts])
 
     @torch.inference_mode()
     def _encode(self, texts: list[str]) -> Vectors:
@@ -186,7 +239,11 @@ def image_encoder(name: str = "efficientnet_lite0") -> ImageEncoder:
         network = efficientnet_lite0_features().to(device)
         grid = cast("FeatureGrid", network)
         return ImageEncoder(
-            name, to_tensor, lambda x: grid.extract_features(x).mean((2, 3)), device=device
+            name,
+            to_tensor,
+            lambda x: grid.extract_features(x).mean((2, 3)),
+            device=device,
+            digest=cache(lambda: _digest(network, [name, SIZE, MEAN, STD])),
         )
     vision = _pretrained(name).to(device)
     processor = AutoImageProcessor.from_pretrained(name)
@@ -195,7 +252,13 @@ def image_encoder(name: str = "efficientnet_lite0") -> ImageEncoder:
         pixels: Tensor = processor(images=image, return_tensors="pt")["pixel_values"][0]
         return pixels
 
-    return ImageEncoder(name, prepare, lambda x: _pooled(vision, x), device=device)
+    return ImageEncoder(
+        name,
+        prepare,
+        lambda x: _pooled(vision, x),
+        device=device,
+        digest=cache(lambda: _digest(vision, [processor.to_json_string()])),
+    )
 
 
 def require_encoder(name: str) -> None:
@@ -253,9 +316,18 @@ def _stack(vectors: Sequence[Vectors]) -> Vectors:
     return np.stack(vectors) if vectors else np.empty((0, 0), np.float32)
 
 
-def _remember(memory: dict[Hashable, Vectors], encoded: dict[Any, Vectors]) -> None:
-    for name, vector in encoded.items():
-        memory.pop(name, None)
-        memory[name] = vector
-    for name in list(memory)[: max(0, len(memory) - REMEMBERED)]:
-        memory.pop(name, None)  # a dict keeps its order, so the longest unused goes first
+def _digest(network: nn.Module, facts: Sequence[Any]) -> str:
+    """A hash of a network's weights, kind of device and settings, of ``facts``, and of versions.
+
+    Devices and versions round differently, and prepare differently: vectors of two are not mixed.
+    """
+    config = getattr(network, "config", None)
+    settings = None if config is None else config.to_json_string()
+    installed = environment()["packages"]
+    versions = [installed.get(name) for name in PACKAGES]
+    text = json.dumps([type(network).__name__, settings, _device().type, versions, *facts])
+    digest = hashlib.sha256(text.encode())
+    for name, value in network.state_dict().items():
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()

@@ -11,6 +11,7 @@ from vesalius.cases.prediction import Prediction
 from vesalius.errors import RunError
 from vesalius.evaluation.evaluate import evaluate
 from vesalius.models import Lesson, Model, Validate
+from vesalius.models.feature_cache import with_shared_features
 from vesalius.recipe import Recipe
 from vesalius.run import Run
 from vesalius.steps import folds
@@ -25,6 +26,7 @@ PARTS = ("train", "validation")
 Answers = Mapping[str, Sequence[Prediction]]
 
 
+@with_shared_features
 def fit(recipe: Recipe, path: Path) -> Run:
     """Fit the recipe's model; the run is in ``path``. A killed fit goes on where it stopped.
 

@@ -17,6 +17,7 @@ from vesalius.cases.prediction import Prediction
 from vesalius.cases.view import View
 from vesalius.errors import ImageError, RecipeError, RunError, UnknownName
 from vesalius.models import Model
+from vesalius.models.feature_cache import with_shared_features
 from vesalius.models.guard import require_pictures
 from vesalius.recipe import Data, Decoding
 from vesalius.run import Run
@@ -29,6 +30,7 @@ HISTORIES = ("none", "own", "gold")
 """What a turn may be asked after: nothing, the model's own answers, the references."""
 
 
+@with_shared_features
 def predict(
     run: Run,
     *,

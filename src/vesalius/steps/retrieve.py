@@ -12,6 +12,7 @@ from vesalius.combine.evidence import write_index
 from vesalius.combine.indexing import ready
 from vesalius.combine.retrieve import Retriever
 from vesalius.errors import RunError
+from vesalius.models.feature_cache import with_shared_features
 from vesalius.recipe import Retrieve
 from vesalius.run import Run
 from vesalius.steps.prepare import fingerprint, leaks, to_fit_on, without
@@ -36,6 +37,7 @@ def retrieve(
     return retriever.neighbours([picture], k, others=others)[0]
 
 
+@with_shared_features
 def build(run: Run, settings: Retrieve | None = None) -> dict[str, Any]:
     """Index what a fitted run was trained on, without fitting again; the index's facts.
 

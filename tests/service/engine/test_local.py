@@ -6,6 +6,7 @@ import asyncio
 import os
 import pickle
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -28,6 +29,7 @@ from vesalius.service.engine.model_host import load_host
 from vesalius.service.engine.worker import Spec, Worker
 from vesalius.steps.fit import fit
 from vesalius.steps.load import load
+from vesalius.steps.prepare import dialogues
 
 T = TypeVar("T")
 QUESTIONS = ("what modality is this?", "is there a nodule?", "where is it?", "what plane is it?")
@@ -510,3 +512,25 @@ def test_killed_again_and_again_it_comes_back(frequent: Run) -> None:
                 time.sleep(0.05)
             _, prediction = hosting.do(lambda: collect(hosting.engine, job("a")))
             assert prediction.text
+
+
+def test_shared_features_are_neither_read_nor_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VESALIUS_CACHE", str(tmp_path))
+    monkeypatch.setenv("VESALIUS_FEATURES_MB", "4")
+    run = fit_run(tmp_path / "run", {"name": "nearest"})
+    trained_on = next(dialogues(run.recipe().data, "train")).pictures[0]
+    with sqlite3.connect(tmp_path / "features" / "features.sqlite") as database:
+        database.execute("UPDATE features SET vector = zeroblob(LENGTH(vector))")
+        before = database.execute("SELECT * FROM features").fetchall()
+        assert before
+
+        known = job("a", image=replace(trained_on, key="the same under another key"))
+        with Hosting(run.path) as hosting:
+            hosting.do(hosting.engine.start)
+            _, answer = hosting.do(lambda: collect(hosting.engine, known))
+            hosting.do(lambda: collect(hosting.engine, job("b")))
+        assert answer.confidence is not None
+        assert answer.confidence.value > 0.99  # the noughts in the cache would give 0
+        assert database.execute("SELECT * FROM features").fetchall() == before

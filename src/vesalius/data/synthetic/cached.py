@@ -6,15 +6,14 @@ import hashlib
 import json
 import os
 import shutil
-import sys
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 
 from vesalius.data.synthetic.draw import draw
 from vesalius.errors import DatasetError
+from vesalius.system.cache import CACHE, cache_folder
 
-CACHE = "VESALIUS_CACHE"
 DRAWN_BY = ("data/synthetic", "data/phantoms")
 """Code that decides what a drawing looks like: when it changes, so does the folder's name."""
 
@@ -39,17 +38,6 @@ def cached(dataset: str, *, cases: Mapping[str, int], seed: int) -> Path:
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return target
-
-
-def cache_folder() -> Path:
-    """``$VESALIUS_CACHE``, or ``vesalius`` in the folder where this system keeps caches."""
-    named = os.environ.get(CACHE)
-    if named:
-        return Path(named).expanduser().absolute()
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "vesalius"
-    place = os.environ.get("LOCALAPPDATA" if sys.platform == "win32" else "XDG_CACHE_HOME")
-    return (Path(place) if place else Path.home() / ".cache") / "vesalius"
 
 
 def _digest(cases: Mapping[str, int], seed: int) -> str:

@@ -21,6 +21,7 @@ from typing import Any
 from vesalius.cases.prediction import Prediction
 from vesalius.errors import ImageError, ModelError, Refusal, TooLong, VesaliusError
 from vesalius.models import Piece, Streaming
+from vesalius.models.feature_cache import sharing
 from vesalius.service.engine import Job
 from vesalius.service.engine.model_host import ModelHost, load_host, remember, warm
 
@@ -61,6 +62,11 @@ def main(incoming: int, outgoing: int) -> None:
     sys.excepthook = _silent
     threading.excepthook = lambda args: _silent(args.exc_type, args.exc_value, None)
     worker = Worker(Connection(incoming, writable=False), Connection(outgoing, readable=False))
+    with sharing(None):  # what callers ask about leaves no features on the disk
+        _work(worker)
+
+
+def _work(worker: Worker) -> None:
     try:
         worker.open()
     except VesaliusError as error:
