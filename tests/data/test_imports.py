@@ -1,11 +1,18 @@
 from __future__ import annotations
 
+from collections import Counter
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 from layouts import brain_tumor, drawing, medpix, put, slake, vqa_rad
 
 from hostile import hostile
+from vesalius.cases import image
+from vesalius.data import inspection
+from vesalius.data.audit import audit, read_members
+from vesalius.data.fingerprint_file import recorded
+from vesalius.data.fingerprints import fingerprint
 from vesalius.data.imports import import_dataset
 from vesalius.data.open import open_dataset
 from vesalius.errors import DatasetError, Leakage
@@ -18,6 +25,62 @@ def own(root):
         put(root / f"{n}.png", drawing(n))
     columns = {"image": "path", "question": "q", "answer": "a", "patient": "mrn"}
     return {"columns": columns}
+
+
+@pytest.fixture
+def work(monkeypatch):
+    """How often pictures are read from files, and decoded."""
+    done = Counter()
+    read, decode = Path.read_bytes, image.decode
+
+    def reading(path):
+        done["read"] += 1
+        return read(path)
+
+    def decoding(*given, **named):
+        done["decoded"] += 1
+        return decode(*given, **named)
+
+    monkeypatch.setattr(Path, "read_bytes", reading)
+    monkeypatch.setattr(image, "decode", decoding)
+    monkeypatch.setattr(inspection, "_remembered", {})
+    return done
+
+
+def test_each_picture_is_read_and_decoded_once_and_then_never_again(drawn, tmp_path, work):
+    import_dataset(drawn("folder", own), tmp_path / "out", fractions={"train": 0.5, "test": 0.5})
+    assert work == {"read": 8, "decoded": 8}
+    work.clear()
+    again = open_dataset("folder", tmp_path / "out")
+    assert audit(again).cases == {"train": 4, "test": 4}
+    assert len(read_members(again)) == 8
+    assert work == {}
+    (tmp_path / "out" / "fingerprints.jsonl").unlink()
+    audit(again)
+    audit(again)
+    assert work == {"read": 8, "decoded": 8}
+
+
+def test_a_failed_import_leaves_the_target_as_it_was(drawn, tmp_path):
+    def broken(root):
+        options = own(root)
+        put(root / "3.png", "junk")
+        return options
+
+    (tmp_path / "empty").mkdir()
+    for name in ("out", "empty"):
+        with pytest.raises(DatasetError, match="1 errors"):
+            import_dataset(drawn("folder", broken), tmp_path / name)
+    assert not (tmp_path / "out").exists()
+    assert list((tmp_path / "empty").iterdir()) == []
+
+
+def test_a_table_that_cannot_be_read_to_its_end_is_not_imported_in_part(tmp_path):
+    put(tmp_path / "in" / "a.png", drawing(1))
+    rows = '{"image": "a.png", "caption": "x"}\n{"image": "../b.png", "caption": "y"}\n'
+    put(tmp_path / "in" / "train.jsonl", rows)
+    with pytest.raises(DatasetError, match=r"row 2: .*stopped here"):
+        import_dataset(open_dataset("folder", tmp_path / "in"), tmp_path / "out", allow_errors=True)
 
 
 def test_own_rows_become_a_set_that_needs_no_options(drawn, tmp_path):
@@ -109,3 +172,6 @@ def test_text_in_pictures_is_covered_where_asked_and_the_rest_is_copied(drawn, t
     assert find_text(again["a"].pixels()) == ()
     assert again["a"].key.endswith("a.png")
     assert again["b"].read() == drawing(1)
+    for picture in again.values():
+        noted = recorded(picture)
+        assert noted.fingerprint.sha256 == fingerprint(picture).sha256

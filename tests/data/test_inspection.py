@@ -16,7 +16,7 @@ from vesalius.cases.view import View
 from vesalius.data import inspection
 from vesalius.data.fingerprint_file import NAME, recorded, write_fingerprints
 from vesalius.data.fingerprints import fingerprint
-from vesalius.data.inspection import identity, inspect, inspect_cases, inspect_pictures
+from vesalius.data.inspection import all_cores, identity, inspect, inspect_cases, inspect_pictures
 from vesalius.data.open import open_dataset
 
 READS: Counter[str] = Counter()
@@ -93,7 +93,9 @@ def test_many_are_looked_at_in_processes_with_the_same_result(
     )
 
 
-def test_a_record_is_used_while_size_and_time_agree(tmp_path: Path) -> None:
+def test_a_record_is_used_while_size_and_time_agree(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for number, name in enumerate("ab"):
         put(tmp_path / "images" / f"{name}.png", drawing(number))
     put(tmp_path / "images" / "c.png", "junk")
@@ -109,13 +111,16 @@ def test_a_record_is_used_while_size_and_time_agree(tmp_path: Path) -> None:
     os.utime(tmp_path / "images" / "b.png", ns=(1, 1))
     assert recorded(b) is None
     assert same(inspect_pictures([b])[0].fingerprint, fingerprint(b))
+    monkeypatch.setattr(inspection, "_remembered", {})
     # What is recorded is believed: that is what makes it worth writing.
     lines = (tmp_path / NAME).read_text().splitlines()
     put(tmp_path / NAME, "\n".join([lines[0].replace('"sha256": "', '"sha256": "ff'), "{}"]) + "\n")
     assert inspect_pictures([a])[0].fingerprint.sha256.startswith("ff")
+    monkeypatch.setattr(inspection, "_remembered", {})
     # The check looks for itself.
-    ((_, (looked,)),) = inspect_cases([Case("a", "a", (Picture.from_file(a.file),))])
-    assert looked.fingerprint is not None
+    with all_cores() as cores:
+        ((_, (looked,)),) = inspect_cases([Case("a", "a", (a,))], cores)
+    assert same(looked.fingerprint, fingerprint(a))
 
 
 @pytest.mark.parametrize("content", ["not json", '{"path": "images/a.png"}', '{"path": 3}', "[]"])

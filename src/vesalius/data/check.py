@@ -16,11 +16,13 @@ from vesalius.data.burned_in import Region
 from vesalius.data.cards import Card
 from vesalius.data.datasets import Dataset
 from vesalius.data.fingerprints import Inspected
-from vesalius.data.inspection import inspect_cases
+from vesalius.data.inspection import all_cores, inspect_cases
 from vesalius.errors import DatasetError, ImageError, VesaliusError
 from vesalius.system.parallel import ParallelMap
 
 Level = Literal["error", "warning"]
+Looked = Iterator[tuple[Case, list[Inspected]]]
+"""Cases with what their pictures tell."""
 SMALLEST = 32
 """Pixels: a side below this holds less than two patches of a usual vision encoder."""
 TOLERANCE = 0.02
@@ -80,14 +82,22 @@ def check(
     """
     summary = Summary() if summary is None else summary
     checking = Checking(summary, sample if text else 0, seed)
-    parts = (
-        *(checking.split(dataset, s) for s in (dataset.splits() if splits is None else splits)),
-        checking.burned_in(),
-        _against(card, summary),
-    )
-    for finding in chain.from_iterable(parts):
-        summary.counts[finding.level, finding.code] += 1
-        yield finding
+    with all_cores() as cores:
+        parts = chain(
+            (
+                checking.split(_looked(dataset, split, cores), split)
+                for split in (dataset.splits() if splits is None else splits)
+            ),
+            (checking.burned_in(), _against(card, summary)),
+        )
+        for finding in chain.from_iterable(parts):
+            summary.counts[finding.level, finding.code] += 1
+            yield finding
+
+
+def _looked(dataset: Dataset, split: str, cores: ParallelMap) -> Looked:
+    """The split's cases with what their pictures tell; opening it is part of the stream."""
+    yield from inspect_cases(dataset.cases(split), cores)
 
 
 class Checking:
@@ -102,21 +112,20 @@ class Checking:
         # The pictures to search: a heap whose first is the one that a luckier picture replaces.
         self._drawn: list[tuple[int, int, Picture, str]] = []
 
-    def split(self, dataset: Dataset, split: str) -> Iterator[Finding]:
-        """The findings of one split; a fault that ends its reading is one of them."""
+    def split(self, cases: Looked, split: str) -> Iterator[Finding]:
+        """The findings of a split's cases; a fault that ends their stream is one of them."""
         self.summary.cases[split] = self.summary.questions[split] = 0
         ids: dict[str, str] = {}
         try:
-            for case, pictures in inspect_cases(dataset.cases(split)):
-                yield from self.case(case, pictures, split, ids)
+            for case, pictures in cases:
+                yield from self._case(case, pictures, split, ids)
         except (DatasetError, ImageError) as error:
             what = f"{error.what}; reading of {split} stopped here"
             yield _error("parse", str(error.where or split), what)
 
-    def case(
+    def _case(
         self, case: Case, pictures: Sequence[Inspected], split: str, ids: dict[str, str]
     ) -> Iterator[Finding]:
-        """The findings of one case; ``ids`` are those met in its split, with their places."""
         self.summary.cases[split] += 1
         self.summary.questions[split] += len(case.questions)
         where = str(case.source or f"{split}/{case.id}")

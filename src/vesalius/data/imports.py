@@ -4,23 +4,32 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from vesalius.cases.case import Case, Question, Source
+from vesalius.cases.case import Case, Source
 from vesalius.cases.picture import Picture
 from vesalius.cases.view import OWN_VIEW
-from vesalius.data.audit import audit, read_members
-from vesalius.data.check import Finding, check
+from vesalius.data.audit import Member, audit_members, member_of
+from vesalius.data.check import Checking, Finding, Looked, Summary
+from vesalius.data.copies import Copy, Order, lost
 from vesalius.data.datasets import Dataset
+from vesalius.data.fingerprint_file import write_fingerprints
+from vesalius.data.folder_format import to_row
+from vesalius.data.inspection import in_chunks
 from vesalius.data.open import refuse_twin
 from vesalius.data.reading.streams import in_order
 from vesalius.data.split import split_members
-from vesalius.errors import DatasetError, ImageError
+from vesalius.errors import DatasetError
 from vesalius.system.files import write_atomic
+from vesalius.system.parallel import ParallelMap, progress_bar
+
+STAGED = ".import"
+"""The folder in the target that everything is written into until all is well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,114 +54,144 @@ def import_dataset(
 ) -> Imported:
     """Write ``dataset`` to the new folder ``target``: ``<split>.jsonl`` and ``images/``.
 
-    Pictures are copied byte for byte; with ``mask_text`` those that text is burned into are
-    written anew, black boxes over it (the extra ``ocr``). A set with splits of its own keeps them
-    unless ``fractions`` are given; a set with none is split by group. Raises DatasetError if the
-    target is not empty, or at the first errors of the check unless ``allow_errors`` (faulty cases
-    are then left out), and Leakage where splits that are kept share a group or a picture, unless
-    ``allow_leaks``.
+    Each picture is read and decoded once, on all cores: check, audit, copy and the
+    ``fingerprints.jsonl`` that later audits read all come of it. Pictures are copied byte for byte;
+    with ``mask_text`` those that text is burned into are written anew, black boxes over it (the
+    extra ``ocr``). A set with splits of its own keeps them unless ``fractions`` are given; a set
+    with none is split by group. Raises DatasetError if the target is not empty, or at the first
+    errors of the check unless ``allow_errors`` (faulty cases are then left out), and Leakage where
+    splits that are kept share a group or a picture, unless ``allow_leaks``.
     """
     if target.exists() and any(target.iterdir()):
         raise DatasetError("the folder is not empty", where=target, hint="name a new one")
-    findings = tuple(check(dataset))
+    with _staged(target) as folder, ParallelMap("vesalius.data.copies:copy", lost) as cores:
+        taken = _Taken(folder, mask_text, cores)
+        checking = Checking(Summary())
+        findings = tuple(
+            finding
+            for split in dataset.splits()
+            for finding in checking.split(taken.cases(dataset, split), split)
+        )
+        refused = _refused(findings, allow_errors=allow_errors)
+        members = [member for _, member, _ in taken.rows]
+        assigned = None
+        if fractions is None and len(dataset.splits()) > 1:
+            audit_members(members, allow_leaks=allow_leaks)
+        else:
+            assigned = split_members(members, fractions, seed=seed)
+        cases, covered = _written(folder, taken.rows, assigned, refused)
+    return Imported(target, cases, findings, covered)
+
+
+def _refused(findings: Sequence[Finding], *, allow_errors: bool) -> set[str]:
+    """Where the faulty cases are, to be left out; DatasetError unless that is allowed.
+
+    A table that cannot be read to its end is never left out in part.
+    """
     faulty = [finding for finding in findings if finding.level == "error"]
-    if faulty and not allow_errors:
+    cut_short = any(finding.code == "parse" for finding in faulty)
+    if faulty and (cut_short or not allow_errors):
         named = "; ".join(f"{f.where}: {f.what}" for f in faulty[:3])
         hint = "mend them (`vesalius data check` lists all), or allow errors to leave them out"
         raise DatasetError(f"{len(faulty)} errors, among them {named}", hint=hint)
-    assigned = None
-    if fractions is None and len(dataset.splits()) > 1:
-        audit(dataset, allow_leaks=allow_leaks)
-    else:
-        assigned = split_members(read_members(dataset), fractions, seed=seed)
-    refused = {finding.where.split(", question ")[0] for finding in faulty}
-    images = _Images(target, mask_text)
-    cases = _written(dataset, images, assigned, refused)
-    return Imported(target, cases, findings, images.covered)
+    return {finding.where.split(", question ")[0] for finding in faulty}
+
+
+@contextmanager
+def _staged(target: Path) -> Iterator[Path]:
+    """A folder in the target, which takes over its content if all goes well and else is as it was.
+
+    It lies in the target, not beside it: that may be a mount, or its parent not ours to write.
+    """
+    new = not target.exists()
+    folder = target / STAGED
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+        for path in sorted(folder.iterdir()):
+            path.replace(target / path.name)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        if new and not any(target.iterdir()):
+            target.rmdir()
+
+
+class _Taken:
+    """The cases that were read, as members of the audit, with the copies of their pictures."""
+
+    def __init__(self, folder: Path, mask_text: bool, cores: ParallelMap) -> None:
+        self._cores = cores
+        self.rows: list[tuple[Case, Member, list[Copy]]] = []
+        self._pictures, self._mask = folder / "copies", mask_text
+        self._orders = 0
+
+    def cases(self, dataset: Dataset, split: str) -> Looked:
+        """The cases of a split, their pictures copied, with what these tell for the check."""
+        with progress_bar(f"copying pictures of {split}", None) as advance:
+            looked = in_chunks(
+                dataset.cases(split), lambda some: self._cores.map(self._ordered(some), advance)
+            )
+            for case, copies in looked:
+                originals = [one.original for one in copies]
+                self.rows.append((case, member_of(case, split, originals), copies))
+                yield case, originals
+
+    def _ordered(self, pictures: Iterable[Picture]) -> list[Order]:
+        orders = []
+        for picture in pictures:
+            if picture.view != OWN_VIEW:
+                where, hint = picture.key, "the dicom reader keeps them; import pictures"
+                what = "a frame of a file cannot be copied by itself"
+                raise DatasetError(what, where=where, hint=hint)
+            self._orders += 1
+            orders.append(Order(picture, self._pictures / str(self._orders), self._mask))
+        return orders
 
 
 def _written(
-    dataset: Dataset, images: _Images, assigned: Mapping[str, str] | None, refused: set[str]
-) -> dict[str, int]:
-    rows: dict[str, list[str]] = {}
+    folder: Path,
+    rows: Iterable[tuple[Case, Member, list[Copy]]],
+    assigned: Mapping[str, str] | None,
+    refused: set[str],
+) -> tuple[dict[str, int], int]:
+    """Write the tables and the fingerprints: cases by split, and pictures with covered text."""
+    images = _Images(folder)
+    lines: dict[str, list[str]] = {}
     met: dict[str, Source | None] = {}
-    for split in dataset.splits():
-        for case in dataset.cases(split):
-            if str(case.source) in refused:
-                continue
-            if assigned is not None:
-                refuse_twin(case, met)
-            row = case_row(case, [images.copied(p) for p in case.pictures])
-            part = split if assigned is None else assigned[case.id]
-            rows.setdefault(part, []).append(json.dumps(row, ensure_ascii=False))
-    for split, lines in rows.items():
-        write_atomic(images.target / f"{split}.jsonl", "\n".join(lines) + "\n")
-    return {split: len(rows[split]) for split in in_order(rows)}
-
-
-def case_row(case: Case, images: Sequence[str]) -> dict[str, Any]:
-    """The case as a row that the ``folder`` reader takes without options."""
-    row: dict[str, Any] = {"id": case.id, "group": case.group}
-    row |= {"image": images[0]} if len(images) == 1 else {"images": list(images)}
-    content = {"caption": case.caption, "modality": case.modality, "concepts": case.concepts}
-    row |= {name: value for name, value in content.items() if value is not None}
-    if case.boxes is not None:
-        row["boxes"] = [_box(asdict(box)) for box in case.boxes]
-    if case.questions:
-        row["questions"] = [_question(question) for question in case.questions]
-    return row | ({"context": dict(case.context)} if case.context else {})
-
-
-def _box(box: Mapping[str, Any]) -> dict[str, Any]:
-    numbers = [box[name] for name in ("x", "y", "width", "height")]
-    drawn = {} if box["polygon"] is None else {"polygon": box["polygon"]}
-    return {"bbox": numbers, "label": box["label"], **drawn}
-
-
-def _question(question: Question) -> dict[str, Any]:
-    row = {
-        "id": question.id,
-        "question": question.text,
-        "answers": [answer.text for answer in question.answers if answer.text is not None],
-        "category": question.category,
-        "kind": question.kind,
-        "options": question.options,
-        "language": question.language,
-    }
-    return {name: value for name, value in row.items() if value is not None}
+    for case, member, copies in rows:
+        if str(case.source) in refused:
+            continue
+        if assigned is not None:
+            refuse_twin(case, met)
+        row = to_row(case, [images.placed(one) for one in copies])
+        split = member.split if assigned is None else assigned[case.id]
+        lines.setdefault(split, []).append(json.dumps(row, ensure_ascii=False))
+    for split, texts in lines.items():
+        write_atomic(folder / f"{split}.jsonl", "\n".join(texts) + "\n")
+    write_fingerprints(folder, {name: one.written for name, one in images.placements.items()})
+    shutil.rmtree(folder / "copies", ignore_errors=True)
+    covered = sum(one.covered for one in images.placements.values())
+    return {split: len(lines[split]) for split in in_order(lines)}, covered
 
 
 class _Images:
-    """The pictures below ``target``, each under a plain, unused name."""
+    """The pictures in ``images/``, each under a plain, unused name."""
 
-    def __init__(self, target: Path, mask_text: bool) -> None:
-        self.target, self.mask_text, self.covered = target, mask_text, 0
+    def __init__(self, folder: Path) -> None:
+        self.placements: dict[str, Copy] = {}
+        self._folder = folder
         self._names: Counter[str] = Counter()
 
-    def copied(self, picture: Picture) -> str:
-        """The path of the copy, relative to the target."""
-        if picture.view != OWN_VIEW:
-            where, hint = picture.key, "the dicom reader keeps them; import pictures"
-            what = "a frame of a file cannot be copied by itself"
-            raise DatasetError(what, where=where, hint=hint)
-        plain = Path(re.sub(r"[^A-Za-z0-9._-]+", "_", picture.key.split("/")[-1]))
-        try:
-            data, suffix = self._content(picture.read(), plain.suffix)
-        except ImageError as error:
-            raise DatasetError(f"{picture.key}: {error.what}") from error
-        plain = plain.with_suffix(suffix) if suffix != plain.suffix else plain
+    def placed(self, copy: Copy) -> str:
+        """Move the copy to its place; its path relative to the data set."""
+        plain = Path(re.sub(r"[^A-Za-z0-9._-]+", "_", copy.key.split("/")[-1]))
+        if copy.suffix is not None:
+            plain = plain.with_suffix(copy.suffix)
         self._names[plain.name] += 1
         number = self._names[plain.name]
         name = plain.name if number == 1 else f"{plain.stem}~{number}{plain.suffix}"
-        write_atomic(self.target / "images" / name, data)
+        path = self._folder / "images" / name
+        path.parent.mkdir(exist_ok=True)
+        copy.path.replace(path)
+        self.placements[f"images/{name}"] = copy
         return f"images/{name}"
-
-    def _content(self, data: bytes, suffix: str) -> tuple[bytes, str]:
-        if not self.mask_text:
-            return data, suffix
-        from vesalius.cases.reencode import reencode
-        from vesalius.data.burned_in import inspect
-
-        picture, regions = inspect(reencode(data), mask=True)
-        self.covered += bool(regions)
-        return (picture.data, picture.suffix) if regions else (data, suffix)

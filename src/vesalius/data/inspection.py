@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from vesalius.cases.case import Case, Source
 from vesalius.cases.picture import Picture
@@ -17,6 +16,7 @@ from vesalius.data.fingerprints import Inspected, fingerprint_of
 from vesalius.errors import ImageError, VesaliusError
 from vesalius.system.parallel import ParallelMap, progress_bar
 
+Result = TypeVar("Result")
 CHUNK = 512
 """Pictures that are looked at before the first of them is handed on."""
 REMEMBERED = 200_000
@@ -42,27 +42,37 @@ def inspect_pictures(
     A picture seen before in this process, or recorded in its folder's ``fingerprints.jsonl`` with
     the size and time its file has now, is not read again.
     """
-    with progress_bar(what, len(pictures)) as advance, _on_all_cores() as cores:
+    with progress_bar(what, len(pictures)) as advance, all_cores() as cores:
         return _all(pictures, cores, advance, recorded)
 
 
-def inspect_cases(cases: Iterable[Case]) -> Iterator[tuple[Case, list[Inspected]]]:
+def inspect_cases(
+    cases: Iterable[Case], cores: ParallelMap
+) -> Iterator[tuple[Case, list[Inspected]]]:
     """Each case with what its pictures tell, streamed; no record is trusted, each file is read.
+
+    ``cores`` are those of :func:`all_cores`.
+    """
+    return in_chunks(cases, lambda some: _all(some, cores, _silent, _nothing_recorded))
+
+
+def in_chunks(
+    cases: Iterable[Case], work: Callable[[list[Picture]], list[Result]]
+) -> Iterator[tuple[Case, list[Result]]]:
+    """Each case with what ``work`` gives for its pictures, of which it gets some hundred at a time.
 
     A VesaliusError of the stream is raised after the cases that came before it.
     """
-    with ExitStack() as stack:
-        cores = stack.enter_context(_on_all_cores())
-        for chunk, error in _chunks(iter(cases)):
-            pictures = [picture for case in chunk for picture in case.pictures]
-            looked = iter(_all(pictures, cores, _silent, _nothing_recorded))
-            for case in chunk:
-                yield case, list(islice(looked, len(case.pictures)))
-            if error is not None:
-                raise error
+    for chunk, error in _chunks(iter(cases)):
+        results = iter(work([picture for case in chunk for picture in case.pictures]))
+        for case in chunk:
+            yield case, list(islice(results, len(case.pictures)))
+        if error is not None:
+            raise error
 
 
-def _on_all_cores() -> ParallelMap:
+def all_cores() -> ParallelMap:
+    """What looks at pictures in processes of its own, one a core; a context manager."""
     return ParallelMap("vesalius.data.inspection:inspect", _lost)
 
 

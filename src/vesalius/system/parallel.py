@@ -124,10 +124,10 @@ def run_batch(target: str, content: bytes) -> list[Any]:
 
 
 @contextmanager
-def progress_bar(what: str, total: int) -> Iterator[Callable[[int], object]]:
+def progress_bar(what: str, total: int | None) -> Iterator[Callable[[int], object]]:
     """A bar with the time left on standard error, if it is a terminal and the work is long.
 
-    Gives the function that moves it on by so many items.
+    ``total`` is None where nobody knows it yet. Gives the function that moves it on by so many.
     """
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
@@ -137,7 +137,7 @@ def progress_bar(what: str, total: int) -> Iterator[Callable[[int], object]]:
         *left,
         console=console,
         transient=True,
-        disable=total < _LONG or not console.is_terminal,
+        disable=not console.is_terminal or (total is not None and total < _LONG),
     ) as bar:
         task = bar.add_task(what, total=total)
         yield lambda number: bar.advance(task, number)

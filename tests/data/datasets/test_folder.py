@@ -7,6 +7,7 @@ from layouts import drawing, folder, put, put_json, put_lines, put_parquet
 
 from vesalius.cases.case import Box
 from vesalius.data.open import open_dataset
+from vesalius.data.reading import tables
 from vesalius.errors import DatasetError, RecipeError
 
 
@@ -189,3 +190,40 @@ def test_a_table_may_caption_and_ask(tmp_path):
     put(tmp_path / "train.csv", f"image,caption,question,answer\n{rows}a.png,A hip.,,\n")
     with pytest.raises(DatasetError, match=r"train.csv row 3: another caption.*row 1"):
         list(open_dataset("folder", tmp_path).cases("train"))
+
+
+def test_a_table_with_a_split_column_is_parsed_once(tmp_path, monkeypatch):
+    parsed = []
+    reader = tables.READERS[".csv"]
+    monkeypatch.setitem(tables.READERS, ".csv", lambda path: parsed.append(path) or reader(path))
+    rows = [f"{n}.png,words {n},{s}" for n, s in enumerate(("train", "validation", "test", "val"))]
+    table = tmp_path / "mine.csv"
+    put(table, "\n".join(["image,caption,split", *rows]) + "\n")
+
+    def captions():
+        dataset = open_dataset("folder", table)
+        return {s: [case.caption for case in dataset.cases(s)] for s in dataset.splits()}
+
+    walked = captions()
+    assert walked == {
+        "train": ["words 0"], "validation": ["words 1", "words 3"], "test": ["words 2"],
+    }  # fmt: skip
+    assert captions() == walked
+    assert parsed == [table]
+    put(table, "image,caption,split\n9.png,others,train\n")
+    assert captions() == {"train": ["others"]}
+
+
+def test_a_large_table_is_streamed_and_gives_the_same(tmp_path, monkeypatch):
+    table = tmp_path / "mine.csv"
+    put(table, "image,caption,split\na.png,x,train\nb.png,y,test\n")
+    held = [case for s in ("train", "test") for case in open_dataset("folder", table).cases(s)]
+    monkeypatch.setattr(tables, "HELD", 0)
+    streamed = [case for s in ("train", "test") for case in open_dataset("folder", table).cases(s)]
+    assert held == streamed
+
+
+def test_recorded_fingerprints_are_no_table_of_cases(tmp_path):
+    put(tmp_path / "fold1.jsonl", '{"image": "a.png", "caption": "x"}\n')
+    put(tmp_path / "fingerprints.jsonl", '{"path": "a.png"}\n')
+    assert open_dataset("folder", tmp_path).splits() == ("all",)

@@ -10,7 +10,8 @@ from typing import Any
 from pydantic import Field as PydanticField
 
 from vesalius.cases.case import Case, Source
-from vesalius.data.datasets.folder_rows import FIELDS, Field, case_of, key_of
+from vesalius.data.fingerprint_file import NAME as FINGERPRINTS
+from vesalius.data.folder_format import FIELDS, Field, from_rows, key_of
 from vesalius.data.reading.album import ENDINGS, Album
 from vesalius.data.reading.hub import hub_splits
 from vesalius.data.reading.rows import Located, Rows, gathered, text_in
@@ -22,7 +23,7 @@ from vesalius.data.reading.streams import (
     split_files,
     unknown_layout,
 )
-from vesalius.data.reading.tables import READERS, read_rows
+from vesalius.data.reading.tables import READERS, held_rows
 from vesalius.errors import DatasetError
 from vesalius.recipe import Frozen, validated
 
@@ -77,7 +78,7 @@ def _streams(parts: Mapping[str, Rows], album: Album, options: FolderOptions) ->
 
 def _cases(rows: Rows, album: Album, options: FolderOptions, *, split: str) -> Iterator[Case]:
     for _, located in gathered(partial(_mapped, rows, options), key_of):
-        yield case_of(located, album, split)
+        yield from_rows(located, album, split)
 
 
 def _mapped(rows: Rows, options: FolderOptions) -> Iterator[Located]:
@@ -103,13 +104,17 @@ def _tables(root: Path, options: FolderOptions) -> dict[str, Rows]:
             if split in tables:
                 fault = f"two tables for the split {split}"
                 raise DatasetError(fault, where=path, hint="give the one you mean as the root")
-            tables[split] = partial(read_rows, path)
+            tables[split] = partial(held_rows, path)
     if tables:
         return tables
     shards = parquet_splits(root)
     if shards:
         return shards
-    alone = sorted(p for p in root.iterdir() if p.suffix.lower() in READERS and p.is_file())
+    alone = sorted(
+        p
+        for p in root.iterdir()
+        if p.suffix.lower() in READERS and p.is_file() and p.name != FINGERPRINTS
+    )
     if len(alone) > 1:
         fault = f"{len(alone)} tables, none named after a split: {', '.join(p.name for p in alone)}"
         raise DatasetError(fault, where=root, hint="give the one you mean as the root")
@@ -118,12 +123,12 @@ def _tables(root: Path, options: FolderOptions) -> dict[str, Rows]:
 
 def _by_column(path: Path, options: FolderOptions) -> dict[str, Rows]:
     """One table as splits: by its split column where it has one."""
-    rows = partial(_mapped, partial(read_rows, path), options)
+    rows = partial(_mapped, partial(held_rows, path), options)
     names = {_split(where, row) for where, row in rows()}
     if not names:
         raise DatasetError("the table has no rows", where=path)
     if names == {ALL}:
-        return {ALL: partial(read_rows, path)}
+        return {ALL: partial(held_rows, path)}
     return {name: partial(_of_split, path, options, name) for name in names}
 
 
@@ -134,7 +139,7 @@ def _split(_: Source, row: Mapping[str, Any]) -> str:
 
 def _of_split(path: Path, options: FolderOptions, split: str) -> Iterator[Located]:
     own = options.columns.get("split", "split")
-    for where, row in read_rows(path):
+    for where, row in held_rows(path):
         if _split(where, {"split": row.get(own)}) == split:
             yield where, row
 

@@ -16,6 +16,8 @@ from vesalius.errors import DatasetError, ImageError
 
 DELIMITERS = "\t|,;"
 """In order of trust: a caption often holds commas and semicolons, seldom tabs or pipes."""
+HELD = 32 * 2**20
+"""Bytes up to which a text table's rows are held; in memory they take some five times that."""
 NAMES = {"\t": "tab", "|": "|", ",": "comma", ";": ";"}
 
 
@@ -25,6 +27,27 @@ def read_rows(path: Path) -> Iterator[Located]:
     if reader is None:
         raise DatasetError("not a table", where=path, hint=f"known endings: {' '.join(READERS)}")
     return reader(path)
+
+
+def held_rows(path: Path) -> Iterator[Located]:
+    """As :func:`read_rows`; the rows of a small text table are parsed once and held in memory.
+
+    For tables that several passes are made over, as one is for each split of a split column. The
+    rows are shared: nobody changes them.
+    """
+    if path.suffix.lower() in TEXTS:
+        try:
+            status = path.stat()
+        except OSError:
+            return read_rows(path)  # it says why
+        if status.st_size <= HELD:
+            return iter(_held(path, status.st_size, status.st_mtime_ns))
+    return read_rows(path)
+
+
+@lru_cache(maxsize=4)
+def _held(path: Path, size: int, changed: int) -> tuple[Located, ...]:  # noqa: ARG001
+    return tuple(read_rows(path))
 
 
 def named_rows(path: Path, columns: Mapping[str, Sequence[str]]) -> Iterator[Located]:
@@ -266,3 +289,4 @@ READERS = {
     ".json": _json_list,
     ".parquet": _parquet,
 }
+TEXTS = (".csv", ".tsv", ".jsonl", ".json")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vesalius.data.imports import case_row
+from vesalius.data.folder_format import to_row
 from vesalius.data.phantoms.scene import table
 from vesalius.data.synthetic import Cohort, Layout
 from vesalius.data.synthetic.tables import write_lines
@@ -16,7 +16,7 @@ def write(root: Path, cohort: Cohort) -> None:
     for split, held in cohort.items():
         for one in held:
             write_atomic(root / "images" / f"{one.case.id}.png", one.picture)
-        rows = (case_row(one.case, [f"images/{one.case.id}.png"]) for one in held)
+        rows = (to_row(one.case, [f"images/{one.case.id}.png"]) for one in held)
         write_lines(root / f"{split}.jsonl", rows)
 
 

@@ -20,7 +20,7 @@ from vesalius.cases.headers import kind_of
 from vesalius.cases.picture import Picture
 from vesalius.cases.view import OWN_VIEW
 from vesalius.data.datasets import Dataset
-from vesalius.data.imports import case_row
+from vesalius.data.folder_format import to_row
 from vesalius.data.reading.streams import ORDER
 from vesalius.data.visual_dialogue.rewriting import Writer
 from vesalius.data.visual_dialogue.upgrade import Upgraded, upgrade
@@ -130,7 +130,7 @@ def conversation(case: Case, images: Sequence[str]) -> dict[str, Any]:
 
 
 def _row(case: Case, images: Sequence[str], form: str) -> dict[str, Any]:
-    return conversation(case, images) if form == "llava" else case_row(case, images)
+    return conversation(case, images) if form == "llava" else to_row(case, images)
 
 
 @contextmanager

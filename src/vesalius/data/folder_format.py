@@ -1,9 +1,10 @@
-"""One row of your own table as a case: pictures, caption, questions, boxes, context."""
+"""A case as a row of one's own table, and back: pictures, caption, questions, boxes, context."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import PurePosixPath
 from typing import Any, Literal, TypeVar, get_args
 
@@ -25,6 +26,22 @@ PLACEHOLDER = "<image>"
 SPEAKERS = {"human": "ask", "user": "ask", "gpt": "reply", "assistant": "reply", "system": "skip"}
 
 
+def to_row(case: Case, images: Sequence[str]) -> dict[str, Any]:
+    """The case as a row that the ``folder`` reader takes without options: :func:`from_row` undone.
+
+    ``images`` are the paths of its pictures, relative to the table.
+    """
+    row: dict[str, Any] = {"id": case.id, "group": case.group}
+    row |= {"image": images[0]} if len(images) == 1 else {"images": list(images)}
+    content = {"caption": case.caption, "modality": case.modality, "concepts": case.concepts}
+    row |= {name: value for name, value in content.items() if value is not None}
+    if case.boxes is not None:
+        row["boxes"] = [_box_row(asdict(box)) for box in case.boxes]
+    if case.questions:
+        row["questions"] = [_question_row(question) for question in case.questions]
+    return row | ({"context": dict(case.context)} if case.context else {})
+
+
 def key_of(where: Source, row: Row) -> str:
     """What rows are brought together by: questions by their image, anything else not at all."""
     has_questions = row.get("conversations") or row.get("question") is not None
@@ -36,7 +53,7 @@ def key_of(where: Source, row: Row) -> str:
     return image_id(row, where, "image")
 
 
-def case_of(located: Sequence[Located], album: Album, split: str) -> Case:
+def from_rows(located: Sequence[Located], album: Album, split: str) -> Case:
     """The case that one image's rows make; DatasetError names the file, the row and the field.
 
     What is said of the image (its patient, boxes ...) may stand in any of the rows, or in several
@@ -221,3 +238,22 @@ def _mapping(value: Any, where: Source) -> Row:
     if not isinstance(value, dict):
         raise DatasetError(f"a mapping is expected, not {str(value)[:40]!r}", where=where)
     return value
+
+
+def _box_row(box: Mapping[str, Any]) -> dict[str, Any]:
+    numbers = [box[name] for name in ("x", "y", "width", "height")]
+    drawn = {} if box["polygon"] is None else {"polygon": box["polygon"]}
+    return {"bbox": numbers, "label": box["label"], **drawn}
+
+
+def _question_row(question: Question) -> dict[str, Any]:
+    row = {
+        "id": question.id,
+        "question": question.text,
+        "answers": [answer.text for answer in question.answers if answer.text is not None],
+        "category": question.category,
+        "kind": question.kind,
+        "options": question.options,
+        "language": question.language,
+    }
+    return {name: value for name, value in row.items() if value is not None}
