@@ -7,7 +7,9 @@ import pytest
 
 from vesalius.cases.prediction import Confidence, Prediction
 from vesalius.errors import RecipeError, RunError, UnknownName
-from vesalius.evaluation.evaluate import evaluate, evaluate_run, group_of
+from vesalius.evaluation import evaluate as module
+from vesalius.evaluation.evaluate import evaluate, evaluate_run, save_scores
+from vesalius.evaluation.prediction_sets import group_of
 from vesalius.evaluation.score import Evaluation
 from vesalius.recipe import Recipe
 from vesalius.run import Run
@@ -119,8 +121,9 @@ def test_the_unit_is_never_the_question(prediction):
     assert group_of(prediction("a", name="q")) == "q"
 
 
-def test_a_run_with_confidence_is_calibrated_too(tmp_path, prediction):
-    run = Run.create(
+@pytest.fixture
+def run(tmp_path):
+    return Run.create(
         tmp_path / "run",
         Recipe.model_validate(
             {
@@ -131,8 +134,88 @@ def test_a_run_with_confidence_is_calibrated_too(tmp_path, prediction):
             }
         ),
     )
+
+
+def test_a_run_with_confidence_is_calibrated_too(run, prediction):
     run.append([prediction("a", "a", confidence=Confidence(0.75, "stated"))])
     found = evaluate_run(run)
     assert found.score("calibration.ece").value == pytest.approx(0.25)
     assert found.better(found.score("calibration.ece")) == "lower"
     assert found.better(found.score("squad.f1")) == "higher"
+
+
+@pytest.fixture
+def scored(monkeypatch):
+    """How often predictions were scored."""
+    times = []
+    original = module.evaluate
+
+    def counting(*args, **kwargs):
+        times.append(1)
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(module, "evaluate", counting)
+    return times
+
+
+def test_scores_of_the_same_answers_and_settings_are_taken_from_the_run(run, rows, scored):
+    run.append(rows)
+    first = evaluate_run(run)
+    assert evaluate_run(run) == first
+    assert evaluate_run(run, resamples=20) == first
+    assert len(scored) == 1
+    assert first.score("squad.em").low < first.score("squad.em").value
+    assert len(first.predictions_sha256) == len(first.settings_sha256) == 64
+
+
+def test_another_answer_is_scored_anew_and_replaces_the_scores(run, rows, scored, prediction):
+    run.append(rows)
+    before = evaluate_run(run)
+    run.append([prediction("wrong", "right", name="one more")])
+    after = evaluate_run(run)
+    assert after.score("squad.em").n == before.score("squad.em").n + 1
+    assert evaluate_run(run) == after
+    assert len(scored) == 2
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"resamples": 10}, {"metrics": ["squad", "closed"]}, {"by": ()}, {"metrics": ["closed"]}],
+)
+def test_other_settings_are_scored_anew_and_replace_nothing_unasked(run, rows, scored, other):
+    run.append(rows)
+    first = evaluate_run(run)
+    changed = evaluate_run(run, **other)
+    assert changed != first
+    assert evaluate_run(run) == first
+    assert len(scored) == 2
+    save_scores(run, changed)
+    again = evaluate_run(run, **other)
+    assert again.to_json() == changed.to_json()  # NaN is not itself
+    assert len(scored) == 2
+
+
+def test_another_version_or_protocol_scores_anew(run, rows, scored, monkeypatch):
+    run.append(rows)
+    evaluate_run(run)
+    monkeypatch.setattr(module.metadata, "version", lambda name: "another")
+    evaluate_run(run)
+    assert len(scored) == 2
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"scores": 3}', '{"scores": [], "protocols": {}}'])
+def test_scores_of_before_and_torn_ones_are_replaced(run, rows, scored, content):
+    run.append(rows)
+    run.scores_file().write_text(content)
+    first = evaluate_run(run)
+    assert evaluate_run(run) == first
+    assert len(scored) == 1
+
+
+def test_a_run_that_cannot_be_written_is_scored(run, rows, monkeypatch):
+    def full(*_):
+        raise OSError(28, "no space left")
+
+    run.append(rows)
+    monkeypatch.setattr(module, "save_scores", full)
+    assert evaluate_run(run).score("squad.em").measured

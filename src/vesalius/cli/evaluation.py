@@ -46,7 +46,8 @@ def evaluate(
 
     from vesalius.cli.scores import print_scores
     from vesalius.evaluation.evaluate import evaluate as step
-    from vesalius.evaluation.evaluate import evaluate_run, prediction_sets
+    from vesalius.evaluation.evaluate import evaluate_run, save_scores
+    from vesalius.evaluation.prediction_sets import prediction_sets
     from vesalius.run import Run, read_predictions
     from vesalius.system.files import write_json
 
@@ -65,7 +66,7 @@ def evaluate(
         sets = prediction_sets(run)
         for name in sets:
             scores = evaluate_run(run, name, metrics=metrics, **chosen)
-            write_json(run.scores_file(name), scores.to_json())
+            save_scores(run, scores, name)
             print_scores(console, scores, f"{run.name} {name}".strip())
             if save is not None and name == sets[0]:
                 write_json(save, scores.to_json())

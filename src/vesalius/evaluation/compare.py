@@ -12,17 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vesalius.cases.prediction import Prediction
-from vesalius.evaluation.evaluate import (
-    SLICES,
-    Measured,
-    Spec,
-    counted,
-    group_of,
-    measure,
-    slices,
-)
+from vesalius.evaluation.measuring import Measured, Spec, counted, measure
 from vesalius.evaluation.metrics import Array, Table
 from vesalius.evaluation.pairing import paired
+from vesalius.evaluation.prediction_sets import SLICES, group_of, slices
 from vesalius.evaluation.score import ALL, without_nan
 from vesalius.evaluation.stats import (
     Codes,

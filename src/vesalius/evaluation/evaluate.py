@@ -2,39 +2,35 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+import hashlib
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
 from functools import partial
+from importlib import metadata
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from pydantic import BaseModel
 
 from vesalius.cases.prediction import Prediction
 from vesalius.errors import RunError
-from vesalius.evaluation.metrics import Array, Metric, Table, metrics
+from vesalius.evaluation.measuring import Measured, Spec, built, counted, measure
+from vesalius.evaluation.metrics import Array
+from vesalius.evaluation.prediction_sets import (
+    SLICES,
+    facts,
+    group_of,
+    refuse_duplicates,
+    slices,
+)
 from vesalius.evaluation.score import ALL, Evaluation, Score
 from vesalius.evaluation.stats import bootstrap, clusters, interval, wilson
-from vesalius.recipe import validated
 from vesalius.run import Run
+from vesalius.system.files import read_json, write_json
 
-Spec = str | Mapping[str, Mapping[str, Any]]
-SLICES = ("category", "modality", "kind")
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """A metric under the name it was asked by, with its table of sufficient statistics."""
-
-    name: str
-    metric: Metric
-    table: Table
-
-    def rows(self, keep: NDArray[np.bool_]) -> Table:
-        """The rows of the table that are kept (a mask [n])."""
-        return {k: v[keep] for k, v in self.table.items()}
+AUTOMATIC = "calibration"
+"""Measured without being named, wherever predictions have a confidence."""
 
 
 def evaluate(
@@ -71,6 +67,54 @@ def evaluate(
     return Evaluation(tuple(scores), protocols, resamples, level, seed, facts(predictions))
 
 
+def evaluate_run(
+    run: Run,
+    name: str = "",
+    *,
+    metrics: Sequence[Spec] = (),
+    resamples: int | None = None,
+    by: Sequence[str] = SLICES,
+) -> Evaluation:
+    """Score one of a run's prediction sets as its recipe says; calibration where it is possible.
+
+    Scores that stand in the run are given back if they are of these predictions, settings and this
+    version. Else they are computed, and written there unless that would replace scores of the same
+    predictions under other settings (:func:`save_scores` does).
+    """
+    recipe = run.recipe().evaluation
+    automatic = [AUTOMATIC] if not metrics and AUTOMATIC not in recipe.metrics else []
+    how: dict[str, Any] = {
+        "resamples": recipe.resamples if resamples is None else resamples,
+        "level": recipe.level,
+        "seed": recipe.seed,
+        "by": by,
+    }
+    chosen: list[Spec] = list(metrics or recipe.metrics)
+    digest = _file_digest(run, name)
+    settings = _settings_digest([*chosen, *automatic], how)
+    stored = _stored(run, name)
+    if stored is not None and (stored.predictions_sha256, stored.settings_sha256) == (
+        digest,
+        settings,
+    ):
+        return stored
+    predictions = list(run.predictions(name))
+    if any(prediction.confidence is not None for prediction in predictions):
+        chosen += automatic
+    evaluation = replace(
+        evaluate(predictions, chosen, **how), predictions_sha256=digest, settings_sha256=settings
+    )
+    if stored is None or stored.predictions_sha256 != digest:
+        with suppress(OSError):  # a run that is only read is scored all the same
+            save_scores(run, evaluation, name)
+    return evaluation
+
+
+def save_scores(run: Run, evaluation: Evaluation, name: str = "") -> None:
+    """Write the scores of a prediction set into the run: ``scores.json``, ``scores-NAME.json``."""
+    write_json(run.scores_file(name), evaluation.to_json())
+
+
 def _widened(score: Score, column: Array | None, level: float) -> Score:
     """The score with Wilson's interval where it is a proportion and no resample differs.
 
@@ -94,108 +138,26 @@ def _all(parts: Sequence[Measured], weights: Array) -> dict[tuple[str, str], Arr
     }
 
 
-def evaluate_run(
-    run: Run,
-    name: str = "",
-    *,
-    metrics: Sequence[Spec] = (),
-    resamples: int | None = None,
-    by: Sequence[str] = SLICES,
-) -> Evaluation:
-    """Score one of a run's prediction sets as its recipe says; calibration where it is possible."""
-    predictions = list(run.predictions(name))
-    settings = run.recipe().evaluation
-    chosen: list[Spec] = list(metrics or settings.metrics)
-    if not metrics and any(p.confidence is not None for p in predictions):
-        chosen += [] if "calibration" in chosen else ["calibration"]
-    return evaluate(
-        predictions,
-        chosen,
-        resamples=settings.resamples if resamples is None else resamples,
-        level=settings.level,
-        seed=settings.seed,
-        by=by,
-    )
+def _stored(run: Run, name: str) -> Evaluation | None:
+    """The scores in the run; None where there are none that can be read."""
+    path = run.scores_file(name)
+    if not path.exists():
+        return None
+    with suppress(RunError):
+        return Evaluation.from_json(read_json(path), where=path)
+    return None
 
 
-def prediction_sets(run: Run) -> list[str]:
-    """The names of a run's prediction sets, the unnamed one first; RunError if it has none."""
-    names = {
-        p.stem.removeprefix("predictions").removeprefix("-")
-        for p in run.path.glob("predictions*.jsonl")
-    }
-    if not names:
-        raise RunError(
-            "has no predictions", where=run.path, hint=f"vesalius predict --run {run.path}"
-        )
-    return sorted(names)
+def _file_digest(run: Run, name: str) -> str:
+    path = run.predictions_file(name)
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise RunError(f"cannot be read: {error.strerror}", where=path) from error
 
 
-def measure(predictions: Sequence[Prediction], specs: Sequence[Spec]) -> list[Measured]:
-    """Every metric's table, each text seen once."""
-    built = [_built(name, parameters) for name, parameters in map(_named, specs)]
-    return [Measured(name, metric, metric.measure(predictions)) for name, metric in built]
-
-
-def group_of(prediction: Prediction) -> str:
-    """The unit of resampling: the patient or image group, else the image, else the case."""
-    return prediction.group or prediction.picture or prediction.case or prediction.id
-
-
-def refuse_duplicates(predictions: Sequence[Prediction]) -> None:
-    """RunError names an id that appears twice: it would be counted twice."""
-    for name, times in Counter(p.id for p in predictions).items():
-        if times > 1:
-            raise RunError(f"the id {name!r} appears {times} times", hint="keep one row per id")
-
-
-def facts(predictions: Sequence[Prediction]) -> dict[str, int]:
-    """What a reader must know of the predictions beside their scores."""
-    return {
-        "predictions": len(predictions),
-        "groups": len({group_of(p) for p in predictions}),
-        "abstained": sum(p.abstained for p in predictions),
-        "empty": sum(p.answer.text is not None and not p.text.strip() for p in predictions),
-        "cut_at_limit": sum(p.finish == "length" for p in predictions),
-        "without_reference": sum(not p.references for p in predictions),
-    }
-
-
-def _named(spec: Spec) -> tuple[str, Mapping[str, Any]]:
-    if isinstance(spec, str):
-        return spec, {}
-    if len(spec) != 1:
-        raise RunError(f"a metric is a name or one name with parameters, not {dict(spec)!r}")
-    name, parameters = next(iter(spec.items()))
-    return name, parameters
-
-
-def _built(name: str, parameters: Mapping[str, Any]) -> tuple[str, Metric]:
-    entry = metrics[name]
-    label = ", ".join(f"{k}={v}" for k, v in parameters.items())
-    if isinstance(entry, type) and issubclass(entry, BaseModel):
-        metric: Any = validated(entry, parameters, where=f"metric {name}")
-    else:
-        metric = entry(**parameters)
-    return (f"{name}({label})" if label else name), metric
-
-
-def slices(predictions: Sequence[Prediction], by: Sequence[str]) -> Iterator[tuple[str, Any]]:
-    """``all`` and each ``field=value``, with a mask [n] of the predictions that belong to it."""
-    yield ALL, np.ones(len(predictions), dtype=bool)
-    for name in by:
-        values = [getattr(p, name) for p in predictions]
-        known = sorted({str(value) for value in values if value is not None})
-        if len(known) < 2 and None not in values:
-            continue  # one slice that holds everything says nothing new
-        for value in known:
-            yield f"{name}={value}", np.array([v is not None and str(v) == value for v in values])
-
-
-def counted(table: Table, metric: str, groups: Any) -> tuple[int, int]:
-    """How many rows a score rests on, and how many groups they come from."""
-    column = table.get(metric)
-    if column is None:
-        column = next(iter(table.values()))
-    measured = ~np.isnan(column if column.ndim == 1 else column[:, 0])
-    return int(measured.sum()), len(set(groups[measured].tolist()))
+def _settings_digest(specs: Sequence[Spec], how: dict[str, Any]) -> str:
+    """A hash of all that decides the scores beside the predictions: what a protocol says, too."""
+    protocols = {name: metric.protocol.to_dict() for name, metric in map(built, specs)}
+    content = [protocols, how, metadata.version("vesalius")]
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()

@@ -16,7 +16,7 @@ from vesalius.cases.image import decode
 from vesalius.cases.prediction import Prediction
 from vesalius.cases.view import View
 from vesalius.errors import ImageError
-from vesalius.evaluation.evaluate import Spec, measure
+from vesalius.evaluation.measuring import Spec, measure
 from vesalius.evaluation.metrics import Array
 
 Pictures = Callable[[str], bytes | None]

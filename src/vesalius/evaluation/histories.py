@@ -9,7 +9,8 @@ from typing import Any
 from vesalius.cases.prediction import Prediction
 from vesalius.errors import NotComparable, RunError
 from vesalius.evaluation.compare import Comparison, compare
-from vesalius.evaluation.evaluate import Spec, evaluate
+from vesalius.evaluation.evaluate import evaluate
+from vesalius.evaluation.measuring import Spec
 from vesalius.evaluation.metrics.dialogue import is_turn
 from vesalius.evaluation.score import ALL, Evaluation
 from vesalius.run import Run

@@ -8,7 +8,7 @@ from typing import Any
 
 from vesalius.cases.prediction import Prediction
 from vesalius.errors import NotComparable
-from vesalius.evaluation.evaluate import refuse_duplicates
+from vesalius.evaluation.prediction_sets import refuse_duplicates
 
 
 def paired(

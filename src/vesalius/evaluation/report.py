@@ -17,10 +17,11 @@ from vesalius.cases.prediction import Prediction
 from vesalius.errors import RunError
 from vesalius.evaluation import calibration, plots
 from vesalius.evaluation.caveats import limits
-from vesalius.evaluation.evaluate import SLICES, Spec, prediction_sets
 from vesalius.evaluation.formatting import flat
 from vesalius.evaluation.gallery import Pictures, ReportCase, choose, row_scores, thumbnail
+from vesalius.evaluation.measuring import Spec
 from vesalius.evaluation.metrics.confidence import certainty
+from vesalius.evaluation.prediction_sets import SLICES, prediction_sets
 from vesalius.evaluation.run_results import RunResults, against, changed
 from vesalius.evaluation.score import ALL, Evaluation, Score
 from vesalius.run import Run

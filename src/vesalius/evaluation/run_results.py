@@ -9,7 +9,9 @@ from typing import Any
 from vesalius.cases.prediction import Prediction
 from vesalius.errors import NotComparable, RunError
 from vesalius.evaluation.compare import Difference, compare
-from vesalius.evaluation.evaluate import Spec, evaluate_run, prediction_sets
+from vesalius.evaluation.evaluate import evaluate_run
+from vesalius.evaluation.measuring import Spec
+from vesalius.evaluation.prediction_sets import prediction_sets
 from vesalius.evaluation.score import Evaluation, Score
 from vesalius.recipe import Recipe
 from vesalius.run import Run
@@ -27,7 +29,7 @@ class RunResults:
 
     @classmethod
     def of(cls, run: Run) -> RunResults:
-        """Read a run and score it anew: stored scores may be of other answers or settings."""
+        """Read a run, and its scores if they are of these answers and settings; else score it."""
         predictions = list(run.predictions())
         return cls(run, run.recipe(), run.status(), predictions, evaluate_run(run))
 

@@ -51,7 +51,8 @@ class Evaluation:
     """All scores of one set of predictions, their protocols, and how intervals were drawn.
 
     ``facts`` counts predictions, groups, abstentions, empty answers, answers cut at the token
-    limit, and predictions without a reference.
+    limit, and predictions without a reference. Of a run's predictions it names by hash what they
+    and the settings were.
     """
 
     scores: tuple[Score, ...]
@@ -60,6 +61,8 @@ class Evaluation:
     level: float = 0.95
     seed: int = 0
     facts: Mapping[str, int] = field(default_factory=dict)
+    predictions_sha256: str = ""
+    settings_sha256: str = ""
 
     def overall(self) -> list[Score]:
         """The scores over all predictions."""

@@ -9,7 +9,8 @@ from typing import Any, Protocol, runtime_checkable
 
 from vesalius.cases.dialogue import Dialogue
 from vesalius.errors import RecipeError, RunError, UnknownName
-from vesalius.evaluation.evaluate import Spec, evaluate
+from vesalius.evaluation.evaluate import evaluate
+from vesalius.evaluation.measuring import Spec
 from vesalius.evaluation.metrics import metrics
 from vesalius.models import Learner, Wraps
 from vesalius.models.build import build

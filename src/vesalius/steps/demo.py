@@ -11,14 +11,14 @@ from typing import Any
 
 from rich.console import Console
 
-from vesalius.evaluation.evaluate import evaluate_run
+from vesalius.evaluation.evaluate import evaluate_run, save_scores
 from vesalius.evaluation.report import report
 from vesalius.recipe import Recipe, load_recipe
 from vesalius.run import Run
 from vesalius.steps.fit import fit
 from vesalius.steps.predict import ask, pictures_of, predict
 from vesalius.steps.prepare import cases
-from vesalius.system.files import write_atomic, write_json
+from vesalius.system.files import write_atomic
 from vesalius.training.memory import peak_memory_mb
 
 BASELINES: Mapping[str, Mapping[str, Any]] = {
@@ -70,7 +70,7 @@ def _fitted(recipe: Recipe, folder: Path, console: Console) -> Run:
 
 def _exact_match(run: Run, name: str = "") -> float:
     evaluation = evaluate_run(run, name)
-    write_json(run.scores_file(name), evaluation.to_json())
+    save_scores(run, evaluation, name)
     return evaluation.score("squad.em").value
 
 
