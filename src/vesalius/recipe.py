@@ -13,6 +13,7 @@ from typing import Any, Literal, Self, TypeVar, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError, model_validator
 
+from vesalius.cases.tasks import TaskName
 from vesalius.errors import RecipeError, UnknownName
 from vesalius.overrides import read_yaml
 
@@ -52,11 +53,12 @@ class Data(Frozen):
     """The reader's own options (``vesalius data list <dataset>`` shows them)."""
     drawn: bool = False
     """The folder holds phantoms drawn in the publisher's layout, as ``--tiny`` makes them."""
-    task: Literal["vqa", "caption", "dialogue", "visual_dialogue", "detect"] = "vqa"
+    task: TaskName = "vqa"
     """``vqa``: a dialogue a question; ``caption``: the caption; ``dialogue``: all questions as
-    turns; ``visual_dialogue``: these ordered, free of contradictions, closed by a summary."""
+    turns; ``visual_dialogue``: these ordered, free of contradictions, closed by a summary;
+    ``detect``: the boxes; ``concepts``: the concepts."""
     instruction: str = "Describe this image."
-    """What is asked for a caption."""
+    """What is asked for a caption, for boxes or for concepts."""
     context: tuple[str, ...] = ()
     """Context fields shown in the prompt, e.g. ``[indication, history]``."""
     categories: tuple[str, ...] | None = None

@@ -52,7 +52,12 @@ class Dialogue:
     @property
     def picture(self) -> Picture | None:
         """The picture that the last question is about: the last one shown; None where none is."""
-        return next((turn.pictures[-1] for turn in reversed(self.turns) if turn.pictures), None)
+        return self.picture_at(len(self.turns) - 1)
+
+    def picture_at(self, at: int) -> Picture | None:
+        """The picture that turn ``at`` (from 0) is about: the last one shown until then."""
+        turns = reversed(self.turns[: at + 1])
+        return next((turn.pictures[-1] for turn in turns if turn.pictures), None)
 
     @property
     def question(self) -> Question:

@@ -68,6 +68,13 @@ def decode_dicom(data: bytes, view: View, *, limits: Limits) -> Decoded:
     )
 
 
+def dicom_size(data: bytes, limits: Limits) -> tuple[int, int]:
+    """Width and height of every frame, from the header; ImageError."""
+    file = read_dicom(data)
+    check_header(file, limits)
+    return int(file.Columns), int(file.Rows)
+
+
 @contextmanager
 def refusing_dicom() -> Iterator[None]:
     """Decoders fail in many ways on hostile bytes, and their messages may quote the header."""

@@ -13,13 +13,14 @@ from contextlib import contextmanager
 from io import BytesIO
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from vesalius.cases.decoded import DEFAULT_LIMITS, Decoded, Limits, quietly
 from vesalius.cases.headers import Kind, gif_frames, is_bare_dicom, kind_of, webp_size
 from vesalius.cases.view import OWN_VIEW, View
 from vesalius.errors import ImageError
 
+_TURNED = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
 _ALLOWED = "PNG, JPEG, WebP, TIFF, BMP, GIF or DICOM"
 
 
@@ -41,6 +42,25 @@ def decode(data: bytes, view: View = OWN_VIEW, *, limits: Limits = DEFAULT_LIMIT
             return decode_dicom(data, view, limits=limits)
         with refusing(kind):
             return _decode_file(data, kind, view.frame, limits)
+
+
+def picture_size(
+    data: bytes, view: View = OWN_VIEW, *, limits: Limits = DEFAULT_LIMITS
+) -> tuple[int, int]:
+    """Width and height of what :func:`decode` shows, from the header alone; raises ImageError."""
+    kind = admitted(data, limits)
+    with quietly():
+        if kind == "dicom":
+            from vesalius.cases.dicom import dicom_size
+
+            return dicom_size(data, limits)
+        with refusing(kind), Image.open(BytesIO(data), formats=[kind.upper()]) as file:
+            if chosen := _choose(view.frame, _frames(file, data, kind, limits), kind):
+                file.seek(chosen)
+            width, height = file.size
+            limits.check_size(width, height)
+            turned = file.getexif().get(ExifTags.Base.Orientation, 1) in _TURNED
+    return (height, width) if turned else (width, height)
 
 
 def admitted(data: bytes, limits: Limits) -> Kind:

@@ -48,6 +48,15 @@ class Picture:
         except ImageError as error:
             raise ImageError(error.code, error.what, where=self.key, hint=error.hint) from error
 
+    def size(self) -> tuple[int, int]:
+        """Width and height of :meth:`pixels`, read off the header; ImageError names ``key``."""
+        from vesalius.cases.image import picture_size
+
+        try:
+            return picture_size(self.read(), self.view)
+        except ImageError as error:
+            raise ImageError(error.code, error.what, where=self.key, hint=error.hint) from error
+
     def sha256(self) -> str:
         """The hash of the encoded bytes, in hexadecimal."""
         return hashlib.sha256(self.read()).hexdigest()

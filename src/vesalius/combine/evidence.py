@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.prediction import Neighbour, Prediction
+from vesalius.cases.tasks import task_of
 from vesalius.combine import indexing
 from vesalius.combine.retrieve import Retriever
 from vesalius.errors import RunError
@@ -19,8 +20,6 @@ from vesalius.run import Run
 
 LOOKED_UP = 512
 """Pictures whose neighbours are remembered: a conversation asks about one many times."""
-OWN_QUESTIONS = ("vqa", "dialogue", "visual_dialogue")
-"""Tasks whose questions are the data set's own, not the recipe's instruction."""
 
 
 class SupportedAnswers:
@@ -137,7 +136,8 @@ class Evidence:
 def write_index(run: Run, train: Sequence[Dialogue], settings: Retrieve) -> dict[str, Any]:
     """Write a run's index of similar cases over the pictures it was trained on; its facts."""
     data, status = run.recipe().data, run.status()
-    entries = indexing.index_entries(train, "" if data.task in OWN_QUESTIONS else data.instruction)
+    own = task_of(data.task).asks == "questions"
+    entries = indexing.index_entries(train, "" if own else data.instruction)
     facts = {"split": data.splits.train, "data": status["data"]["train"]["sha256"]}
     started = time.perf_counter()
     about = indexing.write_index(run.index, entries, settings, facts)

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Literal
 
 from vesalius.cases.case import Answer, Case, Question
 from vesalius.cases.dialogue import Dialogue, Turn
+from vesalius.cases.tasks import Content, task_of
 from vesalius.data.visual_dialogue.upgrade import upgrade
-from vesalius.errors import UnknownName
-
-Task = Literal["vqa", "caption", "dialogue", "visual_dialogue", "detect"]
 
 
 def to_dialogues(
     case: Case,
-    task: Task,
+    task: str,
     instruction: str = "Describe this image.",
     context: Sequence[str] = (),
     categories: Collection[str] | None = None,
@@ -26,24 +23,20 @@ def to_dialogues(
     ``vqa``: one a question. ``caption``: the instruction, the caption as reference. ``dialogue``:
     all questions as turns, earlier ones replied with their gold answers, pictures in the first.
     ``visual_dialogue``: these ordered, free of contradictions, and closed by a summary.
-    ``detect``: the instruction, the boxes as reference. ``context`` chooses fields of the case's
-    context; ``categories`` keeps questions of these. What nobody annotated has no reference: it can
-    be asked for, as a challenge does, but not learned from. Raises UnknownName for another task.
+    ``detect``: the instruction, the boxes as reference. ``concepts``: the same with the concepts.
+    ``context`` chooses fields of the case's context; ``categories`` keeps questions of these. What
+    nobody annotated has no reference: it can be asked for, as a challenge does, but not learned
+    from. Raises UnknownName for another task.
     """
-    make = _TASKS.get(task)
-    if make is None:
-        raise UnknownName("task", task, _TASKS)
-    if task == "visual_dialogue":
-        case = _upgraded(case, categories)
-        questions = list(zip(case.question_ids(), case.questions, strict=True))
-    elif task in ("vqa", "dialogue"):
-        questions = [
-            (name, question)
-            for name, question in zip(case.question_ids(), case.questions, strict=True)
-            if categories is None or question.category in categories
-        ]
+    row = task_of(task)
+    if row.asks == "instruction":
+        questions = [(task, Question(text=instruction, answers=_references(case, row.references)))]
     else:
-        questions = [(task, Question(text=instruction, answers=_references(case, task)))]
+        if row.consistent:
+            case, categories = _consistent(case, categories), None
+        named = zip(case.question_ids(), case.questions, strict=True)
+        questions = [(n, q) for n, q in named if categories is None or q.category in categories]
+    make = _together if row.has_turns else _apart
     fields = {name: case.context[name] for name in context if name in case.context}
     yield from make(case, questions, fields)
 
@@ -52,15 +45,17 @@ Named = list[tuple[str, Question]]
 Context = Mapping[str, str]
 
 
-def _upgraded(case: Case, categories: Collection[str] | None) -> Case:
+def _consistent(case: Case, categories: Collection[str] | None) -> Case:
     wanted = [q for q in case.questions if categories is None or q.category in categories]
     return upgrade(replace(case, questions=tuple(wanted))).case
 
 
-def _references(case: Case, task: Task) -> tuple[Answer, ...]:
-    if task == "caption":
+def _references(case: Case, content: Content) -> tuple[Answer, ...]:
+    """What the case holds of that content; an empty caption is none."""
+    if content == "text":
         return (Answer(text=case.caption),) if case.caption else ()
-    return () if case.boxes is None else (Answer(boxes=case.boxes),)
+    held = {content: getattr(case, content)}
+    return () if held[content] is None else (Answer(**held),)
 
 
 def _apart(case: Case, questions: Named, context: Context) -> Iterator[Dialogue]:
@@ -87,12 +82,3 @@ def _dialogue(case: Case, name: str, turns: tuple[Turn, ...], context: Context) 
         modality=case.modality,
         context=context,
     )
-
-
-_TASKS: dict[str, Callable[[Case, Named, Context], Iterator[Dialogue]]] = {
-    "vqa": _apart,
-    "caption": _apart,
-    "dialogue": _together,
-    "visual_dialogue": _together,
-    "detect": _apart,
-}

@@ -170,7 +170,7 @@ class Vilt:
             answerer.reader.processor.save_pretrained(str(folder))
             answerer.reader.processor.image_processor.save_pretrained(str(folder))
 
-    def read(self, folder: Path, quantization: str | None = None) -> ViltAnswers:
+    def read(self, run: Run, folder: Path, quantization: str | None = None) -> ViltAnswers:
         """What :meth:`write` wrote; ModelError for a quantisation, of which it has none."""
         if quantization is not None:
             raise ModelError("a classifier this small is not quantised", where=folder)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from vesalius.cases.tasks import task_of
 from vesalius.errors import RecipeError
 from vesalius.recipe import Recipe
 from vesalius.run import Run
@@ -17,8 +18,6 @@ from vesalius.service.http.access import Access
 from vesalius.service.settings import Settings
 from vesalius.service.store import Store
 from vesalius.service.telemetry import Metrics, Traces
-
-DIALOGUES = ("dialogue", "visual_dialogue")
 
 
 def assemble(settings: Settings) -> Service:
@@ -99,7 +98,7 @@ def _with_history(settings: Settings, recipe: Recipe | None) -> bool:
     """Whether a question is asked after those before it: as the run was fitted."""
     if settings.history != "auto":
         return settings.history == "own"
-    return recipe is None or recipe.data.task in DIALOGUES
+    return recipe is None or task_of(recipe.data.task).has_turns
 
 
 def _thumbnails(folder: Path) -> Callable[[str], bytes | None] | None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from vesalius.cases.tasks import task_of
 from vesalius.data.cards import Release, card
 from vesalius.data.open import dataset_root
 from vesalius.data.split import FRACTIONS
@@ -80,7 +81,7 @@ def _counts(data: Data) -> tuple[dict[str, int], str]:
         what = f"the card of {data.dataset} counts no {split!r} split"
         raise DatasetError(what, hint="give the folder of the data itself")
     kept = min(pictures, data.limit.get(split, pictures))
-    asked = data.task == "vqa" and questions
+    asked = task_of(data.task).asks_apart and questions
     dialogues = round(questions * kept / pictures) if asked else kept
     return {"dialogues": dialogues, "pictures": kept}, _said(data, release, split)
 
@@ -97,7 +98,7 @@ def _of_split(counts: Mapping[str, int], split: str) -> int:
 
 def _rows(counted: Mapping[str, int], settings: Any, task: str) -> int:
     """Training rows: one a picture where its questions share it, at most so many behind each."""
-    if task != "vqa" or not getattr(settings, "share_image", False):
+    if not task_of(task).asks_apart or not getattr(settings, "share_image", False):
         return counted["dialogues"]
     each = counted["dialogues"] / counted["pictures"]
     return counted["pictures"] * math.ceil(each / int(settings.questions_per_row))

@@ -34,7 +34,7 @@ class Exportable(Protocol):
     def write(self, run: Run, folder: Path, *, merge: bool, dtype: str = "fp32") -> None:
         """Weights, configuration and processor as plain transformers (or PEFT) reads them."""
 
-    def read(self, folder: Path, quantization: str | None = None) -> Model:
+    def read(self, run: Run, folder: Path, quantization: str | None = None) -> Model:
         """What :meth:`write` wrote, merged, as anybody would load it."""
 
 
@@ -149,7 +149,7 @@ def _verified(
     expected = _answers(learner.load(run, merge=False, exact=True), items, decoding)
     release()
     whole = not any(name != "nf4" for name in roundings)
-    merged = learner.read(written) if whole else learner.load(run, exact=True)
+    merged = learner.read(run, written) if whole else learner.load(run, exact=True)
     differing = _differing(expected, _answers(merged, items, decoding))
     if differing:
         raise ModelError(
@@ -161,7 +161,7 @@ def _verified(
     equal = {}
     for name in roundings:
         release()
-        model = learner.read(written, quantization="nf4" if name == "nf4" else None)
+        model = learner.read(run, written, quantization="nf4" if name == "nf4" else None)
         equal[name] = len(items) - len(_differing(expected, _answers(model, items, decoding)))
     return {"checked": len(items), "rounded_equal": equal}
 
@@ -172,4 +172,5 @@ def _answers(model: Any, items: Sequence[Dialogue], decoding: Decoding) -> list[
 
 
 def _differing(expected: Sequence[Prediction], found: Sequence[Prediction]) -> list[str]:
-    return [one.id for one, other in zip(expected, found, strict=True) if one.text != other.text]
+    """The ids of answers that differ: in their text, a box, or a concept."""
+    return [p.id for p, other in zip(expected, found, strict=True) if p.answer != other.answer]

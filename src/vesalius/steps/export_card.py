@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
+from vesalius.cases.tasks import task_of
 from vesalius.data.cards import card
 from vesalius.errors import DatasetError, UnknownName
 from vesalius.evaluation.caveats import limits
@@ -69,6 +70,7 @@ GENERATIVE = (
     "AutoModelForImageTextToText",
     "Prompts are written by the processor's chat template, exactly as in training.",
 )
+_TASK_TYPES = {"questions": "visual-question-answering", "instruction": "image-to-text"}
 ADAPTER = """An adapter (PEFT) on the base model named above, with its processor. In Vesalius, name
 the run that it came from; in PEFT, `PeftModel.from_pretrained(base, "FOLDER")`."""
 
@@ -174,7 +176,7 @@ def _results(run: Run, evaluation: Evaluation | None) -> Iterator[EvalResult]:
         if math.isnan(score.value):
             continue
         yield EvalResult(
-            task_type="visual-question-answering" if recipe.data.task == "vqa" else "image-to-text",
+            task_type=_TASK_TYPES[task_of(recipe.data.task).asks],
             dataset_type=recipe.data.dataset,
             dataset_name=_about_data(recipe.data)["title"],
             dataset_split=recipe.data.splits.test,

@@ -14,6 +14,7 @@ from vesalius.cases.case import Answer, Question
 from vesalius.cases.dialogue import Dialogue, Turn
 from vesalius.cases.picture import Picture
 from vesalius.cases.prediction import Prediction
+from vesalius.cases.tasks import task_of
 from vesalius.cases.view import View
 from vesalius.errors import ImageError, RecipeError, RunError, UnknownName
 from vesalius.models import Model
@@ -158,9 +159,10 @@ def _in_turns(data: Data, history: str) -> Data:
     """The recipe's data as whole dialogues; RecipeError where it has none."""
     if history not in HISTORIES:
         raise UnknownName("history", history, HISTORIES)
-    if data.task in {"dialogue", "visual_dialogue"}:
+    task = task_of(data.task)
+    if task.has_turns:
         return data
-    if data.task != "vqa":
+    if task.asks != "questions":
         hint = "set data.task to dialogue or visual_dialogue"
         raise RecipeError(f"the task {data.task} has no turns", where="data.task", hint=hint)
     return data.model_copy(update={"task": "dialogue"})

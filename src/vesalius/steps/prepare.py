@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from itertools import islice
 from typing import Any
 
-from vesalius.cases.case import Case
+from vesalius.cases.case import Answer, Case
 from vesalius.cases.dialogue import Dialogue
 from vesalius.data.audit import audit_members, read_members, shared_with_later
 from vesalius.data.dialogues import to_dialogues
@@ -105,7 +106,7 @@ def fingerprint(found: Sequence[Dialogue]) -> dict[str, Any]:
     digest = hashlib.sha256()
     for dialogue in found:
         turns = [
-            [t.question.text, [a.text for a in t.question.answers], t.reply and t.reply.text]
+            [t.question.text, [_content(a) for a in t.question.answers], _content(t.reply)]
             for t in dialogue.turns
         ]
         keys = [p.key for p in dialogue.pictures]
@@ -118,3 +119,10 @@ def fingerprint(found: Sequence[Dialogue]) -> dict[str, Any]:
         "groups": len({d.group for d in found}),
         "sha256": digest.hexdigest(),
     }
+
+
+def _content(answer: Answer | None) -> Any:
+    """An answer as JSON: its text, where it holds nothing else."""
+    if answer is None or (answer.boxes is None and answer.concepts is None):
+        return answer and answer.text
+    return asdict(answer)

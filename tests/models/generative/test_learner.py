@@ -231,7 +231,7 @@ def test_whole_weights_are_written_under_the_hubs_names(
     names = load_file(tmp_path / "out" / "model.safetensors").keys()
     assert names == load_file(checkpoint / "model.safetensors").keys()
     asked = list(dialogues(recipe().data, "test"))[:4]
-    again = learner.read(tmp_path / "out").predict(asked, recipe().decoding)
+    again = learner.read(made(name), tmp_path / "out").predict(asked, recipe().decoding)
     assert [p.text for p in again] == [text for text, _ in said(made(name))]
 
 

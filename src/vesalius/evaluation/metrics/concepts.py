@@ -17,7 +17,8 @@ class ConceptsF1(Frozen):
     """ImageCLEFmedical concept F1 in [0, 1], per image, averaged over images; both empty is 1.
 
     An image is measured where both the reference and the prediction hold concepts (an empty list
-    included). DatasetError names an image with more than 100 or with duplicates.
+    included; an abstention has none). DatasetError names an image with more than 100 or with
+    duplicates.
     """
 
     @property
@@ -42,6 +43,8 @@ class ConceptsF1(Frozen):
 
 def _row(prediction: Prediction) -> tuple[float, float, float] | None:
     concepts = prediction.answer.concepts
+    if concepts is None and prediction.abstained:
+        concepts = ()
     wanted = next((r.concepts for r in prediction.references if r.concepts is not None), None)
     if concepts is None or wanted is None:
         return None

@@ -32,7 +32,7 @@ class Detection(Frozen):
     Of each class the 100 surest boxes of an image count. Beside it precision, recall and F1 of
     boxes at a stated confidence and IoU .5, and sensitivity and specificity of "any finding" per
     image at that confidence. An image without findings is a negative with no boxes; a box without
-    a score counts as sure. Source: Lin et al., 2014.
+    a score counts as sure, an abstention as no box. Source: Lin et al., 2014.
     """
 
     confidence: float = Field(default=0.5, ge=0.0, le=1.0)
@@ -63,7 +63,7 @@ class Detection(Frozen):
         truth = np.full((n, len(classes)), np.nan)
         counts = np.full((n, 5), np.nan)
         for i, (prediction, gold) in enumerate(zip(predictions, wanted, strict=True)):
-            predicted = prediction.answer.boxes
+            predicted = _predicted(prediction)
             if gold is None or predicted is None:
                 continue
             matches[i] = _matches(predicted, gold, classes)
@@ -122,6 +122,12 @@ class _ClassBoxes:
 
 def _wanted(prediction: Prediction) -> tuple[Box, ...] | None:
     return next((r.boxes for r in prediction.references if r.boxes is not None), None)
+
+
+def _predicted(prediction: Prediction) -> tuple[Box, ...] | None:
+    """The boxes of an answer; none in an abstention without any."""
+    boxes = prediction.answer.boxes
+    return () if boxes is None and prediction.abstained else boxes
 
 
 def _score(box: Box) -> float:

@@ -12,8 +12,10 @@ from rich.console import Console
 from transformers import AutoModelForImageTextToText, PreTrainedModel
 
 from vesalius.cases.dialogue import Dialogue
+from vesalius.cases.tasks import Content, content_of, task_of
 from vesalius.errors import ModelError
 from vesalius.models import Lesson
+from vesalius.models.codecs import answer_codec, require_answers, written
 from vesalius.models.generative.answering.answerer import Answerer
 from vesalius.models.generative.features import FeatureStore, require_keepable
 from vesalius.models.generative.network import Network, assemble
@@ -87,7 +89,7 @@ class Generative:
         network = self._untrained(stages[0][1], seed)
         for learner, train in stages:
             settings = learner.settings
-            own = replace(network, max_length=settings.max_length)
+            own = learner.network(network.model, network.processor, learner.answers(train))
             require_pictures(train)
             check_prompts(train, own)
             check_lengths(train, own)
@@ -152,7 +154,7 @@ class Generative:
         chosen = quantization or (self.settings.quantization if merge else None)
         four_bit = NF4(dtype, device) if chosen == "nf4" else None
         model, processor = fitted(run, dtype, four_bit, merge=merge)
-        return Answerer(self._network(model.to(device), processor))
+        return Answerer(self.network(model.to(device), processor, self.answers((), run)))
 
     def write(self, run: Run, folder: Path, *, merge: bool, dtype: str = "fp32") -> None:
         """Weights and processor as plain transformers reads them, or the adapter as PEFT does.
@@ -163,22 +165,24 @@ class Generative:
             copy_adapter(run, folder)
             return
         model, processor = fitted(run, torch.float32)
-        network = self._network(model.to(resolve_dtype(dtype, frozen_base=False)), processor)
+        network = self.network(model.to(resolve_dtype(dtype, frozen_base=False)), processor)
         write_whole(network.model, network.processor, network.stops, folder)
 
-    def read(self, folder: Path, quantization: Literal["nf4"] | None = None) -> Answerer:
+    def read(self, run: Run, folder: Path, quantization: Literal["nf4"] | None = None) -> Answerer:
         """The model of a folder that :meth:`write` wrote, merged, as anybody would load it."""
         dtype, device = self._where_to_answer()
         model, parts = read_model(folder, dtype="auto"), self.family().parts
         if quantization == "nf4":
             model = NF4(dtype, device).convert(model, parts)
-        return Answerer(self._network(model.to(device), read_processor(folder)))
+        answers = self.answers((), run)
+        return Answerer(self.network(model.to(device), read_processor(folder), answers))
 
     def untuned(self) -> Answerer:
         """The model as its weights are, asked without a run."""
         dtype, device = self._where_to_answer()
         model, processor = self.base((), 0, None)
-        return Answerer(self._network(cast(model, dtype).to(device), processor))
+        answers = self.answers(())
+        return Answerer(self.network(cast(model, dtype).to(device), processor, answers))
 
     def plan(self, train: Sequence[Dialogue], seed: int) -> dict[str, Any]:
         """What a fit would do: parameters, tokens, steps; memory and time from one real step."""
@@ -220,17 +224,18 @@ class Generative:
         if not train:
             raise ModelError("there is nothing to fit on", hint="look at vesalius data show")
         require_pictures(train)
+        answers = self.answers(train, run)
         torch.manual_seed(seed)
         start = find_start(self, run)
         if start is None:
-            model, processor = self.base(train, seed, four_bit)
+            model, processor = self.base(_as_written(train, answers, self.family()), seed, four_bit)
         else:
             model, processor = fitted(start, torch.float32)
         if run is not None and is_main():
             note_origin(run, model, self._kind(), start)
             if start is None and self._drawn_here() and self._weights_name() != "model":
                 keep_base(run, model)
-        network = self._network(model, processor)
+        network = self.network(model, processor, answers)
         check_prompts(train, network)
         check_lengths(train, network)
         return network
@@ -247,7 +252,17 @@ class Generative:
             prefixes=prefixes,
         )
 
-    def _network(self, model: PreTrainedModel, processor: Any) -> Network:
+    def answers(self, train: Sequence[Dialogue], run: Run | None = None) -> Content:
+        """What replies say: as the recipe tells, else what its task's references hold."""
+        if self.settings.answers is not None:
+            named: Content = self.settings.answers
+            return named
+        if run is not None:
+            return task_of(run.recipe().data.task).references
+        return content_of(train[0].question.answers[0]) if train else "text"
+
+    def network(self, model: PreTrainedModel, processor: Any, answers: Content = "text") -> Network:
+        """Model and processor as they are trained and asked here."""
         return assemble(
             model,
             processor,
@@ -255,6 +270,7 @@ class Generative:
             max_length=self.settings.max_length,
             square=self.square,
             chat_template=self.settings.chat_template,
+            answers=answers,
         )
 
     def _where_to_answer(self) -> tuple[torch.dtype, torch.device]:
@@ -307,6 +323,15 @@ class Generative:
             allow_pickle=self.settings.allow_pickle,
             trust_remote_code=self.settings.trust_remote_code,
         )
+
+
+def _as_written(train: Sequence[Dialogue], answers: Content, family: Family) -> Sequence[Dialogue]:
+    """The dialogues with the texts that a tokenizer of their own must write."""
+    if answers == "text":
+        return train
+    codec = answer_codec(answers, family.boxes)
+    require_answers(train, codec)
+    return [written(dialogue.closed(), codec) for dialogue in train]
 
 
 def _bare(model: Any) -> PreTrainedModel:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from transformers import PreTrainedModel
+from transformers.models.qwen2_vl.image_processing_qwen2_vl import smart_resize
 
+from vesalius.cases.tasks import Content
+from vesalius.models.codecs import AnswerCodec, answer_codec
 from vesalius.models.generative.rows.forward import accept_row_batches
 from vesalius.models.generative.rows.layouts import Layout, layouts
 from vesalius.models.generative.rows.rows import Encoder
@@ -29,6 +33,11 @@ class Network:
     max_length: int
 
     @property
+    def codec(self) -> AnswerCodec:
+        """How its replies are written and read."""
+        return self.encoder.template.codec
+
+    @property
     def layout(self) -> Layout:
         """How the family's rows become tensors."""
         return layouts[self.family.layout]
@@ -42,11 +51,13 @@ def assemble(
     max_length: int,
     square: bool = False,
     chat_template: str | None = None,
+    answers: Content = "text",
 ) -> Network:
     """A network from its pieces; ModelError if the tokenizer does not know the placeholder.
 
     ``square``: pictures are padded to a square before the processor resizes them.
     ``chat_template`` takes the place of the model's own, and is saved with its processor.
+    ``answers``: what its replies say, boxes in the family's convention.
     """
     tokenizer = processor.tokenizer
     if chat_template is not None:
@@ -56,10 +67,20 @@ def assemble(
         tokenizer.chat_template = family.chat_template
     renderer = processor if getattr(processor, "chat_template", None) else tokenizer
     end = end_token(renderer, tokenizer)
-    template = Template(renderer, image=family.image, end=end)
+    codec = answer_codec(answers, family.boxes, partial(resized, processor.image_processor))
+    template = Template(renderer, image=family.image, end=end, codec=codec)
     encoder = Encoder(template, processor, family, square=square)
     accept_row_batches(model, family)
     configured = getattr(model.generation_config, "eos_token_id", None)
     more = configured if isinstance(configured, list) else [configured]
     stops = [tokenizer.convert_tokens_to_ids(end), *(t for t in more if t is not None)]
     return Network(model, processor, encoder, tuple(dict.fromkeys(stops)), family, max_length)
+
+
+def resized(images: Any, size: tuple[int, int]) -> tuple[int, int]:
+    """Width and height to which a Qwen-VL image processor resizes a picture of a size."""
+    limits, factor = images.size, images.patch_size * images.merge_size
+    height, width = smart_resize(
+        size[1], size[0], factor, limits["shortest_edge"], limits["longest_edge"]
+    )
+    return width, height

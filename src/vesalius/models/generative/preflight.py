@@ -7,6 +7,7 @@ from itertools import islice
 
 from vesalius.cases.dialogue import Dialogue
 from vesalius.errors import ModelError
+from vesalius.models.codecs import require_answers
 from vesalius.models.generative.network import Network
 from vesalius.models.generative.rows.rows import require_room
 
@@ -14,9 +15,11 @@ from vesalius.models.generative.rows.rows import require_room
 def check_prompts(dialogues: Sequence[Dialogue], network: Network, *, sample: int = 32) -> None:
     """Each training row begins with exactly the tokens that serving would send.
 
-    ModelError names the first dialogue where the reply's tokens melt into the prompt's.
+    ModelError names the first dialogue where the reply's tokens melt into the prompt's, or whose
+    reply the model does not write.
     """
     encoder = network.encoder
+    require_answers(dialogues, network.codec)
     for dialogue in islice(dialogues, sample):
         closed = encoder.segment(encoder.template.render(dialogue.closed()), dialogue.id)
         opened = encoder.segment(encoder.template.render(dialogue.replying(None)), dialogue.id)

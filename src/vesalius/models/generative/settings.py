@@ -6,6 +6,7 @@ from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
 
+from vesalius.cases.tasks import Content
 from vesalius.models.generative.text.families import family
 from vesalius.recipe import Frozen
 from vesalius.training.device import Device
@@ -48,6 +49,9 @@ class Settings(Frozen):
     """A folder in which the features of a frozen vision tower are kept, for this fit and later
     ones: each picture goes through the tower once. It grows by image tokens x width x 2 or 4 bytes
     a picture."""
+    answers: Content | None = Field(default=None, exclude_if=lambda value: value is None)
+    """What replies say: ``text``, ``boxes`` in the family's own convention, or ``concepts`` parted
+    by ``; ``. By default what the task's references hold."""
     chat_template: str | None = None
     """A Jinja chat template in the place of the model's own, for training and for asking."""
     allow_pickle: bool = False

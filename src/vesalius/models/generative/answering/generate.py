@@ -13,7 +13,6 @@ from typing import Any, ClassVar, Protocol
 import torch
 from transformers import LogitsProcessorList, StoppingCriteriaList
 
-from vesalius.cases.case import Answer
 from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.prediction import Confidence, Prediction, Usage
 from vesalius.models import Piece
@@ -205,9 +204,12 @@ def _prediction(
     network: Network, one: PromptRow, tokens: Sequence[int], sure: float, seconds: float
 ) -> Prediction:
     text = network.encoder.tokenizer.decode(tokens, skip_special_tokens=True).strip()
+    codec = network.codec
+    answer = codec.decode(text, one.dialogue.picture)
     return Prediction.of(
         one.dialogue,
-        Answer(text=text),
+        answer,
+        abstained=not codec.holds(answer),
         confidence=Confidence(round(min(sure, 1.0), 6), METHOD),
         finish="stop" if tokens and tokens[-1] in network.stops else "length",
         usage=_usage(one.row, len(tokens), seconds),

@@ -76,7 +76,8 @@ class Encoder:
         self.image_id = self.tokenizer.convert_tokens_to_ids(soft)
         if self.image_id is None or self.image_id == self.tokenizer.unk_token_id:
             raise ModelError(f"the tokenizer has no image token {soft!r}")
-        self._reserved = tuple(str(t) for t in self.tokenizer.get_added_vocab())
+        added = map(str, self.tokenizer.get_added_vocab())
+        self._reserved = tuple(token for token in added if not template.codec.is_own(token))
 
     def prefix(self, head: str, dialogue: Dialogue) -> Prefix:
         """The head with its pictures; ModelError if they did not become image tokens."""
@@ -199,7 +200,7 @@ def shared_key(dialogue: Dialogue) -> tuple[Any, ...]:
     if not dialogue.pictures:
         return (dialogue.id,)
     last = max(i for i, turn in enumerate(dialogue.turns) if turn.pictures)
-    before = tuple((t.question.text, t.reply and t.reply.text) for t in dialogue.turns[:last])
+    before = tuple((t.question.text, t.reply) for t in dialogue.turns[:last])
     return (dialogue.pictures, before, tuple(dialogue.context.items()) if last else ())
 
 

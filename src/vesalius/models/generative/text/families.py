@@ -10,6 +10,7 @@ import yaml
 from pydantic import Field
 
 from vesalius.errors import ModelError, UnknownName
+from vesalius.models.box_codec import BoxConvention
 from vesalius.recipe import Frozen
 
 
@@ -36,6 +37,8 @@ class Family(Frozen):
     """Part name -> what adapters land on there: a regular expression behind the part's paths."""
     keeps: Literal["list", "tensor"] | None = None
     """How the projector's output is handed on, where a frozen tower's features can be kept."""
+    boxes: BoxConvention = BoxConvention()
+    """How the family was trained to write boxes; by default as shares of width and height."""
     layout: str
     """How its rows become tensors: a name of ``layouts``."""
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from vesalius.cases.dialogue import Dialogue
 from vesalius.errors import ModelError
+from vesalius.models.codecs import AnswerCodec, TextCodec, written
 
 # Private-use characters stand for people's words while the chat template runs, so that the spans
 # of replies are known exactly whatever the template does around them.
@@ -53,14 +54,19 @@ class Template:
 
     ``renderer`` is a tokenizer or processor with ``apply_chat_template``. A template that writes no
     end token after a reply (LLaVA-1.5's) gets ``end`` there: without it a tuned model never stops.
+    ``codec`` writes the replies.
     """
 
-    def __init__(self, renderer: Any, *, image: str, end: str) -> None:
+    def __init__(
+        self, renderer: Any, *, image: str, end: str, codec: AnswerCodec | None = None
+    ) -> None:
         self._renderer, self._image, self._end = renderer, image, end
+        self.codec: AnswerCodec = codec or TextCodec()
 
     def render(self, dialogue: Dialogue) -> Rendered:
         """The dialogue as the model reads it; an open last turn ends where the reply begins."""
         words: list[str] = []
+        dialogue = written(dialogue, self.codec)
         messages = _messages(dialogue, words)
         opened = dialogue.turns[-1].reply is None
         text = self._apply(messages, prompt=opened)
@@ -156,9 +162,7 @@ def _messages(dialogue: Dialogue, words: list[str]) -> list[dict[str, Any]]:
         pictures = [{"type": "image"} for _ in turn.pictures]
         messages.append({"role": "user", "content": [*pictures, mark(prompt)]})
         if turn.reply is not None:
-            if turn.reply.text is None:
-                raise ModelError("a reply without text cannot be written", where=dialogue.id)
-            messages.append({"role": "assistant", "content": [mark(turn.reply.text)]})
+            messages.append({"role": "assistant", "content": [mark(turn.reply.text or "")]})
     return messages
 
 
