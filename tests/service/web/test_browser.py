@@ -48,11 +48,20 @@ DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 FOUND = "Is there anything abnormal?"
 DOUBT = "Is it malignant?"
 ANSWER = "Yes: a large nodule in the right lower lung, round, with a sharp border and no calcium."
+MARK = "Mark what you see."
+BOX = {"x": 96, "y": 48, "width": 192, "height": 96, "label": "nodule <i>1</i>", "score": 0.9}
+OUTLINE = {"x": 10, "y": 300, "width": 60, "height": 60, "label": "heart"}
+OUTLINE["polygon"] = [[10, 300], [70, 300], [40, 360]]
+MARKS = {"boxes": [BOX, OUTLINE], "concepts": ["C0028259 <u>Nodule</u>"]}
+MEMBERS = [
+    {"member": "near", "answer": {"text": "a <b>nodule</b>"}},
+    {"member": "detector", "answer": {"boxes": [BOX]}, "abstained": True},
+]
 SECONDS = 3.0
 """For which an answer is written: long enough to be stopped."""
 
 
-def _row(number: int, question: str, answer: str, sure: float, **said: Any) -> str:
+def _row(number: int, question: str, answer: Any, sure: float, **said: Any) -> str:
     nearest = {"case": "c1", "similarity": 1.0, "picture": "a.png", "text": "a nodule, right"}
     other = {"case": "c2", "similarity": 0.9, "picture": "b.png", "text": "<b>no</b> nodule"}
     confidence = {"value": sure, "method": "mean token probability"}
@@ -74,6 +83,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("web")
     saved = folder / "predictions.jsonl"
     rows = [_row(1, FOUND, ANSWER, 0.82), _row(2, DOUBT, "benign", 0.31, abstained=True)]
+    rows.append(_row(3, MARK, MARKS, 0.6, evidence=MEMBERS))
     saved.write_text("\n".join(rows) + "\n")
     with _started(folder, "--replay", str(saved)) as found:
         yield found
@@ -175,10 +185,10 @@ def read(site: Site) -> str:
     return _asked(site, 0)
 
 
-def _asked(site: Site, example: int) -> str:
+def _asked(site: Site, example: int, question: str = FOUND) -> str:
     # The same bytes are the same picture: what one test deletes must be no other's.
     image = site.api.upload(EXAMPLES[example].draw())
-    with site.api.ask(AskRequest(image_id=image.image_id, question=FOUND)) as answering:
+    with site.api.ask(AskRequest(image_id=image.image_id, question=question)) as answering:
         *_, last = answering.events()
     return last.conversation_id
 
@@ -275,6 +285,40 @@ def test_an_expert_rates_every_answer(page: Page, reviewed: Site) -> None:
         expect(page.get_by_text(f"{number} of 2 rated")).to_be_visible()
     expect(page.get_by_text("Everything is rated. Thank you.")).to_be_visible()
     assert (reviewed.api.review().rated, reviewed.api.review().item) == (2, None)
+
+
+def test_boxes_lie_over_the_picture_and_words_of_them_are_words(page: Page, site: Site) -> None:
+    begin(page, site, f"/?conversation={_asked(site, 1, MARK)}")
+    picture = page.get_by_alt_text("as the model sees it. Marked: nodule <i>1</i>, heart")
+    box, tags = page.locator(".marks div"), page.locator(".marks span")
+    expect(box).to_be_visible()
+    expect(tags).to_have_text(["nodule <i>1</i> 0.90", "heart"])
+    expect(page.locator(".marks polygon")).to_have_count(1)
+
+    def shares() -> list[float]:
+        whole, part = picture.bounding_box(), box.bounding_box()
+        across, down = whole["width"], whole["height"]
+        left, top = part["x"] - whole["x"], part["y"] - whole["y"]
+        return [left / across, top / down, part["width"] / across, part["height"] / down]
+
+    # Of 384 x 384 pixels: 96/384, 48/384, 192/384, 96/384.
+    expected = pytest.approx([0.25, 0.125, 0.5, 0.25], abs=0.01)
+    assert shares() == expected
+    before = tags.first.bounding_box()["height"]
+    page.get_by_role("button", name="Zoom in").click()
+    assert shares() == expected  # it follows the picture, its label stays as large
+    assert tags.first.bounding_box()["height"] == before
+    page.get_by_role("button", name="Boxes").click()
+    expect(box).to_be_hidden()
+    page.get_by_role("button", name="Boxes").click()
+    expect(box).to_be_visible()
+
+    expect(page.get_by_role("list", name="Marked")).to_contain_text("nodule <i>1</i> 0.90")
+    expect(page.get_by_role("list", name="Concepts")).to_have_text("C0028259 <u>Nodule</u>")
+    page.get_by_text("Who said what").click()
+    rows = page.locator(".vs-facts tr")
+    expect(rows.first).to_have_text(re.compile(r"near\s*a <b>nodule</b>"))
+    expect(rows.nth(1)).to_have_text(re.compile(r"detector\s*nodule <i>1</i>\s*abstained"))
 
 
 def test_addresses_in_words_are_no_links(page: Page, site: Site) -> None:

@@ -12,7 +12,7 @@ pytest.importorskip("httpx2", reason="the extra serve is not installed")
 from markdown_it import MarkdownIt
 
 from vesalius.service.http.problems import TABLE
-from vesalius.service.http.schemas import ConfidenceOut, Window
+from vesalius.service.http.schemas import ConfidenceOut, Content, Window
 from vesalius.service.web import words
 from vesalius.service.web.api_errors import ApiError
 
@@ -118,6 +118,22 @@ def test_moments_are_told_in_the_readers_time() -> None:
     assert words.when(NOW, "Europe/Zurich", NOW) == "13:00"
     assert words.when(NOW - timedelta(days=5), "Europe/Zurich", NOW) == "24 Feb"
     assert words.when(NOW.replace(tzinfo=None), "no/such zone", NOW)
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (Content(), ""),
+        (Content(boxes=[]), "Nothing was marked in the picture."),
+        (
+            Content(boxes=[], concepts=[]),
+            "Nothing was marked in the picture. No concept was named.",
+        ),
+        (Content(concepts=["C1"]), ""),
+    ],
+)
+def test_none_and_nothing_are_told_apart(content: Content, text: str) -> None:
+    assert words.nothing(content) == text
 
 
 def test_sizes() -> None:

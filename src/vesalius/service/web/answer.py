@@ -9,18 +9,22 @@ from typing import Any
 import streamlit as st
 
 from vesalius.service.http.schemas import ConfidenceOut, NeighbourOut, TurnOut
-from vesalius.service.web import feedback, words
+from vesalius.service.web import content, feedback, words
 from vesalius.service.web.api_errors import ApiError
 from vesalius.service.web.client import Api
 from vesalius.service.web.style import MARK
 
+LABELS = 8
+"""Labels of a closed set that are listed with their probabilities, the most likely first."""
 PERSON = ":material/person:"
 HIGH = 0.7
 """Confidence from which it is coloured as high."""
 
 
-def show(api: Api, turn: TurnOut, *, threshold: float | None, latest: bool) -> None:
-    """A finished turn."""
+def show(
+    api: Api, turn: TurnOut, *, threshold: float | None, latest: bool, marked: str | None = None
+) -> None:
+    """A finished turn; ``marked`` is the answer whose boxes are over the picture."""
     question(turn)
     with st.chat_message("assistant", avatar=MARK):
         if turn.answer:
@@ -30,6 +34,7 @@ def show(api: Api, turn: TurnOut, *, threshold: float | None, latest: bool) -> N
             return
         if turn.finish == "length":
             st.caption(":material/content_cut: Cut at the limit of length.")
+        content.show(turn, marked=marked)
         trust(turn.confidence, abstained=turn.abstained, threshold=threshold)
         if turn.neighbours:
             title = f"Similar cases: the nearest is {words.likeness(turn.neighbours[0].similarity)}"
@@ -37,6 +42,9 @@ def show(api: Api, turn: TurnOut, *, threshold: float | None, latest: bool) -> N
                 title = "Similar cases: this same picture is in the training set"
             with st.expander(title, expanded=latest, icon=":material/photo_library:"):
                 _neighbours(api, turn.neighbours)
+        if turn.members or turn.reasons:
+            with st.expander("Who said what", icon=":material/groups:"):
+                content.evidence(turn)
         with st.expander("How this answer was made", icon=":material/account_tree:"):
             _provenance(turn)
         feedback.show(api, turn)
@@ -103,6 +111,9 @@ def _provenance(turn: TurnOut) -> None:
     if turn.timing is not None:
         first = "" if turn.timing.first is None else f", first words after {turn.timing.first:.2f}"
         rows.append(("seconds", f"{turn.timing.total:.2f}{first}"))
+    if turn.scores:
+        likely = sorted(turn.scores.items(), key=lambda pair: -pair[1])[:LABELS]
+        rows.append(("by label", ", ".join(f"{label} {value:.2f}" for label, value in likely)))
     rows.append(("answer id", turn.answer_id))
     body = "".join(
         f"<tr><th scope='row'>{escape(name)}</th><td>{escape(_value_text(value))}</td></tr>"

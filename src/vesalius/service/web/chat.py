@@ -74,7 +74,7 @@ def _talk(api: Api, about: Version, state: PageState, whole: ConversationWhole |
     side, main = st.columns([5, 7], gap="large")
     with side, st.container(key="picture"):
         view = (
-            picture.panel(api, about.policy, state)
+            picture.panel(api, about.policy, state, turns)
             if state.image
             else PictureView(None, None, usable=False)
         )
@@ -96,9 +96,8 @@ def _talk(api: Api, about: Version, state: PageState, whole: ConversationWhole |
         now = None if live is None or live.ids is None else live.ids.answer_id
         for turn in turns:
             if turn.state != "pending" and turn.answer_id != now:
-                answer.show(
-                    api, turn, threshold=threshold, latest=turn is turns[-1] and not question
-                )
+                latest = turn is turns[-1] and not question
+                answer.show(api, turn, threshold=threshold, latest=latest, marked=view.marked)
         if live is not None:
             _follow(live)
         elif busy:

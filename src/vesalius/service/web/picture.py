@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import streamlit as st
 
-from vesalius.service.http.schemas import Uploaded, Window
+from vesalius.service.http.schemas import TurnOut, Uploaded, Window
 from vesalius.service.web import notices, viewer, words
 from vesalius.service.web.api_errors import ApiError
 from vesalius.service.web.client import Api, Policy
@@ -17,15 +18,21 @@ FRESH = 60.0
 """Seconds for which a shown picture is not asked for again."""
 MISSING_CODES = {"image_expired", "image_missing", "not_found"}
 OWN, CUSTOM = "File's own", "Custom"
+MARKED = "marked"
+"""In the session: the answer that was chosen to have its boxes drawn."""
 
 
 @dataclass(frozen=True, slots=True)
 class PictureView:
-    """What the panel ended up showing; ``usable``: questions about it can be asked."""
+    """What the panel ended up showing; ``usable``: questions about it can be asked.
+
+    ``marked``: the answer whose boxes are drawn over it.
+    """
 
     frame: int | None
     window: Window | None
     usable: bool
+    marked: str | None = None
 
 
 def upload(api: Api, policy: Policy, *, key: str) -> None:
@@ -62,8 +69,8 @@ def take(api: Api, data: bytes, *, mask: bool = False) -> None:
     st.rerun()
 
 
-def panel(api: Api, policy: Policy, state: PageState) -> PictureView:
-    """The exact picture the model sees, its facts and its controls."""
+def panel(api: Api, policy: Policy, state: PageState, turns: Sequence[TurnOut]) -> PictureView:
+    """The exact picture the model sees, its facts and its controls; an answer's boxes over it."""
     assert state.image is not None
     try:
         facts = _facts(api, state.image)
@@ -78,10 +85,23 @@ def panel(api: Api, policy: Policy, state: PageState) -> PictureView:
     slot = st.session_state["picture-slot"]
     with slot:
         alt = "The uploaded picture as the model sees it"
-        viewer.show(png, image_id=state.image, alt=alt)
+        turn = _marking(turns, state.image, frame, window)
+        boxes = () if turn is None else turn.boxes or ()
+        viewer.show(png, image_id=state.image, alt=alt, boxes=boxes)
     _say(facts)
     _actions(api, policy, state.image)
-    return PictureView(frame, window, usable=True)
+    return PictureView(frame, window, usable=True, marked=None if turn is None else turn.answer_id)
+
+
+def _marking(
+    turns: Sequence[TurnOut], image_id: str, frame: int | None, window: Window | None
+) -> TurnOut | None:
+    """The turn whose boxes belong over this view: the one that was chosen, else the last."""
+    view = (image_id, frame, window)
+    marking = [one for one in turns if one.boxes and (one.image_id, one.frame, one.window) == view]
+    chosen = st.session_state.get(MARKED)
+    last = marking[-1] if marking else None
+    return next((one for one in marking if one.answer_id == chosen), last)
 
 
 def _say(facts: Uploaded | None) -> None:

@@ -4,6 +4,7 @@ const MOST = 12;
 function setUp(root) {
   const stage = root.querySelector(".stage"), img = root.querySelector("img");
   const said = root.querySelector(".said"), touching = new Map();
+  const marks = setUpMarks(root);
   const at = { zoom: 1, x: 0, y: 0, key: null };
   let pinched = 0;
 
@@ -15,6 +16,7 @@ function setUp(root) {
     img.style.transform = `translate(${at.x}px, ${at.y}px) scale(${at.zoom})`;
     stage.classList.toggle("zoomed", at.zoom > 1);
     said.textContent = `${at.zoom.toFixed(1)}×`;
+    marks.place(w, h, at);
   }
   function zoom(factor, event) {
     const before = at.zoom;
@@ -71,7 +73,81 @@ function setUp(root) {
     touching.delete(event.pointerId);
     pinched = 0;
   };
-  return { at, fit, img };
+  new ResizeObserver(paint).observe(stage);
+  return { at, fit, img, marks, paint };
+}
+
+// Boxes and outlines over the picture. They are placed anew at every zoom and not scaled with it, so
+// that lines stay thin and labels readable.
+function setUpMarks(root) {
+  const layer = root.querySelector(".marks"), toggle = root.querySelector(".toggle");
+  const tools = root.querySelector(".tools");
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  let drawn = [], size = [1, 1], known = "";
+  toggle.onclick = () => {
+    const on = toggle.getAttribute("aria-pressed") !== "true";
+    toggle.setAttribute("aria-pressed", on);
+    layer.hidden = !on;
+  };
+  function element(name, tint) {
+    const made = document.createElement(name);
+    made.style.setProperty("--tint", tint);
+    layer.append(made);
+    return made;
+  }
+  function set(boxes, width, height) {
+    size = [width, height];
+    toggle.hidden = !boxes.length;
+    const now = JSON.stringify(boxes);
+    if (now === known) return;
+    known = now;
+    layer.replaceChildren(svg);
+    svg.replaceChildren();
+    drawn = boxes.map((box) => {
+      const edge = box.polygon
+        ? svg.appendChild(document.createElementNS(svg.namespaceURI, "polygon"))
+        : element("div", box.tint);
+      edge.style.setProperty("--tint", box.tint);
+      const tag = element("span", box.tint);
+      // As text: a model's words must not become HTML.
+      tag.textContent = box.score === null ? box.label : `${box.label} ${box.score.toFixed(2)}`;
+      return { box, edge, tag };
+    });
+  }
+  function place(w, h, at) {
+    const sx = (w / size[0]) * at.zoom, sy = (h / size[1]) * at.zoom;
+    const left = w / 2 + at.x - (size[0] * sx) / 2, top = h / 2 + at.y - (size[1] * sy) / 2;
+    const area = layer.getBoundingClientRect();
+    const { x: toolsX, y: toolsY, width, height } = tools.getBoundingClientRect();
+    const taken = [[toolsX - area.x, toolsY - area.y, width, height]];
+    for (const { box, edge, tag } of drawn) {
+      const x = left + box.x * sx, y = top + box.y * sy;
+      const wide = box.width * sx, high = box.height * sy;
+      if (box.polygon) {
+        const points = box.polygon.map(([px, py]) => `${left + px * sx},${top + py * sy}`);
+        edge.setAttribute("points", points.join(" "));
+      } else {
+        Object.assign(edge.style, {
+          left: `${x}px`, top: `${y}px`, width: `${wide}px`, height: `${high}px`,
+        });
+      }
+      const out = x > w || y > h || x + wide < 0 || y + high < 0;
+      tag.style.visibility = out ? "hidden" : "";
+      if (out) continue;
+      const tw = tag.offsetWidth, th = tag.offsetHeight;
+      const columns = [Math.max(0, x), Math.min(w, x + wide) - tw, x + wide, x - tw];
+      const rows = [1, 0, 2, 3].flatMap((n) => [y - n * th, y + high + (n - 1) * th]);
+      const places = rows.flatMap((py) => columns.map((px) => [px, py]));
+      const inside = ([px, py]) => px >= 0 && py >= 0 && px + tw <= w && py + th <= h;
+      const free = ([px, py]) => !taken.some(([ox, oy, ow, oh]) =>
+        px < ox + ow && ox < px + tw && py < oy + oh && oy < py + th);
+      const [px, py] = places.find((one) => inside(one) && free(one)) ||
+        places.find(inside) || [Math.max(0, Math.min(w - tw, x)), Math.max(0, y)];
+      taken.push([px, py, tw, th]);
+      Object.assign(tag.style, { left: `${px}px`, top: `${py}px` });
+    }
+  }
+  return { set, place };
 }
 
 export default function (component) {
@@ -79,10 +155,11 @@ export default function (component) {
   const root = parentElement.querySelector(".viewer");
   if (!root) return;
   root.works = root.works || setUp(root);
-  const { at, fit, img } = root.works;
+  const { at, fit, img, marks, paint } = root.works;
   if (img.src !== data.src) img.src = data.src;
   img.alt = data.alt;
   root.style.setProperty("--ratio", `${data.width} / ${data.height}`);
   root.style.setProperty("--share", data.width / data.height);
-  if (at.key !== data.key) { at.key = data.key; fit(); }
+  marks.set(data.marks, data.width, data.height);
+  if (at.key !== data.key) { at.key = data.key; fit(); } else paint();
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Sequence
 from functools import lru_cache
 from importlib.resources import files
 from io import BytesIO
@@ -11,15 +12,19 @@ from typing import Any
 import streamlit as st
 from PIL import Image
 
+from vesalius.service.http.schemas import BoxOut
+
 _HTML = """
 <div class="viewer">
   <div class="frame"><div class="stage" tabindex="0" role="group"
-    aria-label="Picture. Plus and minus zoom, 0 fits, arrows move."><img alt=""></div></div>
+    aria-label="Picture. Plus and minus zoom, 0 fits, arrows move."><img alt=""
+    ><div class="marks" aria-hidden="true"></div></div></div>
   <div class="tools" role="group" aria-label="Zoom">
     <button type="button" class="out" aria-label="Zoom out">−</button>
     <span class="said" aria-live="polite">1.0×</span>
     <button type="button" class="in" aria-label="Zoom in">+</button>
     <button type="button" class="fit" aria-label="Fit the picture">Fit</button>
+    <button type="button" class="toggle" aria-pressed="true" hidden>Boxes</button>
   </div>
 </div>
 """
@@ -52,12 +57,32 @@ export default function ({ data }) {
 """
 
 
-def show(png: bytes, *, image_id: str, alt: str) -> None:
-    """Show a picture; its zoom is kept while ``image_id`` stays the same."""
+TINTS = ("#ffd166", "#5cc8ff", "#ff8fa3", "#7ae582", "#c8a2ff", "#ffab5c")
+"""Colours of boxes by label; all are told from a grey picture and from each other."""
+
+
+def tints(boxes: Sequence[BoxOut]) -> list[str]:
+    """A colour for each box: one for each label, in the order in which labels come."""
+    labels = list(dict.fromkeys(box.label for box in boxes))
+    return [TINTS[labels.index(box.label) % len(TINTS)] for box in boxes]
+
+
+def show(png: bytes, *, image_id: str, alt: str, boxes: Sequence[BoxOut] = ()) -> None:
+    """Show a picture with boxes over it, in its pixels.
+
+    Zoom, and whether the boxes are shown, stay while ``image_id`` stays the same.
+    """
     with Image.open(BytesIO(png)) as image:
         width, height = image.size
     src = "data:image/png;base64," + b64encode(png).decode()
-    about = {"src": src, "alt": alt, "key": image_id, "width": width, "height": height}
+    if boxes:
+        alt += f". Marked: {', '.join(box.label for box in boxes)}"
+    marks = [
+        {**box.model_dump(), "tint": tint} for box, tint in zip(boxes, tints(boxes), strict=True)
+    ]
+    about = {
+        "src": src, "alt": alt, "key": image_id, "width": width, "height": height, "marks": marks
+    }  # fmt: skip
     _viewer()(key="viewer", data=about)
 
 

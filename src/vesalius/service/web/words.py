@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from vesalius.service.http.schemas import ConfidenceOut, Window
+from vesalius.service.http.schemas import ConfidenceOut, Content, Window
 from vesalius.service.web.api_errors import ApiError
 
 SAME = 0.9999
@@ -113,6 +113,13 @@ def plain(text: str) -> str:
     apart = _ADDRESS.sub("\u2060\\g<0>", text.replace("\t", " "))
     escaped = _MARKDOWN.sub(r"\\\1", apart).replace("  ", "\u00a0 ")
     return escaped.replace("\n", "  \n")
+
+
+def nothing(content: Content) -> str:
+    """That an answer looked for something and found none; empty where it did not look."""
+    boxes = "Nothing was marked in the picture." if content.boxes == [] else ""
+    concepts = "No concept was named." if content.concepts == [] else ""
+    return f"{boxes} {concepts}".strip()
 
 
 def view(frame: int | None, window: Window | None) -> str:
