@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from pydicom.dataset import Dataset
 from typer.testing import CliRunner
 
-from vesalius.cases.case import Answer
+from vesalius.cases.case import Answer, Box
 from vesalius.cases.prediction import Confidence, Prediction
 from vesalius.cli.main import app
 from vesalius.errors import DatasetError, ImageError, MissingExtra
@@ -110,6 +111,62 @@ def test_a_caption_an_abstention_and_nothing(highdicom) -> None:
     assert texts(report(unsure, image(), MODEL))["Answer of a model"].startswith("(no answer: the")
     empty = Prediction("4", Answer(""), question="?")
     assert texts(report(empty, image(), MODEL))["Answer of a model"] == "(no answer)"
+
+
+MARKED = Prediction(
+    "5",
+    Answer(
+        boxes=(
+            Box(1, 2, 3, 4.5, "nodule", score=0.9),
+            Box(0, 0, 2, 2, "heart", polygon=((0, 0), (2, 0), (1, 2))),
+        ),
+        concepts=("C0028259",),
+    ),
+    question="Mark what you see.",
+)
+
+
+def regions(made: Dataset) -> list[Dataset]:
+    return [
+        item
+        for item in made.ContentSequence
+        if item.ConceptNameCodeSequence[0].CodeMeaning == "Region marked by a model"
+    ]
+
+
+def test_boxes_are_words_and_coordinates_on_the_frame(tmp_path, highdicom) -> None:
+    path = tmp_path / "r.dcm"
+    write_report(path, MARKED, written(image(3)), MODEL, frame=2)
+    made = highdicom.sr.srread(path)
+    assert texts(made)["Answer of a model"] == "(2 regions marked, 1 concept named)"
+    assert texts(made)["Concept named by a model"] == "C0028259"
+    nodule, heart = regions(made)
+    assert nodule.TextValue == "nodule: left 1, top 2, width 3, height 4.5 pixels, score 0.90"
+    assert heart.TextValue == "heart: left 0, top 0, width 2, height 2 pixels"
+    shape = nodule.ContentSequence[0]
+    assert (shape.ValueType, shape.RelationshipType) == ("SCOORD", "INFERRED FROM")
+    assert shape.GraphicType == "POLYLINE"
+    # Round the box and back to where it began.
+    assert list(shape.GraphicData) == [1, 2, 4, 2, 4, 6.5, 1, 6.5, 1, 2]
+    assert list(heart.ContentSequence[0].GraphicData) == [0, 0, 2, 0, 1, 2, 0, 0]
+    on = shape.ContentSequence[0]
+    assert (on.ValueType, on.RelationshipType) == ("IMAGE", "SELECTED FROM")
+    assert int(on.ReferencedSOPSequence[0].ReferencedFrameNumber) == 3
+
+
+def test_a_basic_text_report_has_boxes_in_words(highdicom) -> None:
+    made = report(MARKED, image(), MODEL, form="basic")
+    assert [item.TextValue[:6] for item in regions(made)] == ["nodule", "heart:"]
+    assert not any("ContentSequence" in item for item in regions(made))
+
+
+def test_none_marked_is_said_and_an_abstention_marks_nothing(highdicom) -> None:
+    none = Prediction("6", Answer(boxes=(), concepts=()), question="?")
+    made = report(none, image(), MODEL)
+    assert texts(made)["Answer of a model"] == "(no regions marked, no concepts named)"
+    made = report(replace(MARKED, abstained=True), image(), MODEL)
+    assert regions(made) == []
+    assert "Concept named by a model" not in texts(made)
 
 
 def test_a_basic_text_report_has_words_alone(tmp_path, highdicom) -> None:

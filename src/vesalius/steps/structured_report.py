@@ -14,10 +14,12 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
+from vesalius.cases.case import Box
 from vesalius.cases.decoded import quietly
 from vesalius.cases.prediction import Prediction
 from vesalius.errors import DatasetError, ImageError, MissingExtra
@@ -178,6 +180,8 @@ def _content(
     def text(concept: Any, said: str) -> Any:
         return TextContentItem(concept, _printable(said), relationship_type="CONTAINS")
 
+    boxes, concepts = prediction.answer.boxes or (), prediction.answer.concepts or ()
+    number = _frame_number(source, frame)
     device = DeviceObserverIdentifyingAttributes(
         uid=_DEVICE, name="Vesalius", manufacturer_name="Vesalius", model_name=algorithm.name
     )
@@ -192,19 +196,69 @@ def _content(
             CodedConcept("121324", "DCM", "Source Image"),
             source.SOPClassUID,
             source.SOPInstanceUID,
-            referenced_frame_numbers=_frame_number(source, frame),
+            referenced_frame_numbers=number,
             relationship_type="CONTAINS",
         )
     )
     if prediction.question:
         parts.append(text(_own("question", "Question to a model"), prediction.question))
-    said = "(no answer: the model abstained)" if prediction.abstained else prediction.text
     meaning = "Answer of a model" if prediction.question else "Caption by a model"
-    parts.append(text(_own("answer", meaning), said or "(no answer)"))
+    parts.append(text(_own("answer", meaning), _answer_text(prediction)))
     parts += _confidence(prediction, text, numbers)
+    if not prediction.abstained:
+        parts += [_region(box, text, source, number, outline=numbers) for box in boxes]
+        parts += [text(_own("concept", "Concept named by a model"), one) for one in concepts]
     root = ContainerContentItem(_own("document", "Answer of a model, for research"))
     root.ContentSequence = ContentSequence(parts)
     return root
+
+
+def _answer_text(prediction: Prediction) -> str:
+    """What the model answered, in words also where it only marked or named something."""
+    if prediction.abstained:
+        return "(no answer: the model abstained)"
+    if prediction.text:
+        return prediction.text
+    answer = prediction.answer
+    parts = []
+    if answer.boxes is not None:
+        parts.append(f"{len(answer.boxes) or 'no'} region{'s' * (len(answer.boxes) != 1)} marked")
+    if answer.concepts is not None:
+        count = len(answer.concepts)
+        parts.append(f"{count or 'no'} concept{'s' * (count != 1)} named")
+    return f"({', '.join(parts)})" if parts else "(no answer)"
+
+
+def _region(box: Box, text: Any, source: Dataset, frame: int | None, *, outline: bool) -> Any:
+    """A box in words, and with ``outline`` as coordinates on the image.
+
+    Both count pixels from the upper left corner of the first one, as boxes do (PS3.3 C.18.6).
+    """
+    sure = "" if box.score is None else f", score {box.score:.2f}"
+    place = f"left {box.x:g}, top {box.y:g}, width {box.width:g}, height {box.height:g} pixels"
+    item = text(_own("region", "Region marked by a model"), f"{box.label}: {place}{sure}")
+    if not outline:
+        return item
+    from highdicom.sr import CodedConcept, ContentSequence, ImageContentItem, ScoordContentItem
+
+    right, bottom = box.x + box.width, box.y + box.height
+    corners = box.polygon or ((box.x, box.y), (right, box.y), (right, bottom), (box.x, bottom))
+    shape = ScoordContentItem(
+        CodedConcept("111030", "DCM", "Image Region"),
+        "POLYLINE",
+        np.array([*corners, corners[0]], np.float32),
+        relationship_type="INFERRED FROM",
+    )
+    image = ImageContentItem(
+        CodedConcept("121324", "DCM", "Source Image"),
+        source.SOPClassUID,
+        source.SOPInstanceUID,
+        referenced_frame_numbers=frame,
+        relationship_type="SELECTED FROM",
+    )
+    shape.ContentSequence = ContentSequence([image])
+    item.ContentSequence = ContentSequence([shape])
+    return item
 
 
 def _frame_number(source: Dataset, frame: int | None) -> int | None:
