@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any, ClassVar
@@ -19,6 +19,7 @@ from vesalius.models.generative.learner import Generative
 from vesalius.models.generative.settings import Settings
 from vesalius.models.generative.text.families import Family, family
 from vesalius.models.generative.text.tokenizer import words_of
+from vesalius.models.generative.weights.counts import weigh_composed
 from vesalius.recipe import merged
 from vesalius.training.quantize import NF4
 
@@ -26,9 +27,12 @@ from vesalius.training.quantize import NF4
 @cache
 def presets() -> dict[str, dict[str, Any]]:
     """The presets by name, as written in ``presets.yaml``."""
-    table: dict[str, dict[str, Any]] = yaml.safe_load(
-        (files("vesalius.models") / "presets.yaml").read_text(encoding="utf-8")
-    )
+    return _yaml("presets.yaml")
+
+
+def _yaml(name: str) -> dict[str, Any]:
+    text = (files("vesalius.models") / name).read_text(encoding="utf-8")
+    table: dict[str, Any] = yaml.safe_load(text)
     return table
 
 
@@ -72,6 +76,21 @@ class Composed(Generative):
 
     Settings: ClassVar[type[Settings]] = ComposedSettings
     square = True
+
+    @classmethod
+    def tiny(cls, block: Mapping[str, Any]) -> dict[str, Any]:
+        """The block with small parts from scratch; a preset's roles and adapter stay."""
+        return {**block, **_yaml("composed_tiny.yaml")}
+
+    def weigh(self) -> dict[str, Any]:
+        """Parameters and least memory by the parts' sizes."""
+        joined = f"{self.settings.vision} + {self.settings.language}"
+        return weigh_composed(self.settings) | {"source": f"published sizes of {joined}"}
+
+    def hub_weights(self) -> tuple[str, ...]:
+        """The parts that are neither made nor packaged here."""
+        here = {*composing.SCRATCH, *composing.PACKAGED}
+        return tuple(p for p in (self.settings.vision, self.settings.language) if p not in here)
 
     def _kind(self) -> str:
         parts = {self.settings.vision, self.settings.language}

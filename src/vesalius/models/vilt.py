@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +17,8 @@ from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.prediction import Prediction
 from vesalius.errors import ModelError
 from vesalius.models import Lesson
+from vesalius.models.capabilities import HubCard
+from vesalius.models.generative.weights.counts import weigh_whole
 from vesalius.models.generative.weights.folder import require_sealed, seal
 from vesalius.models.guard import require_pictures
 from vesalius.models.label_space import LabelSpace, PicturedQuestion, pictured_questions
@@ -119,9 +121,32 @@ class Vilt:
 
     Settings: ClassVar[type[ViltSettings]] = ViltSettings
     needs_image: ClassVar[bool] = True
+    card: ClassVar[HubCard] = HubCard(
+        "visual-question-answering",
+        "AutoModelForVisualQuestionAnswering",
+        "It answers with one of the labels in its `config.json`, nothing else.",
+    )
 
     def __init__(self, settings: ViltSettings) -> None:
         self.settings = settings
+
+    @classmethod
+    def tiny(cls, block: Mapping[str, Any]) -> dict[str, Any]:
+        """The block with ``tiny: true`` in the place of weights."""
+        kept = {key: value for key, value in block.items() if key not in {"weights", "revision"}}
+        return kept | {"tiny": True}
+
+    def weigh(self) -> dict[str, Any]:
+        """Parameters and least memory by the weights' published sizes; nothing if it is drawn."""
+        weights = self.settings.weights
+        if weights is None:
+            return {}
+        source = {"source": f"published sizes of {weights}"}
+        return weigh_whole(weights, self.settings.training) | source
+
+    def hub_weights(self) -> tuple[str, ...]:
+        """The weights it names."""
+        return () if self.settings.weights is None else (self.settings.weights,)
 
     def check(self, *, validated: bool) -> None:
         """Refuse, before any data are read, a device or training that cannot be had here."""

@@ -16,12 +16,11 @@ from vesalius.data.open import dataset_root
 from vesalius.data.split import FRACTIONS
 from vesalius.errors import DatasetError, MissingExtra
 from vesalius.models.build import build
+from vesalius.models.capabilities import Weighable
 from vesalius.recipe import Data, Recipe
 from vesalius.steps.prepare import fingerprint, to_fit_on
 
 ALL = "all"
-HERE = ("stem_vit", "llama", "efficientnet_lite0", "smollm2")
-"""Parts of composed models that are made, or that travel inside packages."""
 
 
 def missing(recipe: Recipe) -> list[str]:
@@ -55,13 +54,14 @@ def estimate(recipe: Recipe) -> dict[str, Any]:
 
 def _estimate(recipe: Recipe) -> dict[str, Any]:
     counted, source = _counts(recipe.data)
-    settings: Any = getattr(build(recipe.model), "settings", None)
+    learner = build(recipe.model)
+    settings: Any = getattr(learner, "settings", None)
     numbers = dict(counted)
     training = getattr(settings, "training", None)
     if training is not None:
         numbers["rows"] = _rows(counted, settings, recipe.data.task)
         numbers["steps"] = training.steps(numbers["rows"])
-    weighed = _weighed(recipe.model, settings)
+    weighed = learner.weigh() if isinstance(learner, Weighable) else {}
     left_out = "texts' tokens, activations, time"
     basis = {"data": source, "model": weighed.pop("source", "none needed"), "left_out": left_out}
     return {"estimate": numbers | weighed, "basis": basis}
@@ -104,22 +104,6 @@ def _rows(counted: Mapping[str, int], settings: Any, task: str) -> int:
     return counted["pictures"] * math.ceil(each / int(settings.questions_per_row))
 
 
-def _weighed(block: Mapping[str, Any], settings: Any) -> dict[str, Any]:
-    """Parameters and memory of a learner that trains a network; nothing for the others."""
-    from vesalius.models.generative.weights import counts
-
-    weights = getattr(settings, "weights", None)
-    if block["name"] == "composed":
-        joined = f"{settings.vision} + {settings.language}"
-        return counts.weigh_composed(settings) | {"source": f"published sizes of {joined}"}
-    if weights is None:
-        return {}
-    source = {"source": f"published sizes of {weights}"}
-    if hasattr(settings, "roles"):
-        return counts.weigh_generative(settings, weights, settings.family) | source
-    return counts.weigh_whole(weights, settings.training) | source
-
-
 def _no_data(data: Data) -> Iterator[str]:
     if data.hub:
         yield f"{data.dataset} from the hub, which a dry run does not fetch"
@@ -135,11 +119,9 @@ def _no_data(data: Data) -> Iterator[str]:
 
 def _absent(block: Mapping[str, Any]) -> Iterator[str]:
     """Hub weights that a model block names and that are not cached."""
-    named = [block.get("weights")]
-    if block.get("name") == "composed":
-        named = [block.get(part) for part in ("vision", "language")]
-    for name in named:
-        if name is not None and name not in HERE and not _cached(name, block.get("revision")):
+    learner = build(block)
+    for name in learner.hub_weights() if isinstance(learner, Weighable) else ():
+        if not _cached(name, block.get("revision")):
             yield name
 
 

@@ -13,6 +13,8 @@ from vesalius.errors import DatasetError, UnknownName
 from vesalius.evaluation.caveats import limits
 from vesalius.evaluation.evaluate import evaluate_run
 from vesalius.evaluation.score import Evaluation, Score
+from vesalius.models.build import build
+from vesalius.models.capabilities import Carded, HubCard
 from vesalius.recipe import Data
 from vesalius.run import Run
 
@@ -57,19 +59,6 @@ processor = AutoProcessor.from_pretrained("FOLDER")
 ```
 
 or, with Vesalius, as `weights: FOLDER` in a recipe's `model:` block. {asking}"""
-# What a classifier over answers is on the hub, and what everything else is.
-KINDS = {
-    "vilt": (
-        "visual-question-answering",
-        "AutoModelForVisualQuestionAnswering",
-        "It answers with one of the labels in its `config.json`, nothing else.",
-    )
-}
-GENERATIVE = (
-    "image-text-to-text",
-    "AutoModelForImageTextToText",
-    "Prompts are written by the processor's chat template, exactly as in training.",
-)
 _TASK_TYPES = {"questions": "visual-question-answering", "instruction": "image-to-text"}
 ADAPTER = """An adapter (PEFT) on the base model named above, with its processor. In Vesalius, name
 the run that it came from; in PEFT, `PeftModel.from_pretrained(base, "FOLDER")`."""
@@ -85,7 +74,8 @@ def model_card(run: Run, checks: str, *, merged: bool, licence: str | None = Non
     recipe = run.recipe()
     evaluation = evaluate_run(run) if run.predictions_file().exists() else None
     about = _about_data(recipe.data)
-    task, auto, asking = KINDS.get(recipe.model["name"], GENERATIVE)
+    learner = build(recipe.model)
+    loaded = learner.card if isinstance(learner, Carded) else HubCard()
     given = {
         "name": recipe.name,
         "description": recipe.description or "A vision-language model for medical images.",
@@ -96,14 +86,14 @@ def model_card(run: Run, checks: str, *, merged: bool, licence: str | None = Non
         "made": "\n".join(f"- {line}" for line in _made(run, checks)),
         "scores": _table(evaluation),
         "limits": "\n".join(f"- {said}" for said in _limits(run, evaluation)),
-        "use": USE.format(auto=auto, asking=asking) if merged else ADAPTER,
+        "use": USE.format(auto=loaded.loader, asking=loaded.remark) if merged else ADAPTER,
     }
     base = recipe.model.get("weights")
     data = ModelCardData(
         model_name=recipe.name,
         license=licence or "other",
         library_name="transformers" if merged else "peft",
-        pipeline_tag=task,
+        pipeline_tag=loaded.pipeline,
         base_model=base,
         tags=["medical", "vesalius", "research-only"],
         eval_results=list(_results(run, evaluation)) or None,

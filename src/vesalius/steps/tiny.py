@@ -15,7 +15,7 @@ from vesalius.data.synthetic.cached import cached
 from vesalius.data.synthetic.draw import reading
 from vesalius.errors import RecipeError
 from vesalius.models import models
-from vesalius.models.generative.weights.sizes import published
+from vesalius.models.capabilities import Shrinkable
 from vesalius.recipe import Recipe, Retrieve, validated
 from vesalius.run import Run
 
@@ -82,14 +82,13 @@ def _data(data: Mapping[str, Any]) -> dict[str, Any]:
 
 def _model(block: Mapping[str, Any]) -> dict[str, Any]:
     """A model block with random weights; what it says of training is cut, blocks inside it too."""
-    fields = models[block["name"]].Settings.model_fields
+    entry = models[block["name"]]
+    fields = entry.Settings.model_fields
     changed = {key: _inner(key, value) for key, value in block.items()}
-    if block["name"] == "composed":
-        changed |= _limits()["composed"]  # a preset's roles and adapter stay
+    if isinstance(entry, Shrinkable):
+        changed = entry.tiny(changed)
     elif block.get("weights") is not None:
-        changed |= _random(block, fields)
-        for key in ("weights", "revision"):
-            changed.pop(key, None)
+        raise RecipeError(f"{block['name']} has no tiny form", where="model")
     if "training" in fields:
         changed.setdefault("training", {})
     if "precision" in fields:
@@ -110,21 +109,6 @@ def _cut(block: Mapping[str, Any]) -> dict[str, Any]:
     if "precision" in changed:
         changed["precision"] = "auto"  # fp16 cannot train on a CPU
     return changed
-
-
-def _random(block: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
-    """``tiny: true``, and the family of the weights where the entry needs its name."""
-    name, weights = block["name"], block["weights"]
-    if "tiny" not in fields:
-        raise RecipeError(f"{name} has no tiny form", where="model")
-    if "family" not in fields:
-        return {"tiny": True}
-    known = published().get(weights)
-    family = block.get("family") or (known.family if known else None)
-    if family is None:
-        hint = "name it in the recipe: model.family"
-        raise RecipeError(f"the family of {weights} is not known", where="model", hint=hint)
-    return {"tiny": True, "family": family}
 
 
 def _inner(key: str, value: Any) -> Any:

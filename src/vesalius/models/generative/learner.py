@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -15,16 +15,17 @@ from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.tasks import Content, content_of, task_of
 from vesalius.errors import ModelError
 from vesalius.models import Lesson
-from vesalius.models.codecs import answer_codec, require_answers, written
+from vesalius.models.capabilities import HubCard
 from vesalius.models.generative.answering.answerer import Answerer
 from vesalius.models.generative.features import FeatureStore, require_keepable
 from vesalius.models.generative.network import Network, assemble
 from vesalius.models.generative.planning import cost, masked_tokens
-from vesalius.models.generative.preflight import check_lengths, check_prompts
+from vesalius.models.generative.preflight import as_written, check_lengths, check_prompts
 from vesalius.models.generative.rows.groups import Groups, collator
 from vesalius.models.generative.rows.rows import Prefixes
 from vesalius.models.generative.settings import GenerativeSettings, Settings
 from vesalius.models.generative.text.families import Family, family, family_of
+from vesalius.models.generative.weights.counts import weigh_generative
 from vesalius.models.generative.weights.folder import (
     copy_adapter,
     keep_base,
@@ -40,6 +41,7 @@ from vesalius.models.generative.weights.loading import (
     read_model,
     read_processor,
 )
+from vesalius.models.generative.weights.sizes import drawn
 from vesalius.models.generative.weights.tiny import tiny_model
 from vesalius.models.guard import require_pictures
 from vesalius.run import Run, is_main
@@ -56,6 +58,7 @@ class Generative:
 
     Settings: ClassVar[type[Settings]] = GenerativeSettings
     needs_image = True
+    card: ClassVar[HubCard] = HubCard()
     square = False
     """Whether pictures are padded to a square before the processor resizes them."""
 
@@ -177,6 +180,23 @@ class Generative:
         answers = self.answers((), run)
         return Answerer(self.network(model.to(device), read_processor(folder), answers))
 
+    @classmethod
+    def tiny(cls, block: Mapping[str, Any]) -> dict[str, Any]:
+        """The block with ``tiny: true``, and the family of the weights it named."""
+        return drawn(block) if block.get("weights") else dict(block)
+
+    def weigh(self) -> dict[str, Any]:
+        """Parameters and least memory by the weights' published sizes; nothing if it is drawn."""
+        settings = self.settings
+        if settings.weights is None:
+            return {}
+        facts = weigh_generative(settings, settings.weights, settings.family)
+        return facts | {"source": f"published sizes of {settings.weights}"}
+
+    def hub_weights(self) -> tuple[str, ...]:
+        """The weights it names."""
+        return () if self.settings.weights is None else (self.settings.weights,)
+
     def untuned(self) -> Answerer:
         """The model as its weights are, asked without a run."""
         dtype, device = self._where_to_answer()
@@ -228,7 +248,7 @@ class Generative:
         torch.manual_seed(seed)
         start = find_start(self, run)
         if start is None:
-            model, processor = self.base(_as_written(train, answers, self.family()), seed, four_bit)
+            model, processor = self.base(as_written(train, answers, self.family()), seed, four_bit)
         else:
             model, processor = fitted(start, torch.float32)
         if run is not None and is_main():
@@ -254,8 +274,8 @@ class Generative:
 
     def answers(self, train: Sequence[Dialogue], run: Run | None = None) -> Content:
         """What replies say: as the recipe tells, else what its task's references hold."""
-        if self.settings.answers is not None:
-            named: Content = self.settings.answers
+        named: Content | None = self.settings.answers
+        if named is not None:
             return named
         if run is not None:
             return task_of(run.recipe().data.task).references
@@ -323,15 +343,6 @@ class Generative:
             allow_pickle=self.settings.allow_pickle,
             trust_remote_code=self.settings.trust_remote_code,
         )
-
-
-def _as_written(train: Sequence[Dialogue], answers: Content, family: Family) -> Sequence[Dialogue]:
-    """The dialogues with the texts that a tokenizer of their own must write."""
-    if answers == "text":
-        return train
-    codec = answer_codec(answers, family.boxes)
-    require_answers(train, codec)
-    return [written(dialogue.closed(), codec) for dialogue in train]
 
 
 def _bare(model: Any) -> PreTrainedModel:

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from itertools import islice
 
 from vesalius.cases.dialogue import Dialogue
+from vesalius.cases.tasks import Content
 from vesalius.errors import ModelError
-from vesalius.models.codecs import require_answers
+from vesalius.models.codecs import answer_codec, require_answers, written
 from vesalius.models.generative.network import Network
 from vesalius.models.generative.rows.rows import require_room
+from vesalius.models.generative.text.families import Family
 
 
 def check_prompts(dialogues: Sequence[Dialogue], network: Network, *, sample: int = 32) -> None:
@@ -42,3 +44,12 @@ def check_lengths(dialogues: Sequence[Dialogue], network: Network) -> None:
     for dialogue in dialogues:
         tail = encoder.segment(encoder.template.render(dialogue.closed()), dialogue.id)
         require_room(before + len(tail.ids), network.max_length, dialogue.id)
+
+
+def as_written(train: Sequence[Dialogue], answers: Content, family: Family) -> Sequence[Dialogue]:
+    """The dialogues with the texts that a tokenizer of their own must write."""
+    if answers == "text":
+        return train
+    codec = answer_codec(answers, family.boxes)
+    require_answers(train, codec)
+    return [written(dialogue.closed(), codec) for dialogue in train]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from vesalius.errors import ModelError
+from vesalius.errors import ModelError, RecipeError
 from vesalius.recipe import Frozen
 
 if TYPE_CHECKING:
@@ -39,6 +40,18 @@ def published(part: str = "models") -> dict[str, Published]:
     """Whole ``models``, or the ``vision`` and ``language`` parts of composed ones, by name."""
     table = yaml.safe_load((files(__package__) / "sizes.yaml").read_text(encoding="utf-8"))
     return {name: Published(name=name, **row) for name, row in table[part].items()}
+
+
+def drawn(block: Mapping[str, Any]) -> dict[str, Any]:
+    """A model block with ``tiny: true`` and the family in the place of its weights; RecipeError."""
+    weights = block["weights"]
+    known = published().get(weights)
+    row = block.get("family") or (known.family if known else None)
+    if row is None:
+        hint = "name it in the recipe: model.family"
+        raise RecipeError(f"the family of {weights} is not known", where="model", hint=hint)
+    kept = {key: value for key, value in block.items() if key not in {"weights", "revision"}}
+    return kept | {"tiny": True, "family": row}
 
 
 def of(name: str, part: str = "models") -> Published:

@@ -1,0 +1,46 @@
+"""What a learner may say of itself beside fitting and loading; each is optional."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+
+@dataclass(frozen=True, slots=True)
+class HubCard:
+    """How exported weights are loaded by others: the hub's task, transformers' class, a remark."""
+
+    pipeline: str = "image-text-to-text"
+    loader: str = "AutoModelForImageTextToText"
+    remark: str = "Prompts are written by the processor's chat template, exactly as in training."
+
+
+@runtime_checkable
+class Shrinkable(Protocol):
+    """An entry with a tiny form: the same code on small random weights, offline."""
+
+    @classmethod
+    def tiny(cls, block: Mapping[str, Any]) -> dict[str, Any]:
+        """The model block with random weights in the place of real ones; RecipeError."""
+
+
+@runtime_checkable
+class Weighable(Protocol):
+    """A learner that trains a network whose size is known before its weights are there."""
+
+    def weigh(self) -> dict[str, Any]:
+        """Parameters, those that train, least memory in MiB, and ``source``; empty if it is drawn.
+
+        ModelError where the sizes are not known.
+        """
+
+    def hub_weights(self) -> tuple[str, ...]:
+        """Hub ids or folders that a fit reads; what is made or packaged here is left out."""
+
+
+@runtime_checkable
+class Carded(Protocol):
+    """A learner whose exported weights are loaded in a way of their own."""
+
+    card: ClassVar[HubCard]
