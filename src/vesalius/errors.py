@@ -10,7 +10,8 @@ VesaliusError                 the root: the CLI prints it as one line and exits 
 │   └── NotComparable         predictions of two runs that answer different questions
 ├── MissingExtra              an optional package that is not installed
 ├── ModelError                weights, shapes, a missing image
-│   └── TooLong               more tokens than a model reads
+│   ├── TooLong               more tokens than a model reads
+│   └── Unavailable           the server of a remote model: away, busy or broken
 ├── IdentityRisk              patient data where it must not be
 └── Refusal                   the service will not do this, now or ever; carries a stable code
 """
@@ -124,6 +125,18 @@ class TooLong(ModelError):
     """A dialogue has more tokens than a model reads."""
 
     code = "prompt_too_long"
+
+
+class Unavailable(ModelError):
+    """The server of a remote model is away, busy or broken; ``retry_after`` is in seconds."""
+
+    code = "engine_unavailable"
+
+    def __init__(
+        self, what: str, *, retry_after: float = 5.0, where: object = None, hint: str | None = None
+    ) -> None:
+        self.retry_after = retry_after
+        super().__init__(what, where=where, hint=hint)
 
 
 class IdentityRisk(VesaliusError):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from chat_server import Server
 from vesalius import Answer, Dialogue, Prediction, Recipe, Run
 from vesalius.cases.prediction import Confidence
 from vesalius.errors import ModelError, RunError
@@ -33,6 +35,7 @@ BLOCKS: dict[str, dict[str, Any]] = {
     "composed": {"preset": "nano", **SMALL},
     "consensus": {"members": {"often": {"name": "majority"}, "near": {"name": "nearest"}}},
     "evidence": {"members": {"often": {"name": "majority"}}, "threshold": -1.0},
+    "endpoint": {"model": "echo"},
     "generative": {"tiny": True, "family": "llava", "training": {"max_steps": 2, "batch": 2}},
     "linear_probe": {"epochs": 2},
     "majority": {},
@@ -69,8 +72,16 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> None:
     BLOCKS["replay"]["predictions"] = str(path)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def server() -> Iterator[None]:
+    server = Server()
+    BLOCKS["endpoint"]["base_url"] = server.url
+    yield
+    server.close()
+
+
 @pytest.fixture(scope="module")
-def runs(saved: None, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
+def runs(saved: None, server: None, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
     folder = tmp_path_factory.mktemp("runs")
     return {name: fit(recipe(name), folder / name) for name in BLOCKS}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
@@ -21,6 +21,7 @@ models = Registry(
     {
         "composed": "vesalius.models.composed:Composed",
         "consensus": "vesalius.combine.consensus:Consensus",
+        "endpoint": "vesalius.models.endpoint:Endpoint",
         "evidence": "vesalius.combine.evidence:Evidence",
         "generative": "vesalius.models.generative.learner:Generative",
         "linear_probe": "vesalius.models.linear_probe:LinearProbe",
@@ -64,6 +65,31 @@ class Streaming(Protocol):
         """
 
 
+@runtime_checkable
+class Incremental(Protocol):
+    """A model whose answers come one at a time: those before a failure are not lost with it."""
+
+    def answers(self, dialogues: Sequence[Dialogue], decoding: Decoding) -> Iterator[Prediction]:
+        """The predictions in order, each as soon as it and those before it are there.
+
+        Where one fails, those that are finished come still, then the error.
+        """
+
+
+@runtime_checkable
+class Remote(Protocol):
+    """A model on a server, which may be away, and which sees what leaves this machine."""
+
+    def look(self) -> None:
+        """See that the server is there with the model; Unavailable or ModelError if not."""
+
+    def connect(self, pictures: Callable[[], int]) -> None:
+        """Look, and say on stderr how many pictures leave this machine, if they do."""
+
+    def about(self) -> dict[str, Any]:
+        """What the server says of its model: ``model``, ``revision``, ``server``."""
+
+
 Validate = Callable[[Model], float]
 
 
@@ -102,7 +128,9 @@ class Learner(Protocol):
 
     It is called with its validated ``Settings``. One that wraps others says so in ``wraps``, and
     its ``load`` receives them: ``load(run, members={"draft": model, ...})``. Where nothing of it
-    trains, ``trains`` is False; where what it was trained on cannot be known, ``foldable`` is.
+    trains, ``trains`` is False; where what it was trained on cannot be known, ``foldable`` is. One
+    whose model computes nothing here (it replays, or asks a server) says ``computes = False``: the
+    service then needs no process for it.
     """
 
     Settings: ClassVar[type[BaseModel]]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from vesalius.cases.tasks import task_of
 from vesalius.errors import RecipeError
@@ -14,6 +13,8 @@ from vesalius.service.chat.intake import MIB, Intake
 from vesalius.service.chat.review import Review
 from vesalius.service.container import Service
 from vesalius.service.engine import Engine
+from vesalius.service.engine.in_process import InProcessEngine
+from vesalius.service.engine.model_host import ModelHost, computes, load_host
 from vesalius.service.http.access import Access
 from vesalius.service.settings import Settings
 from vesalius.service.store import Store
@@ -48,25 +49,17 @@ def open_store(settings: Settings) -> Store:
 
 
 def engine_of(settings: Settings) -> Engine:
-    """The backend: a model in a process of its own, an OpenAI-compatible server, or a replay."""
-    line: dict[str, Any] = {"queue": settings.queue, "batch": settings.batch}
-    if settings.replay is not None:
-        from vesalius.service.engine.replay import ReplayEngine
-
-        answers = None if settings.replay == "echo" else Path(settings.replay)
-        return ReplayEngine(
-            answers, seconds=settings.replay_seconds, wait=settings.batch_wait, **line
-        )
-    if settings.endpoint is not None:
-        from vesalius.service.engine.endpoint import EndpointEngine
-
-        key = settings.endpoint_key
-        return EndpointEngine(
-            settings.endpoint,
-            settings.endpoint_model,
-            key=None if key is None else key.get_secret_value(),
+    """What hosts the model: a process of its own, or this one where nothing is computed here."""
+    host = _in_process(settings)
+    if host is not None:
+        # A server takes single questions side by side; a replay, batches as a model would.
+        parallel = getattr(host.model, "concurrency", 1)
+        return InProcessEngine(
+            host,
+            batch=1 if parallel > 1 else settings.batch,
+            parallel=parallel,
+            wait=settings.batch_wait,
             queue=settings.queue,
-            concurrency=settings.batch,
         )
     source = settings.run or settings.model
     if source is None:
@@ -78,8 +71,33 @@ def engine_of(settings: Settings) -> Engine:
     from vesalius.service.engine.local import LocalEngine
 
     return LocalEngine(
-        source, wait=settings.batch_wait, cache_bytes=settings.cache_mib * MIB, **line
+        source,
+        wait=settings.batch_wait,
+        cache_bytes=settings.cache_mib * MIB,
+        queue=settings.queue,
+        batch=settings.batch,
     )
+
+
+def _in_process(settings: Settings) -> ModelHost | None:
+    """The model that settings name, if it computes nothing here."""
+    if settings.replay is not None:
+        from vesalius.service.engine.rehearsal import rehearsal_host
+
+        return rehearsal_host(settings.replay, seconds=settings.replay_seconds)
+    if settings.endpoint is not None:
+        from vesalius.service.engine.endpoint import endpoint_host
+
+        key = settings.endpoint_key
+        return endpoint_host(
+            settings.endpoint,
+            settings.endpoint_model,
+            key=None if key is None else key.get_secret_value(),
+            concurrency=settings.batch,
+        )
+    if settings.run is not None and not computes(Run.open(settings.run)):
+        return load_host(str(settings.run))
+    return None
 
 
 def _fitted(folder: Path) -> Recipe:

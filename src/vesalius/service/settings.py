@@ -5,7 +5,6 @@ Reads ``VESALIUS_*`` variables; options of ``vesalius serve`` go over them. Know
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -15,6 +14,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from vesalius.cases.decoded import Limits
 from vesalius.errors import RecipeError
+from vesalius.system.addresses import is_loopback
 
 MIB = 2**20
 TextPolicy = Literal["off", "flag", "mask"]
@@ -189,12 +189,7 @@ class Settings(BaseSettings):
     @property
     def loopback(self) -> bool:
         """Whether only this machine can reach it."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(self.host)
 
     @property
     def need_keys(self) -> bool:

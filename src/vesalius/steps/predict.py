@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from vesalius.cases.prediction import Prediction
 from vesalius.cases.tasks import task_of
 from vesalius.cases.view import View
 from vesalius.errors import ImageError, RecipeError, RunError, UnknownName
-from vesalius.models import Model
+from vesalius.models import Incremental, Model, Remote
 from vesalius.models.feature_cache import with_shared_features
 from vesalius.models.guard import require_pictures
 from vesalius.recipe import Data, Decoding
@@ -64,18 +65,35 @@ def predict(
     answerer = model or load(run)
     said = _said(run, name)
     size = CHUNK * recipe.decoding.batch
+    if isinstance(answerer, Remote):  # before anything is made: is it there, and who sees what?
+        again = partial(dialogues, data, made["split"] or "", change=change)
+        answerer.connect(lambda: _pictures(islice(again(), limit), said))
     run.note_predictions(name, n=len(said), complete=False, **made)
     with _progress(run.name, name) as bar:
         task = bar.add_task("", done=len(said))
         for todo in _todo(asked, history, said, size):
             if answerer.needs_image:
                 require_pictures(todo)
-            found = answerer.predict(todo, recipe.decoding)
-            run.append(found, name)
-            said.update((p.id, p.answer) for p in found)
-            bar.update(task, done=len(said))
+            for found in _answers(answerer, todo, recipe.decoding):
+                run.append(found, name)
+                said.update((p.id, p.answer) for p in found)
+                bar.update(task, done=len(said))
     run.note_predictions(name, n=len(said), complete=True, **made)
     return len(said)
+
+
+def _answers(model: Model, todo: list[Dialogue], decoding: Decoding) -> Iterator[list[Prediction]]:
+    """The predictions in order, as they come: one at a time, or all together."""
+    if isinstance(model, Incremental):
+        yield from ([prediction] for prediction in model.answers(todo, decoding))
+    else:
+        yield model.predict(todo, decoding)
+
+
+def _pictures(asked: Iterable[Dialogue], answers: Mapping[str, Answer]) -> int:
+    """How many pictures the dialogues show that have no answer yet."""
+    todo = (dialogue for dialogue in asked if dialogue.id not in answers)
+    return len({picture.key for dialogue in todo for picture in dialogue.pictures})
 
 
 def set_name(history: str | None, change: str | None = None) -> str:

@@ -83,6 +83,8 @@ def _data(data: Mapping[str, Any]) -> dict[str, Any]:
 def _model(block: Mapping[str, Any]) -> dict[str, Any]:
     """A model block with random weights; what it says of training is cut, blocks inside it too."""
     entry = models[block["name"]]
+    if not getattr(entry, "computes", True):
+        raise RecipeError(f"{block['name']} has no tiny form", where="model")
     fields = entry.Settings.model_fields
     changed = {key: _inner(key, value) for key, value in block.items()}
     if isinstance(entry, Shrinkable):

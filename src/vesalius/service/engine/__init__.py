@@ -1,7 +1,8 @@
 """What answers behind the API: jobs in, pieces of text and one prediction out.
 
-Backends: ``local`` (a model in a process of its own), ``endpoint`` (an OpenAI-compatible server),
-``replay`` (saved answers, or an echo). Nothing here imports a model.
+An engine hosts any model: ``local`` in a process of its own, ``in_process`` in the service's, where
+the model computes nothing (``endpoint``: it is on a server; ``rehearsal``: saved answers, or an
+echo). Nothing here imports a model.
 """
 
 from __future__ import annotations

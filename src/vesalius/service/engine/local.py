@@ -13,8 +13,9 @@ from typing import Any
 
 from vesalius.errors import ModelError, Refusal, VesaliusError
 from vesalius.service.engine import Job, Piece
+from vesalius.service.engine.failures import deserialise_error
 from vesalius.service.engine.job_queue import JobQueue, Ticket
-from vesalius.service.engine.worker import Spec, deserialise_error
+from vesalius.service.engine.worker import Spec
 from vesalius.service.engine.worker_process import WorkerProcess
 
 LONGEST = 30.0

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.picture import Picture
 from vesalius.cases.prediction import Neighbour, Prediction
 from vesalius.cases.view import bare
 from vesalius.errors import ModelError, VesaliusError
-from vesalius.models import Model
+from vesalius.models import Model, Piece, Streaming, models
 from vesalius.recipe import Decoding
 from vesalius.run import Run, environment
 from vesalius.system.files import read_json
@@ -67,13 +69,42 @@ class ModelHost:
         except VesaliusError:
             return prediction  # an answer is worth more than what stands beside it
 
+    def pieces(
+        self,
+        dialogues: Sequence[Dialogue],
+        decoding: Decoding,
+        cancelled: Callable[[int], bool],
+    ) -> Iterator[Piece]:
+        """The answers as they are written; whole at once where the model does not stream."""
+        if isinstance(self.model, Streaming):
+            yield from self.model.stream(dialogues, decoding, cancelled=cancelled)
+            return
+        for place, prediction in enumerate(self.model.predict(dialogues, decoding)):
+            yield place, prediction.text
+            yield place, prediction
+
     def forget(self, picture: str) -> None:
         """Give up all that is kept of a picture."""
+        forget: Callable[[str], None] | None = getattr(self.model, "forget", None)
+        if forget is not None:
+            forget(picture)
         prefix_cache = getattr(self.model, "prefix_cache", None)
         if prefix_cache is not None:
             prefix_cache.forget(picture)
         if self.neighbours is not None:
             self.neighbours.forget(picture)
+
+
+def computes(run: Run) -> bool:
+    """Whether a run's model computes on this machine, and so wants a process of its own."""
+    recipe = run.recipe()
+    entry = models[recipe.model["name"]]
+    return recipe.retrieve is not None or getattr(entry, "computes", True)
+
+
+def software() -> dict[str, Any]:
+    """What answers where no model is on this machine."""
+    return {"vesalius": metadata.version("vesalius")}
 
 
 def load_host(source: str) -> ModelHost:
@@ -129,7 +160,8 @@ def _of_weights(source: str) -> ModelHost:
 def _common(model: Model, name: str) -> dict[str, Any]:
     """What is said of any model: its kind, how pictures reach it, the software."""
     here = environment()
-    about: dict[str, Any] = {"engine": "local", "kind": name, "preprocessing": None}
+    engine = "local" if getattr(models[name], "computes", True) else name
+    about: dict[str, Any] = {"engine": engine, "kind": name, "preprocessing": None}
     network: Any = getattr(model, "network", None)
     if network is not None:
         about |= {"family": network.family.title, "preprocessing": _preprocessing(network)}
@@ -228,7 +260,7 @@ def warm(host: ModelHost) -> None:
     from PIL import Image
 
     from vesalius.cases.case import Question
-    from vesalius.cases.dialogue import Dialogue, Turn
+    from vesalius.cases.dialogue import Turn
 
     buffer = io.BytesIO()
     Image.linear_gradient("L").convert("RGB").save(buffer, "PNG")

@@ -19,14 +19,12 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from vesalius.cases.prediction import Prediction
-from vesalius.errors import ImageError, ModelError, Refusal, TooLong, VesaliusError
-from vesalius.models import Piece, Streaming
+from vesalius.errors import ModelError, VesaliusError
+from vesalius.models import Piece
 from vesalius.models.feature_cache import sharing
 from vesalius.service.engine import Job
+from vesalius.service.engine.failures import serialise_error
 from vesalius.service.engine.model_host import ModelHost, load_host, remember, warm
-
-KINDS = ("ImageError", "TooLong", "ModelError", "VesaliusError")
-"""Errors that cross the pipe as what they are, the narrower ones first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,14 +210,9 @@ class Worker:
         dialogues = [one.job.dialogue for one in batch]
         for one in batch:
             one.seen = 0
-        if isinstance(self._host.model, Streaming):
-            yield from self._host.model.stream(
-                dialogues, decoding, cancelled=lambda place: self._is_cancelled(batch[place])
-            )
-            return
-        for place, prediction in enumerate(self._host.model.predict(dialogues, decoding)):
-            yield place, prediction.text
-            yield place, prediction
+        return self._host.pieces(
+            dialogues, decoding, lambda place: self._is_cancelled(batch[place])
+        )
 
     def _tell(self, one: Waiting, piece: str | Prediction) -> None:
         """Send what is new; an answer that is begun again repeats what was sent before."""
@@ -252,30 +245,6 @@ class Worker:
             "cache_misses": prefix_cache.misses,
             "cache_tokens": prefix_cache.taken,
         }
-
-
-def serialise_error(error: BaseException) -> tuple[str, str, str, str | None]:
-    """An error as it crosses the pipe: kind, code, what, hint; of strangers' errors no words."""
-    if isinstance(error, VesaliusError):
-        kind = next(k for k in KINDS if _is(error, k))
-        return kind, error.code, error.what, error.hint
-    what = f"the model failed at this question ({type(error).__name__})"
-    return "VesaliusError", "engine_unavailable", what, None
-
-
-def deserialise_error(kind: str, code: str, what: str, hint: str | None) -> VesaliusError:
-    """The error that :func:`serialise_error` told of."""
-    if kind == "ImageError":
-        return ImageError(code, what, hint=hint)
-    if kind == "TooLong":
-        return TooLong(what, hint="ask a shorter question, or begin a new conversation")
-    if kind == "ModelError":
-        return ModelError(what, hint=hint)
-    return Refusal(code, what, hint=hint)
-
-
-def _is(error: VesaliusError, kind: str) -> bool:
-    return any(one.__name__ == kind for one in type(error).__mro__)
 
 
 def _silent(kind: Any, *_: Any) -> None:

@@ -16,11 +16,17 @@ from asking import collect, job, picture
 from vesalius import Answer, Prediction
 from vesalius.cases.prediction import Confidence, Neighbour
 from vesalius.errors import Refusal
-from vesalius.service.engine.replay import ReplayEngine
+from vesalius.service.engine.in_process import InProcessEngine
+from vesalius.service.engine.rehearsal import rehearsal_host
 from vesalius.system.files import append_lines
 
 
-def run(engine: ReplayEngine, work: Callable[[], Awaitable[object]]) -> None:
+def replay(source: str | Path = "echo", *, seconds: float = 0.2, **line: int) -> InProcessEngine:
+    """The engine that ``vesalius serve --replay`` starts."""
+    return InProcessEngine(rehearsal_host(str(source), seconds=seconds), **line)
+
+
+def run(engine: InProcessEngine, work: Callable[[], Awaitable[object]]) -> None:
     async def whole() -> None:
         await engine.start()
         try:
@@ -32,7 +38,7 @@ def run(engine: ReplayEngine, work: Callable[[], Awaitable[object]]) -> None:
 
 
 def test_every_request_gets_its_own_answer() -> None:
-    engine = ReplayEngine(seconds=0.02)
+    engine = replay(seconds=0.02)
 
     async def work() -> None:
         jobs = [job(f"j{i}", f"is lesion {i} benign?") for i in range(20)]
@@ -57,7 +63,7 @@ def test_saved_answers_by_picture_then_by_question(tmp_path: Path) -> None:
         Prediction("2", Answer("x ray"), question="what is it?", picture="shade-2", evidence=near),
     ]
     append_lines(path, (row.to_row() for row in rows))
-    engine = ReplayEngine(tmp_path, seconds=0)
+    engine = replay(tmp_path, seconds=0)
     assert engine.about()["model"] == f"replay of {tmp_path.name}"
 
     async def work() -> None:
@@ -74,7 +80,7 @@ def test_saved_answers_by_picture_then_by_question(tmp_path: Path) -> None:
 
 
 def test_a_long_answer_is_cut_and_says_so() -> None:
-    engine = ReplayEngine(seconds=0)
+    engine = replay(seconds=0)
 
     async def work() -> None:
         _, prediction = await collect(engine, job("a", "one two three", max_new_tokens=3))
@@ -84,7 +90,7 @@ def test_a_long_answer_is_cut_and_says_so() -> None:
 
 
 def test_too_many_are_refused_at_once_and_told_when_to_come_back() -> None:
-    engine = ReplayEngine(seconds=0.2, batch=1, queue=2)
+    engine = replay(seconds=0.2, batch=1, queue=2)
 
     waits: list[float | None] = []
 
@@ -112,7 +118,7 @@ def test_too_many_are_refused_at_once_and_told_when_to_come_back() -> None:
 
 
 def test_past_its_deadline_a_job_ends_in_a_refusal() -> None:
-    engine = ReplayEngine(seconds=5)
+    engine = replay(seconds=5)
 
     async def work() -> None:
         with pytest.raises(Refusal) as late:
@@ -129,7 +135,7 @@ def test_past_its_deadline_a_job_ends_in_a_refusal() -> None:
 
 
 def test_closing_the_iterator_leaves_the_line() -> None:
-    engine = ReplayEngine(seconds=0.3)
+    engine = replay(seconds=0.3)
 
     async def work() -> None:
         async with aclosing(engine.stream(job("a", "a few words are here"))) as stream:
@@ -145,7 +151,7 @@ def test_closing_the_iterator_leaves_the_line() -> None:
 def test_stopping_answers_who_is_there_within_grace_and_refuses_the_rest() -> None:
     async def work() -> None:
         for grace, ends in ((2.0, "answered"), (0.05, "shutting_down")):
-            engine = ReplayEngine(seconds=0.3)
+            engine = replay(seconds=0.3)
             await engine.start()
             answering = asyncio.create_task(collect(engine, job("a")))
             await asyncio.sleep(0.05)
@@ -167,7 +173,7 @@ def test_stopping_answers_who_is_there_within_grace_and_refuses_the_rest() -> No
 
 
 def test_before_it_is_started_it_is_not_there() -> None:
-    engine = ReplayEngine()
+    engine = replay()
     assert not engine.ready
     with pytest.raises(Refusal) as refused:
         asyncio.run(collect(engine, job("a")))
@@ -175,7 +181,8 @@ def test_before_it_is_started_it_is_not_there() -> None:
 
 
 def test_the_protocol_loads_no_torch() -> None:
-    program = "import sys, vesalius.service.engine.replay; print('torch' in sys.modules)"
+    engine = "vesalius.service.engine"
+    program = f"import sys, {engine}.in_process, {engine}.rehearsal; print('torch' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
