@@ -31,6 +31,9 @@ ROOT = Path(__file__).parents[1]
 RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
 NOTEBOOK = ROOT / "examples" / "notebooks" / "colab.ipynb"
 names = pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+TRAINED = [path for path in RECIPES if path.stem != "endpoint"]
+"""Those that have a tiny form: nobody can make a small one of somebody else's server."""
+trained = pytest.mark.parametrize("path", TRAINED, ids=lambda path: path.stem)
 
 
 @pytest.fixture(autouse=True)
@@ -163,7 +166,7 @@ def test_no_adapter_of_a_published_system_lands_elsewhere_than_published() -> No
     assert parts["vision"]["trainable"] == 0
 
 
-@names
+@trained
 def test_the_dry_run_of_the_tiny_form(path: Path) -> None:
     recipe = tiny(load_recipe(path))
     assert recipe.name == f"{path.stem}-tiny"
@@ -173,7 +176,7 @@ def test_the_dry_run_of_the_tiny_form(path: Path) -> None:
         assert facts["steps"] == 4
 
 
-@names
+@trained
 def test_the_dry_run_without_data_or_weights(path: Path) -> None:
     recipe = load_recipe(path)
     said = estimate(recipe)
@@ -184,7 +187,7 @@ def test_the_dry_run_without_data_or_weights(path: Path) -> None:
 
 
 @pytest.mark.slow
-@names
+@trained
 def test_the_tiny_form_from_fit_to_export(path: Path, tmp_path: Path) -> None:
     recipe: Recipe = tiny(load_recipe(path))
     run = fit(recipe, tmp_path / "run")

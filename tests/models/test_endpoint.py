@@ -22,7 +22,9 @@ from vesalius.models.build import build
 from vesalius.models.remote.client import Server as Address
 from vesalius.models.remote.model import RemoteModel
 from vesalius.recipe import Decoding
-from vesalius.steps.fit import fit, load, plan
+from vesalius.steps.fit import fit
+from vesalius.steps.load import load
+from vesalius.steps.plan import plan
 from vesalius.steps.predict import ask, predict
 from vesalius.steps.prepare import dialogues
 from vesalius.steps.tiny import tiny
