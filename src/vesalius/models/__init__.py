@@ -127,10 +127,10 @@ class Learner(Protocol):
     """A registry entry: built from its block of the recipe, it fits, and loads what it fitted.
 
     It is called with its validated ``Settings``. One that wraps others says so in ``wraps``, and
-    its ``load`` receives them: ``load(run, members={"draft": model, ...})``. Where nothing of it
-    trains, ``trains`` is False; where what it was trained on cannot be known, ``foldable`` is. One
-    whose model computes nothing here (it replays, or asks a server) says ``computes = False``: the
-    service then needs no process for it.
+    its ``load`` receives them: ``load(run, members={"draft": model, ...})``. One whose
+    model computes nothing here (it replays, or asks a server) says ``computes = False``: nothing of
+    it is fitted in folds, and the service needs no process for it. ``foldable = False``: what its
+    answers were learnt from cannot be known.
     """
 
     Settings: ClassVar[type[BaseModel]]

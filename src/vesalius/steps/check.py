@@ -296,7 +296,7 @@ def _folds_of(
     learner = build(recipe.model)
     if not getattr(learner, "foldable", True):
         raise RecipeError(f"{recipe.model['name']} cannot be fitted in folds", where=where)
-    if not getattr(learner, "trains", True):
+    if not getattr(learner, "computes", True):
         return
     if recipe.stages or recipe.model.get("start"):
         what = "starts from a run that may have seen every fold, so it cannot be fitted in folds"
