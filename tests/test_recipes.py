@@ -19,7 +19,8 @@ from vesalius.evaluation.evaluate import evaluate_run
 from vesalius.models.build import build
 from vesalius.models.generative.text.families import family
 from vesalius.models.generative.weights.tiny import tiny_model
-from vesalius.recipe import Recipe, load_recipe, merged
+from vesalius.overrides import merged
+from vesalius.recipe import Recipe, load_recipe
 from vesalius.steps.estimate import estimate
 from vesalius.steps.export import export
 from vesalius.steps.fit import fit

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -75,3 +75,12 @@ def _block(content: dict[str, Any] | list[Any], name: str) -> Any:
     if name not in named:
         raise RecipeError(UnknownName("block", name, named).args[0], where="--set")
     return named[name]
+
+
+def merged(own: Mapping[str, Any], block: Mapping[str, Any]) -> dict[str, Any]:
+    """``own`` with what ``block`` says instead, blocks within blocks likewise."""
+    made = dict(own)
+    for key, value in block.items():
+        both = isinstance(value, dict) and isinstance(own.get(key), dict)
+        made[key] = merged(own[key], value) if both else value
+    return made

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationErr
 
 from vesalius.cases.tasks import TaskName
 from vesalius.errors import RecipeError, UnknownName
-from vesalius.overrides import read_yaml
+from vesalius.overrides import merged, read_yaml
 
 Settings = TypeVar("Settings", bound=BaseModel)
 MEMBER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -38,6 +38,34 @@ class Splits(Frozen):
     train: str = "train"
     validation: str | None = "validation"
     test: str = "test"
+
+
+class MixSplits(Frozen):
+    """Which of a mixed-in set's splits play which part; null: none does."""
+
+    train: str | None = "train"
+    validation: str | None = None
+    test: str | None = None
+
+
+class Mix(Frozen):
+    """Another data set beside the recipe's own."""
+
+    dataset: str
+    name: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    """What it is called in ids and scores; default the data set's name. No two sets share one."""
+    root: str | None = None
+    hub: bool | str = False
+    options: dict[str, Any] = Field(default_factory=dict)
+    weight: float = Field(default=1.0, gt=0.0, le=100.0)
+    """How often its training dialogues are drawn, relative to their number: 0.25 a quarter of
+    them, 2 each of them twice. Those of the recipe's own set are drawn once."""
+    splits: MixSplits = MixSplits()
+    task: TaskName | None = None
+    """What becomes a dialogue, and what is asked for a caption; null: as the recipe's own set."""
+    instruction: str | None = None
+    limit: NonNegativeInt | None = None
+    """At most so many cases of each split."""
 
 
 class Data(Frozen):
@@ -70,6 +98,18 @@ class Data(Frozen):
     The run records what was found and dropped."""
     limit: dict[str, NonNegativeInt] = Field(default_factory=dict)
     """At most so many cases per split, e.g. ``{train: 100}``."""
+    mix: tuple[Mix, ...] = ()
+    """Further data sets, for the training split and, where they name one, for the others."""
+    seed: int = 0
+    """Of what is drawn from ``mix``."""
+
+    @model_validator(mode="after")
+    def _sets_of_different_names(self) -> Self:
+        names = [self.dataset, *(one.name or one.dataset for one in self.mix)]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"mix: two sets are called {name!r}; give one another name")
+        return self
 
     @model_validator(mode="after")
     def _limits_of_splits(self) -> Self:
@@ -248,6 +288,9 @@ class Recipe(Frozen):
         for later in ("retrieve", "folds"):  # runs older than these keys keep their digest
             if content[later] is None:
                 del content[later]
+        for later, default in (("mix", []), ("seed", 0)):
+            if content["data"][later] == default:
+                del content["data"][later]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
     def to_yaml(self) -> str:
@@ -304,12 +347,3 @@ def _over(own: Mapping[str, Any], block: Mapping[str, Any]) -> dict[str, Any]:
     """A block over the recipe's own; one that names another data set stands alone."""
     elsewhere = block.get("dataset", own.get("dataset")) != own.get("dataset")
     return dict(block) if elsewhere else merged(own, block)
-
-
-def merged(own: Mapping[str, Any], block: Mapping[str, Any]) -> dict[str, Any]:
-    """``own`` with what ``block`` says instead, blocks within blocks likewise."""
-    made = dict(own)
-    for key, value in block.items():
-        both = isinstance(value, dict) and isinstance(own.get(key), dict)
-        made[key] = merged(own[key], value) if both else value
-    return made

@@ -37,6 +37,8 @@ class Dialogue:
     case: str = ""
     modality: str | None = None
     context: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+    dataset: str | None = None
+    """Which data set it is of, where a recipe mixes several."""
 
     def __post_init__(self) -> None:
         if not self.turns:

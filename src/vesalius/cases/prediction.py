@@ -107,6 +107,8 @@ class Prediction:
     abstained: bool = False
     finish: str | None = None
     usage: Usage | None = None
+    dataset: str | None = None
+    """The data set's name, where a recipe mixes several."""
 
     @classmethod
     def of(cls, dialogue: Dialogue, answer: Answer, **fields: Any) -> Prediction:
@@ -124,6 +126,7 @@ class Prediction:
             options=question.options,
             language=question.language,
             modality=dialogue.modality,
+            dataset=dialogue.dataset,
             picture=None if picture is None else picture.key,
             **fields,
         )

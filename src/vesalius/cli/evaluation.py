@@ -21,7 +21,7 @@ Metrics = Annotated[
 ]
 Resamples = Annotated[int | None, typer.Option(min=0, help="Bootstrap resamples; 0: none.")]
 By = Annotated[str, typer.Option(help="Slices, comma-separated; empty for none.")]
-FIELDS = "category,modality,kind"
+FIELDS = "category,modality,kind,dataset"
 
 
 def register(app: typer.Typer) -> None:

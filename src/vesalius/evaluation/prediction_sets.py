@@ -13,7 +13,7 @@ from vesalius.errors import RunError
 from vesalius.evaluation.score import ALL
 from vesalius.run import Run
 
-SLICES = ("category", "modality", "kind")
+SLICES = ("category", "modality", "kind", "dataset")
 
 
 def prediction_sets(run: Run) -> list[str]:

@@ -20,7 +20,7 @@ from vesalius.models.generative.settings import Settings
 from vesalius.models.generative.text.families import Family, family
 from vesalius.models.generative.text.tokenizer import words_of
 from vesalius.models.generative.weights.counts import weigh_composed
-from vesalius.recipe import merged
+from vesalius.overrides import merged
 from vesalius.training.quantize import NF4
 
 

@@ -18,6 +18,7 @@ from vesalius.errors import DatasetError, MissingExtra
 from vesalius.models.build import build
 from vesalius.models.capabilities import Weighable
 from vesalius.recipe import Data, Recipe
+from vesalius.steps.mix import parts
 from vesalius.steps.prepare import fingerprint, to_fit_on
 
 ALL = "all"
@@ -75,6 +76,18 @@ def _counts(data: Data) -> tuple[dict[str, int], str]:
         return {
             name: read[name] for name in ("dialogues", "pictures")
         }, "counted: the data are here"
+    counted = [_counts_on_card(one.data) for one in parts(data, split)]
+    weights = [one.weight for one in parts(data, split)]
+    totals = {
+        name: round(sum(w * counts[name] for w, (counts, _) in zip(weights, counted, strict=True)))
+        for name in ("dialogues", "pictures")
+    }
+    return totals, "; ".join(source for _, source in counted)
+
+
+def _counts_on_card(data: Data) -> tuple[dict[str, int], str]:
+    """Dialogues and pictures of one set, by its card's counts."""
+    split = data.splits.train
     release = card(data.dataset).release(data.options)
     pictures, questions = (_of_split(held, split) for held in (release.images, release.questions))
     if pictures == 0:
@@ -105,6 +118,11 @@ def _rows(counted: Mapping[str, int], settings: Any, task: str) -> int:
 
 
 def _no_data(data: Data) -> Iterator[str]:
+    for one in parts(data):
+        yield from _no_set(one.data)
+
+
+def _no_set(data: Data) -> Iterator[str]:
     if data.hub:
         yield f"{data.dataset} from the hub, which a dry run does not fetch"
         return

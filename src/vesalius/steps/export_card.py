@@ -17,6 +17,7 @@ from vesalius.models.build import build
 from vesalius.models.capabilities import Carded, HubCard
 from vesalius.recipe import Data
 from vesalius.run import Run
+from vesalius.steps.mix import parts
 
 TEXT = """---
 {{ card_data }}
@@ -102,6 +103,19 @@ def model_card(run: Run, checks: str, *, merged: bool, licence: str | None = Non
 
 
 def _about_data(data: Data) -> dict[str, str]:
+    """What the card says of the data: of the recipe's own set, and which are mixed in."""
+    own, *others = (_about_set(part.data) for part in parts(data))
+    if not others:
+        return own
+    joined = {
+        key: "; ".join(dict.fromkeys(one[key] for one in (own, *others) if one[key]))
+        for key in ("licence", "citation", "use")
+    }
+    titles = ", ".join(one["title"] for one in others)
+    return {"title": f"{own['title']}, mixed with {titles}"} | joined
+
+
+def _about_set(data: Data) -> dict[str, str]:
     name = data.dataset
     if data.drawn:
         title = f"phantoms drawn in the layout of {name}"

@@ -46,7 +46,7 @@ def mask(recipe: Recipe) -> Iterator[tuple[str, bool]]:
     last = recipe.unrolled()[-1]
     learner = build(last.model)
     if isinstance(learner, Plannable):
-        data = last.data.model_copy(update={"limit": {last.data.splits.train: 1}})
+        data = last.data.model_copy(update={"limit": {last.data.splits.train: 1}, "mix": ()})
         return learner.mask(to_fit_on(data, data.splits.train), last.seed)
     for member in recipe.members().values():
         if isinstance(member, Recipe):

@@ -4,32 +4,39 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
-from itertools import islice
+from dataclasses import asdict, replace
 from typing import Any
 
 from vesalius.cases.case import Answer, Case
 from vesalius.cases.dialogue import Dialogue
 from vesalius.data.audit import audit_members, read_members, shared_with_later
 from vesalius.data.dialogues import to_dialogues
-from vesalius.data.open import open_dataset
 from vesalius.data.perturb import perturb
 from vesalius.errors import DatasetError, RecipeError
 from vesalius.recipe import Data
+from vesalius.steps.mix import opened, parts, weighted
 
 
 def cases(data: Data, split: str) -> Iterator[Case]:
-    """The cases of a split, streamed, as many as the recipe's limit lets through."""
-    dataset = open_dataset(data.dataset, data.root, data.hub, data.options)
-    return islice(dataset.cases(split), data.limit.get(split))
+    """The cases of a split, streamed, as many as the recipe's limits let through.
+
+    Those of the sets that are mixed in follow, each once, their ids, groups and picture keys
+    marked with their set's name.
+    """
+    for part in parts(data, split):
+        yield from part.cases(split)
 
 
 def dialogues(data: Data, split: str, *, change: str | None = None) -> Iterator[Dialogue]:
     """The dialogues of a split, streamed; ``change`` names a perturbation of the cases."""
-    for case in cases(data, split):
-        shown = perturb(case, change) if change else case
-        yield from to_dialogues(shown, data.task, data.instruction, data.context, data.categories)
+    for part in parts(data, split):
+        own = part.data
+        for case in part.cases(split):
+            shown = perturb(case, change) if change else case
+            for one in to_dialogues(shown, own.task, own.instruction, own.context, own.categories):
+                yield replace(one, dataset=part.name) if data.mix else one
 
 
 class Used:
@@ -41,10 +48,7 @@ class Used:
     def splits(self) -> tuple[str, ...]:
         """The recipe's train, validation and test splits that the data set has."""
         named = self._data.splits.model_dump().values()
-        there = open_dataset(
-            self._data.dataset, self._data.root, self._data.hub, self._data.options
-        ).splits()
-        return tuple(split for split in there if split in named)
+        return tuple(split for split in opened(self._data).splits() if split in named)
 
     def cases(self, split: str) -> Iterator[Case]:
         """The split's cases, as fitting and predicting see them."""
@@ -75,6 +79,7 @@ def leaks(data: Data) -> tuple[dict[str, int], dict[str, set[str]]]:
 def to_fit_on(data: Data, split: str) -> list[Dialogue]:
     """The dialogues of a split that have a reference. The test split is refused.
 
+    Of sets that are mixed into the training split as many as their weights say.
     RecipeError if there is nothing to fit on, or if ``split`` is the test split.
     """
     if split == data.splits.test:
@@ -85,7 +90,7 @@ def to_fit_on(data: Data, split: str) -> list[Dialogue]:
     found = [d for d in dialogues(data, split) if d.question.answers]
     if not found:
         raise RecipeError(f"split {split!r} holds nothing with a reference answer", where="data")
-    return found
+    return weighted(found, data, split) if data.mix else found
 
 
 def without(
@@ -113,12 +118,13 @@ def fingerprint(found: Sequence[Dialogue]) -> dict[str, Any]:
         row = [dialogue.id, turns, keys, dict(dialogue.context)]
         digest.update(json.dumps(row, ensure_ascii=False).encode())
     pictures = {p.key for d in found for p in d.pictures}
+    sets = Counter(d.dataset for d in found if d.dataset is not None)
     return {
         "dialogues": len(found),
         "pictures": len(pictures),
         "groups": len({d.group for d in found}),
         "sha256": digest.hexdigest(),
-    }
+    } | ({"sets": dict(sets)} if sets else {})
 
 
 def _content(answer: Answer | None) -> Any:

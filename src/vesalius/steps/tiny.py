@@ -64,10 +64,10 @@ def _at_most(said: Mapping[str, Any], limits: Mapping[str, int]) -> dict[str, in
     return {key: min(said[key], most) for key, most in limits.items() if said.get(key) is not None}
 
 
-def _data(data: Mapping[str, Any]) -> dict[str, Any]:
+def _data(data: Mapping[str, Any], seed: int | None = None) -> dict[str, Any]:
     """What is read in the place of a data block: the keys that change."""
     dataset, options = data["dataset"], data.get("options") or {}
-    cases, seed = _limits()["cases"], _limits()["seed"]
+    cases, seed = _limits()["cases"], _limits()["seed"] if seed is None else seed
     if dataset in ROOTLESS:
         root, options = None, {**options, "cases": cases}
     else:
@@ -77,7 +77,18 @@ def _data(data: Mapping[str, Any]) -> dict[str, Any]:
     named = (data.get("splits") or {}).get("validation", "validation")
     splits = {"train": "train", "validation": named and "validation", "test": "test"}
     changed = {"root": root, "hub": False, "options": options, "splits": splits, "limit": {}}
-    return {"dataset": dataset, "drawn": root is not None, **changed}
+    return {"dataset": dataset, "drawn": root is not None, **changed, **_mixed(data)}
+
+
+def _mixed(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The sets mixed in, drawn by seeds of their own; what looks alike by chance is left out."""
+    changed = []
+    for number, one in enumerate(data.get("mix") or (), start=1):
+        block = _data({**one, "mix": ()}, seed=_limits()["seed"] + number)
+        named = {part: split and part for part, split in one["splits"].items()}
+        same = {key: block[key] for key in ("root", "hub", "options")}
+        changed.append({**one, **same, "splits": named, "limit": None})
+    return {"mix": changed, "leaks": "drop"} if changed else {}
 
 
 def _model(block: Mapping[str, Any]) -> dict[str, Any]:
