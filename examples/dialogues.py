@@ -8,28 +8,26 @@ answers: put your own VQA set in the place of ``phantom`` and a model that looks
 import sys
 from pathlib import Path
 
-from vesalius import Recipe
+import vesalius
 from vesalius.data.dialogues import to_dialogues
-from vesalius.data.open import open_dataset
 from vesalius.data.visual_dialogue.files import write_dialogues
 from vesalius.evaluation.histories import histories_of
-from vesalius.steps.fit import fit
-from vesalius.steps.predict import HISTORIES, predict
+from vesalius.steps.predict import HISTORIES
 
 DRAWN = {"cases": {"train": 60, "validation": 0, "test": 20}, "size": 64}
 
 
 def main(folder: Path) -> None:
-    result = write_dialogues(open_dataset("phantom", options=DRAWN), folder / "dialogues")
+    result = write_dialogues(vesalius.open_dataset("phantom", options=DRAWN), folder / "dialogues")
     print(f"dialogues: {dict(result.cases)}, turns: {dict(result.turns)}")
     print(f"dropped: {dict(result.dropped) or 'nothing'}")
 
-    case = next(open_dataset("folder", result.root).cases("test"))
+    case = next(vesalius.open_dataset("folder", result.root).cases("test"))
     (talk,) = to_dialogues(case, "dialogue")
     for turn in talk.turns:
         print(f"  {turn.question.text}  {turn.question.answers[0].text}")
 
-    recipe = Recipe.model_validate(
+    recipe = vesalius.Recipe.model_validate(
         {
             "name": "dialogues",
             "data": {
@@ -43,9 +41,9 @@ def main(folder: Path) -> None:
             "evaluation": {"metrics": ["squad", "closed"], "resamples": 500},
         }
     )
-    run = fit(recipe, folder / "run")
+    run = vesalius.fit(recipe, folder / "run")
     for history in HISTORIES:
-        predict(run, history=history)
+        vesalius.predict(run, history=history)
     histories = histories_of(run)
     for history, scores in histories.turns.scores.items():
         print(f"{history}: exact match {scores.score('squad.em')}")

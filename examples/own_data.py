@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
+import vesalius
 from vesalius.data.audit import audit
 from vesalius.data.check import Summary, check
 from vesalius.data.imports import import_dataset
-from vesalius.data.open import open_dataset
 
 
 def draw(path: Path, number: int) -> str:
@@ -46,7 +46,7 @@ def write_table(folder: Path, patients: int = 30) -> Path:
 def main(folder: Path) -> None:
     table = write_table(folder / "source")
     columns = {"image": "file", "patient": "pseudonym", "question": "asked", "answer": "told"}
-    dataset = open_dataset("folder", table, options={"columns": columns})
+    dataset = vesalius.open_dataset("folder", table, options={"columns": columns})
 
     summary = Summary()
     for finding in check(dataset, summary=summary):
@@ -56,7 +56,7 @@ def main(folder: Path) -> None:
     result = import_dataset(dataset, folder / "my-data", seed=1)
     print("cases by split:", dict(result.cases))
 
-    ours = open_dataset("folder", result.root)
+    ours = vesalius.open_dataset("folder", result.root)
     print("leaks:", dict(audit(ours).counts) or "none")
     first = next(ours.cases("train"))
     question = first.questions[0]

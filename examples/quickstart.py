@@ -6,17 +6,13 @@ Run it with ``python examples/quickstart.py [folder]``. No download, no GPU.
 import sys
 from pathlib import Path
 
-from vesalius import Recipe
-from vesalius.evaluation.compare import compare
-from vesalius.evaluation.evaluate import evaluate_run
-from vesalius.steps.fit import fit
-from vesalius.steps.predict import predict
+import vesalius
 
 
-def recipe(model: str) -> Recipe:
+def recipe(model: str) -> vesalius.Recipe:
     """The same data for every model: some drawn phantoms, a dialogue a question."""
     cases = {"train": 80, "validation": 20, "test": 20}
-    return Recipe.model_validate(
+    return vesalius.Recipe.model_validate(
         {
             "name": model,
             "data": {"dataset": "phantom", "options": {"cases": cases}, "task": "vqa"},
@@ -29,15 +25,15 @@ def recipe(model: str) -> Recipe:
 def main(folder: Path) -> None:
     runs = {}
     for name in ("majority", "linear_probe"):
-        runs[name] = fit(recipe(name), folder / name)
-        predict(runs[name])
-        scores = evaluate_run(runs[name])
+        runs[name] = vesalius.fit(recipe(name), folder / name)
+        vesalius.predict(runs[name])
+        scores = vesalius.evaluate(runs[name])
         exact, f1 = scores.score("squad.em"), scores.score("squad.f1")
         print(f"{name}: exact match {exact}, token F1 {f1}")
 
-    answers = [list(run.predictions()) for run in runs.values()]
-    first = compare(*answers, ["squad"], resamples=1000).overall()[0]
+    first = vesalius.compare(runs["majority"], runs["linear_probe"]).overall()[0]
     print(f"{first.metric}, linear_probe minus majority: {first} (p = {first.p:.3f})")
+    print("report:", vesalius.report(runs["linear_probe"], runs["majority"]))
 
 
 if __name__ == "__main__":

@@ -1,19 +1,27 @@
-"""Everything Vesalius refuses, in one tree.
+"""Everything Vesalius refuses, in one tree; those with a place stand beside what raises them.
 
 VesaliusError                 the root: the CLI prints it as one line and exits with 2
 ├── UnknownName (KeyError)    a registry, split, metric or option that does not exist
 ├── DatasetError              a data set's files, rows or columns
 │   └── Leakage               splits that share a patient or a picture
 ├── ImageError                bytes that are no acceptable picture; carries a stable code
+│   └── Unwanted              data.deidentify: an object that is refused as a whole
 ├── RecipeError               a recipe's key or value
 ├── RunError                  a run folder: foreign, torn, or not finished
-│   └── NotComparable         predictions of two runs that answer different questions
+│   ├── NotComparable         predictions of two runs that answer different questions
+│   └── Stopped               training: a signal ended the fit, which can go on
 ├── MissingExtra              an optional package that is not installed
 ├── ModelError                weights, shapes, a missing image
 │   ├── TooLong               more tokens than a model reads
 │   └── Unavailable           the server of a remote model: away, busy or broken
 ├── IdentityRisk              patient data where it must not be
-└── Refusal                   the service will not do this, now or ever; carries a stable code
+├── Refusal                   the service will not do this, now or ever; carries a stable code
+│   └── ApiError              service.web: what the API answered the page, when it was no answer
+├── Conflict                  service.store: another writer was faster
+├── WorkerLost                system.workers: a process died at its task
+├── WorkerTimeout             system.workers: a task took longer than it may
+│   └── WorkerBusy            system.workers: no process became free in time
+└── WorkerFailed              system.workers: a task raised what is no VesaliusError
 """
 
 from __future__ import annotations

@@ -220,9 +220,9 @@ class Recipe(Frozen):
     that part. Needed by a wrapper that learns from its members' answers."""
 
     @classmethod
-    def read(cls, path: Path, overrides: Iterable[str] = ()) -> Recipe:
+    def read(cls, path: Path | str, overrides: Iterable[str] = ()) -> Recipe:
         """The recipe at ``path`` with ``a.b=value`` overrides; RecipeError names the key."""
-        return validated(cls, read_yaml(path, overrides), where=path)
+        return validated(cls, read_yaml(Path(path), overrides), where=path)
 
     def members(self) -> dict[str, Recipe | Reference]:
         """What the model wraps, by name: a recipe for each member, or where its finished run is.

@@ -75,9 +75,9 @@ class Run:
         return run
 
     @classmethod
-    def open(cls, path: Path) -> Run:
+    def open(cls, path: Path | str) -> Run:
         """An existing run; RunError if the folder is none."""
-        run = cls(path)
+        run = cls(Path(path))
         if not run._file("recipe.yaml").exists():
             raise RunError(
                 "is not a run (no recipe.yaml)", where=path, hint="vesalius fit makes one"

@@ -184,7 +184,10 @@ def test_what_the_pages_say_can_be_extended_can(tmp_path: Path) -> None:
             str(tmp_path / "films"),
             str(tmp_path / "run"),
         ],
-        env={**os.environ, "PYTHONPATH": str(site)},
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")]),
+        },
         capture_output=True,
         text=True,
         check=False,

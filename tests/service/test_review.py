@@ -17,7 +17,7 @@ from vesalius.cli.main import app
 from vesalius.errors import RunError
 from vesalius.run import Run
 from vesalius.service.chat.review import Review
-from vesalius.steps.predict import pictures_of
+from vesalius.steps.report import pictures_of
 
 RECIPE = """
 name: majority

@@ -10,7 +10,7 @@ from vesalius import Recipe, Run
 from vesalius.errors import ImageError, UnknownName
 from vesalius.steps.fit import fit
 from vesalius.steps.load import load
-from vesalius.steps.predict import ask, pictures_of, predict
+from vesalius.steps.predict import ask, predict
 from vesalius.steps.prepare import cases, dialogues
 
 RECIPE = Recipe.model_validate(
@@ -77,13 +77,6 @@ def test_one_picture_one_question(run: Run, tmp_path: Path) -> None:
         ask(run, image, "what plane is this?")
     with pytest.raises(ImageError, match="no such file"):
         ask(run, tmp_path / "none.png", "what plane is this?")
-
-
-def test_a_report_finds_its_pictures(run: Run) -> None:
-    find = pictures_of(run)
-    case = next(cases(RECIPE.data, "test"))
-    assert find(case.pictures[0].key) == case.pictures[0].read()
-    assert find("nothing") is None
 
 
 def test_the_answers_depend_on_nothing_but_the_question(run: Run) -> None:

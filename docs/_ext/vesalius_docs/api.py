@@ -6,6 +6,8 @@ MODULES = {
     "The steps": (
         "vesalius.steps.fit",
         "vesalius.steps.predict",
+        "vesalius.steps.evaluate",
+        "vesalius.steps.report",
         "vesalius.steps.retrieve",
         "vesalius.combine.retrieve",
         "vesalius.steps.export",
@@ -57,8 +59,8 @@ MODULES = {
 }
 HEAD = """# Python
 
-`import vesalius` gives the nouns below and loads no torch. The verbs live in modules of the same
-name, for example `from vesalius.steps.fit import fit`.
+`import vesalius` gives the nouns and verbs below, each imported when it is first used: it loads no
+torch. A verb takes and returns what the command of its name does, and prints nothing.
 
 ## Public names
 """

@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vesalius.cli.panels import PREPARE
+
 if TYPE_CHECKING:
     from vesalius.data.datasets import Dataset
 
-app = typer.Typer(no_args_is_help=True, help="Prepare data: list, check, split and show data sets.")
+app = typer.Typer(
+    no_args_is_help=True, help="Data sets: list, get, check, show, import, split, audit, dialogues."
+)
 
 Name = Annotated[str, typer.Argument(help="The data set's name (vesalius data list).")]
 Root = Annotated[Path | None, typer.Option(help="Its folder; default $VESALIUS_DATA/NAME.")]
@@ -25,6 +29,11 @@ Seed = Annotated[int, typer.Option(help="Another seed, another split.")]
 SAMPLE = "200"
 SUMMARIES = ("template", "local-lm")
 DEFAULT = "train=0.8,validation=0.1,test=0.1"
+
+
+def register(parent: typer.Typer) -> None:
+    """Add the group of commands."""
+    parent.add_typer(app, name="data", rich_help_panel=PREPARE)
 
 
 @app.command("list")

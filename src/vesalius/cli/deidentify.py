@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vesalius.cli.panels import PREPARE
+
 if TYPE_CHECKING:
     from vesalius.data.deidentify import Summary
 
@@ -22,7 +24,7 @@ WORDS = {
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command()(deidentify)
+    app.command(rich_help_panel=PREPARE)(deidentify)
 
 
 def deidentify(

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:
-    from vesalius.cases.prediction import Prediction
+from vesalius.cli.panels import EVALUATE
 
 Metrics = Annotated[
     list[str] | None,
@@ -26,9 +25,8 @@ FIELDS = "category,modality,kind,dataset"
 
 def register(app: typer.Typer) -> None:
     """Add the commands that score predictions."""
-    app.command()(evaluate)
-    app.command()(compare)
-    app.command()(report)
+    for command in (evaluate, compare, report):
+        app.command(rich_help_panel=EVALUATE)(command)
 
 
 def evaluate(
@@ -41,40 +39,30 @@ def evaluate(
         bool, typer.Option(help="Dialogues: compare no, own and gold history instead.")
     ] = False,
 ) -> None:
-    """Evaluate: score a run's predictions, with protocols and intervals; writes its scores.json."""
+    """Score a run's predictions, with protocols and intervals; writes its scores.json."""
     from rich.console import Console
 
     from vesalius.cli.scores import print_scores
-    from vesalius.evaluation.evaluate import evaluate as step
-    from vesalius.evaluation.evaluate import evaluate_run, save_scores
     from vesalius.evaluation.prediction_sets import prediction_sets
-    from vesalius.run import Run, read_predictions
+    from vesalius.run import Run
+    from vesalius.steps.evaluate import evaluate as step
     from vesalius.system.files import write_json
 
     console = Console()
     metrics = _specs(metric)
-    chosen: dict[str, Any] = {"by": _fields(by)}
-    if resamples is not None:
-        chosen["resamples"] = resamples
+    options: dict[str, Any] = {"metrics": metrics, "resamples": resamples, "by": _fields(by)}
     if histories:
         from vesalius.cli.histories import show
 
         show(console, Run.open(target), metrics, resamples, save)
         return
-    if target.is_dir():
-        run = Run.open(target)
-        sets = prediction_sets(run)
-        for name in sets:
-            scores = evaluate_run(run, name, metrics=metrics, **chosen)
-            save_scores(run, scores, name)
-            print_scores(console, scores, f"{run.name} {name}".strip())
-            if save is not None and name == sets[0]:
-                write_json(save, scores.to_json())
-        return
-    scores = step(list(read_predictions(target)), metrics or ("squad", "closed"), **chosen)
-    if save is not None:
-        write_json(save, scores.to_json())
-    print_scores(console, scores, target.name)
+    run = Run.open(target) if target.is_dir() else None
+    for place, name in enumerate([None] if run is None else prediction_sets(run)):
+        scores = step(run or target, name, **options)
+        title = target.name if run is None else f"{run.name} {name}".strip()
+        print_scores(console, scores, title)
+        if save is not None and place == 0:
+            write_json(save, scores.to_json())
 
 
 def compare(
@@ -89,19 +77,11 @@ def compare(
     from rich.console import Console
 
     from vesalius.cli.scores import print_differences
-    from vesalius.evaluation.compare import compare as step
+    from vesalius.steps.evaluate import compare as step
     from vesalius.system.files import write_json
 
-    recipe = _recipe_evaluation(second)
-    comparison = step(
-        _predictions(first),
-        _predictions(second),
-        _specs(metric) or recipe.metrics,
-        resamples=recipe.resamples if resamples is None else resamples,
-        level=recipe.level,
-        seed=recipe.seed,
-        by=_fields(by),
-    )
+    options: dict[str, Any] = {"metrics": _specs(metric), "resamples": resamples}
+    comparison = step(first, second, by=_fields(by), **options)
     if save is not None:
         write_json(save, comparison.to_json())
     print_differences(Console(), comparison, f"{second.name} against {first.name}")
@@ -112,19 +92,12 @@ def report(
     out: Annotated[Path | None, typer.Option(help="Default: report.html in the run.")] = None,
     pictures: Annotated[bool, typer.Option(help="Embed thumbnails of the cases shown.")] = True,
 ) -> None:
-    """Report: one self-contained HTML page on a run and its baselines."""
-    from vesalius.evaluation.report import report as step
+    """Write one self-contained HTML page on a run and its baselines."""
     from vesalius.run import Run
-    from vesalius.steps.predict import pictures_of
+    from vesalius.steps.report import report as step
 
-    loaded = [Run.open(path) for path in runs]
-    page = out or loaded[0].path / "report.html"
-    step(loaded, page, pictures_of(loaded[0]) if pictures else _no_picture)
+    page = step(*[Run.open(path) for path in runs], out=out, pictures=pictures)
     typer.echo(f"report: {page}")
-
-
-def _no_picture(key: str) -> bytes | None:  # noqa: ARG001
-    return None
 
 
 def _fields(by: str) -> tuple[str, ...]:
@@ -148,16 +121,3 @@ def _spec(text: str) -> str | dict[str, dict[str, Any]]:
 
     name, _, options = text.partition(":")
     return {name: dict(pair(one, "--metric") for one in options.split(","))} if options else name
-
-
-def _predictions(path: Path) -> list[Prediction]:
-    from vesalius.run import Run, read_predictions
-
-    return list(Run.open(path).predictions() if path.is_dir() else read_predictions(path))
-
-
-def _recipe_evaluation(path: Path) -> Any:
-    from vesalius.recipe import Evaluation
-    from vesalius.run import Run
-
-    return Run.open(path).recipe().evaluation if path.is_dir() else Evaluation()

@@ -13,6 +13,7 @@ import typer
 
 import vesalius
 from vesalius.cli import data, deidentify, evaluation, models, retrieve, serve, web
+from vesalius.cli.panels import ALL, ByStep
 from vesalius.errors import VesaliusError
 
 # Other libraries' bars and notices would bury ours; whoever wants them sets these variables.
@@ -26,19 +27,20 @@ QUIET = {
 
 app = typer.Typer(
     name="vesalius",
+    cls=ByStep,
     help="Medical images with their words: prepare, adapt, combine, evaluate, serve.\n\n"
     "For research use only; not a medical device.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.add_typer(data.app, name="data", help="Prepare: list, check, show, import and split data sets.")
+data.register(app)
 deidentify.register(app)
+serve.register(app)
+web.register(app)
 models.register(app)
 evaluation.register(app)
 retrieve.register(app)
-serve.register(app)
-web.register(app)
 
 
 @app.callback(invoke_without_command=True)
@@ -51,7 +53,7 @@ def root(
         raise typer.Exit
 
 
-@app.command()
+@app.command(rich_help_panel=ALL)
 def demo(
     folder: Annotated[Path, typer.Option("--run", help="Where runs and report go.")] = Path(
         "runs/demo"

@@ -8,6 +8,8 @@ from typing import Annotated, Any, cast
 
 import typer
 
+from vesalius.cli.panels import ADAPT, EVALUATE, SERVE
+
 Sets = Annotated[
     list[str] | None, typer.Option("--set", help="Override a recipe key, e.g. --set seed=1.")
 ]
@@ -17,10 +19,10 @@ RunFolder = Annotated[Path, typer.Option("--run", help="The run's folder.")]
 
 def register(app: typer.Typer) -> None:
     """Add the commands that touch models."""
-    app.command()(fit)
-    app.command()(predict)
-    app.command()(ask)
-    app.command()(export)
+    app.command(rich_help_panel=ADAPT)(fit)
+    app.command(rich_help_panel=ADAPT)(export)
+    app.command(rich_help_panel=EVALUATE)(predict)
+    app.command(rich_help_panel=SERVE)(ask)
 
 
 def fit(
@@ -38,7 +40,7 @@ def fit(
         typer.Option("--tiny", help="Random weights at toy size and drawn data: offline, quick."),
     ] = False,
 ) -> None:
-    """Adapt: fit the model of a recipe. A killed fit goes on with the same command."""
+    """Fit the model of a recipe. A killed fit goes on with the same command."""
     from rich.console import Console
 
     from vesalius.cli.plain import facts_table, mask_text

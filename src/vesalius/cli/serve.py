@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vesalius.cli.panels import SERVE
+
 if TYPE_CHECKING:
     from vesalius.service.settings import Settings
     from vesalius.service.store import Store
 
-keys = typer.Typer(help="Serve: make, list and revoke the keys of callers.", no_args_is_help=True)
-logs = typer.Typer(help="Serve: the audit log.", no_args_is_help=True)
+keys = typer.Typer(help="Make, list and revoke the keys of callers.", no_args_is_help=True)
+logs = typer.Typer(help="The audit log.", no_args_is_help=True)
 
 FittedRun = Annotated[Path | None, typer.Option(help="A fitted run's folder.")]
 OtherModel = Annotated[
@@ -41,10 +43,10 @@ Database = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the commands of the service."""
-    app.command()(serve)
-    app.command()(ratings)
-    app.add_typer(keys, name="keys")
-    app.add_typer(logs, name="log")
+    app.command(rich_help_panel=SERVE)(serve)
+    app.command(rich_help_panel=SERVE)(ratings)
+    app.add_typer(keys, name="keys", rich_help_panel=SERVE)
+    app.add_typer(logs, name="log", rich_help_panel=SERVE)
 
 
 def serve(
@@ -65,7 +67,7 @@ def serve(
     review: Reviewed = None,
     log_format: Annotated[str | None, typer.Option(help="json or console.")] = None,
 ) -> None:
-    """Serve: answer questions about pictures over HTTP. Every setting is also VESALIUS_... ."""
+    """Answer questions about pictures over HTTP. Settings are also variables: VESALIUS_..."""
     from vesalius.service.server import serve as step
     from vesalius.service.settings import settings
 
@@ -138,7 +140,7 @@ def revoke_key(
 
 
 def ratings(state: StateFolder = None, database: Database = None) -> None:
-    """Serve: what experts said in reviews, as JSON lines; raters are hashes."""
+    """What experts said in reviews, as JSON lines; raters are hashes."""
     import json
 
     for one in _store(state, database).ratings():

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from vesalius.cli.panels import SERVE
 from vesalius.cli.serve import (
     AbstainBelow,
     Endpoint,
@@ -19,7 +20,7 @@ from vesalius.cli.serve import (
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command()(web)
+    app.command(rich_help_panel=SERVE)(web)
 
 
 def web(
@@ -39,7 +40,7 @@ def web(
     abstain_below: AbstainBelow = None,
     review: Reviewed = None,
 ) -> None:
-    """Serve: the chat page and its API together, until Ctrl-C; if one dies the other is stopped."""
+    """The chat page and its API together, until Ctrl-C; if one dies the other is stopped."""
     from vesalius.service.web.start import Wish, run_together
 
     given = {

@@ -11,13 +11,13 @@ from typing import Any
 
 from rich.console import Console
 
-from vesalius.evaluation.evaluate import evaluate_run, save_scores
-from vesalius.evaluation.report import report
 from vesalius.recipe import Recipe, load_recipe
 from vesalius.run import Run
+from vesalius.steps.evaluate import evaluate
 from vesalius.steps.fit import fit
-from vesalius.steps.predict import ask, pictures_of, predict
+from vesalius.steps.predict import ask, predict
 from vesalius.steps.prepare import cases
+from vesalius.steps.report import report
 from vesalius.system.files import write_atomic
 from vesalius.training.memory import peak_memory_mb
 
@@ -46,7 +46,7 @@ def demo(folder: Path, overrides: tuple[str, ...] = ()) -> dict[str, Any]:
         others.append(_fitted(other, folder / name, console))
         scores[name] = _exact_match(others[-1])
     page = folder / "report.html"
-    report([run, *others], page, pictures_of(run))
+    report(run, *others, out=page)
     _ask_one(run, folder, console)
     result = {
         **{name: round(value, 4) for name, value in scores.items()},
@@ -69,9 +69,7 @@ def _fitted(recipe: Recipe, folder: Path, console: Console) -> Run:
 
 
 def _exact_match(run: Run, name: str = "") -> float:
-    evaluation = evaluate_run(run, name)
-    save_scores(run, evaluation, name)
-    return evaluation.score("squad.em").value
+    return evaluate(run, name).score("squad.em").value
 
 
 def _ask_one(run: Run, folder: Path, console: Console) -> None:

@@ -27,7 +27,7 @@ Answers = Mapping[str, Sequence[Prediction]]
 
 
 @with_shared_features
-def fit(recipe: Recipe, path: Path) -> Run:
+def fit(recipe: Recipe, path: Path | str) -> Run:
     """Fit the recipe's model; the run is in ``path``. A killed fit goes on where it stopped.
 
     Everything that can be wrong with recipe and data, those of all stages and members, is found
@@ -35,7 +35,7 @@ def fit(recipe: Recipe, path: Path) -> Run:
     ``path``, members in ``members``, and their folds below these. A run that is already fitted is
     returned as it is.
     """
-    checked = check(recipe, path)
+    checked = check(recipe, Path(path))
     checked.rehearse()
     return _fit(checked)
 

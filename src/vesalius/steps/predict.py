@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -17,14 +17,14 @@ from vesalius.cases.picture import Picture
 from vesalius.cases.prediction import Prediction
 from vesalius.cases.tasks import task_of
 from vesalius.cases.view import View
-from vesalius.errors import ImageError, RecipeError, RunError, UnknownName
+from vesalius.errors import RecipeError, RunError, UnknownName
 from vesalius.models import Incremental, Model, Remote
 from vesalius.models.feature_cache import with_shared_features
 from vesalius.models.guard import require_pictures
 from vesalius.recipe import Data, Decoding
 from vesalius.run import Run
 from vesalius.steps.load import load
-from vesalius.steps.prepare import cases, dialogues
+from vesalius.steps.prepare import dialogues
 
 CHUNK = 4
 """Batches read ahead of the model: pictures of one case stay together, memory stays bounded."""
@@ -103,7 +103,7 @@ def set_name(history: str | None, change: str | None = None) -> str:
 
 def ask(
     run: Run,
-    image: Path,
+    image: Path | str,
     question: str | None = None,
     *,
     frame: int | None = None,
@@ -115,29 +115,13 @@ def ask(
     ``frame`` counts from 0; ``window`` is a DICOM's (centre, width) in modality units. Raises
     ImageError where the picture has no such frame.
     """
+    image = Path(image)
     picture = Picture.from_file(image).at(View(frame, window))
     picture.pixels()  # a bad file is refused before the model is loaded
     recipe = run.recipe()
     turn = Turn(Question(question or recipe.data.instruction), (picture,))
     dialogue = Dialogue(image.name, (turn,), group=image.name, case=image.name)
     return load(run).predict([dialogue], decoding or recipe.decoding)[0]
-
-
-def pictures_of(run: Run) -> Callable[[str], bytes | None]:
-    """Encoded pictures by key, from the run's test split, for a report; None for an unknown key."""
-    recipe = run.recipe()
-    known: dict[str, Picture] = {}
-    for case in cases(recipe.data, recipe.data.splits.test):
-        known.update((picture.key, picture) for picture in case.pictures)
-
-    def find(key: str) -> bytes | None:
-        picture = known.get(key)
-        try:
-            return None if picture is None else picture.read()
-        except ImageError:
-            return None  # a report about pictures that have since gone shows their place empty
-
-    return find
 
 
 def _todo(

@@ -74,7 +74,7 @@ class Review:
 
     @cached_property
     def _pictures(self) -> Callable[[str], bytes | None]:
-        from vesalius.steps.predict import pictures_of
+        from vesalius.steps.report import pictures_of
 
         return pictures_of(self._run)
 

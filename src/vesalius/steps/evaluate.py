@@ -1,0 +1,101 @@
+"""Evaluate and compare: scores of a run, of a file of predictions, or of predictions in hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from vesalius.cases.prediction import Prediction
+from vesalius.errors import RunError
+from vesalius.evaluation import compare as comparing
+from vesalius.evaluation import evaluate as scoring
+from vesalius.evaluation.compare import Comparison
+from vesalius.evaluation.evaluate import evaluate_run, save_scores
+from vesalius.evaluation.measuring import Spec
+from vesalius.evaluation.prediction_sets import SLICES, prediction_sets
+from vesalius.evaluation.score import Evaluation
+from vesalius.recipe import Evaluation as Settings
+from vesalius.run import Run, read_predictions
+
+Predicted = Run | Path | str | Sequence[Prediction]
+"""A run, its folder, a JSON-lines file of predictions, or predictions."""
+
+
+def evaluate(
+    predicted: Predicted,
+    name: str | None = None,
+    *,
+    metrics: Sequence[Spec] = (),
+    resamples: int | None = None,
+    by: Sequence[str] = SLICES,
+) -> Evaluation:
+    """Score predictions, with protocols and intervals, overall and by slice.
+
+    ``predicted`` is a run or its folder, a JSON-lines file, or predictions. A run is scored as its
+    recipe says: the set of predictions called ``name``, by default the unnamed one, or the first
+    if all have names; the scores are also written into the run (``scores.json``). ``metrics`` are
+    registry names or ``{name: parameters}``; ``resamples`` the number of bootstrap draws, 0 for no
+    intervals; ``by`` the fields that make slices.
+
+    RunError where there are no predictions, an id appears twice, or ``name`` is given for no run;
+    UnknownName for a metric that does not exist.
+    """
+    run = _run(predicted)
+    if run is None:
+        if name is not None:
+            raise RunError(f"only a run has sets of predictions ({name!r})", hint="leave it out")
+        settings = Settings()
+        return scoring.evaluate(
+            _rows(predicted),
+            metrics or settings.metrics,
+            resamples=settings.resamples if resamples is None else resamples,
+            by=by,
+        )
+    chosen = prediction_sets(run)[0] if name is None else name
+    evaluation = evaluate_run(run, chosen, metrics=metrics, resamples=resamples, by=by)
+    save_scores(run, evaluation, chosen)
+    return evaluation
+
+
+def compare(
+    first: Predicted,
+    second: Predicted,
+    *,
+    metrics: Sequence[Spec] = (),
+    resamples: int | None = None,
+    by: Sequence[str] = SLICES,
+) -> Comparison:
+    """Pair the predictions of two systems by id; every difference is second minus first.
+
+    Each is what :func:`evaluate` takes; of a run its unnamed set counts. Metrics, resamples, level
+    and seed are those of the second's recipe unless said otherwise. NotComparable if no id is
+    shared or one stands for two questions; RunError where there are no predictions.
+    """
+    run = _run(second)
+    settings = Settings() if run is None else run.recipe().evaluation
+    return comparing.compare(
+        _rows(first),
+        _rows(second),
+        metrics or settings.metrics,
+        resamples=settings.resamples if resamples is None else resamples,
+        level=settings.level,
+        seed=settings.seed,
+        by=by,
+    )
+
+
+def _run(predicted: Predicted) -> Run | None:
+    """The run, where it is one or the folder of one; RunError for a folder that is none."""
+    if isinstance(predicted, Run):
+        return predicted
+    folder = isinstance(predicted, str | Path) and Path(predicted).is_dir()
+    return Run.open(Path(str(predicted))) if folder else None
+
+
+def _rows(predicted: Predicted) -> list[Prediction]:
+    run = _run(predicted)
+    if run is not None:
+        return list(run.predictions())
+    if isinstance(predicted, str | Path):
+        return list(read_predictions(Path(predicted)))
+    return list(predicted)  # type: ignore[arg-type]

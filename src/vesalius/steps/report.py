@@ -1,0 +1,43 @@
+"""Report: one page on a run and its baselines, with the pictures that its answers are about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from vesalius.cases.picture import Picture
+from vesalius.errors import ImageError
+from vesalius.evaluation import report as page
+from vesalius.run import Run
+from vesalius.steps.prepare import cases
+
+
+def report(run: Run, *baselines: Run, out: Path | str | None = None, pictures: bool = True) -> Path:
+    """Write one self-contained HTML page on a run and its baselines, and return its path.
+
+    ``out`` is by default ``report.html`` in the run; ``pictures``: whether thumbnails of the cases
+    that it shows are embedded. RunError where a run has no predictions or nothing was measured.
+    """
+    path = run.path / "report.html" if out is None else Path(out)
+    return page.report([run, *baselines], path, pictures_of(run) if pictures else _no_picture)
+
+
+def pictures_of(run: Run) -> Callable[[str], bytes | None]:
+    """Encoded pictures by key, from the run's test split, for a report; None for an unknown key."""
+    recipe = run.recipe()
+    known: dict[str, Picture] = {}
+    for case in cases(recipe.data, recipe.data.splits.test):
+        known.update((picture.key, picture) for picture in case.pictures)
+
+    def find(key: str) -> bytes | None:
+        picture = known.get(key)
+        try:
+            return None if picture is None else picture.read()
+        except ImageError:
+            return None  # a report about pictures that have since gone shows their place empty
+
+    return find
+
+
+def _no_picture(_: str) -> bytes | None:
+    return None
