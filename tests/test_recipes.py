@@ -255,6 +255,6 @@ def test_the_published_llava_prompt_can_be_chosen() -> None:
     )
     picture = Picture("p", lambda: b"")
     asked = Dialogue("d", (Turn(Question("is it normal?"), (picture,)),), "g")
-    network = learner.network(*tiny_model(family("llava"), [asked], seed=0))
+    network = learner.blueprint.network(*tiny_model(family("llava"), [asked], seed=0))
     said = network.encoder.template.render(asked).text
     assert said == "USER: <image>\nis it normal?\nASSISTANT:"

@@ -16,6 +16,7 @@ from vesalius import Answer, Dialogue, Picture, Question, Recipe, Turn
 from vesalius.errors import ModelError, RecipeError
 from vesalius.models.build import build
 from vesalius.models.generative.answering.answerer import Answerer
+from vesalius.models.generative.fitting import prepared
 from vesalius.models.generative.network import Network
 from vesalius.models.generative.rows.groups import Groups, collator
 from vesalius.models.generative.rows.rows import IGNORED
@@ -56,7 +57,7 @@ def talk(*turns: tuple[str, str]) -> Dialogue:
 
 def network(*said: Dialogue) -> Network:
     learner: Any = build(TINY)
-    made: Network = learner._prepared(list(said), 0, torch.float32, None)
+    made: Network = prepared(learner.blueprint, list(said), 0)
     return made
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any, ClassVar
@@ -20,6 +20,7 @@ from vesalius.models.generative.settings import Settings
 from vesalius.models.generative.text.families import Family, family
 from vesalius.models.generative.text.tokenizer import words_of
 from vesalius.models.generative.weights.counts import weigh_composed
+from vesalius.models.generative.weights.origin import Origin, access_of
 from vesalius.overrides import merged
 from vesalius.training.quantize import NF4
 
@@ -71,11 +72,69 @@ class ComposedSettings(Settings):
         return merged(presets()[name], data)
 
 
+class Joined:
+    """The origin of a composed model: its parts, joined by a fresh projector."""
+
+    square = True
+
+    def __init__(self, settings: ComposedSettings) -> None:
+        self._settings, self._access = settings, access_of(settings)
+
+    @property
+    def kind(self) -> str:
+        """Random only where both parts are."""
+        return "random" if self._parts <= set(composing.SCRATCH) else "pretrained"
+
+    @property
+    def drawn_here(self) -> bool:
+        """Whether a part is from scratch, or the projector does not train as a whole."""
+        scratch = bool(self._parts & set(composing.SCRATCH))
+        return scratch or self._settings.roles.get("projector") != "full"
+
+    @property
+    def _parts(self) -> set[str]:
+        return {self._settings.vision, self._settings.language}
+
+    def look(self) -> None:
+        """Refuse a part that could not be read."""
+        composing.look_at(self._settings.vision, self._access, "a vision encoder")
+        composing.look_at(self._settings.language, self._access, "a language model")
+
+    def family(self) -> Family:
+        """LLaVA's row, whatever is joined."""
+        return family("llava")
+
+    def base(
+        self, train: Sequence[Dialogue], seed: int, four_bit: NF4 | None
+    ) -> tuple[PreTrainedModel, Any]:
+        """The joined model, untrained, and its processor; it is quantised afterwards."""
+        torch.manual_seed(seed)
+        return self._joined(train, "cpu")
+
+    def outline(self, train: Sequence[Dialogue]) -> tuple[PreTrainedModel, Any]:
+        """The same, of outlines of its parts."""
+        return self._joined(train, "meta")
+
+    def _joined(self, train: Sequence[Dialogue], device: str) -> tuple[PreTrainedModel, Any]:
+        settings, access = self._settings, self._access
+        return composing.compose(
+            composing.vision(settings.vision, settings.vision_sizes, access, device=device),
+            composing.language(
+                settings.language,
+                settings.language_sizes,
+                access,
+                words=words_of(train),
+                vocabulary=settings.vocabulary,
+                device=device,
+            ),
+        )
+
+
 class Composed(Generative):
     """Vision encoder + projector + causal LM, as transformers' Llava composes them."""
 
     Settings: ClassVar[type[Settings]] = ComposedSettings
-    square = True
+    Origin: ClassVar[Callable[[Any], Origin]] = Joined
 
     @classmethod
     def tiny(cls, block: Mapping[str, Any]) -> dict[str, Any]:
@@ -91,38 +150,3 @@ class Composed(Generative):
         """The parts that are neither made nor packaged here."""
         here = {*composing.SCRATCH, *composing.PACKAGED}
         return tuple(p for p in (self.settings.vision, self.settings.language) if p not in here)
-
-    def _kind(self) -> str:
-        parts = {self.settings.vision, self.settings.language}
-        return "random" if parts <= set(composing.SCRATCH) else "pretrained"
-
-    def _drawn_here(self) -> bool:
-        parts = {self.settings.vision, self.settings.language}
-        return (
-            bool(parts & set(composing.SCRATCH)) or self.settings.roles.get("projector") != "full"
-        )
-
-    def _look(self) -> None:
-        composing.look_at(self.settings.vision, self._access(), "a vision encoder")
-        composing.look_at(self.settings.language, self._access(), "a language model")
-
-    def family(self) -> Family:
-        """LLaVA's row, whatever is joined."""
-        return family("llava")
-
-    def base(
-        self, train: Sequence[Dialogue], seed: int, four_bit: NF4 | None
-    ) -> tuple[PreTrainedModel, Any]:
-        """The joined model, untrained, and its processor; it is quantised afterwards."""
-        torch.manual_seed(seed)
-        settings, access = self.settings, self._access()
-        return composing.compose(
-            composing.vision(settings.vision, settings.vision_sizes, access),
-            composing.language(
-                settings.language,
-                settings.language_sizes,
-                access,
-                words=words_of(train),
-                vocabulary=settings.vocabulary,
-            ),
-        )

@@ -17,6 +17,7 @@ from transformers.models.llama.modeling_llama import LlamaMLP
 from vesalius import Prediction, Recipe, Run
 from vesalius.errors import ModelError, RecipeError, RunError, UnknownName, VesaliusError
 from vesalius.models.build import build
+from vesalius.models.generative.fitting import prepared
 from vesalius.models.generative.learner import Generative
 from vesalius.models.generative.text.families import families
 from vesalius.models.generative.weights import loading
@@ -94,7 +95,9 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny LLaVA as anyone's checkpoint is: weights and processor in a folder."""
     folder = tmp_path_factory.mktemp("checkpoint")
     learner: Any = build(recipe().model)
-    model, processor = tiny_model(learner.family(), list(dialogues(recipe().data, "train")), 0)
+    model, processor = tiny_model(
+        learner.blueprint.origin.family(), list(dialogues(recipe().data, "train")), 0
+    )
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
     return folder
@@ -202,7 +205,7 @@ def test_weights_from_a_folder_are_quantised_as_they_are_read(
 @pytest.mark.parametrize("name", families())
 def test_every_familys_adapters_land_on_the_parts_they_are_for(name: str) -> None:
     learner: Any = build(recipe(family=name).model)
-    network = learner._prepared(list(dialogues(recipe().data, "train"))[:2], 0, torch.float32)
+    network = prepared(learner.blueprint, list(dialogues(recipe().data, "train"))[:2], 0)
     counts = census(network.model, network.family.parts)
     assert counts["vision"]["trainable"] == 0
     for part in ("projector", "language"):
@@ -214,7 +217,7 @@ def test_every_familys_adapters_land_on_the_parts_they_are_for(name: str) -> Non
 def test_blip2s_q_former_is_adapted_by_its_familys_own_targets() -> None:
     roles = {"qformer": "adapter"}
     learner: Any = build(recipe(family="blip2_t5", roles=roles).model)
-    network = learner._prepared(list(dialogues(recipe().data, "train"))[:2], 0, torch.float32)
+    network = prepared(learner.blueprint, list(dialogues(recipe().data, "train"))[:2], 0)
     adapted = [n for n, p in network.model.named_parameters() if p.requires_grad]
     assert adapted
     assert all(".qformer.encoder.layer." in name for name in adapted)
@@ -323,7 +326,7 @@ def test_an_adapter_on_another_base_is_refused(copied: Path, tmp_path: Path) -> 
     run = fit(weighed(copied, training={"max_steps": 1}), tmp_path / "run")
     learner: Any = build(recipe().model)
     words = list(dialogues(recipe().data, "train"))[:1]  # fewer words, a smaller vocabulary
-    other, _ = tiny_model(learner.family(), words, 0)
+    other, _ = tiny_model(learner.blueprint.origin.family(), words, 0)
     vocabulary = other.get_input_embeddings().num_embeddings
     other.save_pretrained(copied)
     with pytest.raises(ModelError, match=rf"another base: vocabulary \d+, here {vocabulary}"):

@@ -13,6 +13,7 @@ from PIL import Image
 from vesalius import Answer, Dialogue, Picture, Question, Turn
 from vesalius.models.build import build
 from vesalius.models.generative.answering.answerer import Answerer
+from vesalius.models.generative.fitting import prepared
 from vesalius.models.generative.rows.groups import Groups, collator
 from vesalius.models.generative.rows.rows import IGNORED
 from vesalius.recipe import Decoding
@@ -65,7 +66,7 @@ def network(name: str):
     learner = build(
         {**MODELS[name], "roles": dict.fromkeys(("vision", "projector", "language"), "full")}
     )
-    return learner._prepared(dialogues(), 0, torch.float32, None)
+    return prepared(learner.blueprint, dialogues(), 0)
 
 
 def gradients(net, batches) -> tuple[float, dict[str, torch.Tensor]]:

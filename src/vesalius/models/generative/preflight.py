@@ -1,55 +1,84 @@
-"""What training rows must be, looked at before any long work."""
+"""What a fit would fail at, found before any weights are read: rows, lengths, adapters."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import islice
+from copy import deepcopy
+from typing import Any
+
+from transformers import PreTrainedModel
 
 from vesalius.cases.dialogue import Dialogue
-from vesalius.cases.tasks import Content
 from vesalius.errors import ModelError
-from vesalius.models.codecs import answer_codec, require_answers, written
+from vesalius.models.codecs import require_answers
+from vesalius.models.generative.blueprint import Blueprint
 from vesalius.models.generative.network import Network
-from vesalius.models.generative.rows.rows import require_room
-from vesalius.models.generative.text.families import Family
+from vesalius.models.generative.rows.rows import Encoder, Segment, require_room
+from vesalius.models.generative.weights.lineage import find_start, outline_of
+from vesalius.models.guard import require_pictures
+from vesalius.training.parts import prepare
+
+SAMPLE = 32
+"""Dialogues whose prompts are compared token by token, beside the first of each head."""
 
 
-def check_prompts(dialogues: Sequence[Dialogue], network: Network, *, sample: int = 32) -> None:
-    """Each training row begins with exactly the tokens that serving would send.
+def rehearse(stages: Sequence[tuple[Blueprint, Sequence[Dialogue]]]) -> None:
+    """Refuse what any stage would fail at; all go on from what the first one starts from.
 
-    ModelError names the first dialogue where the reply's tokens melt into the prompt's, or whose
-    reply the model does not write.
+    On the outline of the untrained model, with its processor: rows, lengths, and where adapters
+    land. ModelError or RecipeError as the stage itself would say it.
+    """
+    first, train = stages[0]
+    model, processor = outline(first, train)
+    for blueprint, dialogues in stages:
+        require_pictures(dialogues)
+        settings, answers = blueprint.settings, blueprint.answers(dialogues)
+        network = blueprint.network(deepcopy(model), processor, answers)
+        check_rows(dialogues, network)
+        row = network.family
+        prepare(network.model, row.parts, settings.roles, settings.adapter, row.targets)
+
+
+def outline(blueprint: Blueprint, train: Sequence[Dialogue]) -> tuple[PreTrainedModel, Any]:
+    """The model that a fit starts from on the meta device, and its processor."""
+    require_data(train)
+    start = find_start(blueprint, None)
+    if start is not None:
+        return outline_of(start)
+    return blueprint.origin.outline(blueprint.written(train, blueprint.answers(train)))
+
+
+def require_data(train: Sequence[Dialogue]) -> None:
+    """ModelError if there is nothing to train on, or a dialogue shows no picture."""
+    if not train:
+        raise ModelError("there is nothing to fit on", hint="look at vesalius data show")
+    require_pictures(train)
+
+
+def check_rows(dialogues: Sequence[Dialogue], network: Network, *, sample: int = SAMPLE) -> None:
+    """Each training row is the prompt that serving would send, then the reply, and has room.
+
+    A head's tokens are counted at its first dialogue: pictures that a family cuts into more tiles
+    than that one's are found when they come up. ModelError names the first dialogue whose reply the
+    model does not write, or whose reply's tokens melt into the prompt's, TooLong the first that
+    does not fit into a row.
     """
     encoder = network.encoder
     require_answers(dialogues, network.codec)
-    for dialogue in islice(dialogues, sample):
-        closed = encoder.segment(encoder.template.render(dialogue.closed()), dialogue.id)
-        opened = encoder.segment(encoder.template.render(dialogue.replying(None)), dialogue.id)
-        start = len(opened.ids)
-        if closed.ids[:start] != opened.ids or closed.labels[start:] != closed.ids[start:]:
-            raise ModelError(
-                "the training row is not prompt + reply, token for token", where=dialogue.id
-            )
+    heads: dict[str, int] = {}
+    for number, dialogue in enumerate(dialogues):
+        rendered = encoder.template.render(dialogue.closed())
+        segment, new = encoder.segment(rendered, dialogue.id), rendered.head not in heads
+        if new:
+            heads[rendered.head] = len(encoder.prefix(rendered.head, dialogue).ids)
+        if new or number < sample:
+            _require_prompt_first(segment, dialogue, encoder)
+        require_room(heads[rendered.head] + len(segment.ids), network.max_length, dialogue.id)
 
 
-def check_lengths(dialogues: Sequence[Dialogue], network: Network) -> None:
-    """Each dialogue fits into a row behind the first one's picture: nothing fails in mid-epoch.
-
-    ModelError names the first that does not. Pictures that a family cuts into more tiles than the
-    first are found when they come up.
-    """
-    encoder = network.encoder
-    head = encoder.template.render(dialogues[0]).head
-    before = len(encoder.prefix(head, dialogues[0]).ids)
-    for dialogue in dialogues:
-        tail = encoder.segment(encoder.template.render(dialogue.closed()), dialogue.id)
-        require_room(before + len(tail.ids), network.max_length, dialogue.id)
-
-
-def as_written(train: Sequence[Dialogue], answers: Content, family: Family) -> Sequence[Dialogue]:
-    """The dialogues with the texts that a tokenizer of their own must write."""
-    if answers == "text":
-        return train
-    codec = answer_codec(answers, family.boxes)
-    require_answers(train, codec)
-    return [written(dialogue.closed(), codec) for dialogue in train]
+def _require_prompt_first(closed: Segment, dialogue: Dialogue, encoder: Encoder) -> None:
+    opened = encoder.segment(encoder.template.render(dialogue.replying(None)), dialogue.id)
+    start = len(opened.ids)
+    if closed.ids[:start] != opened.ids or closed.labels[start:] != closed.ids[start:]:
+        what = "the training row is not prompt + reply, token for token"
+        raise ModelError(what, where=dialogue.id)

@@ -100,11 +100,7 @@ def attach(base: PreTrainedModel, run: Run, *, merge: bool) -> PreTrainedModel:
     """
     from peft import PeftModel
 
-    noted, here = origin(run)["base"], shapes(base)
-    for what, was in noted.items():
-        if was != here[what]:
-            line = f"the adapter was fitted on another base: {what} {was}, here {here[what]}"
-            raise ModelError(line, where=run.path)
+    require_base(base, run)
     folder = run.weights / "adapter"
     with reading(folder, "an adapter"):
         wrapped = PeftModel.from_pretrained(base, str(folder))
@@ -113,6 +109,15 @@ def attach(base: PreTrainedModel, run: Run, *, merge: bool) -> PreTrainedModel:
         return merged
     unmerged: PreTrainedModel = wrapped.get_base_model()
     return unmerged
+
+
+def require_base(base: PreTrainedModel, run: Run) -> None:
+    """ModelError if a base, or its outline, is not the one that a run was fitted on."""
+    noted, here = origin(run)["base"], shapes(base)
+    for what, was in noted.items():
+        if was != here[what]:
+            line = f"the adapter was fitted on another base: {what} {was}, here {here[what]}"
+            raise ModelError(line, where=run.path)
 
 
 def copy_adapter(run: Run, folder: Path) -> None:

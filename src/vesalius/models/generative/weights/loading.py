@@ -101,18 +101,20 @@ def look(place: str, access: Access, what: str = "a model") -> PreTrainedConfig:
     return config
 
 
-def read(
-    place: str, access: Access, quantized: dict[str, Any] | None = None
-) -> tuple[PreTrainedModel, Any]:
-    """A model and its processor; ``quantized`` holds the arguments that make it 4-bit."""
+def read(place: str, access: Access, **options: Any) -> tuple[PreTrainedModel, Any]:
+    """A model and its processor; ``options`` as :func:`read_model` takes them."""
     look(place, access)
     with reading(place):
         processor = AutoProcessor.from_pretrained(place, **access.code)
-    return read_model(place, access, **(quantized or {})), processor
+    return read_model(place, access, **options), processor
 
 
 def read_model(place: str | Path, access: Access = Access(), **options: Any) -> PreTrainedModel:
-    """A model; ModelError also where weights are missing, which would be random instead."""
+    """A model; ModelError also where weights are missing, which would be random instead.
+
+    ``options`` go to ``from_pretrained``. With ``device_map="meta"`` no number is read: shapes come
+    from the config, and what is missing or malformed is seen in the files' headers.
+    """
     from vesalius.models import towers  # noqa: F401  # registers our vision towers
 
     with reading(place):

@@ -30,19 +30,23 @@ def sizes() -> dict[str, dict[str, Any]]:
 
 
 def tiny_model(
-    row: Family, dialogues: Sequence[Dialogue], seed: int
+    row: Family, dialogues: Sequence[Dialogue], seed: int, device: str = "cpu"
 ) -> tuple[PreTrainedModel, Any]:
-    """The family's model and processor at toy size, the tokenizer trained on the dialogues."""
-    return from_sizes(sizes()[row.name], dialogues, seed)
+    """The family's model and processor at toy size, the tokenizer trained on the dialogues.
+
+    On the ``device`` ``meta`` it has shapes and no numbers.
+    """
+    return from_sizes(sizes()[row.name], dialogues, seed, device)
 
 
 def from_sizes(
-    about: Mapping[str, Any], dialogues: Sequence[Dialogue], seed: int
+    about: Mapping[str, Any], dialogues: Sequence[Dialogue], seed: int, device: str = "cpu"
 ) -> tuple[PreTrainedModel, Any]:
     """A model and its processor from sizes as ``tiny.yaml`` writes them."""
     processor = _processor(about, dialogues)
     torch.manual_seed(seed)
-    model = AutoModelForImageTextToText.from_config(_config(about, processor.tokenizer))
+    with torch.device(device):
+        model = AutoModelForImageTextToText.from_config(_config(about, processor.tokenizer))
     return model, processor
 
 

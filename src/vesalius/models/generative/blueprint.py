@@ -1,0 +1,92 @@
+"""What a recipe's block says of a generative model: its settings, and where it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel
+
+from vesalius.cases.dialogue import Dialogue
+from vesalius.cases.tasks import Content, content_of, task_of
+from vesalius.models.codecs import answer_codec, require_answers, written
+from vesalius.models.generative.network import Network, assemble
+from vesalius.models.generative.rows.groups import Groups
+from vesalius.models.generative.rows.rows import Prefixes
+from vesalius.models.generative.settings import Settings
+from vesalius.models.generative.weights.origin import Origin
+from vesalius.run import Run
+from vesalius.training.device import resolve_device
+from vesalius.training.parts import resolve_dtype
+
+
+@dataclass(frozen=True, slots=True)
+class Blueprint:
+    """From which networks are built, to be trained or asked."""
+
+    settings: Settings
+    origin: Origin
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What training computes in."""
+        frozen_base = self.origin.kind == "pretrained"
+        return resolve_dtype(self.settings.precision, frozen_base=frozen_base)
+
+    @property
+    def trained(self) -> str | None:
+        """Where below ``weights`` the trained weights go; None if nothing trains."""
+        roles = self.settings.roles.values()
+        whole = "model" if "full" in roles else None
+        return "adapter" if "adapter" in roles else whole
+
+    def where_to_answer(self) -> tuple[torch.dtype, torch.device]:
+        """What answering computes in, and on which device.
+
+        A run that was fitted on a GPU may be asked where there is none.
+        """
+        device = resolve_device("cpu" if self.settings.device == "cpu" else "auto")
+        return resolve_dtype("auto", frozen_base=False), device
+
+    def answers(self, train: Sequence[Dialogue], run: Run | None = None) -> Content:
+        """What replies say: as the recipe tells, else what its task's references hold."""
+        if self.settings.answers is not None:
+            return self.settings.answers
+        if run is not None:
+            return task_of(run.recipe().data.task).references
+        return content_of(train[0].question.answers[0]) if train else "text"
+
+    def written(self, train: Sequence[Dialogue], answers: Content) -> Sequence[Dialogue]:
+        """The dialogues with the texts that a tokenizer of their own must write."""
+        if answers == "text":
+            return train
+        codec = answer_codec(answers, self.origin.family().boxes)
+        require_answers(train, codec)
+        return [written(dialogue.closed(), codec) for dialogue in train]
+
+    def network(self, model: PreTrainedModel, processor: Any, answers: Content = "text") -> Network:
+        """A model and its processor as they are trained and asked."""
+        return assemble(
+            model,
+            processor,
+            self.origin.family(),
+            max_length=self.settings.max_length,
+            square=self.origin.square,
+            chat_template=self.settings.chat_template,
+            answers=answers,
+        )
+
+    def groups(
+        self, train: Sequence[Dialogue], network: Network, prefixes: Prefixes | None = None
+    ) -> Groups:
+        """What a fit on these dialogues iterates over; ``prefixes`` as in ``rows_of``."""
+        return Groups(
+            train,
+            network.encoder,
+            share=self.settings.share_image,
+            per_row=self.settings.questions_per_row,
+            max_length=self.settings.max_length,
+            prefixes=prefixes,
+        )
