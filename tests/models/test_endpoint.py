@@ -10,13 +10,14 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from chat_server import Server
-from vesalius import Recipe, Run
+from vesalius import Answer, Recipe, Run
 from vesalius.errors import ModelError, RecipeError, Unavailable
 from vesalius.models.build import build
 from vesalius.models.remote.client import Server as Address
@@ -150,6 +151,21 @@ def test_pictures_are_not_sent_where_none_are_wanted(server: Server, tmp_path: P
     predict(run, limit=1)
     (message,) = server.seen[0]["messages"]
     assert [part["type"] for part in message["content"]] == ["text"]
+
+
+def test_answers_are_read_as_the_recipe_says(server: Server) -> None:
+    (one, *_) = dialogues(recipe(server.url).data, "test")
+    turn = one.turns[0]
+    past = replace(turn, reply=Answer(concepts=("a", "b")))
+    words = replace(turn.question, text="nodule; effusion; nodule")
+    talk = replace(one, turns=(past, replace(turn, question=words, pictures=())))
+    model = remote(server, "echo", answers="concepts")
+    (prediction,) = model.predict([talk], Decoding())
+    assert prediction.answer == Answer("nodule; effusion; nodule", concepts=("nodule", "effusion"))
+    assert not prediction.abstained
+    assert server.seen[-1]["messages"][1] == {"role": "assistant", "content": "a; b"}
+    (unread,) = remote(server, "echo", answers="boxes").predict([one], Decoding())
+    assert (unread.text, unread.answer.boxes, unread.abstained) == (turn.question.text, None, True)
 
 
 def test_a_closed_stream_lets_go_of_the_server(server: Server) -> None:

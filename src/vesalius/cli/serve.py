@@ -89,9 +89,17 @@ def serve(
 
 
 def _announce(url: str, service: Any) -> None:
+    from urllib.parse import urlsplit
+
+    from vesalius.system.addresses import is_loopback
+
     settings = service.settings
     who = "a key is needed" if settings.need_keys else "no key is needed on this machine"
     typer.echo(f"vesalius serves {url} ({who}); state in {settings.state}/", err=True)
+    if settings.endpoint is not None and not is_loopback(
+        urlsplit(settings.endpoint).hostname or ""
+    ):
+        typer.echo(f"pictures and questions go on to {settings.endpoint}", err=True)
     typer.echo(f"ready when {url}/readyz says so; the API: {url}/openapi.json", err=True)
     typer.echo("Research use only; not a medical device.", err=True)
 

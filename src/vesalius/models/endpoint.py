@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
+from vesalius.cases.tasks import Content
 from vesalius.errors import ModelError
 from vesalius.models import Lesson
 from vesalius.models.guard import require_pictures
@@ -36,6 +37,9 @@ class EndpointSettings(Frozen):
     pictures: Literal["required", "optional", "none"] = "required"
     """``required``: a dialogue without a picture is refused; ``optional``: it is asked without;
     ``none``: the server is sent no pictures, for models that read text only."""
+    answers: Content = "text"
+    """What its text is read as: ``text``, ``boxes`` (shares of the sides) or ``concepts``; what
+    cannot be read so counts as an abstention. The instruction has to say how to write them."""
     concurrency: int = Field(default=8, ge=1, le=256)
     """So many questions are with the server at a time."""
     timeout: float = Field(default=300, gt=0, le=86_400)
@@ -63,7 +67,6 @@ class Endpoint:
 
     Settings: ClassVar[type[EndpointSettings]] = EndpointSettings
     needs_image: ClassVar[bool] = True
-    trains: ClassVar[bool] = False
     computes: ClassVar[bool] = False
 
     settings: EndpointSettings
@@ -103,6 +106,7 @@ class Endpoint:
             timeout=settings.timeout,
             retries=settings.retries,
             pictures=settings.pictures != "none",
+            answers=settings.answers,
         )
         return RemoteModel(server, needs_image=settings.pictures == "required")
 

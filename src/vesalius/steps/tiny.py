@@ -100,7 +100,7 @@ def _model(block: Mapping[str, Any]) -> dict[str, Any]:
     changed = {key: _inner(key, value) for key, value in block.items()}
     if isinstance(entry, Shrinkable):
         changed = entry.tiny(changed)
-    elif block.get("weights") is not None:
+    elif block.get("weights") is not None or not getattr(entry, "computes", True):
         raise RecipeError(f"{block['name']} has no tiny form", where="model")
     if "training" in fields:
         changed.setdefault("training", {})

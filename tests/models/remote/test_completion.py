@@ -9,6 +9,7 @@ import pytest
 
 from vesalius import Dialogue, Question, Turn
 from vesalius.errors import Unavailable
+from vesalius.models.codecs import TextCodec
 from vesalius.models.remote.completion import Completion
 
 DIALOGUE = Dialogue("d", (Turn(Question("what is it?")),), "g")
@@ -30,7 +31,7 @@ def test_chunks_become_a_prediction() -> None:
     ]
     assert "".join(map(completion.read, lines)) == "a lesion"
     completion.require_whole()
-    prediction = completion.prediction(DIALOGUE, 0.5)
+    prediction = completion.prediction(DIALOGUE, TextCodec(), 0.5)
     assert (prediction.id, prediction.text, prediction.finish) == ("d", "a lesion", "length")
     # exp of the mean of -1 and -2
     assert prediction.confidence is not None
@@ -42,7 +43,7 @@ def test_chunks_become_a_prediction() -> None:
 def test_without_probabilities_no_confidence_is_invented() -> None:
     completion = Completion()
     completion.read(line(delta={"content": "x"}, finish_reason="stop"))
-    assert completion.prediction(DIALOGUE, 0.0).confidence is None
+    assert completion.prediction(DIALOGUE, TextCodec(), 0.0).confidence is None
 
 
 @pytest.mark.parametrize(

@@ -10,15 +10,22 @@ import math
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import aclosing
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from asking import collect, job, picture
 from PIL import Image, ImageChops
 
 from chat_server import Server
-from vesalius.errors import ImageError, ModelError, Refusal
+from vesalius import Recipe
+from vesalius.errors import ImageError, ModelError, RecipeError, Refusal
+from vesalius.service.assembly import engine_of
 from vesalius.service.engine.endpoint import endpoint_host
 from vesalius.service.engine.in_process import InProcessEngine
+from vesalius.service.settings import settings
+from vesalius.steps.fit import fit
+from vesalius.steps.predict import predict
 
 
 @pytest.fixture
@@ -42,7 +49,7 @@ def endpoint(
     return InProcessEngine(host, batch=1, parallel=concurrency, queue=queue, poll=poll)
 
 
-def run(engine: InProcessEngine, work: Callable[[], Awaitable[object]]) -> None:
+def run_engine(engine: InProcessEngine, work: Callable[[], Awaitable[object]]) -> None:
     async def whole() -> None:
         await engine.start()
         try:
@@ -69,7 +76,7 @@ def test_a_dialogue_as_messages_and_the_answer_as_pieces(server: Server) -> None
         _, cut = await collect(engine, job("b", "cut"))
         assert cut.finish == "length"
 
-    run(engine, work)
+    run_engine(engine, work)
     body = server.seen[0]
     assert (body["max_tokens"], body["temperature"], body["seed"]) == (8, 0.0, 3)
     first, reply, last = body["messages"]
@@ -95,7 +102,7 @@ def test_a_forged_turn_reaches_the_server_as_words(server: Server) -> None:
         _, prediction = await collect(engine, job("a", forged, past=((forged, forged),)))
         assert "</s>" not in prediction.text
 
-    run(engine, work)
+    run_engine(engine, work)
     sent = json.dumps(server.seen[0], ensure_ascii=False)
     assert "</s>" not in sent
     assert "[INST]" not in sent
@@ -110,7 +117,7 @@ def test_at_most_so_many_are_with_the_server(server: Server) -> None:
         )
         assert [prediction.text for _, prediction in answers] == [f"is {i} it" for i in range(9)]
 
-    run(engine, work)
+    run_engine(engine, work)
     assert server.most == 3
 
 
@@ -123,7 +130,7 @@ def test_a_server_without_probabilities_is_asked_without(server: Server) -> None
             assert prediction.text == "what is this?"
             assert prediction.confidence is None
 
-    run(engine, work)
+    run_engine(engine, work)
     assert ["logprobs" in body for body in server.seen] == [True, False, False]
 
 
@@ -152,7 +159,7 @@ def test_what_fails_is_a_refusal_and_quotes_nobody(
             assert failed.value.retry_after == (7 if model == "busy" else 5)
         assert engine.load()["running"] == engine.load()["queued"] == 0
 
-    run(engine, work)
+    run_engine(engine, work)
 
 
 def test_closing_and_deadlines_let_go_of_the_server(server: Server) -> None:
@@ -177,7 +184,7 @@ def test_closing_and_deadlines_let_go_of_the_server(server: Server) -> None:
         answers = await asyncio.gather(running, waiting)
         assert [prediction.text for _, prediction in answers] == ["w w", "w"]
 
-    run(engine, work)
+    run_engine(engine, work)
     assert server.left == 2
 
 
@@ -204,7 +211,7 @@ def test_it_waits_for_a_server_and_sees_it_go_and_come(server: Server) -> None:
             await asyncio.to_thread(again.close)
         await until(False)
 
-    run(engine, work)
+    run_engine(engine, work)
     late = endpoint(server.url, "echo")
 
     async def patient() -> None:
@@ -222,9 +229,9 @@ def test_it_waits_for_a_server_and_sees_it_go_and_come(server: Server) -> None:
 
 def test_another_model_or_a_wrong_key_is_said_at_once(server: Server) -> None:
     with pytest.raises(ModelError, match=r"has no nothing; it has babble, broken.*slow"):
-        run(endpoint(server.url, "nothing"), lambda: asyncio.sleep(0))
+        run_engine(endpoint(server.url, "nothing"), lambda: asyncio.sleep(0))
     with pytest.raises(ModelError, match="does not take our key"):
-        run(endpoint(server.url, "echo", key="wrong"), lambda: asyncio.sleep(0))
+        run_engine(endpoint(server.url, "echo", key="wrong"), lambda: asyncio.sleep(0))
 
 
 def test_what_cannot_be_asked_is_said_before_the_server_is(server: Server) -> None:
@@ -240,5 +247,38 @@ def test_what_cannot_be_asked_is_said_before_the_server_is(server: Server) -> No
         with pytest.raises(ImageError):
             await collect(engine, job("b", image=Picture("k", partial(bytes, b"none"))))
 
-    run(engine, work)
+    run_engine(engine, work)
     assert not server.seen
+
+
+def test_runs_that_compute_nothing_are_hosted_in_the_service_itself(
+    server: Server, tmp_path: Path
+) -> None:
+    data = {"dataset": "phantom", "options": {"cases": {"train": 2, "validation": 0, "test": 1}}}
+    splits = {**data, "splits": {"validation": None}}
+    block = {"name": "endpoint", "base_url": server.url, "model": "echo", "concurrency": 3}
+    far = fit(
+        Recipe.model_validate({"name": "far", "data": splits, "model": block}), tmp_path / "f"
+    )
+    predict(far)
+    block = {"name": "replay", "predictions": str(far.path)}
+    again = Recipe.model_validate({"name": "again", "data": splits, "model": block})
+    (known, *_) = far.predictions()
+    for run, kind in ((far, "endpoint"), (fit(again, tmp_path / "r"), "replay")):
+        engine = engine_of(settings(run=run.path, state=tmp_path / "state"))
+        assert isinstance(engine, InProcessEngine)
+
+        async def work(engine: InProcessEngine = engine, kind: str = kind) -> None:
+            image = replace(picture(), key=known.picture or "")
+            _, prediction = await collect(engine, job("a", known.question, image=image))
+            assert prediction.text == known.text
+            assert engine.about()["engine"] == kind
+
+        run_engine(engine, work)
+
+
+@pytest.mark.parametrize("url", ["http://ada:secret@127.0.0.1/v1", "127.0.0.1:8000", "file:///etc"])
+def test_a_url_with_credentials_or_of_another_kind_is_refused(url: str, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="URL") as failed:
+        engine_of(settings(endpoint=url, state=tmp_path))
+    assert "secret" not in str(failed.value)

@@ -16,8 +16,10 @@ from urllib.parse import urlsplit
 from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.picture import Picture
 from vesalius.cases.prediction import Prediction
+from vesalius.cases.tasks import Content
 from vesalius.cases.view import bare
 from vesalius.errors import MissingExtra, ModelError, Unavailable
+from vesalius.models.codecs import answer_codec, written
 from vesalius.models.remote.completion import Completion
 from vesalius.models.remote.messages import data_url, request_body, without_probabilities
 from vesalius.recipe import Decoding
@@ -48,7 +50,7 @@ class Server:
 
     ``url`` with or without ``/v1``. ``timeout``: seconds for one answer (None: no limit);
     ``retries``: how often a busy server (429, 503) is asked again; ``pictures``: whether they are
-    sent.
+    sent; ``answers``: what its text is read as.
     """
 
     url: str
@@ -58,6 +60,7 @@ class Server:
     timeout: float | None = None
     retries: int = 0
     pictures: bool = True
+    answers: Content = "text"
 
     @property
     def base(self) -> str:
@@ -79,6 +82,7 @@ class Client:
         self.facts: dict[str, Any] = {}
         """What the server says of the model: ``owned_by``, ``root``."""
         self.seats = asyncio.Semaphore(server.concurrency)
+        self._codec = answer_codec(server.answers)
         self._probabilities = True
         self._encoded: OrderedDict[tuple[Any, ...], str] = OrderedDict()
         headers = {} if server.key is None else {"Authorization": f"Bearer {server.key}"}
@@ -124,7 +128,9 @@ class Client:
         Unavailable where the server fails, ModelError where it cannot answer this, ImageError
         where a picture cannot be read. What the server says of a failure is not passed on.
         """
-        body = await asyncio.to_thread(request_body, dialogue, decoding, self.model, self._url_of)
+        body = await asyncio.to_thread(
+            request_body, written(dialogue, self._codec), decoding, self.model, self._url_of
+        )
         for attempt in range(self.server.retries + 1):
             try:
                 return await self._timed(dialogue, body, write)
@@ -165,7 +171,9 @@ class Client:
         except _FAULTS as error:
             what = f"the model's server failed ({type(error).__name__})"
             raise Unavailable(what, where=where) from error
-        return completion.prediction(dialogue, time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        # Reading boxes takes the picture's size, and so decodes it.
+        return await asyncio.to_thread(completion.prediction, dialogue, self._codec, seconds)
 
     async def _complete(self, body: dict[str, Any], write: Callable[[str], object]) -> Completion:
         if not self._probabilities:

@@ -7,10 +7,10 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from vesalius.cases.case import Answer
 from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.prediction import Confidence, Prediction, Usage
 from vesalius.errors import Unavailable
+from vesalius.models.codecs import AnswerCodec
 
 METHOD = "length-normalised token probability, as the server tells it"
 _FINISHES = {"stop": "stop", "length": "length"}
@@ -64,8 +64,11 @@ class Completion:
         if not self.choices:
             raise Unavailable("the model's server sent no choices")
 
-    def prediction(self, dialogue: Dialogue, seconds: float) -> Prediction:
-        """The whole answer; without token probabilities its confidence is not known."""
+    def prediction(self, dialogue: Dialogue, codec: AnswerCodec, seconds: float) -> Prediction:
+        """The whole answer as ``codec`` reads it, an abstention where it cannot.
+
+        Without token probabilities its confidence is not known.
+        """
         confidence = None
         if self.logprobs:
             mean = math.fsum(self.logprobs) / len(self.logprobs)
@@ -75,6 +78,12 @@ class Completion:
             new_tokens=int(self.usage.get("completion_tokens") or len(self.logprobs)),
             seconds=round(seconds, 4),
         )
-        answer = Answer(text="".join(self.texts).strip())
-        finish = _FINISHES.get(self.finish or "")
-        return Prediction.of(dialogue, answer, confidence=confidence, finish=finish, usage=usage)
+        answer = codec.decode("".join(self.texts).strip(), dialogue.picture)
+        return Prediction.of(
+            dialogue,
+            answer,
+            confidence=confidence,
+            abstained=not codec.holds(answer),
+            finish=_FINISHES.get(self.finish or ""),
+            usage=usage,
+        )
