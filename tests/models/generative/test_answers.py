@@ -1,0 +1,142 @@
+"""Models that write boxes and concepts: trained, asked, exported, and compared whole."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vesalius.cases.case import Answer, Box
+from vesalius.errors import ModelError
+from vesalius.models.build import build
+from vesalius.recipe import Recipe, validated
+from vesalius.steps import export as exporting
+from vesalius.steps.fit import fit
+from vesalius.steps.predict import predict
+
+FAMILIES = ["blip2_opt", "blip2_t5", "llava", "qwen2_5_vl", "qwen3_vl", "paligemma"]
+EPOCHS = 150
+CASES = {"train": 4, "validation": 0, "test": 2}
+
+
+def recipe(family: str, task: str, *, epochs: int = 1, **model: Any) -> Recipe:
+    """A toy of the family, all of it trained on four small phantoms, asked about them again."""
+    content = {
+        "name": "answers",
+        "data": {
+            "dataset": "phantom",
+            "options": {"cases": CASES, "size": 64, "families": ["chest_film"]},
+            "task": task,
+            "instruction": "list them.",
+            "splits": {"validation": None},
+        },
+        "model": {
+            "name": "generative",
+            "tiny": True,
+            "family": family,
+            "roles": dict.fromkeys(("vision", "projector", "language"), "full"),
+            "training": {"epochs": epochs, "batch": 4, "learning_rate": 3e-3},
+            "device": "cpu",
+            **model,
+        },
+        "decoding": {"max_new_tokens": 160},
+        "evaluation": {"metrics": ["detection", "concepts_f1"], "resamples": 10},
+    }
+    return validated(Recipe, content, where="test")
+
+
+def content(answer: Answer, task: str) -> Any:
+    return answer.boxes if task == "detect" else answer.concepts
+
+
+@pytest.mark.parametrize(
+    ("task", "answers", "message"),
+    [
+        ("detect", "text", "a reply of boxes cannot be written as text"),
+        ("caption", "boxes", "a reply of text cannot be written as boxes"),
+        ("concepts", "boxes", "a reply of concepts cannot be written as boxes"),
+    ],
+)
+def test_answers_that_cannot_be_written_are_refused_before_anything_is_made(
+    task: str, answers: str, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ModelError, match=message) as caught:
+        fit(recipe("llava", task, answers=answers), tmp_path / "run")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("task", ["detect", "concepts"])
+def test_a_prompt_row_holds_the_answer_as_the_family_writes_it(task: str) -> None:
+    from vesalius.steps.prepare import to_fit_on
+
+    for family in FAMILIES:
+        chosen = recipe(family, task)
+        train = to_fit_on(chosen.data, "train")
+        learner: Any = build(chosen.model)
+        network = learner._untrained(train, 0)
+        for dialogue in train:
+            rendered = network.encoder.template.render(dialogue.closed())
+            segment = network.encoder.segment(rendered, dialogue.id)
+            reply = [
+                token
+                for token, label in zip(segment.ids, segment.labels, strict=True)
+                if label >= 0
+            ]
+            text = network.encoder.tokenizer.decode(reply, skip_special_tokens=True).strip()
+            answer = network.codec.decode(text, dialogue.picture)
+            wanted = dialogue.question.answers[0]
+            assert network.codec.holds(answer), (family, text)
+            if task == "concepts":
+                assert answer.concepts == wanted.concepts
+            else:
+                assert [b.label for b in answer.boxes] == [b.label for b in wanted.boxes or ()]
+            if family == "paligemma" and task == "detect":
+                ids = network.encoder.tokenizer.convert_ids_to_tokens(reply)
+                assert sum(t.startswith("<loc") for t in ids) == 4 * len(wanted.boxes or ())
+
+
+def test_an_unread_reply_is_an_abstention_and_a_box_that_moved_is_seen_by_an_export(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = fit(recipe("llava", "detect"), tmp_path / "run")
+    assert predict(run) == 2
+    for prediction in run.predictions():
+        assert prediction.answer.text is not None
+        assert (prediction.answer.boxes is None) == prediction.abstained
+    truly, calls = exporting._answers, []
+
+    def altered(model: Any, items: Any, decoding: Any) -> Any:
+        answers = truly(model, items, decoding)
+        calls.append(model)
+        moved = replace(answers[0].answer, boxes=(Box(0, 0, 1, 1, "mass"),))
+        return [replace(answers[0], answer=moved), *answers[1:]] if len(calls) == 2 else answers
+
+    monkeypatch.setattr(exporting, "_answers", altered)
+    with pytest.raises(ModelError, match="answer 1 of 2 items differently"):
+        exporting.export(run, tmp_path / "out", check=2)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["detect", "concepts"])
+@pytest.mark.parametrize("family", ["blip2_opt", "llava", "qwen2_5_vl"])
+def test_boxes_and_concepts_are_learnt_predicted_and_exported_whole(
+    family: str, task: str, tmp_path: Path
+) -> None:
+    run = fit(recipe(family, task, epochs=EPOCHS), tmp_path / "run")
+    predict(run, split="train", name="seen")
+    seen = list(run.predictions("seen"))
+    read = [content(p.answer, task) for p in seen]
+    assert all(value is not None for value in read)
+    assert any(read)
+    for prediction in seen:
+        wanted = content(prediction.references[0], task)
+        got = content(prediction.answer, task)
+        if task == "concepts":
+            assert set(got) == set(wanted)
+        else:
+            assert [box.label for box in got] == [box.label for box in wanted]
+    assert exporting.export(run, tmp_path / "out", check=2).checked == 2
