@@ -93,7 +93,7 @@ def _foremost(evaluation: Evaluation) -> list[str]:
     """Scores for which more is better: the first of every protocol, then the second ones ..."""
     ranked: dict[str, list[tuple[int, str]]] = {}
     for score in evaluation.overall():
-        if evaluation.better(score) == "higher" and score.protocol != "calibration":
+        if evaluation.better(score) == "higher" and evaluation.role(score) == "headline":
             mine = ranked.setdefault(score.protocol, [])
             mine.append((len(mine), score.metric))
     every = [pair for pairs in ranked.values() for pair in pairs]

@@ -19,7 +19,7 @@ HISTORIES = ("none", "own", "gold")
 GAPS = {"own": "own minus gold", "none": "none minus gold"}
 """What is subtracted from what: wrong answers that follow from wrong ones, and what turns help."""
 OVER_DIALOGUES = ("dialogue", "contradictions")
-"""Metrics of whole dialogues; a slice of their turns has no such score."""
+"""Metrics of whole dialogues, which turns get beside those that are chosen."""
 SUMMARY_METRICS: tuple[Spec, ...] = ("rouge", "bleu", "meteor_exact_stem", "content")
 """Caption scores of the summary that a dialogue ends with."""
 FIELDS = ("category",)
@@ -115,7 +115,8 @@ def _part(
     comparisons = {name: compare(sets["gold"], sets[name], metrics, by=by, **how) for name in GAPS}
     gaps = {
         name: replace(
-            comparison, differences=tuple(d for d in comparison.differences if _stands(d))
+            comparison,
+            differences=tuple(d for d in comparison.differences if _stands(d, comparison)),
         )
         for name, comparison in comparisons.items()
     }
@@ -123,11 +124,14 @@ def _part(
 
 
 def _whole(evaluation: Evaluation) -> Evaluation:
-    return replace(evaluation, scores=tuple(score for score in evaluation.scores if _stands(score)))
+    return replace(
+        evaluation, scores=tuple(score for score in evaluation.scores if _stands(score, evaluation))
+    )
 
 
-def _stands(row: Any) -> bool:
-    return row.slice == ALL or row.protocol not in OVER_DIALOGUES
+def _stands(row: Any, of: Evaluation | Comparison) -> bool:
+    """Whether a row is a score: a slice of turns has none of whole dialogues."""
+    return row.slice == ALL or of.protocols[row.protocol].get("unit") != "dialogue"
 
 
 def _refuse_others(sets: Mapping[str, Sequence[Prediction]]) -> None:

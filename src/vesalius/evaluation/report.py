@@ -96,7 +96,7 @@ def _weights(main: RunResults) -> str | None:
 def _headline(main: RunResults) -> list[Score]:
     """The first few scores for which more is better."""
     good = [s for s in main.evaluation.overall() if main.evaluation.better(s) == "higher"]
-    return [s for s in good if s.measured and "calibration" not in s.metric][:4]
+    return [s for s in good if s.measured and main.evaluation.role(s) == "headline"][:4]
 
 
 def _blocks(runs: Sequence[RunResults]) -> list[Block]:
@@ -104,9 +104,7 @@ def _blocks(runs: Sequence[RunResults]) -> list[Block]:
     return [
         _block(score, runs, ALL, score.metric)
         for score in main.evaluation.overall()
-        if score.measured
-        and not score.metric.startswith("calibration")
-        and "majority" not in score.metric
+        if score.measured and main.evaluation.role(score) == "headline"
     ]
 
 
@@ -126,8 +124,9 @@ def _block(score: Score, runs: Sequence[RunResults], part: str, title: str) -> B
         s = _find(one.evaluation, score, part)
         if s is not None:
             dots.append(_dot(one.run.name, s, strong=i == 0))
-    baselines = [_find(one.evaluation, _baseline_of(score), part) for one in runs[:1]]
-    dots += [_dot("commonest answer", s) for s in baselines if s]
+    name = runs[0].evaluation.baseline_of(score)
+    baseline = name and _find(runs[0].evaluation, replace(score, metric=name), part)
+    dots += [_dot("commonest answer", baseline)] if baseline else []
     ends = [v for d in dots for v in (d.value, d.low, d.high) if not isnan(v)]
     plot = plots.whiskers(dots, min(0.0, *ends), max(1.0, *ends))
     return Block(title, f"n = {score.n}, {score.groups} groups", plot)
@@ -136,12 +135,6 @@ def _block(score: Score, runs: Sequence[RunResults], part: str, title: str) -> B
 def _dot(label: str, score: Score, *, strong: bool = False) -> plots.Dot:
     note = "" if isnan(score.low) else f"{score.low:.2f}–{score.high:.2f}"
     return plots.Dot(label, score.value, score.low, score.high, note, strong)
-
-
-def _baseline_of(score: Score) -> Score:
-    """The majority baseline that belongs beside an accuracy."""
-    beside = {"squad.em": "squad.majority_em", "closed.accuracy": "closed.majority_baseline"}
-    return replace(score, metric=beside.get(score.metric, ""))
 
 
 def _find(evaluation: Evaluation, score: Score, part: str) -> Score | None:

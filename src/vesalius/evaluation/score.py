@@ -85,6 +85,19 @@ class Evaluation:
         directions = self.protocols.get(score.protocol, {}).get("better", {})
         return str(directions.get(score.metric, "higher"))
 
+    def role(self, score: Score) -> str:
+        """``headline`` or ``calibration``, or ``baseline`` for one that knows references alone."""
+        protocol = self.protocols.get(score.protocol, {})
+        if score.metric in protocol.get("baselines", ()):
+            return "baseline"
+        return str(protocol.get("role", "headline"))
+
+    def baseline_of(self, score: Score) -> str | None:
+        """The name of the baseline that belongs beside a score."""
+        beside = self.protocols.get(score.protocol, {}).get("beside", {})
+        name: str | None = beside.get(score.metric)
+        return name
+
     def to_json(self) -> dict[str, Any]:
         """JSON-ready data; what was not measured is null."""
         return asdict(self) | {"scores": [without_nan(asdict(score)) for score in self.scores]}

@@ -15,6 +15,8 @@ from vesalius.registry import Registry
 Array = NDArray[np.float64]
 Table = Mapping[str, Array]
 Better = Literal["higher", "lower", "neither"]
+Role = Literal["headline", "calibration"]
+Unit = Literal["row", "dialogue", "corpus"]
 
 _HERE = "vesalius.evaluation.metrics"
 
@@ -50,7 +52,10 @@ class ScoringProtocol:
 
     ``normalisation`` says what is done to both texts before they meet, ``averaging`` what is
     averaged over what. ``better`` lists the scores for which higher is not better, ``baselines``
-    those that depend on the references alone, whatever was answered.
+    those that depend on the references alone, whatever was answered, and ``beside`` which of them
+    stands beside a score. ``role``: whether the scores are about the answers or about how sure they
+    are. ``unit``: what is scored, a row, all turns of a dialogue (a slice of turns has no such
+    score), or the corpus.
     """
 
     name: str
@@ -61,6 +66,9 @@ class ScoringProtocol:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     better: Mapping[str, Better] = field(default_factory=dict)
     baselines: tuple[str, ...] = ()
+    beside: Mapping[str, str] = field(default_factory=dict)
+    role: Role = "headline"
+    unit: Unit = "row"
 
     def to_dict(self) -> dict[str, Any]:
         """The protocol as JSON-ready data."""

@@ -30,6 +30,7 @@ class Squad(Frozen):
             averaging="maximum over golds; mean over questions",
             better={"squad.majority_em": "neither"},
             baselines=("squad.majority_em",),
+            beside={"squad.em": "squad.majority_em"},
         )
 
     def measure(self, predictions: Sequence[Prediction]) -> Table:

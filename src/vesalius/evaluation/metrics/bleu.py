@@ -42,6 +42,7 @@ class Bleu(Frozen):
             parameters={"signature": str(engine.get_signature())},
             normalisation=f"tokeniser {self.tokenize}" + (", lower" if self.lowercase else ""),
             averaging="corpus: n-gram counts summed over texts, exponential smoothing",
+            unit="corpus",
         )
 
     def measure(self, predictions: Sequence[Prediction]) -> Table:
@@ -86,6 +87,7 @@ class BleuCoco(Frozen):
             version="1.2",
             normalisation=TOKENISER,
             averaging="corpus: n-gram counts summed over texts, no smoothing",
+            unit="corpus",
         )
 
     def measure(self, predictions: Sequence[Prediction]) -> Table:

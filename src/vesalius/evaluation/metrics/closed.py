@@ -42,6 +42,7 @@ class Closed(Frozen):
                 "closed.majority_baseline": "neither",
             },
             baselines=("closed.majority_baseline",),
+            beside={"closed.accuracy": "closed.majority_baseline"},
         )
 
     def measure(self, predictions: Sequence[Prediction]) -> Table:

@@ -35,6 +35,7 @@ class Calibration(Frozen):
             parameters={"bins": self.bins},
             normalisation="right: strict closed parser, or SQuAD v2 exact match",
             averaging="over predictions with a confidence",
+            role="calibration",
             better={
                 "calibration.ece": "lower",
                 "calibration.adaptive_ece": "lower",

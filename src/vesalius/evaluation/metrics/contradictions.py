@@ -43,6 +43,7 @@ class Contradictions(Frozen):
             normalisation="exactly one of yes, no; values by the table of statements",
             averaging="over comparable pairs of answers about one case; over cases that have one",
             better={_PAIRS: "lower", _DIALOGUES: "lower"},
+            unit="dialogue",
         )
 
     def measure(self, predictions: Sequence[Prediction]) -> Table:

@@ -34,6 +34,7 @@ class TurnsByDialogue(Frozen):
             version="1",
             normalisation="closed: the strict closed parser; open: SQuAD v2 exact match",
             averaging="over the turns of a dialogue, then over dialogues",
+            unit="dialogue",
         )
 
     def measure(self, predictions: Sequence[Prediction]) -> Table:
