@@ -73,10 +73,11 @@ def test_a_prompt_row_holds_the_answer_as_the_family_writes_it(task: str) -> Non
     from vesalius.steps.prepare import to_fit_on
 
     for family in FAMILIES:
-        chosen = recipe(family, task)
+        answers = "boxes" if task == "detect" else task
+        chosen = recipe(family, task, answers=answers)
         train = to_fit_on(chosen.data, "train")
         learner: Any = build(chosen.model)
-        network = learner._untrained(train, 0)
+        network = learner.untuned().network
         for dialogue in train:
             rendered = network.encoder.template.render(dialogue.closed())
             segment = network.encoder.segment(rendered, dialogue.id)
