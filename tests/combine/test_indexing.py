@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from io import BytesIO
 
 import numpy as np
@@ -114,23 +115,30 @@ def test_without_thumbnails_there_is_no_picture_in_it(tmp_path) -> None:
 
 def test_a_killed_indexing_goes_on_and_gives_the_same(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(indexing, "PART", 3)
-    entries, settings = indexing.index_entries(many(8)), Retrieve(thumbnails=16)
-    whole = indexing.write_index(tmp_path / "whole", entries, settings, {})
-    made, part = [], indexing._part
+    settings = Retrieve(thumbnails=16)
+    whole = indexing.write_index(tmp_path / "whole", indexing.index_entries(many(8)), settings, {})
+    reads: list[str] = []
 
-    def dying(*said):
-        if len(made) == 2:
-            raise KeyboardInterrupt
-        made.append(said)
-        return part(*said)
+    def counted(picture: Picture) -> Picture:
+        def read() -> bytes:
+            if killed and len(reads) == 7:
+                raise KeyboardInterrupt
+            reads.append(picture.key)
+            return picture.read()
 
-    monkeypatch.setattr(indexing, "_part", dying)
+        return Picture(picture.key, read)
+
+    entries = [
+        replace(entry, picture=counted(entry.picture)) for entry in indexing.index_entries(many(8))
+    ]
+    killed = True
     with pytest.raises(KeyboardInterrupt):
         indexing.write_index(tmp_path / "index", entries, settings, {})
     assert not (tmp_path / "index").exists()
-    monkeypatch.setattr(indexing, "_part", lambda *said: made.append(said) or part(*said))
+    assert reads == [f"p{n}" for n in range(7)]
+    killed = False
     assert indexing.write_index(tmp_path / "index", entries, settings, {}) == whole
-    assert len(made) == 3  # two before, one after
+    assert reads[7:] == ["p6", "p7"]  # the parts of three that were whole are not read again
     for name in ("index.safetensors", "index.jsonl", "cases.jsonl", "thumbnails.bin"):
         assert (tmp_path / "index" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from hostile import SECRETS, encoded, hostile, noise, scan, written
+from vesalius.cases.decoded import Decoded
 from vesalius.cases.image import decode
 from vesalius.cases.reencode import Reencoded, reencode
 from vesalius.cases.view import View
@@ -179,11 +180,11 @@ def test_text_is_masked_in_every_frame_whatever_the_window():
 def test_long_series_are_looked_at_here_and_there(monkeypatch):
     looked = []
 
-    def views(_: Reencoded, frame: int) -> list[Image.Image]:
-        looked.append(frame)
-        return []
+    def spied(data: bytes, view: View) -> Decoded:
+        looked.append(view.frame)
+        return decode(data, view)
 
-    monkeypatch.setattr(burned_in, "_views", views)
+    monkeypatch.setattr(burned_in, "decode", spied)
     kept = reencode(written(scan(np.zeros((40, 8, 8), np.uint8))))
     assert inspect(kept) == (kept, ())
     assert (looked[0], looked[-1], len(looked)) == (0, 39, burned_in.FRAMES)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
-import vesalius.steps.check as step
 from vesalius import Picture, Recipe, Run
-from vesalius.combine import indexing
 from vesalius.combine.index import Index
 from vesalius.combine.retrieve import Retriever
 from vesalius.errors import ImageError, ModelError, RecipeError, RunError
+from vesalius.models.encoders import ImageEncoder
 from vesalius.recipe import Retrieve, validated
 from vesalius.steps.demo import BASELINES
 from vesalius.steps.fit import fit
@@ -59,16 +60,22 @@ def test_a_fit_indexes_every_training_picture_and_no_other(run) -> None:
     assert retriever.facts["data"] == run.status()["data"]["train"]["sha256"]
 
 
-def test_what_leaks_and_is_dropped_from_training_is_not_indexed(tmp_path, monkeypatch) -> None:
-    data = recipe().data.model_copy(update={"leaks": "drop"})
-    gone = next(iter(cases(data, "train"))).id
-    monkeypatch.setattr(step, "leaks", lambda _: ({"picture": 1}, {"train": {gone}}))
-    monkeypatch.setattr("vesalius.steps.retrieve.leaks", step.leaks)
-    made = fit(recipe(data=data.model_dump()), tmp_path / "run")
-    items = Index.load(made.index).items
-    assert len(items) == 11
-    assert gone not in {item.case for item in items}
-    assert build(made)["pictures"] == 11
+def test_what_leaks_and_is_dropped_from_training_is_not_indexed(tmp_path) -> None:
+    """Of three training pictures one is a picture of the test split, under another patient."""
+    numbers = {"a.png": 0, "b.png": 1, "c.png": 2, "d.png": 3, "e.png": 1}
+    splits = {"d.png": "validation", "e.png": "test"}
+    rows = ["image,question,answer,patient,split"]
+    for name, number in numbers.items():
+        pixels = np.random.default_rng(number).integers(0, 255, (48, 48), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / name)
+        rows.append(f"{name},what is this?,noise,of {name},{splits.get(name, 'train')}")
+    table = tmp_path / "rows.csv"
+    table.write_text("\n".join(rows))
+    data = {"dataset": "folder", "root": str(table), "leaks": "drop"}
+    run = fit(recipe(data=data), tmp_path / "run")
+    assert run.status()["data"]["dropped"] == {"train": 1}
+    assert {item.key for item in Index.load(run.index).items} == {"a.png", "c.png"}
+    assert build(run)["pictures"] == 2
 
 
 def test_without_the_block_there_is_none_and_the_digest_stays(bare) -> None:
@@ -96,7 +103,7 @@ def test_a_fit_killed_while_indexing_goes_on_without_fitting_again(tmp_path, mon
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(indexing, "_join", dies)
+        patch.setattr(Index, "save", dies)
         with pytest.raises(KeyboardInterrupt):
             fit(recipe(), tmp_path / "run")
     made = Run.open(tmp_path / "run")
@@ -105,7 +112,7 @@ def test_a_fit_killed_while_indexing_goes_on_without_fitting_again(tmp_path, mon
     with pytest.raises(RunError, match="vesalius fit with the same recipe"):
         retrieve(made, _file(made, "test"))
     finished = made.status()["finished"]
-    monkeypatch.setattr(indexing, "_part", dies)  # all parts are there
+    monkeypatch.setattr(ImageEncoder, "embed", dies)  # all vectors are there
     fit(recipe(), tmp_path / "run")
     assert len(Retriever.load(made)) == 12
     assert made.status()["finished"] == finished
