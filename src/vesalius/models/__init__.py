@@ -93,6 +93,14 @@ class Remote(Protocol):
 Validate = Callable[[Model], float]
 
 
+def parts(model: Model) -> Iterator[Model]:
+    """A model and the models that it wraps (its ``members``), and theirs."""
+    yield model
+    members: Mapping[str, Model] = getattr(model, "members", {})
+    for member in members.values():
+        yield from parts(member)
+
+
 @dataclass(frozen=True, slots=True)
 class Lesson:
     """What a fit may look at.

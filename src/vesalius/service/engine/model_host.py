@@ -3,71 +3,33 @@
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.picture import Picture
-from vesalius.cases.prediction import Neighbour, Prediction
-from vesalius.cases.view import bare
-from vesalius.errors import ModelError, VesaliusError
-from vesalius.models import Model, Piece, Streaming, models
+from vesalius.errors import ModelError
+from vesalius.models import Model, Piece, Streaming, models, parts
 from vesalius.recipe import Decoding
 from vesalius.run import Run, environment
 from vesalius.system.files import read_json
 
-if TYPE_CHECKING:
-    from vesalius.combine.retrieve import Retriever
-
-LOOKED_UP = 512
-"""Pictures whose neighbours are remembered."""
-
-
-class Neighbours:
-    """A run's similar cases; each picture is looked up once."""
-
-    def __init__(self, retriever: Retriever) -> None:
-        self._retriever = retriever
-        self._known: OrderedDict[tuple[Any, ...], tuple[Neighbour, ...]] = OrderedDict()
-
-    def of(self, picture: Picture) -> tuple[Neighbour, ...]:
-        """The training cases most like a picture."""
-        key = (picture.key, picture.view)
-        neighbours = self._known.pop(key, None)
-        if neighbours is None:
-            (neighbours,) = self._retriever.neighbours([picture])
-        self._known[key] = neighbours
-        if len(self._known) > LOOKED_UP:
-            self._known.popitem(last=False)
-        return neighbours
-
-    def forget(self, picture: str) -> None:
-        """Give up what was found for a picture, in every view of it."""
-        of = bare(picture)
-        for key in [k for k in self._known if bare(k[0]) == of]:
-            del self._known[key]
-
 
 @dataclass(frozen=True, slots=True)
 class ModelHost:
-    """A model with what it says of itself, and what finds similar cases, if anything does."""
+    """A model with what it says of itself."""
 
     model: Model
     about: dict[str, Any]
-    neighbours: Neighbours | None = None
 
-    def supported(self, prediction: Prediction, picture: Picture | None) -> Prediction:
-        """The prediction with similar cases as evidence, unless it brings its own."""
-        if self.neighbours is None or picture is None or prediction.evidence:
-            return prediction
-        try:
-            return replace(prediction, evidence=self.neighbours.of(picture))
-        except VesaliusError:
-            return prediction  # an answer is worth more than what stands beside it
+    @property
+    def prefix_caches(self) -> list[Any]:
+        """What the model, or models that it wraps, computed of conversations."""
+        caches = (getattr(part, "prefix_cache", None) for part in parts(self.model))
+        return [cache for cache in caches if cache is not None]
 
     def pieces(
         self,
@@ -85,14 +47,15 @@ class ModelHost:
 
     def forget(self, picture: str) -> None:
         """Give up all that is kept of a picture."""
-        forget: Callable[[str], None] | None = getattr(self.model, "forget", None)
-        if forget is not None:
-            forget(picture)
-        prefix_cache = getattr(self.model, "prefix_cache", None)
-        if prefix_cache is not None:
-            prefix_cache.forget(picture)
-        if self.neighbours is not None:
-            self.neighbours.forget(picture)
+        for part in (*parts(self.model), *self.prefix_caches):
+            forget: Callable[[str], None] | None = getattr(part, "forget", None)
+            if forget is not None:
+                forget(picture)
+
+    def forget_conversations(self) -> None:
+        """Give up what was computed of all conversations."""
+        for cache in self.prefix_caches:
+            cache.forget()
 
 
 def computes(run: Run) -> bool:
@@ -135,7 +98,7 @@ def _of_run(run: Run) -> ModelHost:
     origin = run.weights / "origin.json"
     if origin.exists():
         about["weights"] = read_json(origin).get("weights")
-    return ModelHost(model, about | _common(model, block["name"]), _retrieval(run))
+    return ModelHost(model, about | _common(model, block["name"]))
 
 
 def _of_weights(source: str) -> ModelHost:
@@ -162,7 +125,8 @@ def _common(model: Model, name: str) -> dict[str, Any]:
     here = environment()
     engine = "local" if getattr(models[name], "computes", True) else name
     about: dict[str, Any] = {"engine": engine, "kind": name, "preprocessing": None}
-    network: Any = getattr(model, "network", None)
+    network: Any = next((p for p in parts(model) if hasattr(p, "network")), None)
+    network = getattr(network, "network", None)
     if network is not None:
         about |= {"family": network.family.title, "preprocessing": _preprocessing(network)}
     return about | {"software": {"python": here["python"], **here["packages"]}}
@@ -175,16 +139,6 @@ def _preprocessing(network: Any) -> str:
     shape = " x ".join(str(edge) for edge in edges.values())
     square = "padded to a square, " if network.encoder.square else ""
     return f"{type(network.processor).__name__}, {square}{type(images).__name__} {shape}".strip()
-
-
-def _retrieval(run: Run) -> Neighbours | None:
-    """What finds a run's similar cases, if it has an index."""
-    if not (run.path / "index").is_dir():
-        return None
-    from vesalius.combine.retrieve import Retriever
-
-    retriever = Retriever.load(run)
-    return None if retriever is None else Neighbours(retriever)
 
 
 def digest(files: Mapping[str, str]) -> str | None:
@@ -247,10 +201,12 @@ def _commit(model: Any) -> str | None:
 
 def remember(model: Model, limit: int) -> None:
     """Let a generative model keep what it computed of conversations, in ``limit`` bytes."""
-    if limit > 0 and hasattr(model, "prefix_cache"):
+    caching: list[Any] = [part for part in parts(model) if hasattr(part, "prefix_cache")]
+    if limit > 0 and caching:
         from vesalius.models.generative.answering.prefix_cache import PrefixCache
 
-        model.prefix_cache = PrefixCache(limit)
+        for part in caching:
+            part.prefix_cache = PrefixCache(limit // len(caching))
 
 
 def warm(host: ModelHost) -> None:
@@ -270,7 +226,4 @@ def warm(host: ModelHost) -> None:
     predictions = host.model.predict(dialogues, Decoding(max_new_tokens=2))
     if len(predictions) != 1:
         raise ModelError("the first question was not answered")
-    host.supported(predictions[0], picture)
-    prefix_cache = getattr(host.model, "prefix_cache", None)
-    if prefix_cache is not None:
-        prefix_cache.forget()
+    host.forget_conversations()

@@ -194,9 +194,8 @@ class Worker:
             for place, piece in self._pieces(batch):
                 self._tell(batch[place], piece)
         except Exception as error:  # noqa: BLE001  # whatever it is, the worker goes on
-            prefix_cache = getattr(self._host.model, "prefix_cache", None)
-            if prefix_cache is not None and not isinstance(error, VesaliusError):
-                prefix_cache.forget()  # memory may be what was lacking
+            if not isinstance(error, VesaliusError):
+                self._host.forget_conversations()  # memory may be what was lacking
             if len(batch) == 1:
                 self.send("fault", batch[0].number, *serialise_error(error))
                 return
@@ -224,8 +223,7 @@ class Worker:
                 self.send("piece", one.number, fresh)
             return
         one.done = True
-        whole = self._host.supported(piece, one.job.dialogue.picture)
-        self.send("piece", one.number, whole)
+        self.send("piece", one.number, piece)
 
     def _is_cancelled(self, one: Waiting) -> bool:
         return one.number in self._left or one.job.deadline < time.time()
@@ -236,14 +234,14 @@ class Worker:
         return self._hosted
 
     def _load(self) -> dict[str, int]:
-        prefix_cache = getattr(self._host.model, "prefix_cache", None)
-        if prefix_cache is None:
+        caches = self._host.prefix_caches
+        if not caches:
             return {}
         return {
-            "cache_bytes": prefix_cache.size,
-            "cache_hits": prefix_cache.hits,
-            "cache_misses": prefix_cache.misses,
-            "cache_tokens": prefix_cache.taken,
+            "cache_bytes": sum(cache.size for cache in caches),
+            "cache_hits": sum(cache.hits for cache in caches),
+            "cache_misses": sum(cache.misses for cache in caches),
+            "cache_tokens": sum(cache.taken for cache in caches),
         }
 
 
