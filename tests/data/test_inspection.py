@@ -34,10 +34,10 @@ def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def same(one: object, other: object) -> bool:
-    def told(like):
+    def values(like):
         return like.sha256, like.dhash.tobytes(), like.mirrored.tobytes()
 
-    return told(one) == told(other)
+    return values(one) == values(other)
 
 
 def test_a_picture_is_read_once_however_often_it_is_looked_at() -> None:

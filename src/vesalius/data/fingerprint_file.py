@@ -31,9 +31,9 @@ def write_fingerprints(folder: Path, pictures: Mapping[str, Inspected]) -> None:
 
 
 def recorded(picture: Picture) -> Inspected | None:
-    """What is recorded of the picture's file, in its folder or the one above; None where nothing is
+    """What is recorded of the picture's file, in its folder or the one above.
 
-    or where the file is another now. A frame or a window of a file has no record.
+    None where nothing is, or where the file is another now. A frame or a window has no record.
     """
     path = picture.file
     if path is None or picture.view != OWN_VIEW:

@@ -55,7 +55,7 @@ def opened(data: Data) -> Dataset:
 
 def parts(data: Data, split: str | None = None) -> list[Part]:
     """The recipe's own set and those mixed into ``split`` (None: into any), in their order."""
-    found = [Part(data.dataset, data.model_copy(update={"mix": ()}))]
+    sets = [Part(data.dataset, data.model_copy(update={"mix": ()}))]
     roles = [role for role, name in data.splits.model_dump().items() if name == split]
     names = {_place(data): ""}
     for one in data.mix:
@@ -65,11 +65,11 @@ def parts(data: Data, split: str | None = None) -> list[Part]:
         block = _block(data, one)
         group_mark = names.setdefault(_place(block), f"{name}:")
         if split is None or read is not None:
-            found.append(Part(name, block, read, one.weight, f"{name}:", group_mark))
-    return found
+            sets.append(Part(name, block, read, one.weight, f"{name}:", group_mark))
+    return sets
 
 
-def weighted(found: Sequence[Dialogue], data: Data, split: str) -> list[Dialogue]:
+def weighted(dialogues: Sequence[Dialogue], data: Data, split: str) -> list[Dialogue]:
     """A split's dialogues, those of the training split as often as their set's weight says.
 
     A weight of 2.5 takes each twice, and half of them, drawn by ``data.seed``, once more; copies
@@ -78,7 +78,7 @@ def weighted(found: Sequence[Dialogue], data: Data, split: str) -> list[Dialogue
     """
     drawn: list[Dialogue] = []
     for part in parts(data, split):
-        own = [dialogue for dialogue in found if dialogue.dataset == part.name]
+        own = [dialogue for dialogue in dialogues if dialogue.dataset == part.name]
         if not own:
             what = f"split {part.split or split!r} of {part.name} holds nothing with a reference"
             raise RecipeError(what, where="data.mix" if part.mark else "data")
