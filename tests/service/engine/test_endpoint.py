@@ -18,7 +18,7 @@ from asking import collect, job, picture
 from PIL import Image, ImageChops
 
 from chat_server import Server
-from vesalius import Recipe
+from vesalius import Recipe, Run
 from vesalius.errors import ImageError, ModelError, RecipeError, Refusal
 from vesalius.service.assembly import engine_of
 from vesalius.service.engine.endpoint import endpoint_host
@@ -268,11 +268,13 @@ def test_runs_that_compute_nothing_are_hosted_in_the_service_itself(
         engine = engine_of(settings(run=run.path, state=tmp_path / "state"))
         assert isinstance(engine, InProcessEngine)
 
-        async def work(engine: InProcessEngine = engine, kind: str = kind) -> None:
+        async def work(engine: InProcessEngine = engine, kind: str = kind, run: Run = run) -> None:
             image = replace(picture(), key=known.picture or "")
             _, prediction = await collect(engine, job("a", known.question, image=image))
             assert prediction.text == known.text
-            assert engine.about()["engine"] == kind
+            about = engine.about()
+            assert (about["engine"], about["model"]) == (kind, run.recipe().name)
+            assert about.get("served_model") == ("echo" if kind == "endpoint" else None)
 
         run_engine(engine, work)
 

@@ -60,8 +60,9 @@ class InProcessEngine:
             return about
         facts = self._remote.about()
         software = {**about["software"], "server": facts["server"]}
-        known = {"revision": facts["revision"], "software": software}
-        return about | known | {"model": about["model"] or facts["model"]}
+        known = {"revision": facts["revision"], "weights_sha256": None, "software": software}
+        model = {"model": about["model"] or facts["model"], "served_model": facts["model"]}
+        return about | known | model
 
     def load(self) -> dict[str, Any]:
         """As every engine; what a server keeps is not known."""
