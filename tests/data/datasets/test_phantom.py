@@ -18,6 +18,7 @@ from vesalius.cases.case import Case
 from vesalius.data.datasets import phantom
 from vesalius.data.datasets.phantom import PhantomOptions
 from vesalius.data.open import open_dataset
+from vesalius.data.phantoms import render
 from vesalius.data.phantoms.render import pixels
 from vesalius.data.phantoms.scene import Finding, Scene, imagine, table
 from vesalius.errors import DatasetError, RecipeError, UnknownName
@@ -337,3 +338,14 @@ def test_a_patients_two_pictures_are_two_cases():
     first, second, third = (phantom.case(PhantomOptions(), "train", index) for index in range(3))
     assert first.group == second.group != third.group
     assert all(a.id != b.id for a, b in pairwise((first, second, third)))
+
+
+def test_a_small_picture_is_drawn_once_a_large_one_each_time(monkeypatch):
+    drawings = []
+    monkeypatch.setattr(render, "pixels", lambda scene: drawings.append(scene) or pixels(scene))
+    for size, times in ((97, 1), (160, 2)):
+        drawings.clear()
+        (case,) = drawn(1, size=size, seed=97)
+        first, again = case.pictures[0].read(), case.pictures[0].read()
+        assert first == again
+        assert len(drawings) == times

@@ -14,6 +14,7 @@ from vesalius import Answer, Dialogue, Picture, Question, Turn
 from vesalius.models.build import build
 from vesalius.models.generative.answering.answerer import Answerer
 from vesalius.models.generative.fitting import prepared
+from vesalius.models.generative.rows import groups
 from vesalius.models.generative.rows.groups import Groups, collator
 from vesalius.models.generative.rows.rows import IGNORED
 from vesalius.recipe import Decoding
@@ -105,6 +106,22 @@ def test_shared_rows_equal_separate_rows(name: str, accumulated: bool) -> None:
     assert any("vision_tower" in n for n in grads)
     for parameter, gradient in grads.items():
         torch.testing.assert_close(gradient, expected_grads[parameter], atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("mebibytes", "reads"), [(512, 1), (0, 2)])
+def test_a_picture_is_read_once_a_fit_where_there_is_room(
+    mebibytes: int, reads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net = network("nano")
+    monkeypatch.setattr(groups, "ROWS_MIB", mebibytes)
+    decoded: list[str] = []
+    pixels = Picture.pixels
+    monkeypatch.setattr(Picture, "pixels", lambda self: decoded.append(self.key) or pixels(self))
+    items = Groups(dialogues(), net.encoder, share=True, per_row=16, max_length=2048)
+    first, again = ([items[index] for index in range(len(items))] for _ in range(2))
+    assert sorted(decoded) == sorted("abc" * reads)
+    for one, other in zip(first, again, strict=True):
+        assert [row.segments for row in one] == [row.segments for row in other]
 
 
 def test_loss_is_borne_by_replies_and_end_tokens_alone() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from io import BytesIO
 
 import numpy as np
@@ -13,6 +14,9 @@ from vesalius.data.phantoms.canvas import Canvas, clouds, grain
 from vesalius.data.phantoms.findings import draw
 from vesalius.data.phantoms.scene import Scene
 from vesalius.data.phantoms.tissue import patch
+
+SMALL, REMEMBERED = 128, 2048
+"""Pixels a side of what is remembered, and how many: 20 to 40 MB at most."""
 
 
 def pixels(scene: Scene) -> NDArray[np.uint8]:
@@ -34,10 +38,20 @@ def pixels(scene: Scene) -> NDArray[np.uint8]:
 
 
 def png(scene: Scene) -> bytes:
-    """The picture as PNG bytes; pixels are the same everywhere, the packing is zlib's."""
+    """The picture as PNG bytes; pixels are the same everywhere, the packing is zlib's.
+
+    Small ones are remembered: hashing, decoding and embedding each ask for the bytes.
+    """
+    return _small_png(scene) if scene.pixels <= SMALL else _png(scene)
+
+
+def _png(scene: Scene) -> bytes:
     file = BytesIO()
     Image.fromarray(pixels(scene)).save(file, "PNG", compress_level=1)
     return file.getvalue()
+
+
+_small_png = lru_cache(maxsize=REMEMBERED)(_png)
 
 
 def _eight_bit(values: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -20,11 +20,17 @@ from vesalius.models.generative.rows.rows import (
     shared_key,
 )
 
+ROWS_MIB = 512
+"""What a process remembers of training rows: 4,700 pictures of 96 x 96, 870 of 224 x 224."""
+TOKEN_BYTES = 80
+"""Of a token and its label as Python numbers, about."""
+
 
 class Groups(Dataset[list[Row]]):
     """Training items: the dialogues that share a picture, read and tokenised when asked for.
 
-    ``prefixes`` as in :func:`rows_of`.
+    What fits into :data:`ROWS_MIB` is read once, not once an epoch. ``prefixes`` as in
+    :func:`rows_of`.
     """
 
     def __init__(
@@ -42,12 +48,21 @@ class Groups(Dataset[list[Row]]):
         self._rows = partial(
             rows_of, encoder=encoder, share=share, max_length=max_length, prefixes=prefixes
         )
+        self._memory: dict[int, list[Row]] = {}
+        self._room = ROWS_MIB * 2**20
 
     def __len__(self) -> int:
         return len(self._groups)
 
     def __getitem__(self, index: int) -> list[Row]:
-        return list(self._rows(self._groups[index]))
+        if index in self._memory:
+            return self._memory[index]
+        rows = list(self._rows(self._groups[index]))
+        size = sum(map(_size, rows))
+        if size <= self._room:
+            self._room -= size
+            self._memory[index] = rows
+        return rows
 
 
 def collator(network: Network) -> Callable[[Sequence[list[Row]]], dict[str, Any]]:
@@ -60,6 +75,12 @@ def _collate(items: Sequence[list[Row]], *, layout: Layout, pad: int) -> dict[st
     ids = [segment.dialogue for row in rows for segment in row.segments]
     tokens = sum(row.length for row in rows)
     return {**layout.collate(rows, pad=pad), "ids": ids, "tokens": tokens}
+
+
+def _size(row: Row) -> int:
+    """About the bytes that a row takes."""
+    images = sum(tensor.nbytes for tensor in row.prefix.images.values())
+    return images + TOKEN_BYTES * row.length
 
 
 def _grouped(dialogues: Sequence[Dialogue], per_row: int) -> Iterator[list[Dialogue]]:
