@@ -153,6 +153,22 @@ def test_pictures_are_not_sent_where_none_are_wanted(server: Server, tmp_path: P
     assert [part["type"] for part in message["content"]] == ["text"]
 
 
+def test_it_is_a_member_like_any_other(server: Server, tmp_path: Path) -> None:
+    own = recipe(server.url)
+    members = {"far": dict(own.model), "often": {"name": "majority"}}
+    joined = own.model_copy(update={"model": {"name": "consensus", "members": members}})
+    run = fit(joined, tmp_path / "run")
+    predict(run)
+    for prediction in run.predictions():
+        far, often = prediction.member_answers
+        assert (far.member, far.answer.text) == ("far", prediction.question)
+        assert often.member == "often"
+    server.close()
+    with pytest.raises(Unavailable, match="not there"):
+        fit(joined, tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
 def test_answers_are_read_as_the_recipe_says(server: Server) -> None:
     (one, *_) = dialogues(recipe(server.url).data, "test")
     turn = one.turns[0]
