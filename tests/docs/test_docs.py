@@ -13,6 +13,7 @@ import sys
 import tomllib
 from pathlib import Path
 from types import ModuleType
+from urllib.request import urlopen
 
 import numpy as np
 import pytest
@@ -219,6 +220,29 @@ def test_the_example_on_own_data_runs(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "60 pictures checked, 0 errors" in said
     assert "leaks: none" in said
     assert (tmp_path / "my-data" / "train.jsonl").exists()
+
+
+def test_the_whole_way_goes_through_on_one_screen(tmp_path: Path) -> None:
+    """``examples/whole.sh``: its service is asked once, and is gone when the script ends."""
+    script = ROOT / "examples" / "whole.sh"
+    assert len(script.read_text().splitlines()) <= 50
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    done = subprocess.run(
+        [str(script), str(tmp_path / "whole")],
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = done.stdout
+    for part in ("train: ", "is fitted", "answers in", "squad.em", "report: ", "served answer: "):
+        assert part in said
+    assert (tmp_path / "whole" / "run" / "report.html").exists()
+    (url,) = re.findall(r"vesalius serves (http\S+)", (tmp_path / "whole/serve.log").read_text())
+    with pytest.raises(OSError, match="refused"), urlopen(f"{url}/livez", timeout=5):
+        pass
 
 
 def test_the_recipe_for_own_data_loads() -> None:
