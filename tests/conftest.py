@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 os.environ["VESALIUS_FEATURES_MB"] = "0"  # no test depends on what another one has left
-# What tests of several steps share lies beside them: hostile.py.
+# What tests of several steps share lies beside them: hostile.py, outside.py.
 sys.path.append(str(Path(__file__).parent))
 
 

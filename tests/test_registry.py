@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import vesalius
+from outside import install
 from vesalius import errors
 from vesalius.errors import UnknownName, VesaliusError
 from vesalius.registry import Registry
@@ -27,6 +28,26 @@ def test_an_entry_is_imported_when_asked_for() -> None:
         registry["pth"]
     with pytest.raises(KeyError):
         registry["x"]
+
+
+def test_entries_may_be_there_already_and_groups_have_any_name() -> None:
+    registry = Registry("family", {"one": {"a": 1}}, group="vesalius.families")
+    assert registry["one"] == {"a": 1}
+    assert registry.group == "vesalius.families"
+
+
+def test_another_packages_entry_is_found_replaces_none_and_says_why_it_cannot_be_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entries = {"path": "knees:THING", "mine": "knees:THING", "gone": "knees:NOTHING"}
+    install(tmp_path, {"knees.py": "THING = 7"}, {"vesalius.things": entries})
+    monkeypatch.syspath_prepend(str(tmp_path))
+    registry = Registry("thing", {"path": "pathlib:Path"})
+    assert list(registry) == ["gone", "mine", "path"]
+    assert registry["path"] is Path
+    assert registry["mine"] == 7
+    with pytest.raises(VesaliusError, match=r"knees:NOTHING: the thing 'gone' of another package"):
+        registry["gone"]
 
 
 NOUNS = """

@@ -8,13 +8,21 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import UnionType
-from typing import Any, Literal, Self, TypeVar, get_args
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    ValidationError,
+    model_validator,
+)
 
-from vesalius.cases.tasks import TaskName
-from vesalius.errors import RecipeError, UnknownName
+from vesalius.cases.tasks import task_of
+from vesalius.errors import RecipeError, UnknownName, VesaliusError
 from vesalius.overrides import merged, read_yaml
 
 Settings = TypeVar("Settings", bound=BaseModel)
@@ -24,6 +32,17 @@ OWN = {"model", "data", "decoding", "evaluation", "seed", "stages", "folds"}
 """What a member's block may say in another way than the recipe that holds it."""
 RUN = "{run}"
 """Stands for a run's own folder in a path that must survive the run being moved."""
+
+
+def _known_task(name: str) -> str:
+    try:
+        return task_of(name).name
+    except VesaliusError as error:
+        raise ValueError(str(error)) from error
+
+
+TaskName = Annotated[str, AfterValidator(_known_task)]
+"""A task of the table, ours or another package's."""
 
 
 class Frozen(BaseModel):

@@ -47,6 +47,8 @@ MODULES = {
         "vesalius.evaluation.metrics",
         "vesalius.evaluation.metrics.table",
         "vesalius.registry",
+        "vesalius.cases.tasks",
+        "vesalius.cli.extensions",
     ),
     "Pictures, files and errors": (
         "vesalius.cases.image",

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Literal
 
-from vesalius.cases.case import Answer
-from vesalius.errors import UnknownName
+from vesalius.cases.case import Answer, Case, Question
+from vesalius.errors import VesaliusError
+from vesalius.registry import Registry
 
 Content = Literal["text", "boxes", "concepts"]
 """What an answer may hold."""
-TaskName = Literal["vqa", "caption", "dialogue", "visual_dialogue", "detect", "concepts"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +21,16 @@ class Task:
     ``asks``: the data set's own ``questions``, or the recipe's ``instruction``, whose reference is
     the case's caption (``text``), boxes or concepts, as ``references`` says. ``has_turns``: all
     questions of a case make one dialogue, ``consistent``: ordered, without contradictions, and
-    closed by a summary.
+    closed by a summary. ``questions`` makes the questions out of a case, with ids that differ, in
+    the place of those that the data set has.
     """
 
-    name: TaskName
+    name: str
     asks: Literal["questions", "instruction"]
     references: Content = "text"
     has_turns: bool = False
     consistent: bool = False
+    questions: Callable[[Case], Sequence[Question]] | None = None
 
     @property
     def asks_apart(self) -> bool:
@@ -37,7 +38,8 @@ class Task:
         return self.asks == "questions" and not self.has_turns
 
 
-TASKS: Mapping[str, Task] = MappingProxyType(
+TASKS = Registry(
+    "task",
     {
         task.name: task
         for task in (
@@ -48,16 +50,20 @@ TASKS: Mapping[str, Task] = MappingProxyType(
             Task("detect", "instruction", "boxes"),
             Task("concepts", "instruction", "concepts"),
         )
-    }
+    },
 )
 
 
 def task_of(name: str) -> Task:
-    """The task of that name; UnknownName suggests the nearest."""
-    try:
-        return TASKS[name]
-    except KeyError:
-        raise UnknownName("task", name, TASKS) from None
+    """The task of that name; UnknownName suggests the nearest.
+
+    VesaliusError where another package's entry is no :class:`Task` of the name it is entered by.
+    """
+    task = TASKS[name]
+    if not isinstance(task, Task) or task.name != name:
+        what = f"the task {name!r} of another package is no Task of that name"
+        raise VesaliusError(what, where=f"entry point of {TASKS.group}")
+    return task
 
 
 def content_of(answer: Answer) -> Content:

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 import vesalius
-from vesalius.cli import data, deidentify, evaluation, models, retrieve, serve, web
+from vesalius.cli import data, deidentify, evaluation, extensions, models, retrieve, serve, web
 from vesalius.cli.panels import ALL, ByStep
 from vesalius.errors import VesaliusError
 
@@ -66,6 +66,9 @@ def demo(
     from vesalius.steps.demo import demo as step
 
     step(folder, tuple(overrides or ()))
+
+
+extensions.register(app)
 
 
 def main() -> None:

@@ -34,6 +34,8 @@ def to_dialogues(
     else:
         if row.consistent:
             case, categories = _consistent(case, categories), None
+        if row.questions is not None:
+            case = replace(case, questions=tuple(row.questions(case)))
         named = zip(case.question_ids(), case.questions, strict=True)
         questions = [(n, q) for n, q in named if categories is None or q.category in categories]
     make = _together if row.has_turns else _apart

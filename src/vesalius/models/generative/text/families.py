@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any, Literal
@@ -9,9 +10,21 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field
 
-from vesalius.errors import ModelError, UnknownName
+from vesalius.errors import ModelError, RecipeError, UnknownName
 from vesalius.models.box_codec import BoxConvention
-from vesalius.recipe import Frozen
+from vesalius.recipe import Frozen, validated
+from vesalius.registry import Registry
+
+LayoutName = Literal[
+    "causal",
+    "crossed",
+    "encoder_decoder",
+    "gemma3",
+    "gemma4",
+    "prefix_lm",
+    "queried",
+    "rotary_3d",
+]
 
 
 class Family(Frozen):
@@ -39,15 +52,30 @@ class Family(Frozen):
     """How the projector's output is handed on, where a frozen tower's features can be kept."""
     boxes: BoxConvention = BoxConvention()
     """How the family was trained to write boxes; by default as shares of width and height."""
-    layout: str
+    layout: LayoutName
     """How its rows become tensors: a name of ``layouts``."""
+    tiny: dict[str, Any] | None = None
+    """Of another package's family: what a row of ``tiny.yaml`` says of ours, for toy models."""
 
 
 @cache
 def families() -> dict[str, Family]:
-    """All families by name."""
+    """All families by name: the rows of ``families.yaml``, and those of other packages.
+
+    An entry of the group ``vesalius.families`` is a mapping of the keys of a row. RecipeError says
+    what is wrong with one.
+    """
     table = yaml.safe_load((files(__package__) / "families.yaml").read_text(encoding="utf-8"))
-    return {name: Family(name=name, **row) for name, row in table.items()}
+    outside = Registry("family", {}, group="vesalius.families")
+    entered = {name: _entered(name, outside[name]) for name in outside if name not in table}
+    return {name: Family(name=name, **row) for name, row in table.items()} | entered
+
+
+def _entered(name: str, row: Any) -> Family:
+    where = f"the family {name} of another package"
+    if not isinstance(row, Mapping):
+        raise RecipeError("is no mapping of the keys of a row", where=where)
+    return validated(Family, {**row, "name": name}, where=where)
 
 
 def family(name: str) -> Family:

@@ -13,6 +13,7 @@ import yaml
 from transformers import AutoConfig, AutoModelForImageTextToText, PreTrainedModel
 
 from vesalius.cases.dialogue import Dialogue
+from vesalius.errors import ModelError
 from vesalius.models.generative.text.families import Family
 from vesalius.models.generative.text.tokenizer import train_tokenizer, words_of
 from vesalius.models.generative.weights.loading import reading
@@ -34,9 +35,14 @@ def tiny_model(
 ) -> tuple[PreTrainedModel, Any]:
     """The family's model and processor at toy size, the tokenizer trained on the dialogues.
 
-    On the ``device`` ``meta`` it has shapes and no numbers.
+    On the ``device`` ``meta`` it has shapes and no numbers. ModelError where another package's
+    family says no sizes.
     """
-    return from_sizes(sizes()[row.name], dialogues, seed, device)
+    about = row.tiny or sizes().get(row.name)
+    if about is None:
+        hint = "give its row the key tiny, as a row of tiny.yaml"
+        raise ModelError(f"the family {row.name} has no tiny form", hint=hint)
+    return from_sizes(about, dialogues, seed, device)
 
 
 def from_sizes(
