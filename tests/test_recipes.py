@@ -230,6 +230,9 @@ def test_the_notebook_is_plain_and_empty_of_outputs() -> None:
         if cell["cell_type"] == "code":
             assert cell["outputs"] == []
             assert cell["execution_count"] is None
+            code = "".join(cell["source"])
+            if not re.search(r"^[!%]", code, re.MULTILINE):
+                compile(code, cell["id"], "exec")
 
 
 def test_the_notebook_names_only_what_there_is(reference: ModuleType) -> None:

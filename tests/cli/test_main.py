@@ -104,7 +104,7 @@ def test_help_shows_the_commands_by_step() -> None:
 
 
 def test_help_loads_nothing_heavy() -> None:
-    """What takes its time: with none of these, help is there in 0.3 s on an idle machine."""
+    """Each of these takes longer to import than help may take."""
     heavy = "{'torch', 'transformers', 'numpy', 'pydantic', 'yaml', 'PIL', 'scipy', 'pyarrow'}"
     code = f"""
 import sys
