@@ -7,6 +7,7 @@ from PIL import Image
 from vesalius.cases.case import Answer
 from vesalius.cases.decoded import Decoded
 from vesalius.cases.prediction import Confidence
+from vesalius.cases.view import View
 from vesalius.evaluation.gallery import choose, in_words, thumbnail
 
 
@@ -52,18 +53,16 @@ def test_words():
 
 
 def test_a_thumbnail_shows_the_frame_and_the_window_of_its_key(monkeypatch):
-    asked = []
+    views = []
 
-    def decode(data, **how):
-        asked.append(how)
+    def decode(data, view):
+        views.append(view)
         return Decoded(Image.new("RGB", (4, 4)), "dicom", 4, 4)
 
     monkeypatch.setattr("vesalius.evaluation.gallery.decode", decode)
     for key in ("a", "a#frame=3", "a#frame=3#window=-600,1500"):
         thumbnail(key, lambda key: b"x")
-    assert [(how["frame"], how["window"]) for how in asked] == [
-        (None, None), (3, None), (3, (-600.0, 1500.0)),
-    ]  # fmt: skip
+    assert views == [View(), View(3), View(3, (-600.0, 1500.0))]
 
 
 def test_no_picture():

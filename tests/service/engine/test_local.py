@@ -447,17 +447,22 @@ def test_similar_cases_stand_beside_an_answer(tmp_path: Path) -> None:
     )
     host = load_host(str(run.path))
     request = job("a")
-    (prediction,) = host.model.predict([request.dialogue], request.decoding)
-    supported = host.supported(prediction, picture())
+    (supported,) = host.model.predict([request.dialogue], request.decoding)
+    (prediction,) = load(run).members["model"].predict([request.dialogue], request.decoding)
     assert supported.text == prediction.text
-    assert len(supported.evidence) == 2
-    assert supported.evidence[0].similarity >= supported.evidence[1].similarity
-    unreadable = Picture(picture().key, partial(Path("nowhere.png").read_bytes))
-    assert host.supported(prediction, unreadable) == supported  # looked up once
-    other = Picture("another", partial(bytes, b"no picture"))
-    assert host.supported(prediction, other) == prediction
-    assert host.supported(supported, other) == supported  # it brings its own
-    assert host.supported(prediction, None) == prediction
+    assert len(supported.neighbours) == 2
+    assert supported.neighbours[0].similarity >= supported.neighbours[1].similarity
+    shown = request.dialogue.turns[0].pictures[0]
+    unreadable = replace(shown, read=partial(bytes, b"no picture"))
+    again = replace(
+        request.dialogue, turns=(replace(request.dialogue.turns[0], pictures=(unreadable,)),)
+    )
+    assert host.model.predict([again], request.decoding) == [supported]  # looked up once
+    host.forget(shown.key)
+    with pytest.raises(ImageError):
+        host.model.predict([again], request.decoding)
+    bare = replace(request.dialogue, turns=(replace(request.dialogue.turns[0], pictures=()),))
+    assert host.model.predict([bare], request.decoding)[0].evidence == ()
 
 
 PARENT = """

@@ -28,12 +28,12 @@ def test_a_name_has_one_hash_in_a_state_and_another_in_the_next(tmp_path) -> Non
 
 def test_owners_from_before_the_salt_keep_what_is_theirs(store, make_picture, day) -> None:
     """A state of the first version: owners are hashes without a salt, and there is no table."""
-    with store._db._writing.begin() as connection:
-        command.downgrade(alembic(connection), "0001")
     unsalted = "own_" + hashlib.sha256(b"ada").hexdigest()[:40]
     for owner in ("own_" + "0" * 40, unsalted):
         image, _ = store.add_image(owner, "ab" * 32, make_picture(), expires_at=day)
         pending = store.begin_turn(owner, None, image.id, "what is it?")
+    with store._db._writing.begin() as connection:
+        command.downgrade(alembic(connection), "0001")
     store.migrate()
     ada = store.owner("ada")
     assert ada != unsalted
