@@ -24,6 +24,7 @@ from asking import collect, job, picture
 
 from vesalius import Picture, Prediction, Recipe, Run
 from vesalius.errors import ImageError, ModelError, Refusal, TooLong, VesaliusError
+from vesalius.models.encoders import image_encoder
 from vesalius.service.engine.local import LocalEngine
 from vesalius.service.engine.model_host import load_host
 from vesalius.service.engine.worker import Spec, Worker
@@ -524,6 +525,7 @@ def test_shared_features_are_neither_read_nor_written(
 ) -> None:
     monkeypatch.setenv("VESALIUS_CACHE", str(tmp_path))
     monkeypatch.setenv("VESALIUS_FEATURES_MB", "4")
+    image_encoder.cache_clear()  # what this process has encoded before is not written again
     run = fit_run(tmp_path / "run", {"name": "nearest"})
     trained_on = next(dialogues(run.recipe().data, "train")).pictures[0]
     with sqlite3.connect(tmp_path / "features" / "features.sqlite") as database:
