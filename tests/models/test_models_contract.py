@@ -17,6 +17,7 @@ from vesalius.recipe import Data
 from vesalius.steps.fit import fit
 from vesalius.steps.load import load
 from vesalius.steps.plan import plan
+from vesalius.steps.predict import predict
 from vesalius.steps.prepare import dialogues
 from vesalius.system.files import append_lines
 
@@ -108,6 +109,15 @@ def test_a_fitted_model_answers_every_dialogue_in_order(name: str, runs: dict[st
         assert prediction.confidence.method
     backwards = model.predict(some[::-1], recipe(name).decoding)
     assert [p.text for p in backwards] == [p.text for p in said][::-1]
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_the_step_writes_what_the_model_answers(name: str, runs: dict[str, Run]) -> None:
+    # Protocols are checked by attribute: an entry's data must not look like one of their methods.
+    run, some = runs[name], asked(name)
+    assert predict(run) == len(some)
+    answers = load(run).predict(some, recipe(name).decoding)
+    assert [(p.id, p.text) for p in run.predictions()] == [(p.id, p.text) for p in answers]
 
 
 @pytest.mark.parametrize("name", BLOCKS)

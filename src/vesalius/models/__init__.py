@@ -69,7 +69,9 @@ class Streaming(Protocol):
 class Incremental(Protocol):
     """A model whose answers come one at a time: those before a failure are not lost with it."""
 
-    def answers(self, dialogues: Sequence[Dialogue], decoding: Decoding) -> Iterator[Prediction]:
+    def predict_each(
+        self, dialogues: Sequence[Dialogue], decoding: Decoding
+    ) -> Iterator[Prediction]:
         """The predictions in order, each as soon as it and those before it are there.
 
         Where one fails, those that are finished come still, then the error.

@@ -85,7 +85,7 @@ def predict(
 def _answers(model: Model, todo: list[Dialogue], decoding: Decoding) -> Iterator[list[Prediction]]:
     """The predictions in order, as they come: one at a time, or all together."""
     if isinstance(model, Incremental):
-        yield from ([prediction] for prediction in model.answers(todo, decoding))
+        yield from ([prediction] for prediction in model.predict_each(todo, decoding))
     else:
         yield model.predict(todo, decoding)
 

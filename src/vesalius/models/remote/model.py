@@ -69,9 +69,11 @@ class RemoteModel:
 
         Unavailable where the server fails, ModelError where it cannot answer.
         """
-        return list(self.answers(dialogues, decoding))
+        return list(self.predict_each(dialogues, decoding))
 
-    def answers(self, dialogues: Sequence[Dialogue], decoding: Decoding) -> Iterator[Prediction]:
+    def predict_each(
+        self, dialogues: Sequence[Dialogue], decoding: Decoding
+    ) -> Iterator[Prediction]:
         """The predictions one by one, in order.
 
         Where one fails no other is begun; what is with the server comes still, then the error.
