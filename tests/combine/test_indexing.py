@@ -10,12 +10,14 @@ import pytest
 import torch
 from PIL import Image
 
+from vesalius.cases import image
 from vesalius.cases.case import Answer, Box, Question
 from vesalius.cases.dialogue import Dialogue, Turn
 from vesalius.cases.picture import Picture
 from vesalius.combine import indexing
 from vesalius.combine.index import Index
 from vesalius.errors import ImageError, ModelError, RunError
+from vesalius.models.feature_cache import FeatureCache, sharing
 from vesalius.recipe import Retrieve
 from vesalius.system.files import read_json, read_lines
 
@@ -190,13 +192,22 @@ def test_what_cannot_be_indexed_is_refused_beforehand(tmp_path) -> None:
         indexing.ready(Retrieve(encoder=str(tmp_path)), many(1))
 
 
-def test_a_picture_is_read_once(tmp_path, monkeypatch) -> None:
-    reads = []
-    one = picture("p", 1)
+@pytest.mark.parametrize("cached", [False, True])
+def test_a_picture_is_read_and_decoded_once(tmp_path, monkeypatch, cached) -> None:
+    reads, decodes = [], []
+    one = picture("p", 77)  # of no other test: an encoder remembers what it saw
     counted = Picture("p", lambda: reads.append("p") or one.read())
     train = [asked("A", {"q": "a"}, counted), asked("A", {"r": "b"}, counted)]
     monkeypatch.setattr(indexing, "HELD", 1)
-    indexing.write_index(
-        tmp_path / "index", indexing.index_entries(train), Retrieve(thumbnails=16), {}
-    )
+    entries, settings = indexing.index_entries(train), Retrieve(thumbnails=16)
+    with sharing(FeatureCache(tmp_path / "features", 2**20)):
+        if cached:  # the vector is there, so nobody decodes the picture but for its thumbnail
+            indexing.write_index(tmp_path / "first", entries, settings, {})
+            reads.clear()
+        decode = image.decode
+        monkeypatch.setattr(image, "decode", lambda *a, **k: decodes.append(a) or decode(*a, **k))
+        indexing.write_index(tmp_path / "index", entries, settings, {})
     assert reads == ["p"]
+    assert len(decodes) == 1
+    small = Image.open(tmp_path / "index" / "thumbnails.bin")
+    assert small.size == (11, 16)

@@ -7,15 +7,13 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from io import BytesIO
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from rich.console import Console
 from rich.progress import track
 from safetensors import SafetensorError
@@ -25,6 +23,7 @@ from vesalius.cases.case import Answer
 from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.picture import Picture
 from vesalius.combine.index import Index, Item
+from vesalius.combine.thumbnails import HeldPicture
 from vesalius.errors import MissingExtra, ModelError, RunError
 from vesalius.recipe import Retrieve
 from vesalius.system.files import read_json, write_atomic, write_json
@@ -174,31 +173,14 @@ def _part(pictures: list[Picture], encoder: ImageEncoder, side: int) -> dict[str
     vectors: list[NDArray[np.float32]] = []
     small: list[bytes] = []
     for at in range(0, len(pictures), HELD):
-        # Read once: the encoder asks for the bytes twice, the thumbnail again.
-        held = [_held(picture) for picture in pictures[at : at + HELD]]
+        held = [HeldPicture.of(picture, side) for picture in pictures[at : at + HELD]]
         vectors.append(encoder.embed(held))
-        small += [_thumbnail(picture, side) for picture in held if side]
+        small += [picture.thumbnail() for picture in held if side]
     arrays: dict[str, NDArray[Any]] = {"vectors": np.concatenate(vectors)}
     if side:
         arrays["bytes"] = np.frombuffer(b"".join(small), np.uint8)
         arrays["ends"] = np.cumsum([len(data) for data in small])
     return arrays
-
-
-def _held(picture: Picture) -> Picture:
-    data = picture.read()
-    return replace(picture, read=lambda: data)
-
-
-def _thumbnail(picture: Picture, side: int) -> bytes:
-    """A PNG of the decoded picture: no metadata, one channel where all three are the same."""
-    image = picture.pixels()
-    image.thumbnail((side, side), Image.Resampling.LANCZOS)
-    red, *others = image.split()
-    grey = all(other.tobytes() == red.tobytes() for other in others)
-    file = BytesIO()
-    (red if grey else image).save(file, "PNG")
-    return file.getvalue()
 
 
 def _join(
