@@ -13,6 +13,7 @@ VesaliusError                 the root: the CLI prints it as one line and exits 
 ├── MissingExtra              an optional package that is not installed
 ├── ModelError                weights, shapes, a missing image
 │   ├── TooLong               more tokens than a model reads
+│   ├── Unshowable            pictures where a model cannot read them
 │   └── Unavailable           the server of a remote model: away, busy or broken
 ├── IdentityRisk              patient data where it must not be
 ├── Refusal                   the service will not do this, now or ever; carries a stable code
@@ -133,6 +134,12 @@ class TooLong(ModelError):
     """A dialogue has more tokens than a model reads."""
 
     code = "prompt_too_long"
+
+
+class Unshowable(ModelError):
+    """A dialogue shows its pictures in turns in which a model cannot read them."""
+
+    code = "pictures_unsupported"
 
 
 class Unavailable(ModelError):

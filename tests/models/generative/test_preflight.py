@@ -158,7 +158,7 @@ def talk(name: str, pictures: int) -> Dialogue:
 def lengths(net: Network, *given: Dialogue) -> list[int]:
     """Tokens of each dialogue as a row."""
     return [
-        len(net.encoder.prefix(net.encoder.template.render(d).head, d).ids)
+        len(net.encoder.prefix(net.encoder.template.render(d.closed()), d).ids)
         + len(net.encoder.segment(net.encoder.template.render(d.closed()), d.id).ids)
         for d in given
     ]
@@ -184,9 +184,9 @@ def test_pictures_are_read_once_a_head(monkeypatch: pytest.MonkeyPatch) -> None:
     encoded: list[str] = []
     prefix = net.encoder.prefix
 
-    def spy(head: str, dialogue: Dialogue) -> Any:
+    def spy(rendered: Any, dialogue: Dialogue) -> Any:
         encoded.append(dialogue.id)
-        return prefix(head, dialogue)
+        return prefix(rendered, dialogue)
 
     monkeypatch.setattr(net.encoder, "prefix", spy)
     check_rows([*several, talk("two", 2), talk("two again", 2)], net)

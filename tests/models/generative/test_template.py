@@ -6,7 +6,8 @@ import pytest
 
 from vesalius import Answer, Dialogue, Picture, Question, Turn
 from vesalius.errors import ModelError
-from vesalius.models.generative.rows.rows import IGNORED, Encoder
+from vesalius.models.generative.rows.encoder import Encoder
+from vesalius.models.generative.rows.rows import IGNORED
 from vesalius.models.generative.text.families import family
 from vesalius.models.generative.text.template import CHATML, Template
 from vesalius.models.generative.text.tokenizer import train_tokenizer

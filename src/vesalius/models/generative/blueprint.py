@@ -13,8 +13,8 @@ from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.tasks import Content, content_of, task_of
 from vesalius.models.codecs import answer_codec, require_answers, written
 from vesalius.models.generative.network import Network, assemble
+from vesalius.models.generative.rows.encoder import Prefixes
 from vesalius.models.generative.rows.groups import Groups
-from vesalius.models.generative.rows.rows import Prefixes
 from vesalius.models.generative.settings import Settings
 from vesalius.models.generative.weights.origin import Origin
 from vesalius.run import Run

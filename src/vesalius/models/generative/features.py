@@ -21,6 +21,7 @@ from vesalius.models.generative.network import Network
 from vesalius.models.generative.projector import PROJECTOR_INPUT
 from vesalius.models.generative.rows.rows import Prefix
 from vesalius.models.generative.text.families import Family
+from vesalius.models.generative.text.template import Rendered
 from vesalius.system.files import write_atomic
 
 
@@ -50,28 +51,30 @@ class FeatureStore:
         self._path = network.family.parts["projector"][0]
         self._mark = _mark(network)
 
-    def prefix(self, head: str, dialogue: Dialogue) -> Prefix:
+    def prefix(self, rendered: Rendered, dialogue: Dialogue) -> Prefix:
         """The head as tokens, with the pictures' kept features in the place of their pixels."""
         encoder = self._network.encoder
         if not dialogue.pictures:
-            return encoder.prefix(head, dialogue)
+            return encoder.prefix(rendered, dialogue)
         pictures = b"".join(_of_picture(picture) for picture in dialogue.pictures)
-        key = hashlib.sha256(self._mark + head.encode() + pictures).hexdigest()
+        key = hashlib.sha256(self._mark + repr(rendered.front).encode() + pictures).hexdigest()
         path = self._folder / key[:2] / f"{key}.safetensors"
         if not path.exists():
-            prefix = encoder.prefix(head, dialogue)
+            prefix = encoder.prefix(rendered, dialogue)
             tensors = {
                 PROJECTOR_INPUT: self._through_tower(prefix),
                 "ids": torch.tensor(prefix.ids),
+                "labels": torch.tensor(prefix.labels),
             }
             write_atomic(path, save(tensors))
         try:
             with safe_open(path, framework="pt") as file:
-                ids, features = file.get_tensor("ids"), file.get_tensor(PROJECTOR_INPUT)
+                ids, labels = (file.get_tensor(name).tolist() for name in ("ids", "labels"))
+                features = file.get_tensor(PROJECTOR_INPUT)
         except SafetensorError as error:
             raise ModelError("is no whole feature file", where=path, hint="delete it") from error
-        ids_list = tuple(ids.tolist())
-        return Prefix(ids_list, {PROJECTOR_INPUT: features}, ids_list.count(encoder.image_id))
+        images, tokens = {PROJECTOR_INPUT: features}, ids.count(encoder.image_id)
+        return Prefix(tuple(ids), tuple(labels), images, tokens)
 
     @torch.no_grad()
     def _through_tower(self, prefix: Prefix) -> torch.Tensor:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from rich.console import Console
 from transformers import PreTrainedModel
 
 from vesalius.cases.dialogue import Dialogue
@@ -81,9 +82,14 @@ def train(blueprint: Blueprint, network: Network, lesson: Lesson, run: Run) -> d
         prefixes = FeatureStore(bare, Path(settings.keep_features)).prefix
     autocast = None if dtype == torch.float32 else dtype
     answerer = Answerer(bare, autocast=autocast, prefixes=prefixes)
+    groups = blueprint.groups(lesson.train, network, prefixes)
+    if groups.unshared and is_main():
+        told = f"{groups.unshared} dialogues show pictures after a reply: a row of its own each"
+        Console(stderr=True).print(told)
+        run.note(unshared_dialogues=groups.unshared)
     return run_training(
         network.model,
-        blueprint.groups(lesson.train, network, prefixes),
+        groups,
         collator(network),
         settings.training,
         run,

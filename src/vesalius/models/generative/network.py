@@ -11,9 +11,9 @@ from transformers.models.qwen2_vl.image_processing_qwen2_vl import smart_resize
 
 from vesalius.cases.tasks import Content
 from vesalius.models.codecs import AnswerCodec, answer_codec
+from vesalius.models.generative.rows.encoder import Encoder
 from vesalius.models.generative.rows.forward import accept_row_batches
 from vesalius.models.generative.rows.layouts import Layout, layouts
-from vesalius.models.generative.rows.rows import Encoder
 from vesalius.models.generative.text.families import Family
 from vesalius.models.generative.text.template import Template, end_token
 

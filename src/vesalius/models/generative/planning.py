@@ -9,8 +9,9 @@ from typing import Any
 import torch
 
 from vesalius.models.generative.network import Network
+from vesalius.models.generative.rows.encoder import Encoder
 from vesalius.models.generative.rows.groups import Groups, collator
-from vesalius.models.generative.rows.rows import IGNORED, Encoder, Row
+from vesalius.models.generative.rows.rows import IGNORED, Row
 from vesalius.training.memory import MIB, peak_memory_mb, release
 from vesalius.training.parts import census, count
 from vesalius.training.settings import Training
@@ -71,8 +72,10 @@ def plan(items: Groups, training: Training, *, sample: int = 32) -> dict[str, An
     rows = [row for i in range(0, len(items), step) for row in items[i]]
     lengths = sorted(row.length for row in rows)
     per_step = training.batch * training.accumulate
-    labels = sum(t != IGNORED for row in rows for s in row.segments for t in s.labels)
+    labels = sum(t != IGNORED for row in rows for t in row.labels)
+    apart = {"unshared_dialogues": items.unshared} if items.unshared else {}
     return {
+        **apart,
         "rows": len(items),
         "dialogues_per_row": round(sum(len(r.segments) for r in rows) / len(rows), 2),
         "tokens_per_row": round(sum(lengths) / len(rows), 1),
@@ -88,14 +91,14 @@ def masked_tokens(row: Row, encoder: Encoder) -> Iterator[tuple[str, bool]]:
     """(token text, bears loss) along a row, image tokens folded into one, for ``--show-mask``."""
     tokenizer = encoder.tokenizer
     folded = 0
-    for token in row.prefix.ids:
+    for token, label in zip(row.prefix.ids, row.prefix.labels, strict=True):
         if token == encoder.image_id:
             folded += 1
             continue
         if folded:
             yield f"[{folded} image tokens]", False
             folded = 0
-        yield tokenizer.decode([token]), False
+        yield tokenizer.decode([token]), label != IGNORED
     if folded:
         yield f"[{folded} image tokens]", False
     for segment in row.segments:

@@ -13,7 +13,11 @@ from vesalius.errors import ModelError
 from vesalius.models.codecs import require_answers
 from vesalius.models.generative.blueprint import Blueprint
 from vesalius.models.generative.network import Network
-from vesalius.models.generative.rows.rows import Encoder, Segment, require_room
+from vesalius.models.generative.rows.encoder import Encoder
+from vesalius.models.generative.rows.rows import Segment
+from vesalius.models.generative.rows.sharing import require_room
+from vesalius.models.generative.rows.tokens import marked
+from vesalius.models.generative.text.template import Rendered
 from vesalius.models.generative.weights.lineage import find_start, outline_of
 from vesalius.models.guard import require_pictures
 from vesalius.training.parts import prepare
@@ -58,27 +62,35 @@ def require_data(train: Sequence[Dialogue]) -> None:
 def check_rows(dialogues: Sequence[Dialogue], network: Network, *, sample: int = SAMPLE) -> None:
     """Each training row is the prompt that serving would send, then the reply, and has room.
 
-    A head's tokens are counted at its first dialogue: pictures that a family cuts into more tiles
-    than that one's are found when they come up. ModelError names the first dialogue whose reply the
-    model does not write, or whose reply's tokens melt into the prompt's, TooLong the first that
-    does not fit into a row.
+    The tokens of pictures are counted at the first dialogue that shows as many in the same turns:
+    those that a family cuts into more tiles than that one's are found when they come up. ModelError
+    names the first dialogue whose reply the model does not write, or whose reply's tokens melt into
+    the prompt's, TooLong the first that does not fit into a row, Unshowable the first whose
+    pictures the model cannot read where they are shown.
     """
     encoder = network.encoder
     require_answers(dialogues, network.codec)
-    heads: dict[str, int] = {}
+    pictures: dict[str, int] = {}
     for number, dialogue in enumerate(dialogues):
         rendered = encoder.template.render(dialogue.closed())
-        segment, new = encoder.segment(rendered, dialogue.id), rendered.head not in heads
+        segment, words = encoder.segment(rendered, dialogue.id), encoder.words(rendered)
+        skeleton = marked(rendered.front)
+        new = skeleton not in pictures
         if new:
-            heads[rendered.head] = len(encoder.prefix(rendered.head, dialogue).ids)
+            pictures[skeleton] = len(encoder.prefix(rendered, dialogue).ids) - words
         if new or number < sample:
-            _require_prompt_first(segment, dialogue, encoder)
-        require_room(heads[rendered.head] + len(segment.ids), network.max_length, dialogue.id)
+            _require_prompt_first(rendered, segment, dialogue, encoder)
+        length = words + pictures[skeleton] + len(segment.ids)
+        require_room(length, network.max_length, dialogue.id)
 
 
-def _require_prompt_first(closed: Segment, dialogue: Dialogue, encoder: Encoder) -> None:
-    opened = encoder.segment(encoder.template.render(dialogue.replying(None)), dialogue.id)
+def _require_prompt_first(
+    rendered: Rendered, closed: Segment, dialogue: Dialogue, encoder: Encoder
+) -> None:
+    prompt = encoder.template.render(dialogue.replying(None))
+    opened = encoder.segment(prompt, dialogue.id)
     start = len(opened.ids)
-    if closed.ids[:start] != opened.ids or closed.labels[start:] != closed.ids[start:]:
+    same = rendered.front == prompt.front and closed.ids[:start] == opened.ids
+    if not same or closed.labels[start:] != closed.ids[start:]:
         what = "the training row is not prompt + reply, token for token"
         raise ModelError(what, where=dialogue.id)

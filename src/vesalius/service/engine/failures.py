@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from vesalius.errors import ImageError, ModelError, Refusal, TooLong, VesaliusError
+from vesalius.errors import ImageError, ModelError, Refusal, TooLong, Unshowable, VesaliusError
 
-KINDS = ("ImageError", "TooLong", "Unavailable", "ModelError", "VesaliusError")
+KINDS = ("ImageError", "TooLong", "Unshowable", "Unavailable", "ModelError", "VesaliusError")
 """Errors that cross as what they are, the narrower ones first."""
 Failure = tuple[str, str, str, str | None, float | None]
 """Kind, code, what, hint, and the seconds after which to try again."""
@@ -30,6 +30,8 @@ def deserialise_error(
         return ImageError(code, what, hint=hint)
     if kind == "TooLong":
         return TooLong(what, hint="ask a shorter question, or begin a new conversation")
+    if kind == "Unshowable":
+        return Unshowable(what, hint="show the picture with the first question of a conversation")
     if kind == "ModelError":
         return ModelError(what, hint=hint)
     return Refusal(code, what, retry_after=retry_after, hint=hint)

@@ -52,6 +52,7 @@ TABLE: dict[str, Kind] = {
     "unsupported_parameter": Kind(422, "This parameter is not supported"),
     "remote_image": Kind(422, "Pictures are not fetched"),
     "prompt_too_long": Kind(422, "The conversation is too long for the model"),
+    "pictures_unsupported": Kind(422, "The model cannot be shown these pictures in these turns"),
     "head_too_large": Kind(431, "The request's head is too large"),
     "rate_limited": Kind(429, "Too many requests"),
     "overloaded": Kind(429, "Too much is waiting"),

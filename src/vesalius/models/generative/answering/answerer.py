@@ -17,7 +17,7 @@ from vesalius.models.generative.answering.generate import Generation, Sink
 from vesalius.models.generative.answering.prefix_cache import PrefixCache
 from vesalius.models.generative.answering.streaming import iterated
 from vesalius.models.generative.network import Network
-from vesalius.models.generative.rows.rows import Prefixes
+from vesalius.models.generative.rows.encoder import Prefixes
 from vesalius.models.guard import require_pictures
 from vesalius.recipe import Decoding
 

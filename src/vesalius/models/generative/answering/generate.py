@@ -23,8 +23,10 @@ from vesalius.models.generative.answering.streaming import (
     StreamingCriteria,
 )
 from vesalius.models.generative.network import Network
+from vesalius.models.generative.rows.encoder import Prefixes
 from vesalius.models.generative.rows.layouts.prefix_caching import Prompt
-from vesalius.models.generative.rows.rows import Prefixes, Row, by_picture, rows_of
+from vesalius.models.generative.rows.rows import Row
+from vesalius.models.generative.rows.sharing import by_picture, rows_of
 from vesalius.recipe import Decoding
 
 METHOD = "length-normalised token probability"
@@ -80,10 +82,16 @@ class Generation:
         encoder, prefixes = self.network.encoder, self.prefixes
         if self.prefix_cache is not None:
             prefixes = partial(self.prefix_cache.prefix, encoder)
-        order = by_picture(dialogues)
-        opened = [dialogues[place].replying(None) for place in order]
+        opened = [dialogue.replying(None) for dialogue in dialogues]
+        order = by_picture(opened)
         most, places = self.network.max_length, iter(order)
-        for row in rows_of(opened, encoder, share=True, max_length=most, prefixes=prefixes):
+        for row in rows_of(
+            [opened[place] for place in order],
+            encoder,
+            share=True,
+            max_length=most,
+            prefixes=prefixes,
+        ):
             for segment in row.segments:
                 place = next(places)
                 yield PromptRow(place, dialogues[place], Row(row.prefix, (segment,)))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from threading import Lock
 from typing import Any
@@ -21,7 +21,9 @@ from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.view import bare
-from vesalius.models.generative.rows.rows import Encoder, Images, PictureKey, Prefix
+from vesalius.models.generative.rows.encoder import Encoder
+from vesalius.models.generative.rows.rows import Images, PictureKey, Prefix
+from vesalius.models.generative.text.template import Rendered, Span
 
 HEADS = 512
 """Heads whose token ids are remembered: so many pictures need not be read to know their length."""
@@ -67,45 +69,62 @@ class PrefixCache:
         self.limit = limit
         self.size = self.hits = self.misses = self.taken = 0
         self._entries: OrderedDict[tuple[PictureKey, tuple[int, ...]], CachedPrefix] = OrderedDict()
-        self._heads: OrderedDict[tuple[str, PictureKey], Prefix] = OrderedDict()
+        self._heads: OrderedDict[tuple[tuple[Span, ...], PictureKey], Prefix] = OrderedDict()
         self._lock = Lock()
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def prefix(self, encoder: Encoder, head: str, dialogue: Dialogue) -> Prefix:
+    def prefix(self, encoder: Encoder, rendered: Rendered, dialogue: Dialogue) -> Prefix:
         """The head as tokens; a picture seen before is read only if its pixels are asked for."""
-        key = picture_key(dialogue)
+        head, key = rendered.front, picture_key(dialogue)
         known = self._heads.pop((head, key), None)
         fresh: Prefix | None = None
         if known is None:
-            fresh = encoder.prefix(head, dialogue)
-            known = Prefix(fresh.ids, {}, fresh.image_tokens, key)
+            fresh = encoder.prefix(rendered, dialogue)
+            known = replace(fresh, images={}, key=key)
         self._heads[head, key] = known
         while len(self._heads) > HEADS:
             self._heads.popitem(last=False)
         images = (
-            fresh.images if fresh is not None else Unread(partial(encoder.prefix, head, dialogue))
+            Unread(partial(encoder.prefix, rendered, dialogue)) if fresh is None else fresh.images
         )
-        return Prefix(known.ids, images, known.image_tokens, key)
+        return replace(known, images=images, later=partial(_later_images, encoder, dialogue))
 
-    def find(self, key: PictureKey, ids: Sequence[int], least: int) -> PrefixHit | None:
+    def find(
+        self, key: PictureKey, ids: Sequence[int], least: int, image: int | None = None
+    ) -> PrefixHit | None:
         """The longest common beginning with ``ids``, their last token left to compute.
 
-        None if it is shorter than ``least`` tokens: then not even the pictures are in it.
+        None if it is shorter than ``least`` tokens: then not even the pictures are in it. With the
+        id of an ``image`` token, one that shows only the first of the pictures counts as well, if
+        nothing else begins so: its key is shorter.
         """
-        entry, most = None, max(least, 1) - 1
         with self._lock:
-            for name, candidate in self._entries.items():
-                if name[0] == key and (length := common(candidate.ids, ids[:-1])) > most:
-                    entry, most = candidate, length
-            if entry is None:
+            hit = self._longest(key, ids, lambda _: least)
+            if image is not None:
+                for number in range(len(key) - 1, 0, -1):
+                    hit = hit or self._longest(key[:number], ids, partial(_behind, image=image))
+            if hit is None:
                 self.misses += 1
                 return None
-            self._entries.move_to_end((entry.key, entry.ids))
+            self._entries.move_to_end((hit.prefix.key, hit.prefix.ids))
             self.hits += 1
-            self.taken += most
-        return PrefixHit(entry, most)
+            self.taken += hit.length
+        return hit
+
+    def _longest(
+        self, key: PictureKey, ids: Sequence[int], least: Callable[[CachedPrefix], int]
+    ) -> PrefixHit | None:
+        """The entry of that very key with most tokens in common, at least so many as it asks."""
+        best: PrefixHit | None = None
+        for name, entry in self._entries.items():
+            if name[0] != key:
+                continue
+            length = common(entry.ids, ids[:-1])
+            if length >= max(least(entry), best.length + 1 if best else 1):
+                best = PrefixHit(entry, length)
+        return best
 
     def features(self, key: PictureKey) -> torch.Tensor | None:
         """Kept image features."""
@@ -163,6 +182,22 @@ class Unread(Mapping[str, torch.Tensor]):
 def picture_key(dialogue: Dialogue) -> PictureKey:
     """What names a dialogue's pictures, and what is shown of each."""
     return tuple((p.key, p.view) for p in dialogue.pictures)
+
+
+def _later_images(encoder: Encoder, dialogue: Dialogue, number: int) -> Images:
+    """The image tensors of all pictures but the first ``number``."""
+    turns = dialogue.turns
+    while number >= len(turns[0].pictures):
+        number -= len(turns[0].pictures)
+        turns = turns[1:]
+    first = replace(turns[0], pictures=turns[0].pictures[number:])
+    rest = replace(dialogue, turns=(first, *turns[1:]))
+    return encoder.prefix(encoder.template.render(rest), rest).images
+
+
+def _behind(entry: CachedPrefix, image: int) -> int:
+    """The least tokens of an entry with all its pictures in them."""
+    return len(entry.ids) - entry.ids[::-1].index(image)
 
 
 def common(one: Sequence[int], other: Sequence[int]) -> int:

@@ -10,12 +10,12 @@ from torch.utils.data import Dataset
 
 from vesalius.cases.dialogue import Dialogue
 from vesalius.models.generative.network import Network
+from vesalius.models.generative.rows.encoder import Encoder, Prefixes
 from vesalius.models.generative.rows.layouts import Layout
-from vesalius.models.generative.rows.rows import (
-    Encoder,
-    Prefixes,
-    Row,
+from vesalius.models.generative.rows.rows import Row
+from vesalius.models.generative.rows.sharing import (
     by_picture,
+    learns_before_pictures,
     rows_of,
     shared_key,
 )
@@ -30,7 +30,8 @@ class Groups(Dataset[list[Row]]):
     """Training items: the dialogues that share a picture, read and tokenised when asked for.
 
     What fits into :data:`ROWS_MIB` is read once, not once an epoch. ``prefixes`` as in
-    :func:`rows_of`.
+    :func:`rows_of`. ``unshared`` counts dialogues that stand in rows of their own although rows are
+    shared, since they show pictures after a reply.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Groups(Dataset[list[Row]]):
         prefixes: Prefixes | None = None,
     ) -> None:
         closed = [d.closed() for d in dialogues]
+        self.unshared = sum(map(learns_before_pictures, closed)) if share else 0
         self._groups = list(_grouped(closed, per_row)) if share else [[d] for d in closed]
         self._rows = partial(
             rows_of, encoder=encoder, share=share, max_length=max_length, prefixes=prefixes

@@ -71,6 +71,7 @@ def _fill(
 ) -> None:
     start = len(row.prefix.ids)
     ids[:start] = torch.tensor(row.prefix.ids, dtype=torch.long)
+    labels[:start] = torch.tensor(row.prefix.labels, dtype=torch.long)
     positions[:start] = torch.arange(start)
     mask[:start, :start] = torch.ones(start, start, dtype=torch.bool).tril()
     at = start

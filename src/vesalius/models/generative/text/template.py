@@ -12,8 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from jinja2 import TemplateError
+
 from vesalius.cases.dialogue import Dialogue
-from vesalius.errors import ModelError
+from vesalius.errors import ModelError, Unshowable
 from vesalius.models.codecs import AnswerCodec, TextCodec, written
 
 # Private-use characters stand for people's words while the chat template runs, so that the spans
@@ -38,10 +40,15 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A dialogue as text: the shared head ("" without pictures), and the tail in spans."""
+    """A dialogue in spans: the head (nothing without pictures), and the tail."""
 
-    head: str
+    front: tuple[Span, ...]
     tail: tuple[Span, ...]
+
+    @property
+    def head(self) -> str:
+        """The head as one string."""
+        return "".join(span.text for span in self.front)
 
     @property
     def text(self) -> str:
@@ -69,15 +76,36 @@ class Template:
         dialogue = written(dialogue, self.codec)
         messages = _messages(dialogue, words)
         opened = dialogue.turns[-1].reply is None
-        text = self._apply(messages, prompt=opened)
+        text = self._apply(messages, prompt=opened, dialogue=dialogue.id)
+        self._require_order(dialogue, text)
         starts = self._reply_starts(dialogue, messages, text)
         return self._split(text, words, starts, opened=opened)
 
-    def _apply(self, messages: list[dict[str, Any]], *, prompt: bool) -> str:
-        text: str = self._renderer.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=prompt
-        )
+    def _apply(self, messages: list[dict[str, Any]], *, prompt: bool, dialogue: str) -> str:
+        try:
+            text: str = self._renderer.apply_chat_template(
+                messages, tokenize=False, add_generation_prompt=prompt
+            )
+        except TemplateError as error:
+            what = f"the chat template refuses it: {error}"
+            raise Unshowable(what, where=dialogue) from error
         return text
+
+    def _require_order(self, dialogue: Dialogue, text: str) -> None:
+        """Unshowable unless each picture's placeholder stands in the turn that shows it."""
+        marks = [mark.start() for mark in _MARK.finditer(text)]
+        shows = 0
+        for number, turn in enumerate(dialogue.turns):
+            shows += len(turn.pictures)
+            reply = 2 * number + 1
+            end = marks[reply] if reply < len(marks) else len(text)
+            if text.count(self._image, 0, end) != shows:
+                what = f"the chat template does not write the pictures of turn {number + 1} there"
+                raise Unshowable(
+                    what,
+                    where=dialogue.id,
+                    hint="set model.chat_template to one that does",
+                )
 
     def _reply_starts(
         self, dialogue: Dialogue, messages: list[dict[str, Any]], text: str
@@ -87,7 +115,7 @@ class Template:
         for index, message in enumerate(messages):
             if message["role"] != "assistant":
                 continue
-            prompt = self._apply(messages[:index], prompt=True)
+            prompt = self._apply(messages[:index], prompt=True, dialogue=dialogue.id)
             if not text.startswith(prompt):
                 raise ModelError(
                     "the chat template renders a prompt differently once it is answered",
@@ -139,10 +167,10 @@ class Template:
             if cut < 0:
                 continue
             cut += len(self._image)
-            head = "".join(s.text for s in spans[:index]) + span.text[:cut]
+            front = (*spans[:index], Span(span.text[:cut], False, span.loss))
             rest = [Span(span.text[cut:], False, span.loss)] if span.text[cut:] else []
-            return Rendered(head, (*rest, *spans[index + 1 :]))
-        return Rendered("", tuple(spans))
+            return Rendered(front, (*rest, *spans[index + 1 :]))
+        return Rendered((), tuple(spans))
 
 
 def _messages(dialogue: Dialogue, words: list[str]) -> list[dict[str, Any]]:

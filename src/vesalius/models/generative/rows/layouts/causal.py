@@ -14,7 +14,13 @@ import torch
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
-from vesalius.models.generative.answering.prefix_cache import PrefixCache
+from vesalius.models.generative.answering.prefix_cache import (
+    CachedPrefix,
+    PrefixCache,
+    PrefixHit,
+    joined,
+    layers_of,
+)
 from vesalius.models.generative.rows.layouts.prefix_caching import PrefixCaching, Prompt
 from vesalius.models.generative.rows.pack import collate, images_of
 from vesalius.models.generative.rows.rows import IGNORED, Row
@@ -110,6 +116,27 @@ class Causal(PrefixCaching):
         output = model(input_ids=ids, use_cache=True, logits_to_keep=1, **images, **terms)
         return self.cache(output)
 
+    def extended(self, model: PreTrainedModel, row: Row, hit: PrefixHit) -> CachedPrefix:
+        """The rest of the prefix, with the later pictures, behind what is kept.
+
+        Masks and positions are those of a training row, so that a picture's tokens see each other
+        and what stands before them as there.
+        """
+        prefix, start, alone = row.prefix, hit.length, [Row(row.prefix, ())]
+        assert prefix.later is not None
+        whole = on_device(model, {**collate(alone, pad=0), **images_of(alone)})
+        given = {"position_ids": whole["position_ids"]} | self.terms(model, whole)
+        output = model(
+            input_ids=whole["input_ids"][:, start:],
+            past_key_values=joined(model, [hit], self.fixed(model)),
+            use_cache=True,
+            logits_to_keep=1,
+            **(on_device(model, prefix.later(len(hit.prefix.key))) | _from(given, start)),
+        )
+        places = range(len(prefix.ids))
+        layers = layers_of(self.cache(output), 0, places, self.fixed(model))
+        return CachedPrefix(prefix.key, prefix.ids, layers, self.extras(model, row, 0))
+
     def cache(self, output: Any) -> Any:
         """The key-value cache of a forward pass."""
         return output.past_key_values
@@ -142,6 +169,19 @@ def token_loss(
     borne = (labels != IGNORED).sum() if count is None else count
     flat, wanted = logits.float().flatten(0, -2), labels.flatten()
     return cross_entropy(flat, wanted, ignore_index=IGNORED, reduction="sum") / borne
+
+
+def _from(given: Batch, start: int) -> Batch:
+    """Masks and positions of the tokens from ``start`` on, over all that stand before them."""
+    cut: Batch = {}
+    for name, value in given.items():
+        if isinstance(value, dict):
+            cut[name] = {kind: mask[:, :, start:] for kind, mask in value.items()}
+        elif name == "attention_mask":
+            cut[name] = value[:, :, start:]
+        else:
+            cut[name] = value[..., start:] if name == "position_ids" else value[:, start:]
+    return cut
 
 
 def distinct(rows: Sequence[Row]) -> tuple[list[Row], list[int]]:

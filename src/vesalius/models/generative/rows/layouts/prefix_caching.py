@@ -79,7 +79,7 @@ class PrefixCaching:
         self, model: PreTrainedModel, rows: Sequence[Row], prefix_cache: PrefixCache
     ) -> list[PrefixHit]:
         """What each row begins with: something kept, or its prefix, encoded now."""
-        hits = [prefix_cache.find(r.prefix.key, ids_of(r), len(r.prefix.ids)) for r in rows]
+        hits = [self._hit(model, row, prefix_cache) for row in rows]
         lacking: dict[tuple[Any, ...], Row] = {}
         for row, one in zip(rows, hits, strict=True):
             if one is None:
@@ -94,6 +94,20 @@ class PrefixCaching:
             one or fresh[row.prefix.key, row.prefix.ids]
             for row, one in zip(rows, hits, strict=True)
         ]
+
+    def _hit(self, model: PreTrainedModel, row: Row, prefix_cache: PrefixCache) -> PrefixHit | None:
+        """Something kept that shows the row's pictures, the later ones seen to now; else None."""
+        prefix, image = row.prefix, model.config.image_token_id
+        hit = prefix_cache.find(prefix.key, ids_of(row), len(prefix.ids), image)
+        if hit is None or hit.prefix.key == prefix.key:
+            return hit
+        entry = self.extended(model, row, hit)
+        prefix_cache.keep(entry)
+        return PrefixHit(entry, len(prefix.ids))
+
+    def extended(self, model: PreTrainedModel, row: Row, hit: PrefixHit) -> CachedPrefix:
+        """A row's prefix, as it is kept, of one that shows only the first of its pictures."""
+        raise NotImplementedError
 
     def encoded(self, model: PreTrainedModel, rows: Sequence[Row]) -> Iterator[CachedPrefix]:
         """The prefixes of rows (equal lengths), as they are kept."""

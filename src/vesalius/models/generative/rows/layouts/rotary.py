@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
-from vesalius.models.generative.answering.prefix_cache import PrefixHit
+from vesalius.models.generative.answering.prefix_cache import CachedPrefix, PrefixHit
 from vesalius.models.generative.rows.layouts.causal import Batch, Causal, suited
 from vesalius.models.generative.rows.rows import Row
 
@@ -42,6 +42,16 @@ class Rotary3D(Causal):
         cache = super().prefill(model, prefixes, owner)
         model.model.rope_deltas = model.model.rope_deltas[owner]
         return cache
+
+    def extended(self, model: PreTrainedModel, row: Row, hit: PrefixHit) -> CachedPrefix:
+        """The same, the offset behind all pictures computed anew."""
+        ids = torch.tensor([row.prefix.ids], device=model.device)
+        _, model.model.rope_deltas = model.model.get_rope_index(
+            ids,
+            **self.prefix_terms(model, ids),
+            image_grid_thw=row.prefix.images["image_grid_thw"].to(model.device),
+        )
+        return super().extended(model, row, hit)
 
     def prefix_terms(self, model: PreTrainedModel, ids: torch.Tensor) -> Batch:
         """Which tokens are the picture's."""

@@ -50,7 +50,7 @@ class Unshared(Causal):
             for part in replies(segment)
         ]
         prefixes, owner = distinct(apart)
-        pictures = {OWNER: torch.tensor(owner), **images_of(prefixes)}
+        pictures = {OWNER: pictures_of(prefixes, owner), **images_of(prefixes)}
         return {**self.tokens(apart, pad=pad), **pictures}
 
     def tokens(self, rows: Sequence[Row], *, pad: int) -> Batch:
@@ -63,7 +63,7 @@ class Unshared(Causal):
         """Whole prompts, each picture's features made once."""
         prefixes, owner = distinct(rows)
         pixels = on_device(model, images_of(prefixes))["pixel_values"]
-        index = torch.tensor(owner, device=model.device)
+        index = pictures_of(prefixes, owner).to(model.device)
         return self.whole_prompt(model, rows, features(model, pixels, index), pad=pad, beams=beams)
 
     def whole_prompt(
@@ -124,7 +124,9 @@ class PrefixLM(Unshared):
     ) -> Prompt:
         """Left-padded; type 0 marks what sees each other."""
         image = seen["image"]
-        image.pooler_output = image.pooler_output.repeat_interleave(beams, dim=0)
+        each = image.pooler_output.shape[1]
+        parts = image.pooler_output.split([row.prefix.image_tokens // each for row in rows])
+        image.pooler_output = torch.cat([part for part in parts for _ in range(beams)])
         ids, mask = (tensor.to(model.device) for tensor in left_padded(rows, pad))
         arguments = {
             "input_ids": ids,
@@ -184,6 +186,13 @@ def right_padded(ids: Sequence[torch.Tensor], pad: int) -> tuple[torch.Tensor, t
     """Ids and mask (B, T), pads at the end."""
     mask = pad_sequence([torch.ones_like(own) for own in ids], batch_first=True)
     return pad_sequence(list(ids), batch_first=True, padding_value=pad), mask
+
+
+def pictures_of(prefixes: Sequence[Row], owner: Sequence[int]) -> torch.Tensor:
+    """Of the prefixes' pictures in their order, the numbers of each row's, row by row."""
+    counts = [len(row.prefix.images["pixel_values"]) for row in prefixes]
+    starts = [sum(counts[:number]) for number in range(len(counts))]
+    return torch.tensor([starts[one] + at for one in owner for at in range(counts[one])])
 
 
 def features(model: PreTrainedModel, pixels: torch.Tensor, owner: torch.Tensor) -> dict[str, Any]:
