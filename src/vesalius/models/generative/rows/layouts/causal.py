@@ -31,11 +31,13 @@ Batch = dict[str, Any]
 class Layout(Protocol):
     """What a family needs beyond the generic batch; ``shared``: rows and caches share a prefix.
 
-    ``recalls`` says what a follow-up question need not compute again.
+    ``recalls`` says what a follow-up question need not compute again, ``grows`` whether one with a
+    new picture need not, either.
     """
 
     shared: ClassVar[bool]
     recalls: ClassVar[str]
+    grows: ClassVar[bool]
 
     def collate(self, rows: Sequence[Row], *, pad: int) -> Batch:
         """The training batch of rows, as it leaves the data loader."""

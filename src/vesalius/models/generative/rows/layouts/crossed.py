@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from transformers import PreTrainedModel
@@ -18,7 +18,15 @@ SEEN = "cross_attention_mask"
 
 
 class Crossed(Causal):
-    """Every token behind the picture's may look at its tiles; one picture token serves them all."""
+    """Every token behind the picture's may look at its tiles; one picture token serves them all.
+
+    The model lets tokens before the first picture look at the tiles of all, even of those that pad
+    a row with fewer pictures. So a new picture changes what was kept, and rows of different numbers
+    of pictures are answered apart; where they train in one batch, those few tokens differ a little.
+    """
+
+    recalls: ClassVar[str] = "all tokens before the first new one, until a new picture is shown"
+    grows: ClassVar[bool] = False
 
     def terms(self, model: PreTrainedModel, batch: Batch) -> Batch:
         """The cross-attention mask (B, T, 1, tiles), carried on over the segments.
@@ -38,6 +46,10 @@ class Crossed(Causal):
         ends = torch.tensor([len(row.prefix.ids) for row in rows])
         seen = carried(images_of(rows)[SEEN], ends, prompt.start).to(model.device)
         return Prompt(prompt.model, {**prompt.arguments, SEEN: seen}, prompt.start)
+
+    def batch_key(self, model: PreTrainedModel, row: Row, new_tokens: int) -> tuple[int, ...]:
+        """Prefixes of equal length with as many pictures."""
+        return (*super().batch_key(model, row, new_tokens), row.prefix.images[SEEN].shape[2])
 
     def cached_batch_key(
         self, model: PreTrainedModel, row: Row, new_tokens: int

@@ -41,6 +41,8 @@ class PrefixCaching:
     """
 
     recalls: ClassVar[str] = "all tokens before the first new one"
+    grows: ClassVar[bool] = True
+    """Whether what is kept goes on with a new picture exactly."""
 
     def prefill(self, model: PreTrainedModel, prefixes: Sequence[Row], owner: torch.Tensor) -> Any:
         """The key-value cache of the prefixes, one row each (equal lengths)."""
@@ -97,7 +99,8 @@ class PrefixCaching:
 
     def _hit(self, model: PreTrainedModel, row: Row, prefix_cache: PrefixCache) -> PrefixHit | None:
         """Something kept that shows the row's pictures, the later ones seen to now; else None."""
-        prefix, image = row.prefix, model.config.image_token_id
+        prefix = row.prefix
+        image = model.config.image_token_id if self.grows else None
         hit = prefix_cache.find(prefix.key, ids_of(row), len(prefix.ids), image)
         if hit is None or hit.prefix.key == prefix.key:
             return hit

@@ -64,10 +64,10 @@ class Unshared(Causal):
         prefixes, owner = distinct(rows)
         pixels = on_device(model, images_of(prefixes))["pixel_values"]
         index = pictures_of(prefixes, owner).to(model.device)
-        return self.whole_prompt(model, rows, features(model, pixels, index), pad=pad, beams=beams)
+        return self.whole_prompt(model, rows, features(model, pixels, index), pad=pad)
 
     def whole_prompt(
-        self, model: PreTrainedModel, rows: Sequence[Row], seen: Batch, *, pad: int, beams: int
+        self, model: PreTrainedModel, rows: Sequence[Row], seen: Batch, *, pad: int
     ) -> Prompt:
         """Whole prompts, with the rows' image features."""
         raise NotImplementedError
@@ -91,7 +91,7 @@ class Unshared(Causal):
                 prefix_cache.cache_features(row.prefix.key, pooled)
             seen.append(pooled)
         images = {"image": BaseModelOutputWithPooling(pooler_output=torch.cat(seen))}
-        return self.whole_prompt(model, rows, images, pad=pad, beams=1)
+        return self.whole_prompt(model, rows, images, pad=pad)
 
     def keep(
         self,
@@ -120,13 +120,9 @@ class PrefixLM(Unshared):
         return forward(**_without(batch, "pixel_values", OWNER) | terms)
 
     def whole_prompt(
-        self, model: PreTrainedModel, rows: Sequence[Row], seen: Batch, *, pad: int, beams: int
+        self, model: PreTrainedModel, rows: Sequence[Row], seen: Batch, *, pad: int
     ) -> Prompt:
-        """Left-padded; type 0 marks what sees each other."""
-        image = seen["image"]
-        each = image.pooler_output.shape[1]
-        parts = image.pooler_output.split([row.prefix.image_tokens // each for row in rows])
-        image.pooler_output = torch.cat([part for part in parts for _ in range(beams)])
+        """Left-padded; type 0 marks what sees each other. ``generate`` repeats them for beams."""
         ids, mask = (tensor.to(model.device) for tensor in left_padded(rows, pad))
         arguments = {
             "input_ids": ids,
@@ -165,7 +161,7 @@ class EncoderDecoder(Unshared):
         return output
 
     def whole_prompt(
-        self, model: PreTrainedModel, rows: Sequence[Row], seen: Batch, *, pad: int, beams: int
+        self, model: PreTrainedModel, rows: Sequence[Row], seen: Batch, *, pad: int
     ) -> Prompt:
         """The encoder's embeddings, with the pictures' features in their places.
 
