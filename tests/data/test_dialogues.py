@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from vesalius.cases.case import Answer, Box, Case, Question
 from vesalius.cases.picture import Picture
 from vesalius.data.dialogues import to_dialogues
-from vesalius.errors import UnknownName
+from vesalius.errors import DatasetError, UnknownName
 
 PICTURE = Picture("a.png", bytes)
 
@@ -97,3 +99,26 @@ def test_a_turn_is_asked_after_nothing_or_after_replies():
     assert [talk.turn_id(at) for at in range(3)] == apart == ["c/0", "c/1", "c/2"]
     assert {alone.id, own.id} == {"c/2"}
     assert own.context == talk.context
+
+
+def test_pictures_stand_in_the_turn_that_shows_them():
+    pictures = tuple(Picture(name, bytes) for name in "abcd")
+    base = [replace(question, shows=shows) for question, shows in zip(
+        asked("old", None, "new", "side"), ((), (1,), (2,), (3,)), strict=True)]  # fmt: skip
+    several = replace(case(), pictures=pictures, questions=tuple(base))
+    (talk,) = to_dialogues(several, "dialogue")
+    # q1 has no gold reply; its picture was shown all the same, so the next turn brings it.
+    assert [[p.key for p in turn.pictures] for turn in talk.turns] == [["a"], ["b", "c"], ["d"]]
+    alone = ["".join(p.key for p in one.pictures) for one in to_dialogues(several, "vqa")]
+    assert alone == ["a", "ab", "abc", "abcd"]
+    (chosen,) = to_dialogues(several, "dialogue", categories=("k2", "k3"))
+    assert [[p.key for p in turn.pictures] for turn in chosen.turns] == [["a", "b", "c"], ["d"]]
+    with pytest.raises(DatasetError, match=r"show pictures of their own, .*the task dialogue"):
+        list(to_dialogues(several, "visual_dialogue"))
+
+
+@pytest.mark.parametrize("shows", [((1,), ()), ((0,), (0,)), ((-1,), ())])
+def test_a_case_whose_questions_show_other_pictures_is_none(shows):
+    questions = [replace(q, shows=own) for q, own in zip(asked("a", "b"), shows, strict=True)]
+    with pytest.raises(DatasetError, match=r"c: its questions show pictures .* of 1, each"):
+        case(questions=tuple(questions))

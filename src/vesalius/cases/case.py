@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import accumulate
 from types import MappingProxyType
 from typing import Literal
 
@@ -73,6 +74,8 @@ class Question:
     kind: Kind | None = None
     options: tuple[str, ...] | None = None
     language: str = "en"
+    shows: tuple[int, ...] = ()
+    """The case's pictures that are first shown with it, by place from 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +113,20 @@ class Case:
     def __post_init__(self) -> None:
         if not self.id or not self.group:
             raise DatasetError("a case needs an id and a group", where=self.source)
+        shows = [place for question in self.questions for place in question.shows]
+        if len(set(shows)) < len(shows) or not set(shows) <= set(range(len(self.pictures))):
+            fault = f"its questions show pictures {shows} of {len(self.pictures)}, each only once"
+            raise DatasetError(fault, where=self.id)
+
+    def pictures_by_question(self) -> list[tuple[Picture, ...]]:
+        """For every question the pictures that are shown until it is asked, in that order.
+
+        What no question shows is shown before all of them.
+        """
+        named = {place for question in self.questions for place in question.shows}
+        seen = tuple(p for place, p in enumerate(self.pictures) if place not in named)
+        own = (tuple(self.pictures[place] for place in q.shows) for q in self.questions)
+        return list(accumulate(own, initial=seen))[1:]
 
     def question_ids(self) -> list[str]:
         """An id for every question, unique in the case: its own, or else its number from 1."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from vesalius.cases.case import Answer, Case, Question
 from vesalius.cases.dialogue import Dialogue, Turn
+from vesalius.cases.picture import Picture
 from vesalius.cases.tasks import Content, task_of
 from vesalius.data.visual_dialogue.upgrade import upgrade
 
@@ -20,8 +21,9 @@ def to_dialogues(
 ) -> Iterator[Dialogue]:
     """The dialogues that ``task`` makes of ``case``, their last turn open; ids are unique.
 
-    ``vqa``: one a question. ``caption``: the instruction, the caption as reference. ``dialogue``:
-    all questions as turns, earlier ones replied with their gold answers, pictures in the first.
+    ``vqa``: one a question, about the pictures shown until then. ``caption``: the instruction, the
+    caption as reference. ``dialogue``: all questions as turns, earlier ones replied with their gold
+    answers, each picture in the turn that shows it: the first, unless a question says otherwise.
     ``visual_dialogue``: these ordered, free of contradictions, and closed by a summary.
     ``detect``: the instruction, the boxes as reference. ``concepts``: the same with the concepts.
     ``context`` chooses fields of the case's context; ``categories`` keeps questions of these. What
@@ -30,20 +32,23 @@ def to_dialogues(
     """
     row = task_of(task)
     if row.asks == "instruction":
-        questions = [(task, Question(text=instruction, answers=_references(case, row.references)))]
+        question = Question(text=instruction, answers=_references(case, row.references))
+        questions = [(task, question, case.pictures)]
     else:
         if row.consistent:
             case, categories = _consistent(case, categories), None
         if row.questions is not None:
             case = replace(case, questions=tuple(row.questions(case)))
-        named = zip(case.question_ids(), case.questions, strict=True)
-        questions = [(n, q) for n, q in named if categories is None or q.category in categories]
+        shown = case.pictures_by_question()
+        named = zip(case.question_ids(), case.questions, shown, strict=True)
+        questions = [one for one in named if categories is None or one[1].category in categories]
     make = _together if row.has_turns else _apart
     fields = {name: case.context[name] for name in context if name in case.context}
     yield from make(case, questions, fields)
 
 
-Named = list[tuple[str, Question]]
+Named = list[tuple[str, Question, tuple[Picture, ...]]]
+"""Questions by name, with the pictures that are shown until each is asked."""
 Context = Mapping[str, str]
 
 
@@ -61,16 +66,20 @@ def _references(case: Case, content: Content) -> tuple[Answer, ...]:
 
 
 def _apart(case: Case, questions: Named, context: Context) -> Iterator[Dialogue]:
-    for name, question in questions:
-        yield _dialogue(case, name, (Turn(question, case.pictures),), context)
+    for name, question, pictures in questions:
+        yield _dialogue(case, name, (Turn(question, pictures),), context)
 
 
 def _together(case: Case, questions: Named, context: Context) -> Iterator[Dialogue]:
-    answered = [replace(question, id=name) for name, question in questions if question.answers]
-    if not answered:
+    turns: list[Turn] = []
+    before = 0
+    for name, question, pictures in questions:
+        if question.answers:
+            named = replace(question, id=name)
+            turns.append(Turn(named, pictures[before:], question.answers[0]))
+            before = len(pictures)
+    if not turns:
         return
-    turns = [Turn(question, reply=question.answers[0]) for question in answered]
-    turns[0] = replace(turns[0], pictures=case.pictures)
     turns[-1] = replace(turns[-1], reply=None)
     yield _dialogue(case, "dialogue", tuple(turns), context)
 

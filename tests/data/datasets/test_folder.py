@@ -6,9 +6,11 @@ import pytest
 from layouts import drawing, folder, put, put_json, put_lines, put_parquet
 
 from vesalius.cases.case import Box
+from vesalius.data.dialogues import to_dialogues
+from vesalius.data.folder_format import to_row
 from vesalius.data.open import open_dataset
 from vesalius.data.reading import tables
-from vesalius.errors import DatasetError, RecipeError
+from vesalius.errors import DatasetError, RecipeError, VesaliusError
 
 
 def test_questions_of_one_image_are_one_case(drawn):
@@ -227,3 +229,88 @@ def test_recorded_fingerprints_are_no_table_of_cases(tmp_path):
     put(tmp_path / "fold1.jsonl", '{"image": "a.png", "caption": "x"}\n')
     put(tmp_path / "fingerprints.jsonl", '{"path": "a.png"}\n')
     assert open_dataset("folder", tmp_path).splits() == ("all",)
+
+
+def put_three(root):
+    for number, name in enumerate(("prior.png", "current.png", "lateral.png")):
+        put(root / name, drawing(number))
+
+
+def shown(case):
+    (dialogue,) = to_dialogues(case, "dialogue")
+    return [[picture.key for picture in turn.pictures] for turn in dialogue.turns]
+
+
+def test_a_question_names_the_pictures_of_its_turn(tmp_path):
+    put_three(tmp_path)
+    questions = [
+        {"question": "Is the heart large?", "answer": "no"},
+        {"question": "And now?", "answer": "yes", "image": "current.png"},
+        {"question": "And from the side?", "answer": "no", "images": ["lateral.png"]},
+    ]
+    row = {"id": "c1", "image": "prior.png", "questions": questions}
+    put_json(tmp_path / "own.json", [row])
+    (case,) = open_dataset("folder", tmp_path / "own.json").cases("all")
+    assert [picture.key for picture in case.pictures] == ["prior.png", "current.png", "lateral.png"]
+    assert [question.shows for question in case.questions] == [(), (1,), (2,)]
+    assert shown(case) == [["prior.png"], ["current.png"], ["lateral.png"]]
+    back = to_row(case, [picture.key for picture in case.pictures])
+    assert back["image"] == "prior.png"
+    assert [question.get("image") for question in back["questions"]] == [
+        None, "current.png", "lateral.png",
+    ]  # fmt: skip
+    put_json(tmp_path / "own.json", [back])
+    (again,) = open_dataset("folder", tmp_path / "own.json").cases("all")
+    assert (again.questions, again.pictures) == (case.questions, case.pictures)
+
+
+def test_a_case_may_begin_without_a_picture(tmp_path):
+    put_three(tmp_path)
+    questions = [
+        {"question": "What is an effusion?", "answer": "fluid"},
+        {"question": "Is there one?", "answer": "no", "images": ["prior.png", "current.png"]},
+    ]
+    put_json(tmp_path / "own.json", [{"id": "c1", "questions": questions}])
+    (case,) = open_dataset("folder", tmp_path / "own.json").cases("all")
+    assert shown(case) == [[], ["prior.png", "current.png"]]
+
+
+def test_a_picture_of_a_question_that_is_not_there_is_named(tmp_path):
+    question = {"question": "And now?", "answer": "yes", "image": "gone.png"}
+    put_json(tmp_path / "own.json", [{"id": "c1", "questions": [question]}])
+    with pytest.raises(VesaliusError, match=r"own\.json row 1.*gone\.png|gone\.png"):
+        _ = [p.read() for c in open_dataset("folder", tmp_path / "own.json").cases("all")
+             for p in c.pictures]  # fmt: skip
+    question["image"] = 3
+    put_json(tmp_path / "own.json", [{"id": "c1", "questions": [question]}])
+    with pytest.raises(DatasetError, match=r"own\.json row 1: an image is neither"):
+        list(open_dataset("folder", tmp_path / "own.json").cases("all"))
+
+
+def llava(*human, images):
+    turns = [
+        turn
+        for text in human
+        for turn in ({"from": "human", "value": text}, {"from": "gpt", "value": "yes"})
+    ]
+    return {"id": "c1", "images": images, "conversations": turns}
+
+
+def test_placeholders_of_a_conversation_say_where_pictures_are_shown(tmp_path):
+    put_three(tmp_path)
+    images = ["prior.png", "current.png", "lateral.png"]
+    for human, expected in (
+        (("<image>\nOld?", "<image>New?", "So?"), [images[:1], images[1:2], []]),
+        (("<image><image>Old?", "New?"), [images[:2], []]),
+        (("Old?", "<image>New? <image>", "So?"), [[], images[:2], []]),
+        (("Old?", "New?"), [images, []]),  # none: all in the first turn
+    ):
+        given = images[: sum(map(len, expected))]
+        put_json(tmp_path / "llava.json", [llava(*human, images=given)])
+        (case,) = open_dataset("folder", tmp_path / "llava.json").cases("all")
+        assert shown(case) == expected
+        assert "<image>" not in "".join(question.text for question in case.questions)
+    put_json(tmp_path / "llava.json", [llava("<image>Old?", "<image>New?", images=images)])
+    fault = r"llava\.json row 1: 2 <image> in the turns for 3 pictures \(one where each"
+    with pytest.raises(DatasetError, match=fault):
+        list(open_dataset("folder", tmp_path / "llava.json").cases("all"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from math import isnan
@@ -115,3 +116,31 @@ def gathered(rows: Rows, key: Callable[[Source, Row], str]) -> Iterator[tuple[st
         waiting.setdefault(name, []).append(located)
         if last[name] == number:
             yield name, waiting.pop(name)
+
+
+def listed(value: Any, name: str, where: Source, separator: str | None = None) -> list[Any] | None:
+    """A list as it is, as JSON text in a cell, or as text with a separator; None if not given."""
+    if value is None or value == "":
+        return None
+    if isinstance(value, str):
+        if separator and not value.lstrip().startswith("["):
+            return [part for part in value.split(separator) if part.strip()]
+        value = json_in(value, name, where)
+    if not isinstance(value, list):
+        raise DatasetError(f"{name} is not a list", where=where)
+    return value
+
+
+def json_in(text: str, name: str, where: Source) -> Any:
+    """What JSON text holds; DatasetError names the field."""
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise DatasetError(f"{name} is not valid JSON: {error}", where=where) from error
+
+
+def mapping(value: Any, where: Source) -> Row:
+    """A value that is a mapping; DatasetError for anything else."""
+    if not isinstance(value, dict):
+        raise DatasetError(f"a mapping is expected, not {str(value)[:40]!r}", where=where)
+    return value

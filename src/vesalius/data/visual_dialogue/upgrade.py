@@ -11,6 +11,7 @@ from vesalius.data.visual_dialogue.order import place_of
 from vesalius.data.visual_dialogue.rewriting import Writer, rewrite
 from vesalius.data.visual_dialogue.summary import Summary, summarise
 from vesalius.data.visual_dialogue.words import wording
+from vesalius.errors import DatasetError
 
 SUMMARY = "summary"
 """The category, and where it is free the id, of the turn that asks for the summary."""
@@ -35,8 +36,12 @@ def upgrade(case: Case, writer: Writer | None = None) -> Upgraded:
 
     Within a step the data set's order stays. Every question gets an id that is unique in the case.
     With a ``writer`` its rewording of the summary is used, as far as every sentence follows. A case
-    that ends with a summary already stays as it is.
+    that ends with a summary already stays as it is. DatasetError where a question shows a picture
+    of its own: put in another order, questions would be about other pictures.
     """
+    if any(question.shows for question in case.questions):
+        what = "its questions show pictures of their own, so their order cannot be changed"
+        raise DatasetError(what, where=case.source or case.id, hint="take the task dialogue")
     if any(question.category == SUMMARY for question in case.questions):
         return Upgraded(case, (), Summary(answer_of(case.questions[-1]), 0, 0))
     named = [
