@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from layouts import brain_tumor, drawing, medpix, put, slake, vqa_rad
+from layouts import brain_tumor, drawing, medpix, put, put_lines, slake, vqa_rad
 
 from hostile import hostile
 from vesalius.cases import image
@@ -113,6 +113,35 @@ def test_nothing_is_lost_on_the_way(drawn, tmp_path, name, layout):
             assert getattr(second[key], part) == getattr(case, part)
         assert dict(second[key].context) == dict(case.context)
         assert second[key].pictures[0].read() == case.pictures[0].read()
+
+
+def test_pictures_stay_with_the_questions_that_show_them(tmp_path):
+    rows = []
+    for number in range(4):
+        for kind in ("prior", "current"):
+            put(tmp_path / "in" / f"{kind}{number}.png", drawing(number + 10 * (kind == "prior")))
+        questions = [
+            {"question": "Is the heart large?", "answer": "no"},
+            {"question": "And now?", "answer": "yes", "image": f"current{number}.png"},
+        ]
+        image = f"prior{number}.png"
+        rows.append(
+            {"id": f"c{number}", "group": f"g{number}", "image": image, "questions": questions}
+        )
+    put_lines(tmp_path / "in" / "films.jsonl", rows)
+    films = open_dataset("folder", tmp_path / "in")
+    import_dataset(films, tmp_path / "out", fractions={"train": 0.5, "test": 0.5})
+    again = open_dataset("folder", tmp_path / "out")
+    cases = {case.id: case for split in again.splits() for case in again.cases(split)}
+    assert len(cases) == 4
+    for case in films.cases("all"):
+        assert cases[case.id].questions == case.questions
+        read, expected = (
+            [[p.read() for p in some] for some in one.pictures_by_question()]
+            for one in (cases[case.id], case)
+        )
+        assert read == expected
+        assert [len(some) for some in read] == [1, 2]
 
 
 def test_errors_stop_the_import_unless_allowed(drawn, tmp_path):

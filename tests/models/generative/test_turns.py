@@ -13,7 +13,7 @@ import torch
 from toys import FAMILIES, dialogues, gradients, network, png
 
 from vesalius import Answer, Dialogue, Picture, Question, Turn
-from vesalius.errors import Unshowable
+from vesalius.errors import TooLong, Unshowable
 from vesalius.models.generative.answering.answerer import Answerer
 from vesalius.models.generative.answering.prefix_cache import PrefixCache
 from vesalius.models.generative.network import Network
@@ -175,6 +175,18 @@ def test_words_before_a_picture_cannot_become_one_or_end_their_turn(name: str) -
     for token in (net.encoder.image_id, net.stops[0]):
         assert ids_of(row).count(token) == ids_of(usual).count(token)
     assert net.encoder.tokenizer.decode(row.prefix.ids).count(said) == 2
+
+
+@pytest.mark.parametrize("name", BETWEEN)
+def test_the_length_of_a_row_is_known_before_its_pictures_are_read(name: str) -> None:
+    net = network(name)
+    first, long = talk("a", "c"), talk("a", "c", name="long", last="is there a nodule in the lung?")
+    opening = replace(long.turns[0], reply=Answer("a liver " * 9))
+    long = replace(long, turns=(opening, replace(long.turns[1], reply=Answer("no"))))
+    length = len(ids_of(row_of(net, long)))
+    check_rows([first, long], replace(net, max_length=length))
+    with pytest.raises(TooLong, match=f"long: {length} tokens do not fit into {length - 1}"):
+        check_rows([first, long], replace(net, max_length=length - 1), sample=0)
 
 
 # Refusals

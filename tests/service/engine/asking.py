@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import time
 from contextlib import aclosing
+from dataclasses import replace
 from functools import partial
 
 from PIL import Image
@@ -30,10 +31,14 @@ def job(
     *,
     past: tuple[tuple[str, str], ...] = (),
     image: Picture | None = None,
+    new: Picture | None = None,
     seconds: float = 60.0,
     **decoding: object,
 ) -> Job:
-    """A question behind earlier ones with their replies; the picture stands in the first turn."""
+    """A question behind earlier ones with their replies; the picture stands in the first turn.
+
+    ``new``: a picture that is shown with the question itself.
+    """
     questions = [*past, (question, None)]
     turns = tuple(
         Turn(
@@ -43,6 +48,8 @@ def job(
         )
         for place, (words, reply) in enumerate(questions)
     )
+    if new is not None:
+        turns = (*turns[:-1], replace(turns[-1], pictures=(*turns[-1].pictures, new)))
     how = Decoding(**{"max_new_tokens": 8, **decoding})
     return Job(name, Dialogue(name, turns, name), how, time.time() + seconds)
 

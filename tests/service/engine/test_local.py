@@ -23,7 +23,7 @@ import pytest
 from asking import collect, job, picture
 
 from vesalius import Picture, Prediction, Recipe, Run
-from vesalius.errors import ImageError, ModelError, Refusal, TooLong, VesaliusError
+from vesalius.errors import ImageError, ModelError, Refusal, TooLong, Unshowable, VesaliusError
 from vesalius.models.encoders import image_encoder
 from vesalius.service.engine.local import LocalEngine
 from vesalius.service.engine.model_host import load_host
@@ -231,6 +231,32 @@ def test_one_that_cannot_be_answered_takes_no_other_with_it(hosting: Hosting) ->
     assert isinstance(too_long, TooLong)
     assert too_long.code == "prompt_too_long"
     assert (good[1].id, fine[1].id) == ("good", "fine")
+
+
+def test_a_new_picture_in_a_conversation_is_answered_as_without_anything_kept(
+    run: Run, hosting: Hosting
+) -> None:
+    model = load(run)
+    first = job("first", QUESTIONS[0], image=picture(33))
+    reply = hosting.do(partial(collect, hosting.engine, first))[1].text
+    second = job(
+        "next", "and this?", past=((QUESTIONS[0], reply),), image=picture(33), new=picture(9)
+    )
+    answer = hosting.do(partial(collect, hosting.engine, second))[1]
+    (alone,) = model.predict([second.dialogue], second.decoding)
+    assert answer.text == alone.text
+    assert answer.picture == "shade-9"
+
+
+def test_a_model_that_cannot_be_shown_a_later_picture_says_so(tmp_path: Path) -> None:
+    tiny = {"name": "generative", "tiny": True, "family": "paligemma", "training": {"max_steps": 1}}
+    made = fit_run(tmp_path / "run", tiny)
+    with Hosting(made.path, queue=4, cache_bytes=2**24) as hosting:
+        hosting.do(hosting.engine.start)
+        later = job("later", past=(("what is this?", "a knee"),), new=picture(9))
+        with pytest.raises(Unshowable, match=r"turn 2 shows a picture.*the first question"):
+            hosting.do(partial(collect, hosting.engine, later))
+        assert hosting.do(partial(collect, hosting.engine, job("fine")))[1].id == "fine"
 
 
 class Unknown:

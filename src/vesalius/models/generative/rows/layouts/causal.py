@@ -175,15 +175,13 @@ def token_loss(
 
 def _from(given: Batch, start: int) -> Batch:
     """Masks and positions of the tokens from ``start`` on, over all that stand before them."""
-    cut: Batch = {}
-    for name, value in given.items():
-        if isinstance(value, dict):
-            cut[name] = {kind: mask[:, :, start:] for kind, mask in value.items()}
-        elif name == "attention_mask":
-            cut[name] = value[:, :, start:]
-        else:
-            cut[name] = value[..., start:] if name == "position_ids" else value[:, start:]
-    return cut
+    whole = given["attention_mask"]
+    masks = (
+        {kind: mask[:, :, start:] for kind, mask in whole.items()}
+        if isinstance(whole, dict)
+        else whole[:, :, start:]
+    )
+    return {"attention_mask": masks, "position_ids": given["position_ids"][..., start:]}
 
 
 def distinct(rows: Sequence[Row]) -> tuple[list[Row], list[int]]:
