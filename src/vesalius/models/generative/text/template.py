@@ -76,36 +76,34 @@ class Template:
         dialogue = written(dialogue, self.codec)
         messages = _messages(dialogue, words)
         opened = dialogue.turns[-1].reply is None
-        text = self._apply(messages, prompt=opened, dialogue=dialogue.id)
+        text = self._apply(messages, prompt=opened, dialogue=dialogue)
         self._require_order(dialogue, text)
         starts = self._reply_starts(dialogue, messages, text)
         return self._split(text, words, starts, opened=opened)
 
-    def _apply(self, messages: list[dict[str, Any]], *, prompt: bool, dialogue: str) -> str:
+    def _apply(self, messages: list[dict[str, Any]], *, prompt: bool, dialogue: Dialogue) -> str:
         try:
             text: str = self._renderer.apply_chat_template(
                 messages, tokenize=False, add_generation_prompt=prompt
             )
         except TemplateError as error:
+            later = any(turn.pictures for turn in dialogue.turns[1:])
             what = f"the chat template refuses it: {error}"
-            raise Unshowable(what, where=dialogue) from error
+            raise (Unshowable if later else ModelError)(what, where=dialogue.id) from error
         return text
 
     def _require_order(self, dialogue: Dialogue, text: str) -> None:
         """Unshowable unless each picture's placeholder stands in the turn that shows it."""
-        marks = [mark.start() for mark in _MARK.finditer(text)]
+        places = {int(mark[1]): mark.start() for mark in _MARK.finditer(text)}
         shows = 0
         for number, turn in enumerate(dialogue.turns):
             shows += len(turn.pictures)
-            reply = 2 * number + 1
-            end = marks[reply] if reply < len(marks) else len(text)
+            reply = 2 * number + 1  # each turn before it has a question and a reply
+            end = places.get(reply, len(text))
             if text.count(self._image, 0, end) != shows:
                 what = f"the chat template does not write the pictures of turn {number + 1} there"
-                raise Unshowable(
-                    what,
-                    where=dialogue.id,
-                    hint="set model.chat_template to one that does",
-                )
+                hint = "set model.chat_template to one that does"
+                raise Unshowable(what, where=dialogue.id, hint=hint)
 
     def _reply_starts(
         self, dialogue: Dialogue, messages: list[dict[str, Any]], text: str
@@ -115,7 +113,7 @@ class Template:
         for index, message in enumerate(messages):
             if message["role"] != "assistant":
                 continue
-            prompt = self._apply(messages[:index], prompt=True, dialogue=dialogue.id)
+            prompt = self._apply(messages[:index], prompt=True, dialogue=dialogue)
             if not text.startswith(prompt):
                 raise ModelError(
                     "the chat template renders a prompt differently once it is answered",
