@@ -19,8 +19,8 @@ from vesalius.evaluation.evaluate import evaluate_run
 from vesalius.models.build import build
 from vesalius.models.generative.text.families import family
 from vesalius.models.generative.weights.tiny import tiny_model
-from vesalius.overrides import merged
 from vesalius.recipe import Recipe, load_recipe
+from vesalius.settings import merged
 from vesalius.steps.estimate import estimate
 from vesalius.steps.export import export
 from vesalius.steps.fit import fit
@@ -54,7 +54,7 @@ def test_every_stage_builds(path: Path) -> None:
 @names
 def test_every_score_is_of_a_metric_that_there_is(path: Path) -> None:
     from vesalius.evaluation.metrics import metrics
-    from vesalius.recipe import validated
+    from vesalius.settings import validated
 
     for stage in load_recipe(path).unrolled():
         for spec in stage.evaluation.metrics:

@@ -7,25 +7,15 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, Literal, Self, TypeVar, get_args
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    NonNegativeInt,
-    ValidationError,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, NonNegativeInt, model_validator
 
 from vesalius.cases.tasks import task_of
 from vesalius.errors import RecipeError, UnknownName, VesaliusError
-from vesalius.overrides import merged, read_yaml
+from vesalius.settings import Frozen, merged, read_yaml, validated
 
-Settings = TypeVar("Settings", bound=BaseModel)
 MEMBER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 """What a member may be called: its run's folder has its name."""
 OWN = {"model", "data", "decoding", "evaluation", "seed", "stages", "folds"}
@@ -43,12 +33,6 @@ def _known_task(name: str) -> str:
 
 TaskName = Annotated[str, AfterValidator(_known_task)]
 """A task of the table, ours or another package's."""
-
-
-class Frozen(BaseModel):
-    """Settings where untrusted text enters: unknown keys are refused, values never change."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class Splits(Frozen):
@@ -325,41 +309,6 @@ def stage_folder(number: int, name: str) -> str:
 def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
     """The recipe at ``path``; the same as :meth:`Recipe.read`."""
     return Recipe.read(path, overrides)
-
-
-def validated(settings: type[Settings], content: Mapping[str, Any], *, where: object) -> Settings:
-    """``settings`` from ``content``; the first fault becomes one RecipeError that names its key."""
-    try:
-        return settings.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            known = _keys_beside(settings, first["loc"])
-            raise RecipeError(UnknownName("key", key, known).args[0], where=where) from error
-        said = first["msg"].removeprefix("Value error, ")
-        raise RecipeError(f"{key}: {said}" if key else said, where=where) from error
-
-
-def _keys_beside(settings: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
-    """The full names of the keys that could stand where an unknown one does."""
-    prefix, at = "", settings
-    for part in location[:-1]:
-        field = at.model_fields.get(str(part))
-        inner = None if field is None else block_of(field.annotation)
-        if inner is None:
-            return []
-        prefix, at = f"{prefix}{part}.", inner
-    return [prefix + name for name in at.model_fields]
-
-
-def block_of(annotation: Any) -> type[BaseModel] | None:
-    """The settings class that a field's type is, or may be (``Retrieve | None``)."""
-    inside = get_args(annotation) if isinstance(annotation, UnionType) else ()
-    for kind in (annotation, *inside):
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            return kind
-    return None
 
 
 def _over(own: Mapping[str, Any], block: Mapping[str, Any]) -> dict[str, Any]:

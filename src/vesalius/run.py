@@ -17,7 +17,8 @@ import yaml
 
 from vesalius.cases.prediction import Prediction
 from vesalius.errors import RunError
-from vesalius.recipe import Recipe, validated
+from vesalius.recipe import Recipe
+from vesalius.settings import validated
 from vesalius.system.files import (
     append_lines,
     mend_lines,

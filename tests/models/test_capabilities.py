@@ -12,7 +12,8 @@ from vesalius.models import models
 from vesalius.models.build import build
 from vesalius.models.capabilities import Carded, HubCard, Shrinkable, Weighable
 from vesalius.models.composed import ComposedSettings
-from vesalius.recipe import Frozen, Recipe, validated
+from vesalius.recipe import Recipe
+from vesalius.settings import Frozen, validated
 from vesalius.steps.estimate import estimate, missing
 from vesalius.steps.tiny import tiny
 

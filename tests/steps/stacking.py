@@ -9,8 +9,9 @@ from typing import ClassVar
 from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.prediction import Prediction
 from vesalius.models import Lesson, Model, Wraps
-from vesalius.recipe import Decoding, Frozen
+from vesalius.recipe import Decoding
 from vesalius.run import Run
+from vesalius.settings import Frozen
 from vesalius.system.files import read_json, write_json
 
 

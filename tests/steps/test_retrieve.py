@@ -13,7 +13,8 @@ from vesalius.combine.index import Index
 from vesalius.combine.retrieve import Retriever
 from vesalius.errors import ImageError, ModelError, RecipeError, RunError
 from vesalius.models.encoders import ImageEncoder
-from vesalius.recipe import Retrieve, validated
+from vesalius.recipe import Retrieve
+from vesalius.settings import validated
 from vesalius.steps.demo import BASELINES
 from vesalius.steps.fit import fit
 from vesalius.steps.load import load

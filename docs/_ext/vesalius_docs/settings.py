@@ -9,7 +9,7 @@ import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from vesalius.recipe import block_of
+from vesalius.settings import block_of
 from vesalius_docs.words import code, first_paragraph, kind, prose, table
 
 RECIPE = """# Recipe keys

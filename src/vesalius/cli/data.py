@@ -4,28 +4,30 @@ from __future__ import annotations
 
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
+from vesalius.cli.data_cards import card_text, cards_table
+from vesalius.cli.data_options import (
+    Fractions,
+    Hub,
+    Name,
+    Options,
+    Root,
+    Seed,
+    SplitFile,
+    opened,
+    pairs,
+    sample_size,
+    shares_of,
+)
 from vesalius.cli.panels import PREPARE
-
-if TYPE_CHECKING:
-    from vesalius.data.datasets import Dataset
 
 app = typer.Typer(
     no_args_is_help=True, help="Data sets: list, get, check, show, import, split, audit, dialogues."
 )
 
-Name = Annotated[str, typer.Argument(help="The data set's name (vesalius data list).")]
-Root = Annotated[Path | None, typer.Option(help="Its folder; default $VESALIUS_DATA/NAME.")]
-Hub = Annotated[str | None, typer.Option(help="A hub id, or 'card' for the id on the card.")]
-Options = Annotated[
-    list[str] | None, typer.Option("--set", help="A reader option, e.g. language=all.")
-]
-SplitFile = Annotated[Path | None, typer.Option(help="Use these splits (JSON lines: id, split).")]
-Fractions = Annotated[str, typer.Option(help="Shares of the cases.")]
-Seed = Annotated[int, typer.Option(help="Another seed, another split.")]
 SAMPLE = "200"
 SUMMARIES = ("template", "local-lm")
 DEFAULT = "train=0.8,validation=0.1,test=0.1"
@@ -41,7 +43,7 @@ def list_(name: Annotated[str | None, typer.Argument(help="One set: its card.")]
     """List the data sets, or show one's card and options."""
     from rich.console import Console
 
-    Console().print(_table() if name is None else _card(name))
+    Console().print(cards_table() if name is None else card_text(name))
 
 
 @app.command()
@@ -89,8 +91,8 @@ def check(
     from vesalius.data.check import check as step
 
     console, summary = Console(soft_wrap=True), Summary()
-    sample = _sample(text_sample)
-    dataset = _opened(name, root, hub, options, split_file)
+    sample = sample_size(text_sample)
+    dataset = opened(name, root, hub, options, split_file)
     if text and find_spec("rapidocr") is None:
         console.print("burned-in text is not looked for: pip install 'vesalius\\[ocr]'")
         text = False
@@ -130,7 +132,7 @@ def show(
     from vesalius.data.sheet import sheet_html, sheet_png
     from vesalius.system.files import write_atomic
 
-    dataset = _opened(name, root, hub, options, split_file)
+    dataset = opened(name, root, hub, options, split_file)
     chosen = split or dataset.splits()[0]
     first = islice(dataset.cases(chosen), cases)
     page = out.suffix.lower() in (".html", ".htm")
@@ -158,9 +160,9 @@ def import_(
     from vesalius.data.imports import import_dataset
     from vesalius.data.open import open_dataset
 
-    chosen = {"columns": _pairs(columns or [], "--column"), "images": images}
+    chosen = {"columns": pairs(columns or [], "--column"), "images": images}
     dataset = open_dataset("folder", source, options=chosen)
-    shares = None if fractions is None else _shares(fractions)
+    shares = None if fractions is None else shares_of(fractions)
     done = import_dataset(
         dataset,
         target,
@@ -197,8 +199,8 @@ def split(
     from vesalius.data.audit import read_members
     from vesalius.data.split import split_members, write_splits
 
-    pool = read_members(_opened(name, root, hub, options, None))
-    assigned = split_members(pool, _shares(fractions), seed=seed, stratify=stratify)
+    pool = read_members(opened(name, root, hub, options, None))
+    assigned = split_members(pool, shares_of(fractions), seed=seed, stratify=stratify)
     write_splits(out, assigned)
     console = Console()
     for part, cases in Counter(assigned.values()).most_common():
@@ -223,7 +225,7 @@ def audit(
     from vesalius.data.audit import audit as audited
     from vesalius.data.audit import leakage
 
-    report = audited(_opened(name, root, hub, options, split_file), allow_leaks=True)
+    report = audited(opened(name, root, hub, options, split_file), allow_leaks=True)
     console = Console(soft_wrap=True)
     for pair in report.pairs[:limit]:
         console.print(f"[yellow]{pair.kind}[/yellow] {escape(str(pair))}")
@@ -277,7 +279,7 @@ def dialogues(
     for kind, word, known in (("form", form, FORMS), ("kind of summary", summaries, SUMMARIES)):
         if word not in known:
             raise UnknownName(kind, word, known)
-    dataset = _opened(name, root, hub, options, split_file)
+    dataset = opened(name, root, hub, options, split_file)
     source = None if hub or copy else dataset_root(name, root)
     writer = None
     if summaries == "local-lm":
@@ -286,85 +288,3 @@ def dialogues(
         writer = local_writer()
     done = write_dialogues(dataset, out, form=form, source=source, writer=writer, limit=limit)
     Console(soft_wrap=True).print(dialogues_text(done), highlight=False)
-
-
-def _opened(
-    name: str,
-    root: Path | None,
-    hub: str | None,
-    options: list[str] | None,
-    split_file: Path | None,
-) -> Dataset:
-    from vesalius.data.open import open_dataset
-
-    place: bool | str = True if hub == "card" else hub or False
-    return open_dataset(name, root, place, _pairs(options or []), split_file=split_file)
-
-
-def _pairs(texts: list[str], where: str = "--set") -> dict[str, Any]:
-    from vesalius.overrides import pair
-
-    return dict(pair(text, where) for text in texts)
-
-
-def _sample(text: str) -> int | None:
-    """How many pictures are searched for text; None for all of them."""
-    from vesalius.errors import RecipeError
-
-    if text == "all":
-        return None
-    if not text.isdecimal():
-        raise RecipeError(f"a number of pictures, or all, not {text!r}", where="--text-sample")
-    return int(text)
-
-
-def _shares(text: str) -> dict[str, float]:
-    from vesalius.errors import RecipeError
-
-    shares = _pairs(text.split(","), "--fractions")
-    if not all(isinstance(share, int | float) for share in shares.values()):
-        raise RecipeError(f"fractions are numbers: {text!r}")
-    return {name: float(share) for name, share in shares.items()}
-
-
-def _table() -> Any:
-    from rich.table import Table
-
-    from vesalius.data.cards import card_or_none
-    from vesalius.data.datasets import datasets
-    from vesalius.data.open import lies_at
-
-    table = Table("name", "what", "licence", "found", box=None, pad_edge=False)
-    for name in datasets:
-        entry = card_or_none(name)
-        what = (entry.summary, entry.licence) if entry else ("", "")
-        table.add_row(name, *what, lies_at(name))
-    return table
-
-
-def _card(name: str) -> str:
-    from rich.markup import escape
-
-    from vesalius.data.cards import card
-    from vesalius.data.datasets import datasets
-
-    reader, entry = datasets[name], card(name)
-    lines = [f"[bold]{escape(entry.title)}[/bold]", escape(entry.summary), ""]
-    named = {"licence": entry.licence, "homepage": entry.homepage, "citation": entry.citation}
-    named |= {"hub": ", ".join(entry.hub) or "none", "use": entry.intended_use}
-    lines += [f"[bold]{key}[/bold] {escape(value)}" for key, value in named.items()]
-    for release in entry.releases:
-        counts = [f"{what} {getattr(release, what)}" for what in ("images", "questions")]
-        lines.append(f"[bold]about[/bold] {escape(release.name)}: {escape('; '.join(counts))}")
-    lines += ["", "[bold]mind[/bold]", *(f"- {escape(quirk)}" for quirk in entry.quirks)]
-    settings = getattr(reader, "options", None)
-    fields = {} if settings is None else settings.model_fields
-    lines += ["", "[bold]options[/bold]"] + [
-        f"- {key} = {field.get_default(call_default_factory=True)!r}: {escape(_line(field))}"
-        for key, field in fields.items()
-    ]
-    return "\n".join([*lines, "- split_file: your own splits, JSON lines of id and split"])
-
-
-def _line(field: Any) -> str:
-    return " ".join((field.description or "").split())

@@ -67,7 +67,7 @@ def deidentify(
     """De-identify DICOM by PS3.15's Basic Profile as an allow-list, and check what was written."""
     from vesalius.data import deidentify as package
     from vesalius.errors import DatasetError
-    from vesalius.recipe import validated
+    from vesalius.settings import validated
 
     if check:
         _check(source)

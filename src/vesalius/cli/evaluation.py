@@ -117,7 +117,7 @@ def _specs(texts: Sequence[str] | None) -> list[Any]:
 
 def _spec(text: str) -> str | dict[str, dict[str, Any]]:
     """``rouge:stemmed=true,x=1`` as a name with parameters; values are YAML."""
-    from vesalius.overrides import pair
+    from vesalius.settings import pair
 
     name, _, options = text.partition(":")
     return {name: dict(pair(one, "--metric") for one in options.split(","))} if options else name

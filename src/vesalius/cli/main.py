@@ -31,6 +31,8 @@ app = typer.Typer(
     help="Medical images with their words: prepare, adapt, combine, evaluate, serve.\n\n"
     "For research use only; not a medical device.",
     no_args_is_help=True,
+    rich_markup_mode=None,
+    context_settings={"max_content_width": 100},
     add_completion=False,
     pretty_exceptions_enable=False,
 )

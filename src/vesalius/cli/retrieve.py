@@ -74,7 +74,8 @@ def retrieve(
 
 
 def _built(run: Run, encoder: str | None, thumbnails: int | None) -> dict[str, Any]:
-    from vesalius.recipe import Retrieve, validated
+    from vesalius.recipe import Retrieve
+    from vesalius.settings import validated
     from vesalius.steps.retrieve import build as step
 
     options = {"encoder": encoder, "thumbnails": thumbnails}

@@ -17,8 +17,9 @@ from vesalius.cases.prediction import Confidence, MemberAnswer, Prediction
 from vesalius.language.questions import YES_NO, parse_question, polarity
 from vesalius.models import Lesson, Model, Wraps
 from vesalius.models.wording import plain
-from vesalius.recipe import Decoding, Frozen
+from vesalius.recipe import Decoding
 from vesalius.run import Run
+from vesalius.settings import Frozen
 
 
 class ConsensusSettings(Frozen):

@@ -19,8 +19,9 @@ from vesalius.models import Lesson
 from vesalius.models.encoders import ImageEncoder, SentenceEncoder, image_encoder
 from vesalius.models.guard import require_pictures
 from vesalius.models.wording import Example, examples, pictured
-from vesalius.recipe import Decoding, Frozen
+from vesalius.recipe import Decoding
 from vesalius.run import Run
+from vesalius.settings import Frozen
 from vesalius.system.files import read_json, write_json
 
 FILE, OLD_FILE = "answers.json", "said.json"

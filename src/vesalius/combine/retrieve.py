@@ -15,8 +15,9 @@ from vesalius.cases.prediction import Neighbour
 from vesalius.combine.index import Hits, Index
 from vesalius.combine.indexing import ABOUT, CASES, THUMBNAILS
 from vesalius.errors import ModelError, RecipeError, RunError
-from vesalius.recipe import Retrieve, validated
+from vesalius.recipe import Retrieve
 from vesalius.run import Run
+from vesalius.settings import validated
 from vesalius.system.files import read_json, read_lines
 from vesalius.system.manifest import altered, missing
 

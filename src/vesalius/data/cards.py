@@ -15,7 +15,7 @@ from pydantic import Field
 
 from vesalius.data.datasets import datasets
 from vesalius.errors import DatasetError, UnknownName
-from vesalius.recipe import Frozen, validated
+from vesalius.settings import Frozen, validated
 
 _OURS = "vesalius.data.datasets"
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from vesalius.cases.prediction import Prediction
 from vesalius.errors import RunError
 from vesalius.evaluation.metrics import Metric, Table, metrics
-from vesalius.recipe import validated
+from vesalius.settings import validated
 
 Spec = str | Mapping[str, Mapping[str, Any]]
 """A metric: a registry name, or ``{name: parameters}``."""

@@ -17,7 +17,7 @@ from vesalius.cases.case import Answer, Box
 from vesalius.cases.picture import Picture
 from vesalius.cases.tasks import Content
 from vesalius.errors import DatasetError, ModelError
-from vesalius.recipe import Frozen
+from vesalius.settings import Frozen
 
 NONE = "none"
 """How a list that has no brackets says that it is empty."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from vesalius.errors import RecipeError
 from vesalius.models import Learner, Wraps, models
-from vesalius.recipe import validated
+from vesalius.settings import validated
 
 
 def build(block: Mapping[str, Any], *, where: object = "model") -> Learner:

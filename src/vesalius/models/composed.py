@@ -21,7 +21,7 @@ from vesalius.models.generative.text.families import Family, family
 from vesalius.models.generative.text.tokenizer import words_of
 from vesalius.models.generative.weights.counts import weigh_composed
 from vesalius.models.generative.weights.origin import Origin, access_of
-from vesalius.overrides import merged
+from vesalius.settings import merged
 from vesalius.training.quantize import NF4
 
 

@@ -15,8 +15,8 @@ from vesalius.models import Lesson
 from vesalius.models.guard import require_pictures
 from vesalius.models.remote.client import Server
 from vesalius.models.remote.model import RemoteModel
-from vesalius.recipe import Frozen
 from vesalius.run import Run
+from vesalius.settings import Frozen
 from vesalius.system.addresses import is_loopback
 from vesalius.system.files import read_json, write_json
 

@@ -20,8 +20,9 @@ from vesalius.models.encoders import ImageEncoder, SentenceEncoder, image_encode
 from vesalius.models.guard import require_pictures
 from vesalius.models.linear_head import Features, Head, Schedule, train_head
 from vesalius.models.wording import Example, examples, pictured, plain, spellings
-from vesalius.recipe import Decoding, Frozen
+from vesalius.recipe import Decoding
 from vesalius.run import Run
+from vesalius.settings import Frozen
 from vesalius.system.files import read_json, write_atomic, write_json
 
 WEIGHTS, LABELS = "linear_probe.safetensors", "labels.json"

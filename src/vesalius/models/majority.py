@@ -13,8 +13,9 @@ from vesalius.cases.prediction import Confidence, Prediction
 from vesalius.errors import RunError
 from vesalius.models import Lesson
 from vesalius.models.wording import examples, most_frequent, plain, spellings
-from vesalius.recipe import Decoding, Frozen
+from vesalius.recipe import Decoding
 from vesalius.run import Run
+from vesalius.settings import Frozen
 from vesalius.system.files import read_json, write_json
 
 FILE = "majority.json"

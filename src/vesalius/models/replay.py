@@ -12,8 +12,9 @@ from vesalius.cases.prediction import Prediction
 from vesalius.errors import ModelError, RunError
 from vesalius.models import Lesson
 from vesalius.models.guard import require_pictures
-from vesalius.recipe import Decoding, Frozen
+from vesalius.recipe import Decoding
 from vesalius.run import Run, read_predictions
+from vesalius.settings import Frozen
 from vesalius.system.files import write_atomic
 
 FILE = "predictions.jsonl"

@@ -23,8 +23,9 @@ from vesalius.models.generative.weights.folder import require_sealed, seal
 from vesalius.models.guard import require_pictures
 from vesalius.models.label_space import LabelSpace, PicturedQuestion, pictured_questions
 from vesalius.models.vilt_network import Reader, Sizes, pretrained, saved, small
-from vesalius.recipe import Decoding, Frozen
+from vesalius.recipe import Decoding
 from vesalius.run import Run
+from vesalius.settings import Frozen
 from vesalius.training.device import Device, resolve_device
 from vesalius.training.disk import writing
 from vesalius.training.loop import train as run_training

@@ -28,7 +28,7 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 
 from vesalius.cases.picture import Picture
 from vesalius.errors import ModelError
-from vesalius.recipe import Frozen
+from vesalius.settings import Frozen
 
 LONGEST = 1333 / 800
 """ViltImageProcessor's longest side, in shortest sides."""

@@ -16,8 +16,9 @@ from vesalius.data.synthetic.draw import reading
 from vesalius.errors import RecipeError
 from vesalius.models import models
 from vesalius.models.capabilities import Shrinkable
-from vesalius.recipe import Recipe, Retrieve, validated
+from vesalius.recipe import Recipe, Retrieve
 from vesalius.run import Run
+from vesalius.settings import validated
 
 ENDING = "-tiny"
 BY_MODEL = ("model", "layer", "rescale")

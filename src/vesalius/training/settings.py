@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from vesalius.recipe import Frozen
+from vesalius.settings import Frozen
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 

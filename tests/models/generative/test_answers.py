@@ -11,7 +11,8 @@ import pytest
 from vesalius.cases.case import Answer, Box
 from vesalius.errors import ModelError
 from vesalius.models.build import build
-from vesalius.recipe import Recipe, validated
+from vesalius.recipe import Recipe
+from vesalius.settings import validated
 from vesalius.steps import export as exporting
 from vesalius.steps.fit import fit
 from vesalius.steps.predict import predict

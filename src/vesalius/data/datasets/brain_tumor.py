@@ -27,7 +27,7 @@ from vesalius.data.reading.streams import (
     unknown_layout,
 )
 from vesalius.errors import DatasetError
-from vesalius.recipe import Frozen, validated
+from vesalius.settings import Frozen, validated
 
 AUGMENTED = ".rf."
 """Roboflow names a picture's augmented copies ``<original>.rf.<hash>``: they belong together."""

@@ -29,7 +29,7 @@ from vesalius.data.reading.dicom_headers import (
 )
 from vesalius.data.reading.streams import ALL, Streams
 from vesalius.errors import DatasetError, ImageError, RecipeError
-from vesalius.recipe import Frozen, validated
+from vesalius.settings import Frozen, validated
 
 ENDINGS = (".dcm", ".dicom")
 FROM_ENVIRONMENT = "env:"

@@ -25,7 +25,7 @@ from vesalius.data.reading.streams import (
 )
 from vesalius.data.reading.tables import READERS, held_rows
 from vesalius.errors import DatasetError
-from vesalius.recipe import Frozen, validated
+from vesalius.settings import Frozen, validated
 
 
 class FolderOptions(Frozen):

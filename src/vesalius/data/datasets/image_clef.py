@@ -15,7 +15,7 @@ from vesalius.data.reading.captions import Captioned, stored_cases
 from vesalius.data.reading.hub import hub_splits
 from vesalius.data.reading.streams import ORDER, SPLIT_NAMES, Streams, split_of, unknown_layout
 from vesalius.errors import DatasetError
-from vesalius.recipe import Frozen, validated
+from vesalius.settings import Frozen, validated
 
 # What a table holds, by its name; the first that fits. "Caption" is in the challenge's own name,
 # so concepts are looked for before captions.

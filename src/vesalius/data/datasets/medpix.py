@@ -20,7 +20,7 @@ from vesalius.data.reading.streams import (
 )
 from vesalius.data.reading.tables import read_rows
 from vesalius.errors import DatasetError
-from vesalius.recipe import Frozen, validated
+from vesalius.settings import Frozen, validated
 
 Histories = Mapping[str, str]
 

@@ -23,7 +23,7 @@ from vesalius.data.reading.rows import (
 )
 from vesalius.data.reading.streams import Streams, parquet_splits, split_of, unknown_layout
 from vesalius.errors import DatasetError
-from vesalius.recipe import Frozen, validated
+from vesalius.settings import Frozen, validated
 
 PICKLES = "*_qa.pkl"
 

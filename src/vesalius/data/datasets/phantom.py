@@ -18,7 +18,7 @@ from vesalius.data.phantoms.render import png
 from vesalius.data.phantoms.scene import Scene, choose, imagine, jitter, table
 from vesalius.data.reading.streams import Streams
 from vesalius.errors import DatasetError, UnknownName
-from vesalius.recipe import Frozen, validated
+from vesalius.settings import Frozen, validated
 
 
 class PhantomOptions(Frozen):

@@ -21,7 +21,7 @@ from vesalius.data.reading.streams import (
 )
 from vesalius.data.reading.tables import read_rows, split_lines
 from vesalius.errors import DatasetError
-from vesalius.recipe import Frozen, validated
+from vesalius.settings import Frozen, validated
 
 Starts = dict[str, Callable[[], Iterator[Case]]]
 

@@ -16,7 +16,7 @@ from vesalius.data.reading.rows import Cell, Row, Rows, gathered, image_id, text
 from vesalius.data.reading.streams import Streams, parquet_splits, split_files, unknown_layout
 from vesalius.data.reading.tables import read_rows
 from vesalius.errors import DatasetError
-from vesalius.recipe import Frozen, validated
+from vesalius.settings import Frozen, validated
 
 ARCHIVE = "imgs.zip"
 

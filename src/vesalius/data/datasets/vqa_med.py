@@ -30,7 +30,7 @@ from vesalius.data.reading.streams import (
 )
 from vesalius.data.reading.tables import delimited_lines, read_rows
 from vesalius.errors import DatasetError
-from vesalius.recipe import Frozen, validated
+from vesalius.settings import Frozen, validated
 
 # The fields of a line, by how many there are; the answer may be absent in a test or question set.
 FIELDS = {

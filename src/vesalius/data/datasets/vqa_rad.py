@@ -19,7 +19,7 @@ from vesalius.data.reading.streams import (
     unknown_layout,
 )
 from vesalius.data.reading.tables import read_rows
-from vesalius.recipe import Frozen, validated
+from vesalius.settings import Frozen, validated
 
 PUBLIC = "VQA_RAD Dataset Public.json"
 IMAGES = "VQA_RAD Image Folder"

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from vesalius.recipe import Frozen
+from vesalius.settings import Frozen
 
 
 class Options(Frozen):

@@ -10,7 +10,7 @@ from vesalius.errors import DatasetError
 from vesalius.evaluation.metrics import Array, ScoringProtocol, Table
 from vesalius.evaluation.metrics.table import coded, majority, means, tabulate
 from vesalius.evaluation.metrics.words import golds, squad
-from vesalius.recipe import Frozen
+from vesalius.settings import Frozen
 
 
 class Squad(Frozen):

@@ -16,7 +16,7 @@ from vesalius.errors import MissingExtra, ModelError, RecipeError
 from vesalius.evaluation.metrics import Array, ScoringProtocol, Table
 from vesalius.evaluation.metrics.table import means
 from vesalius.evaluation.metrics.words import golds
-from vesalius.recipe import Frozen
+from vesalius.settings import Frozen
 
 if TYPE_CHECKING:
     from bert_score import BERTScorer

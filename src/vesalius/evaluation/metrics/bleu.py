@@ -14,7 +14,7 @@ from vesalius.evaluation.metrics import Array, ScoringProtocol, Table
 from vesalius.evaluation.metrics.ngrams import TOKENISER, coco_tokens, ngrams
 from vesalius.evaluation.metrics.table import total
 from vesalius.evaluation.metrics.words import golds
-from vesalius.recipe import Frozen
+from vesalius.settings import Frozen
 
 _ORDER = 4
 _WIDTH = 2 + 2 * _ORDER  # said length, closest reference length, matches by order, n-grams by order

@@ -11,7 +11,7 @@ from vesalius.evaluation.metrics import Array, ScoringProtocol, Table
 from vesalius.evaluation.metrics.ngrams import TOKENISER, Ngrams, coco_tokens, ngrams
 from vesalius.evaluation.metrics.table import means, tabulate
 from vesalius.evaluation.metrics.words import golds
-from vesalius.recipe import Frozen
+from vesalius.settings import Frozen
 
 _ORDER = 4
 _SIGMA = 6.0

@@ -10,7 +10,7 @@ from vesalius.cases.prediction import Prediction
 from vesalius.evaluation.metrics import Array, ScoringProtocol, Table
 from vesalius.evaluation.metrics.table import coded, majority, mean, means, ratio
 from vesalius.evaluation.metrics.words import golds, is_closed, polarity, squad, tokens
-from vesalius.recipe import Frozen
+from vesalius.settings import Frozen
 
 UNPARSED = "\0unparsed"  # no normalised text can be equal to it
 _RATES = ("closed.accuracy", "closed.yes_rate", "closed.unparsed_rate")

@@ -8,7 +8,7 @@ from vesalius.cases.prediction import Prediction
 from vesalius.errors import DatasetError
 from vesalius.evaluation.metrics import Array, ScoringProtocol, Table
 from vesalius.evaluation.metrics.table import means, tabulate
-from vesalius.recipe import Frozen
+from vesalius.settings import Frozen
 
 MOST = 100  # the challenge refuses more concepts per image
 

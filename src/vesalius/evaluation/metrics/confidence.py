@@ -13,7 +13,7 @@ from vesalius.evaluation import calibration
 from vesalius.evaluation.metrics import Array, ScoringProtocol, Table
 from vesalius.evaluation.metrics.closed import closed_right
 from vesalius.evaluation.metrics.words import golds, is_closed, squad
-from vesalius.recipe import Frozen
+from vesalius.settings import Frozen
 
 
 class Calibration(Frozen):

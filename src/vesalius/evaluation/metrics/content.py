@@ -11,7 +11,7 @@ from vesalius.evaluation.metrics import Array, ScoringProtocol, Table
 from vesalius.evaluation.metrics.table import means, tabulate
 from vesalius.evaluation.metrics.words import golds
 from vesalius.language.assertions import SCOPE, assertions, numbers, sides
-from vesalius.recipe import Frozen
+from vesalius.settings import Frozen
 
 _NAMES = ("content.negation", "content.laterality", "content.numbers")
 

@@ -12,7 +12,7 @@ from vesalius.evaluation.metrics import Array, ScoringProtocol, Table
 from vesalius.evaluation.metrics.dialogue import by_dialogue, is_turn
 from vesalius.evaluation.metrics.table import mean, ratio, total
 from vesalius.language.statements import claim, comparable, excludes
-from vesalius.recipe import Frozen
+from vesalius.settings import Frozen
 
 _PAIRS, _DIALOGUES = "contradictions.pairs", "contradictions.dialogues"
 

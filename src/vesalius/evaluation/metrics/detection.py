@@ -17,7 +17,7 @@ from vesalius.cases.case import Box
 from vesalius.cases.prediction import Prediction
 from vesalius.evaluation.metrics import Array, ScoringProtocol, Table
 from vesalius.evaluation.metrics.table import mean, ratio, total
-from vesalius.recipe import Frozen
+from vesalius.settings import Frozen
 
 THRESHOLDS = np.arange(50, 100, 5) / 100  # IoU .50:.05:.95
 _RECALLS = np.linspace(0.0, 1.0, 101)

@@ -12,7 +12,7 @@ from vesalius.evaluation.metrics import Array, ScoringProtocol, Table
 from vesalius.evaluation.metrics.closed import closed_right
 from vesalius.evaluation.metrics.table import mean, ratio, total
 from vesalius.evaluation.metrics.words import golds, is_closed, squad
-from vesalius.recipe import Frozen
+from vesalius.settings import Frozen
 
 _ALL = "dialogue.all_right"
 

@@ -9,7 +9,7 @@ from vesalius.cases.prediction import Prediction
 from vesalius.evaluation.metrics import Array, ScoringProtocol, Table
 from vesalius.evaluation.metrics.table import means, tabulate
 from vesalius.evaluation.metrics.words import golds, squad
-from vesalius.recipe import Frozen
+from vesalius.settings import Frozen
 
 
 class LabelSpace(Frozen):

@@ -11,7 +11,7 @@ from vesalius.cases.prediction import Prediction
 from vesalius.evaluation.metrics import Array, ScoringProtocol, Table
 from vesalius.evaluation.metrics.table import means, tabulate
 from vesalius.evaluation.metrics.words import golds, is_closed
-from vesalius.recipe import Frozen
+from vesalius.settings import Frozen
 
 # The script's own lists (llava/eval/eval_metrics/glossary.py); its contractions are left out, they
 # only turn "dont" into "don't" on both sides.

@@ -11,7 +11,7 @@ from vesalius.cases.prediction import Prediction
 from vesalius.evaluation.metrics import Array, ScoringProtocol, Table
 from vesalius.evaluation.metrics.table import means, tabulate
 from vesalius.evaluation.metrics.words import golds, tokens
-from vesalius.recipe import Frozen
+from vesalius.settings import Frozen
 
 
 class MeteorExactStem(Frozen):

@@ -14,7 +14,7 @@ from vesalius.cases.prediction import Prediction
 from vesalius.evaluation.metrics import Array, ScoringProtocol, Table
 from vesalius.evaluation.metrics.table import means, tabulate
 from vesalius.evaluation.metrics.words import golds, polarity, squad
-from vesalius.recipe import Frozen
+from vesalius.settings import Frozen
 
 _TYPES = ("rouge1", "rouge2", "rougeL")
 _TOKENS = "tokens [a-z0-9]+"

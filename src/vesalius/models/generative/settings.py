@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from vesalius.cases.tasks import Content
 from vesalius.models.generative.text.families import family
-from vesalius.recipe import Frozen
+from vesalius.settings import Frozen
 from vesalius.training.device import Device
 from vesalius.training.parts import Role
 from vesalius.training.quantize import Quantization

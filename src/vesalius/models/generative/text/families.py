@@ -12,8 +12,8 @@ from pydantic import Field
 
 from vesalius.errors import ModelError, RecipeError, UnknownName
 from vesalius.models.box_codec import BoxConvention
-from vesalius.recipe import Frozen, validated
 from vesalius.registry import Registry
+from vesalius.settings import Frozen, validated
 
 LayoutName = Literal[
     "causal",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from vesalius.errors import ModelError, RecipeError
-from vesalius.recipe import Frozen
+from vesalius.settings import Frozen
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

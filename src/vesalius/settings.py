@@ -1,14 +1,59 @@
-"""Settings in YAML files, with ``--set key=value`` over them."""
+"""Settings: frozen blocks, validated, from YAML files with ``--set key=value`` over them."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, TypeVar, get_args
 
 import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from vesalius.errors import RecipeError, UnknownName
+
+Settings = TypeVar("Settings", bound=BaseModel)
+
+
+class Frozen(BaseModel):
+    """Settings where untrusted text enters: unknown keys are refused, values never change."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+def validated(settings: type[Settings], content: Mapping[str, Any], *, where: object) -> Settings:
+    """``settings`` from ``content``; the first fault becomes one RecipeError that names its key."""
+    try:
+        return settings.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            known = _keys_beside(settings, first["loc"])
+            raise RecipeError(UnknownName("key", key, known).args[0], where=where) from error
+        said = first["msg"].removeprefix("Value error, ")
+        raise RecipeError(f"{key}: {said}" if key else said, where=where) from error
+
+
+def _keys_beside(settings: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """The full names of the keys that could stand where an unknown one does."""
+    prefix, at = "", settings
+    for part in location[:-1]:
+        field = at.model_fields.get(str(part))
+        inner = None if field is None else block_of(field.annotation)
+        if inner is None:
+            return []
+        prefix, at = f"{prefix}{part}.", inner
+    return [prefix + name for name in at.model_fields]
+
+
+def block_of(annotation: Any) -> type[BaseModel] | None:
+    """The settings class that a field's type is, or may be (``Retrieve | None``)."""
+    inside = get_args(annotation) if isinstance(annotation, UnionType) else ()
+    for kind in (annotation, *inside):
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            return kind
+    return None
 
 
 def read_yaml(path: Path, overrides: Iterable[str] = ()) -> dict[str, Any]:
