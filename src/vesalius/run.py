@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -162,6 +163,13 @@ class Run:
     def append(self, predictions: list[Prediction], name: str = "") -> None:
         """Add predictions to the named set."""
         append_lines(self.predictions_file(name), (p.to_row() for p in predictions))
+
+    def order_predictions(self, ids: Iterable[str], name: str = "") -> None:
+        """Put the rows of the named set, all of which ``ids`` names, into that order."""
+        path = self.predictions_file(name)
+        with path.open(encoding="utf-8") as file:
+            lines = {json.loads(line)["id"]: line for line in file if line.strip()}
+        write_atomic(path, "".join(lines[one] for one in ids))
 
     def note_predictions(self, name: str, **facts: Any) -> None:
         """Record that a set of predictions is complete, and how it was made."""

@@ -47,12 +47,12 @@ def predict(
     """Answer every dialogue of a split (by default the test split) and return how many there are.
 
     Answers are appended as they come, and those already there are not asked again, so a killed
-    prediction goes on. ``change`` names a perturbation (``blank``); ``name`` the set of
-    predictions, by default after history and perturbation. With a ``history`` every turn of every
-    dialogue is asked: alone (``none``), after the turns before it with the references (``gold``),
-    or with the model's own answers to them (``own``); an answer's id is the same under each.
-    ``asked_of`` says which model answers where it is not the run's own. RunError if the set of that
-    name was made in another way.
+    prediction goes on; in the end they stand in the order of the data. ``change`` names a
+    perturbation (``blank``); ``name`` the set of predictions, by default after history and
+    perturbation. With a ``history`` every turn of every dialogue is asked: alone (``none``), after
+    the turns before it with the references (``gold``), or with the model's own answers to them
+    (``own``); an answer's id is the same under each. ``asked_of`` says which model answers where it
+    is not the run's own. RunError if the set of that name was made in another way.
     """
     recipe = run.recipe()
     name = name or set_name(history, change)
@@ -71,13 +71,17 @@ def predict(
     run.note_predictions(name, n=len(said), complete=False, **made)
     with _progress(run.name, name) as bar:
         task = bar.add_task("", done=len(said))
-        for todo in _todo(asked, history, said, size):
+        order: list[str] = []
+        for todo in _todo(asked, history, said, size, order):
             if answerer.needs_image:
                 require_pictures(todo)
             for found in _answers(answerer, todo, recipe.decoding):
                 run.append(found, name)
                 said.update((p.id, p.answer) for p in found)
                 bar.update(task, done=len(said))
+    order = list(dict.fromkeys([*order, *said]))
+    if list(said) != order:  # one that failed was answered after some that follow it
+        run.order_predictions(order, name)
     run.note_predictions(name, n=len(said), complete=True, **made)
     return len(said)
 
@@ -125,15 +129,26 @@ def ask(
 
 
 def _todo(
-    asked: Iterator[Dialogue], history: str | None, said: Mapping[str, Answer], size: int
+    asked: Iterator[Dialogue],
+    history: str | None,
+    said: Mapping[str, Answer],
+    size: int,
+    order: list[str],
 ) -> Iterator[list[Dialogue]]:
-    """What is not answered yet, at most ``size`` at a time.
+    """What is not answered yet, at most ``size`` at a time; ``order`` takes the ids of all.
 
     The next piece is made when it is asked for: by then ``said`` holds the answers to the last.
     """
+
+    def unanswered(turns: Iterator[Dialogue]) -> Iterator[Dialogue]:
+        for turn in turns:
+            order.append(turn.id)
+            if turn.id not in said:
+                yield turn
+
     for chunk in _chunks(asked, size):
         for turns in _rounds(chunk, history, said):
-            yield from _chunks((turn for turn in turns if turn.id not in said), size)
+            yield from _chunks(unanswered(turns), size)
 
 
 def _rounds(

@@ -105,7 +105,7 @@ class Client:
             listed = response.json()["data"] if response.is_success else []
             known = {str(one["id"]): dict(one) for one in listed}
         except _FAULTS as error:
-            what = f"the model's server is not there ({type(error).__name__})"
+            what = f"the model's server {_silence(error)} ({type(error).__name__})"
             raise Unavailable(what, where=where, hint="is it up, and the URL right?") from error
         if response.status_code in {401, 403}:
             raise ModelError("the model's server does not take our key", where=where)
@@ -211,6 +211,15 @@ class _Busy(Exception):
 
     def __init__(self, status: int, wait: float | None) -> None:
         self.status, self.wait = status, wait
+
+
+def _silence(error: Exception) -> str:
+    """What a server does that lists no models."""
+    if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.InvalidURL):
+        return "is not there"
+    if isinstance(error, httpx2.TimeoutException):
+        return f"gave no answer in {CONNECT_SECONDS:g} seconds"
+    return "answered, but not with a list of models"
 
 
 def _require(response: httpx2.Response) -> None:
