@@ -58,7 +58,7 @@ def serving(state: Path, *, warm: bool = True, **options: Any) -> Iterator[Servi
     try:
         with httpx2.Client(base_url=url, timeout=30, trust_env=False) as client:
             if warm:
-                until(lambda: client.get("/readyz").status_code == 200, seconds=30)
+                until(lambda: client.get("/readyz").status_code == 200, seconds=120)
             yield Serving(url, service, client)
     finally:
         server.should_exit = True

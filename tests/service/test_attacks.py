@@ -199,10 +199,9 @@ def test_many_dicom_uploads_keep_nobody_from_reading(tmp_path: Path) -> None:
         with ThreadPoolExecutor(8) as pool:
             scans = [pool.submit(api.upload, hostile()[name][0] + bytes(n)) for n in range(8)]
             time.sleep(0.2)
-            started = time.monotonic()
             assert api.client.get(f"/images/{image_id}").status_code == 200
             assert api.client.get("/conversations").status_code == 200
-            assert time.monotonic() - started < 5
+            assert not all(scan.done() for scan in scans)  # reading did not wait for them
             assert {scan.result().status_code for scan in scans} <= {200, 201, 422}
 
 

@@ -20,14 +20,6 @@ from serving import Serving, png, serving
 VESALIUS = [sys.executable, "-m", "vesalius"]
 
 
-def test_every_client_gets_its_own_answer(tmp_path: Path) -> None:
-    with load.serving(tmp_path, REPLAY_SECONDS="0.05", DEADLINE="120") as (url, _):
-        tally, _ = asyncio.run(load.clients(url, people=12, each=3))
-    assert tally.statuses[200] == 36
-    assert (tally.lost, tally.mixed) == (0, 0)
-    assert set(tally.statuses) <= {200, 429}
-
-
 @pytest.mark.slow
 def test_a_hundred_clients_with_ten_requests_each_lose_and_mix_nothing(tmp_path: Path) -> None:
     with load.serving(tmp_path, DEADLINE="120") as (url, _):

@@ -198,7 +198,7 @@ def killed(state: Path, *, times: int) -> None:
     assert len(known) == 3 * times
     with dying(state) as served, served.client() as client:
         require(client, known)
-        assert client.get(f"/images/{image_id}").status_code == 200
+        until(lambda: client.get(f"/images/{image_id}").status_code == 200)  # its decoder may start
         time.sleep(1.2)  # past the deadline of what the killed ones had begun
         listed = client.get("/conversations?limit=100").json()["conversations"]
         urls = [f"/conversations/{conversation['conversation_id']}" for conversation in listed]
