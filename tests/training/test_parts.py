@@ -20,7 +20,8 @@ from transformers import (
 
 from vesalius.errors import ModelError, RecipeError, UnknownName
 from vesalius.models.generative.text.families import family
-from vesalius.training.parts import census, count, part_of, prepare
+from vesalius.training import parts
+from vesalius.training.parts import census, count, part_of, prepare, resolve_dtype
 from vesalius.training.settings import Adapter
 
 SIZES = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2}
@@ -169,3 +170,22 @@ def test_lora_rslora_and_dora(flags: dict[str, bool], scale: float, names: int) 
     assert len(trains(model)) == names
     layer = model.get_submodule("base_model.model.model.language_model.layers.0.self_attn.q_proj")
     assert layer.scaling["default"] == pytest.approx(scale)
+
+
+@pytest.mark.parametrize(
+    ("has", "training", "dtype"),
+    [
+        ({"avx512_bf16": True, "amx_bf16": False}, True, torch.bfloat16),
+        ({"avx512_bf16": False, "amx_bf16": True}, True, torch.bfloat16),
+        ({"avx512_bf16": False, "amx_bf16": False}, True, torch.float32),
+        ({}, True, torch.float32),
+        ({"avx512_bf16": True, "amx_bf16": True}, False, torch.float32),
+    ],
+)
+def test_on_a_cpu_training_is_in_bf16_where_it_has_instructions_for_it(
+    has: dict[str, bool], training: bool, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "cpu_only", lambda: True)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: has, raising=False)
+    assert resolve_dtype("auto", training=training) == dtype
+    assert resolve_dtype("fp32", training=training) == torch.float32

@@ -63,7 +63,7 @@ class ViltSettings(Frozen):
     """Cut questions that are too long for the weights, instead of refusing them."""
     training: ViltTraining = ViltTraining()
     precision: Precision = "auto"
-    """What training computes in; ``auto``: the GPU's best half precision, fp32 on the CPU."""
+    """What training computes in; ``auto``: bf16 where the machine is fast at it, else fp32."""
     device: Device = "auto"
     """``cuda`` is refused where there is none; ``auto`` takes what there is."""
 
@@ -191,7 +191,7 @@ class Vilt:
             raise ModelError("has no adapter: it was trained in full", where=run.path)
         answerer = self.load(run)
         with writing("the model", folder):
-            answerer.network.to(resolve_dtype(dtype, frozen_base=False))
+            answerer.network.to(resolve_dtype(dtype, training=False))
             answerer.network.save_pretrained(str(folder))
             answerer.reader.processor.save_pretrained(str(folder))
             answerer.reader.processor.image_processor.save_pretrained(str(folder))
@@ -243,7 +243,7 @@ class Vilt:
         return taught, answerer
 
     def _dtype(self) -> torch.dtype:
-        return resolve_dtype(self.settings.precision, frozen_base=False)
+        return resolve_dtype(self.settings.precision, training=True)
 
     def _answers(self, network: Any, processor: Any, labels: LabelSpace) -> ViltAnswers:
         limit = network.config.max_position_embeddings

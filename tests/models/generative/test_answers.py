@@ -14,11 +14,16 @@ from vesalius.models.build import build
 from vesalius.recipe import Recipe
 from vesalius.settings import validated
 from vesalius.steps import export as exporting
+from vesalius.steps.evaluate import compare
 from vesalius.steps.fit import fit
 from vesalius.steps.predict import predict
 
 FAMILIES = ["blip2_opt", "blip2_t5", "llava", "qwen2_5_vl", "qwen3_vl", "paligemma"]
 EPOCHS = 150
+SCORES = {
+    "detect": ("detection", "detection.map"),
+    "concepts": ("concepts_f1", "concepts.f1"),
+}
 CASES = {"train": 4, "validation": 0, "test": 2}
 
 
@@ -142,3 +147,10 @@ def test_boxes_and_concepts_are_learnt_predicted_and_exported_whole(
         else:
             assert [box.label for box in got] == [box.label for box in wanted]
     assert exporting.export(run, tmp_path / "out", check=2).checked == 2
+    fresh = fit(recipe(family, task), tmp_path / "fresh")
+    predict(fresh, split="train", name="seen")
+    metric, score = SCORES[task]
+    compared = compare(list(fresh.predictions("seen")), seen, metrics=[metric], resamples=10)
+    (gain,) = (d for d in compared.overall() if d.metric == score)
+    assert (compared.shared, compared.answers_differ) == (len(seen), len(seen))
+    assert gain.second > gain.first

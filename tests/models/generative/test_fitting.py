@@ -93,27 +93,41 @@ def test_a_stopped_run_goes_on_to_the_same_end(
     assert not (tmp_path / "run" / "checkpoints").exists()
 
 
-@pytest.mark.slow
-def test_a_killed_process_goes_on_to_the_same_end(whole: Run, tmp_path: Path) -> None:
-    file = tmp_path / "recipe.yaml"
-    file.write_text(recipe().to_yaml())
-    command = [
-        sys.executable,
-        "-m",
-        "vesalius.cli.main",
-        "fit",
-        str(file),
-        "--run",
-        str(tmp_path / "run"),
-    ]
+def kill(fitted: Recipe, folder: Path) -> None:
+    """Begin a fit in a process of its own, which dies after its first checkpoint."""
+    file = folder.with_suffix(".yaml")
+    file.write_text(fitted.to_yaml())
+    command = [sys.executable, "-m", "vesalius", "fit", str(file), "--run", str(folder)]
     # As many threads as this process has: sums in another order are other sums.
     process = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"})
     deadline = time.time() + 240
-    while not list((tmp_path / "run").glob(f"checkpoints/*/{MARKER}")) and time.time() < deadline:
+    while not list(folder.glob(f"checkpoints/*/{MARKER}")) and time.time() < deadline:
         time.sleep(0.05)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
+    assert not Run.open(folder).fitted
+
+
+@pytest.mark.slow
+def test_a_killed_process_goes_on_to_the_same_end(whole: Run, tmp_path: Path) -> None:
+    kill(recipe(), tmp_path / "run")
     equal(whole, fit(recipe(), tmp_path / "run"))
+
+
+@pytest.mark.slow
+def test_a_killed_fit_of_a_mixture_goes_on_to_the_same_end(tmp_path: Path) -> None:
+    content = recipe().model_dump(mode="json")
+    options = content["data"]["options"] | {"seed": 5}
+    content["data"]["mix"] = [
+        {"dataset": "phantom", "name": "more", "options": options, "weight": 0.5},
+        {"dataset": "phantom", "name": "captions", "options": options, "task": "caption"},
+    ]
+    content["data"]["leaks"] = "allow"
+    mixed = Recipe.model_validate(content)
+    whole = fit(mixed, tmp_path / "whole")
+    assert set(whole.status()["data"]["train"]["sets"]) == {"phantom", "more", "captions"}
+    kill(mixed, tmp_path / "run")
+    equal(whole, fit(mixed, tmp_path / "run"))
 
 
 def test_what_trains_is_recorded_and_only_that(whole: Run) -> None:

@@ -32,8 +32,7 @@ class Blueprint:
     @property
     def dtype(self) -> torch.dtype:
         """What training computes in."""
-        frozen_base = self.origin.kind == "pretrained"
-        return resolve_dtype(self.settings.precision, frozen_base=frozen_base)
+        return resolve_dtype(self.settings.precision, training=True)
 
     @property
     def trained(self) -> str | None:
@@ -48,7 +47,7 @@ class Blueprint:
         A run that was fitted on a GPU may be asked where there is none.
         """
         device = resolve_device("cpu" if self.settings.device == "cpu" else "auto")
-        return resolve_dtype("auto", frozen_base=False), device
+        return resolve_dtype("auto", training=False), device
 
     def answers(self, train: Sequence[Dialogue], run: Run | None = None) -> Content:
         """What replies say: as the recipe tells, else what its task's references hold."""

@@ -115,7 +115,7 @@ class Generative:
             copy_adapter(run, folder)
             return
         model, processor = fitted(run, torch.float32)
-        model = model.to(resolve_dtype(dtype, frozen_base=False))
+        model = model.to(resolve_dtype(dtype, training=False))
         network = self.blueprint.network(model, processor)
         write_whole(network.model, network.processor, network.stops, folder)
 

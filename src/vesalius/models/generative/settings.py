@@ -33,7 +33,8 @@ class Settings(Frozen):
     adapter: Adapter = Adapter()
     training: Training = Training()
     precision: Precision = "auto"
-    """What training computes in; ``auto``: bf16 where the machine is fast at it, else fp32."""
+    """What training computes in; ``auto``: bf16 where the machine is fast at it (a GPU, or a
+    CPU with AMX or AVX512-BF16), else fp32; fp16 on older GPUs. Weights that train stay in fp32."""
     quantization: Quantization | None = None
     """``nf4``: the language model's linear layers in 4 bits, frozen, with adapters on them (QLoRA);
     vision and projector stay as they are. Also on the CPU, to try it out."""
