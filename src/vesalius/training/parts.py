@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from rich.table import Table
@@ -239,5 +239,5 @@ def _size(parameter: nn.Parameter) -> int:
 
 def _bf16_cpu() -> bool:
     """Whether the CPU multiplies matrices in bf16: AVX512-BF16 or AMX."""
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
