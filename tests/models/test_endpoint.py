@@ -26,7 +26,7 @@ from vesalius.recipe import Decoding
 from vesalius.steps.fit import fit
 from vesalius.steps.load import load
 from vesalius.steps.plan import plan
-from vesalius.steps.predict import ask, predict
+from vesalius.steps.predict import CHUNK, ask, predict
 from vesalius.steps.prepare import dialogues
 from vesalius.steps.tiny import tiny
 
@@ -348,6 +348,25 @@ def test_beyond_this_machine_it_is_told_how_many_pictures_go(
         capfd.readouterr().err.split()
     )
     assert len(server.seen) == before + len(asked)
+
+
+def test_so_it_is_where_the_server_s_model_is_a_member(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
+    alone = recipe(server.url)
+    members = {"far": alone.model, "most": {"name": "majority"}}
+    model = {"name": "consensus", "members": members}
+    small = alone.decoding.model_copy(update={"batch": 1})  # the first piece is not all
+    wrapped = alone.model_copy(update={"model": model, "decoding": small})
+    run = fit(wrapped, tmp_path / "run")
+    monkeypatch.setattr(Address, "beyond", property(lambda self: True))
+    asked = list(dialogues(run.recipe().data, "test"))
+    count = len({p.key for d in asked for p in d.pictures})
+    assert len(asked) > CHUNK
+    predict(run)
+    lines = [" ".join(line.split()) for line in capfd.readouterr().err.splitlines()]
+    (line,) = (line for line in lines if "another machine" in line)
+    assert line.startswith(f"questions with {count} picture")
 
 
 def test_nothing_here_loads_torch_or_is_planned_as_training(server: Server) -> None:

@@ -18,7 +18,7 @@ from vesalius.cases.prediction import Prediction
 from vesalius.cases.tasks import task_of
 from vesalius.cases.view import View
 from vesalius.errors import RecipeError, RunError, UnknownName
-from vesalius.models import Incremental, Model, Remote
+from vesalius.models import Incremental, Model, Remote, parts
 from vesalius.models.feature_cache import with_shared_features
 from vesalius.models.guard import require_pictures
 from vesalius.recipe import Data, Decoding
@@ -65,9 +65,10 @@ def predict(
     answerer = model or load(run)
     said = _said(run, name)
     size = CHUNK * recipe.decoding.batch
-    if isinstance(answerer, Remote):  # before anything is made: is it there, and who sees what?
-        again = partial(dialogues, data, made["split"] or "", change=change)
-        answerer.connect(lambda: _pictures(islice(again(), limit), said))
+    again = partial(dialogues, data, made["split"] or "", change=change)
+    for part in parts(answerer):  # before anything is made: is it there, and who sees what?
+        if isinstance(part, Remote):
+            part.connect(lambda: _pictures(islice(again(), limit), said))
     run.note_predictions(name, n=len(said), complete=False, **made)
     with _progress(run.name, name) as bar:
         task = bar.add_task("", done=len(said))
