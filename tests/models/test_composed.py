@@ -161,6 +161,19 @@ def test_the_small_vit_counts_its_tokens() -> None:
     assert towers.StemViT(config)(torch.zeros(1, 3, 48, 48)).last_hidden_state.shape == (1, 4, 32)
 
 
+def test_the_words_of_the_chat_template_are_a_token_each() -> None:
+    """A turn of the small Llama is its words and seven tokens around them."""
+    words = [f"what is {word}?" for word in ("this", "that", "shown")]
+    tokenizer = composing._small_llama(SIZES, words, 640, "meta").tokenizer
+    message = {"role": "user", "content": [{"type": "text", "text": words[0]}]}
+    text = tokenizer.apply_chat_template([message], tokenize=False, add_generation_prompt=True)
+    tokens = tokenizer.convert_ids_to_tokens(tokenizer(text).input_ids)
+    newline = tokenizer.convert_ids_to_tokens(tokenizer("\n").input_ids)[0]
+    start, end = "<|im_start|>", "<|im_end|>"
+    asked = ["what", "Ġis", "Ġthis", "?"]
+    assert tokens == [start, "user", newline, *asked, end, newline, start, "assistant", newline]
+
+
 @pytest.mark.slow
 def test_the_packaged_weights_make_a_whole_system(tmp_path: Path) -> None:
     run = fit(recipe(preset="smol"), tmp_path / "run")

@@ -200,6 +200,7 @@ def _small_llama(
         special={"eos_token": "<|im_end|>", "pad_token": "<|endoftext|>"},
         extra=("<|im_start|>", IMAGE),
         chat_template=CHATML,
+        around="user\nassistant\n",  # else six tokens, in every turn
     )
     config = LlamaConfig(
         vocab_size=len(tokenizer),

@@ -23,22 +23,22 @@ def collate(rows: Sequence[Row], *, pad: int) -> dict[str, Any]:
     ids = torch.full(shape, pad)
     labels = torch.full(shape, IGNORED)
     positions = torch.zeros(shape, dtype=torch.long)
-    # Pad places attend to themselves, so that no softmax is over nothing.
-    mask = torch.eye(length, dtype=torch.bool).repeat(len(rows), 1, 1)
+    # Whose a place is: 0 the prefix's, n the n-th segment's. Each pad is its own, and so attends to
+    # itself: no softmax is over nothing.
+    owner = -torch.arange(1, length + 1).repeat(len(rows), 1)
     for index, row in enumerate(rows):
-        _fill(row, ids[index], labels[index], positions[index], mask[index])
+        _fill(row, ids[index], labels[index], positions[index], owner[index])
     following = padded(labels[:, 1:], (0, 1), value=IGNORED)
     keep = following != IGNORED
-    lengths = torch.tensor([row.length for row in rows])
     return {
         "input_ids": ids,
         "position_ids": positions,
-        "attention_mask": mask[:, None],
+        "attention_mask": _mask(owner)[:, None],
         "labels": labels,
         "logits_to_keep": keep,
         "shift_labels": following[keep],
         "prefix_lengths": torch.tensor([len(row.prefix.ids) for row in rows]),
-        "inside": torch.arange(length)[None] < lengths[:, None],
+        "inside": owner >= 0,
     }
 
 
@@ -62,25 +62,35 @@ def _concatenated(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
     return torch.cat(filled)
 
 
+def _mask(owner: torch.Tensor) -> torch.Tensor:
+    """Who attends to whom (B, T, T): to what stands before of the same owner, or of the prefix.
+
+    Made for a batch at once: an operation for each segment takes many times as long.
+    """
+    same = owner[:, :, None] == owner[:, None, :]
+    prefix = (owner == 0)[:, None, :] & (owner >= 0)[:, :, None]
+    places = torch.arange(owner.shape[1])
+    return (same | prefix) & (places[None, :] <= places[:, None])
+
+
 def _fill(
     row: Row,
     ids: torch.Tensor,
     labels: torch.Tensor,
     positions: torch.Tensor,
-    mask: torch.Tensor,
+    owner: torch.Tensor,
 ) -> None:
     start = len(row.prefix.ids)
     ids[:start] = torch.tensor(row.prefix.ids, dtype=torch.long)
     labels[:start] = torch.tensor(row.prefix.labels, dtype=torch.long)
     positions[:start] = torch.arange(start)
-    mask[:start, :start] = torch.ones(start, start, dtype=torch.bool).tril()
+    owner[:start] = 0
     at = start
-    for segment in row.segments:
+    for number, segment in enumerate(row.segments, start=1):
         size = len(segment.ids)
         own = slice(at, at + size)
         ids[own] = torch.tensor(segment.ids)
         labels[own] = torch.tensor(segment.labels)
         positions[own] = torch.arange(start, start + size)
-        mask[own, :start] = True
-        mask[own, own] = torch.ones(size, size, dtype=torch.bool).tril()
+        owner[own] = number
         at += size

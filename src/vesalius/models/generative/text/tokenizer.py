@@ -21,11 +21,13 @@ def train_tokenizer(
     extra: tuple[str, ...],
     chat_template: str | None,
     named: Mapping[str, str] = MappingProxyType({}),
+    around: str = "",
 ) -> PreTrainedTokenizerFast:
     """A byte-level BPE of at most ``vocabulary`` tokens; any text can be written with it.
 
     ``special`` names roles (``eos_token`` ...), ``extra`` further reserved tokens, ``named`` those
-    that a processor asks the tokenizer for (``image_token`` ...). The order of ``texts`` does not
+    that a processor asks the tokenizer for (``image_token`` ...). ``around``: words of the chat
+    template, which stand around every text and so are as frequent. The order of ``texts`` does not
     matter, so the same words give the same tokenizer.
     """
     model = Tokenizer(BPE())
@@ -38,7 +40,9 @@ def train_tokenizer(
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    model.train_from_iterator(sorted(set(texts)), trainer)
+    model.train_from_iterator(
+        (part for text in sorted(set(texts)) for part in (around, text)), trainer
+    )
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=model, **special, extra_special_tokens=dict(named) or list(extra)
     )
