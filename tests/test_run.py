@@ -142,6 +142,15 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]
 
 
+def test_a_folder_whose_maker_was_killed_becomes_the_run(tmp_path: Path) -> None:
+    for name in ("environment.json", ".status.json.4711"):
+        (tmp_path / name).write_text("{")
+    run = Run.create(tmp_path, RECIPE)
+    assert run.status()["state"] == "fitting"
+    names = {"environment.json", "status.json", "recipe.yaml"}
+    assert {path.name for path in tmp_path.iterdir()} == names
+
+
 def test_environment_names_versions_but_no_machine(tmp_path: Path) -> None:
     import socket
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -43,6 +44,12 @@ def is_main() -> bool:
     return all(os.environ.get(name, "0") == "0" for name in RANKS)
 
 
+BEGUN = re.compile(
+    r"(environment|status)\.json|\.(environment\.json|status\.json|recipe\.yaml)\.\d+"
+)
+"""Files of a process that was killed before its folder was a run."""
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """A run folder.
@@ -69,8 +76,11 @@ class Run:
                     "holds a run of another recipe", where=path, hint="choose another --run folder"
                 )
             return run
-        if path.exists() and any(path.iterdir()):
+        there = list(path.iterdir()) if path.exists() else []
+        if not all(BEGUN.fullmatch(one.name) for one in there):
             raise RunError("is not empty and not a run", where=path, hint="choose another folder")
+        for one in there:
+            one.unlink()
         write_json(run._file("environment.json"), environment())
         write_json(run._file("status.json"), {"state": "fitting", "started": _now()})
         write_atomic(run._file("recipe.yaml"), recipe.to_yaml())  # last: it makes the folder a run

@@ -36,6 +36,11 @@ def start(recipe: Path, run: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
+def errors(process: subprocess.Popen[bytes]) -> str:
+    """The end of what a process wrote on standard error."""
+    return process.stderr.read().decode()[-2000:] if process.stderr else ""
+
+
 def files(run: Path) -> int:
     return sum(1 for path in run.rglob("*") if not path.name.startswith("."))
 
@@ -58,9 +63,9 @@ def test_a_consensus_killed_five_times_is_the_same(tmp_path: Path) -> None:
         while process.poll() is None and files(killed) < moment:
             time.sleep(0.02)
         process.send_signal(signal.SIGKILL)
-        assert process.wait(60) == -signal.SIGKILL, "it ended before it was killed"
+        assert process.wait(60) == -signal.SIGKILL, errors(process)
     last = start(recipe, killed)
-    assert last.wait(600) == 0, last.stderr and last.stderr.read().decode()[-2000:]
+    assert last.wait(600) == 0, errors(last)
     assert answers(tmp_path / "killed") == answers(tmp_path / "whole")
     done = export(Run.open(tmp_path / "killed"), tmp_path / "export", check=8)
     assert done.checked == 8

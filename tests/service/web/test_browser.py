@@ -126,7 +126,7 @@ def _started(folder: Path, *words: str) -> Iterator[Site]:
         running.communicate(timeout=60)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # its event loop must not run under the tests of other modules
 def browser() -> Iterator[Browser]:
     with sync_playwright() as started:
         made = started.chromium.launch(executable_path=CHROMIUM, args=ARGS)
