@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from serving import Serving, serving
 
 from vesalius.service.http import problems
+from vesalius.service.http.deadlines import Deadline
 
 
 @pytest.fixture(scope="module")
@@ -180,6 +182,30 @@ def test_what_is_no_http_is_refused_and_the_service_lives(tight: Serving, data: 
     assert answer.startswith(b"HTTP/1.1 4"), answer[:80]
     assert problem_of(answer)["status"] in {400, 403, 431}
     assert tight.client.get("/healthz").status_code == 200
+
+
+def test_two_lengths_end_the_connection(tight: Serving) -> None:
+    """What comes behind them may be a request that was smuggled past a proxy."""
+    head = HEAD + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"
+    answer = raw(tight, head + b"0\r\n\r\nGET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert b"connection: close" in answer.lower()
+
+
+def test_small_answers_are_sent_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nagle's delay would hold each answer on a kept connection back for 40 ms."""
+    immediate, connected = [], Deadline.connection_made
+
+    def connection_made(self: Deadline, transport: Any) -> None:
+        connected(self, transport)
+        peer = transport.get_extra_info("socket")
+        immediate.append(peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+
+    monkeypatch.setattr(Deadline, "connection_made", connection_made)
+    with serving(tmp_path, warm=False) as api:
+        assert api.client.get("/healthz").status_code == 200
+    assert immediate
+    assert all(immediate)
 
 
 def part(name: str, content: bytes = b"x", extra: bytes = b"", file: bool = False) -> bytes:

@@ -113,8 +113,7 @@ class Gate:
         if origin and origin not in self.settings.origins and not _same(origin, headers):
             raise Refusal("origin_not_allowed", "pages of that origin may not call this service")
         length = headers.get("content-length", "")
-        if length and "transfer-encoding" in headers:
-            # Two lengths: a proxy may believe the other one (request smuggling, RFC 9112, 6.3).
+        if _two_lengths(headers):
             raise Refusal("bad_request", "a request has a Content-Length or a Transfer-Encoding")
         if length.isdigit() and int(length) > self.settings.max_body:
             raise self._too_large()
@@ -165,7 +164,7 @@ class Gate:
         if seen.status == 0:
             openai = scope["path"].startswith("/v1/")
             answer = problems.response(known, scope["state"]["request_id"], openai=openai)
-            if known.code == "timeout":
+            if known.code == "timeout" or _two_lengths(Headers(scope=scope)):
                 # Of other refusals what is still to come is read and dropped, for a while: a
                 # client that is cut off while it sends would never see why.
                 answer.headers["Connection"] = "close"
@@ -201,6 +200,14 @@ class _Seen:
         self.status = self.held = 0
         self.code: str | None = None
         self.fault: str | None = None
+
+
+def _two_lengths(headers: Headers) -> bool:
+    """Whether a proxy may see another end of the request than we do: then its connection is closed.
+
+    What comes next on it may be a request that was smuggled past the proxy (RFC 9112, 6.3).
+    """
+    return "content-length" in headers and "transfer-encoding" in headers
 
 
 def _name(host: str) -> str:
