@@ -1,8 +1,13 @@
-"""Which addresses are this machine's own."""
+"""Which addresses are this machine's own, and by which name a request came."""
 
 from __future__ import annotations
 
 import ipaddress
+import re
+
+LOCAL = ("localhost", "127.0.0.1", "::1")
+"""Names of this machine to itself."""
+_HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([\w.-]+))(?::\d{0,5})?", re.ASCII)
 
 
 def is_loopback(host: str) -> bool:
@@ -13,3 +18,9 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def host_name(header: str) -> str:
+    """The name in a ``Host`` header, lower case, without port and brackets; empty if it is none."""
+    match = _HOST.fullmatch(header)
+    return "" if match is None else (match[1] or match[2]).lower()

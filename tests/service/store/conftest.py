@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -153,10 +153,13 @@ def _unprivileged() -> pwd.struct_passwd:
 
 
 def _wait(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
+    import pg8000.dbapi
+
+    where = {"user": "vesalius", "host": "127.0.0.1", "port": port, "database": "postgres"}
     for _ in range(300):
         assert server.poll() is None, log.read_text()
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
+        # Until it has started up it takes no connection, or takes one and refuses it.
+        with suppress(pg8000.dbapi.Error), closing(pg8000.dbapi.connect(**where)):
+            return
         time.sleep(0.1)
     raise AssertionError(log.read_text())

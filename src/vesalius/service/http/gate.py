@@ -6,7 +6,6 @@ Knows no route. Whatever is raised below ends here as problem+json, never as a b
 from __future__ import annotations
 
 import asyncio
-import re
 import secrets
 import time
 from collections.abc import Callable, Mapping
@@ -21,11 +20,10 @@ from vesalius.errors import Refusal, VesaliusError
 from vesalius.service.http import problems
 from vesalius.service.settings import Settings
 from vesalius.service.telemetry import Metrics, Traces, log, place_of
+from vesalius.system.addresses import LOCAL, host_name
 
 MAX_HEAD = 16 * 1024
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-LOCAL = ("localhost", "127.0.0.1", "::1")
-HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([\w.-]+))(?::\d{0,5})?", re.ASCII)
 EXPOSED = ("Retry-After", "X-Request-ID")
 """Headers that pages of an allowed origin may read."""
 SAFE = {
@@ -107,7 +105,7 @@ class Gate:
             raise Refusal(
                 "head_too_large", f"path and headers have at most {MAX_HEAD:,} bytes here"
             )
-        if self.hosts and _name(headers.get("host", "")) not in self.hosts:
+        if self.hosts and host_name(headers.get("host", "")) not in self.hosts:
             raise Refusal("host_not_allowed", "this service is not called by that name")
         origin = headers.get("origin")
         if origin and origin not in self.settings.origins and not _same(origin, headers):
@@ -208,12 +206,6 @@ def _two_lengths(headers: Headers) -> bool:
     What comes next on it may be a request that was smuggled past the proxy (RFC 9112, 6.3).
     """
     return "content-length" in headers and "transfer-encoding" in headers
-
-
-def _name(host: str) -> str:
-    """The name in a Host header, lower case, without port and brackets; empty if it is none."""
-    match = HOST.fullmatch(host)
-    return "" if match is None else (match[1] or match[2]).lower()
 
 
 def _method(scope: Scope) -> str:

@@ -111,7 +111,7 @@ def page_command(host: str, port: int) -> list[str]:
     settings = tomllib.loads(_HERE.joinpath("config.toml").read_text(encoding="utf-8"))
     flags = [f"--{name}={_word(value)}" for name, value in _flat(settings)]
     at = [f"--server.address={host}", f"--server.port={port}"]
-    app = Path(str(_HERE)) / "app.py"
+    app = Path(str(_HERE)) / "asgi.py"
     return [sys.executable, "-m", "streamlit", "run", str(app), *flags, *at]
 
 
