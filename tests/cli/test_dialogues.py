@@ -30,6 +30,7 @@ def upgraded(tmp_path: Path) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_from_the_set_to_the_gap(tmp_path: Path, upgraded: Path) -> None:
     recipe = tmp_path / "recipe.yaml"
     data = {"dataset": "folder", "root": str(upgraded), "task": "dialogue", "leaks": "allow",

