@@ -101,6 +101,33 @@ def test_one_that_fails_loses_no_other_and_resuming_asks_the_rest(
     assert len(server.seen) - before == len(asked) - len(finished)
 
 
+@pytest.mark.parametrize("wrapper", ["consensus", "evidence"])
+def test_under_a_wrapper_as_well_no_answer_that_came_before_is_lost(
+    wrapper: str, server: Server, tmp_path: Path
+) -> None:
+    far = recipe(server.url, "picky", concurrency=2)
+    members = {"far": far.model}
+    if wrapper == "consensus":
+        members |= {"often": {"name": "majority"}}
+    wrapped = far.model_copy(update={"model": {"name": wrapper, "members": members}})
+    run = fit(wrapped, tmp_path / "run")
+    asked = list(dialogues(run.recipe().data, "test"))
+    server.refused = asked[3].question.text
+    place = next(at for at, one in enumerate(asked) if one.question.text == server.refused)
+    with pytest.raises(ModelError, match="HTTP 400"):
+        predict(run)
+    kept = {p.id: p.text for p in run.predictions()}
+    assert set(kept) >= {one.id for one in asked[:place]}
+    server.refused = None
+    predict(run)
+    rows = list(run.predictions())
+    assert [row.id for row in rows] == [one.id for one in asked]
+    assert kept.items() <= {row.id: row.text for row in rows}.items()
+    if wrapper == "consensus":  # the server says a question's words: each is put to its own
+        said = [next(e.answer.text for e in row.evidence if e.member == "far") for row in rows]
+        assert said == [one.question.text for one in asked]
+
+
 def test_a_busy_server_is_asked_again_as_often_as_allowed(server: Server) -> None:
     (one, *_) = dialogues(recipe(server.url).data, "test")
     (prediction,) = remote(server, "later", retries=2).predict([one], Decoding())

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image, ImageChops
@@ -18,6 +19,7 @@ from vesalius.errors import RunError
 from vesalius.run import Run
 from vesalius.service.chat.review import Review
 from vesalius.steps.report import pictures_of
+from vesalius.system.files import append_lines
 
 RECIPE = """
 name: majority
@@ -116,6 +118,24 @@ def test_the_sample_is_random_and_the_same_for_all(run: Path) -> None:
     assert few == again < more < every
     first = [one.id for one in Run.open(run).predictions()][:5]
     assert {item.prediction for item in drawn[0].items.values()} != set(first)
+
+
+def answered(folder: Path, *answers: dict[str, Any]) -> Run:
+    folder.mkdir()
+    (folder / "recipe.yaml").write_text(RECIPE)
+    rows = [{"id": str(n), "question": "what?", **one} for n, one in enumerate(answers)]
+    append_lines(folder / "predictions.jsonl", rows)
+    return Run.open(folder)
+
+
+def test_concepts_are_reviewed_in_words_and_boxes_are_counted_not_dropped(tmp_path: Path) -> None:
+    box = {"x": 1, "y": 1, "width": 2, "height": 2, "label": "mass"}
+    named, marked = {"answer": {"concepts": ["C1", "C2"]}}, {"answer": {"boxes": [box]}}
+    review = Review(answered(tmp_path / "both", named, marked), 10)
+    assert [item.answer for item in review.items.values()] == ["C1, C2"]
+    assert review.left_out == 1
+    with pytest.raises(RunError, match="none of its 2 answers has words"):
+        Review(answered(tmp_path / "boxes", marked, marked), 10)
 
 
 def test_where_nothing_is_up_for_review_it_says_so(api: Serving, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import ClassVar, Literal
@@ -15,7 +15,7 @@ from vesalius.cases.case import Answer, Box, Question
 from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.prediction import Confidence, MemberAnswer, Prediction
 from vesalius.language.questions import YES_NO, parse_question, polarity
-from vesalius.models import Lesson, Model, Wraps
+from vesalius.models import Lesson, Model, Wraps, each
 from vesalius.models.wording import plain
 from vesalius.recipe import Decoding
 from vesalius.run import Run
@@ -51,8 +51,17 @@ class ConsensusAnswers:
         the highest mean similarity to those of the other members, which is its confidence. Members
         that abstain are heard only if all do.
         """
-        columns = [member.predict(dialogues, decoding) for member in self.members.values()]
-        return [self._choice(d, answers) for d, *answers in zip(dialogues, *columns, strict=True)]
+        return list(self.predict_each(dialogues, decoding))
+
+    def predict_each(
+        self, dialogues: Sequence[Dialogue], decoding: Decoding
+    ) -> Iterator[Prediction]:
+        """The same one by one: what all members answered before one of them failed is not lost."""
+        columns = [each(member, dialogues, decoding) for member in self.members.values()]
+        for dialogue, *answers in zip(dialogues, *columns, strict=True):
+            # A member that failed gives what it has of later ones, and then raises.
+            if all(one.id == dialogue.id for one in answers):
+                yield self._choice(dialogue, answers)
 
     def _choice(self, dialogue: Dialogue, answers: Sequence[Prediction]) -> Prediction:
         evidence = tuple(

@@ -14,7 +14,7 @@ from vesalius.cases.tasks import task_of
 from vesalius.combine import indexing
 from vesalius.combine.retrieve import Retriever
 from vesalius.errors import RunError
-from vesalius.models import Lesson, Model, Piece, Streaming, Wraps
+from vesalius.models import Incremental, Lesson, Model, Piece, Streaming, Wraps
 from vesalius.recipe import Decoding, Retrieve
 from vesalius.run import Run
 
@@ -39,6 +39,17 @@ class SupportedAnswers:
     def predict(self, dialogues: Sequence[Dialogue], decoding: Decoding) -> list[Prediction]:
         """The model's answers; the cases are of other groups, and never the picture itself."""
         return self._supported(dialogues, self._model.predict(dialogues, decoding))
+
+    def predict_each(
+        self, dialogues: Sequence[Dialogue], decoding: Decoding
+    ) -> Iterator[Prediction]:
+        """The same as they come, where the model's come one by one."""
+        if isinstance(self._model, Incremental):
+            named = {dialogue.id: dialogue for dialogue in dialogues}
+            for answer in self._model.predict_each(dialogues, decoding):
+                yield self._supported([named[answer.id]], [answer])[0]
+        else:
+            yield from self.predict(dialogues, decoding)
 
     def forget(self, picture: str) -> None:
         """Give up what was looked up for a picture, by its key, in every view of it."""

@@ -92,6 +92,14 @@ class Remote(Protocol):
         """What the server says of its model: ``model``, ``revision``, ``server``."""
 
 
+def each(model: Model, dialogues: Sequence[Dialogue], decoding: Decoding) -> Iterator[Prediction]:
+    """The predictions in order, as they come where the model is Incremental, else all at once."""
+    if isinstance(model, Incremental):
+        yield from model.predict_each(dialogues, decoding)
+    else:
+        yield from model.predict(dialogues, decoding)
+
+
 Validate = Callable[[Model], float]
 
 

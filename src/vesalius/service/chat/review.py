@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import heapq
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 from vesalius.cases.view import View
 from vesalius.errors import Refusal, RunError
 from vesalius.run import Run
+from vesalius.service.telemetry import log
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +44,25 @@ class Review:
         self._run, self._reading = run, threading.Lock()
         self.name = f"{run.recipe().name} {hashlib.sha256(path.read_bytes()).hexdigest()[:16]}"
         """The recipe and a hash of the answers: those of another prediction are another review."""
-        items = (
-            Item(self._id(one.id), one.id, one.question, one.answer.text, one.picture)
-            for one in run.predictions()
-            if one.answer.text
-        )
+        self.left_out = 0
+        """Answers without words: empty ones, and boxes, which the page of a rater does not draw."""
         # Ids are hashes, so the least of them are a random sample.
-        drawn = heapq.nsmallest(size, items, key=lambda item: item.id)
+        drawn = heapq.nsmallest(size, self._worded(), key=lambda item: item.id)
         self.items = {item.id: item for item in drawn}
+        if self.left_out:
+            log().warning("review", items=len(drawn), without_words=self.left_out)
+        if not drawn and self.left_out:
+            what = f"none of its {self.left_out} answers has words to review"
+            raise RunError(what, where=run.path)
+
+    def _worded(self) -> Iterator[Item]:
+        """The answers in words: a text, or the concepts that are named."""
+        for one in self._run.predictions():
+            answer = one.answer.text or ", ".join(one.answer.concepts or ())
+            if answer:
+                yield Item(self._id(one.id), one.id, one.question, answer, one.picture)
+            else:
+                self.left_out += 1
 
     def item(self, item_id: str) -> Item:
         """The answer of that id; Refusal ``not_found``."""

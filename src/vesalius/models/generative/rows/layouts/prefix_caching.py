@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -33,7 +34,7 @@ class Prompt:
     hits: tuple[PrefixHit, ...] = ()
 
 
-class PrefixCaching:
+class PrefixCaching(ABC):
     """How a decoder's prompts go on from kept keys and values, exactly.
 
     Rows of any lengths are answered together: zeros fill up before what is kept, pads before the
@@ -44,9 +45,9 @@ class PrefixCaching:
     grows: ClassVar[bool] = True
     """Whether what is kept goes on with a new picture exactly."""
 
+    @abstractmethod
     def prefill(self, model: PreTrainedModel, prefixes: Sequence[Row], owner: torch.Tensor) -> Any:
         """The key-value cache of the prefixes, one row each (equal lengths)."""
-        raise NotImplementedError
 
     def cached_batch_key(
         self, model: PreTrainedModel, row: Row, new_tokens: int
@@ -108,9 +109,9 @@ class PrefixCaching:
         prefix_cache.keep(entry)
         return PrefixHit(entry, len(prefix.ids))
 
+    @abstractmethod
     def extended(self, model: PreTrainedModel, row: Row, hit: PrefixHit) -> CachedPrefix:
         """A row's prefix, as it is kept, of one that shows only the first of its pictures."""
-        raise NotImplementedError
 
     def encoded(self, model: PreTrainedModel, rows: Sequence[Row]) -> Iterator[CachedPrefix]:
         """The prefixes of rows (equal lengths), as they are kept."""

@@ -6,6 +6,7 @@ the language rows are separate.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -66,11 +67,11 @@ class Unshared(Causal):
         index = pictures_of(prefixes, owner).to(model.device)
         return self.whole_prompt(model, rows, features(model, pixels, index), pad=pad)
 
+    @abstractmethod
     def whole_prompt(
         self, model: PreTrainedModel, rows: Sequence[Row], seen: Batch, *, pad: int
     ) -> Prompt:
         """Whole prompts, with the rows' image features."""
-        raise NotImplementedError
 
     def cached_batch_key(
         self, model: PreTrainedModel, row: Row, new_tokens: int
