@@ -103,6 +103,18 @@ def test_help_shows_the_commands_by_step() -> None:
     assert panels["All five steps"] == ["demo"]
 
 
+def test_annotations_of_commands_are_no_strings() -> None:
+    """Typer would compile and evaluate each of them whenever it starts."""
+    from vesalius.cli.main import app
+
+    groups = [group.typer_instance for group in app.registered_groups]
+    commands = [one.callback for each in (app, *groups) for one in each.registered_commands]
+    ours = [one for one in commands if one.__module__.startswith("vesalius.")]
+    assert len(ours) > 20
+    kinds = [(one.__name__, kind) for one in ours for kind in one.__annotations__.values()]
+    assert [name for name, kind in kinds if isinstance(kind, str)] == []
+
+
 def test_help_loads_nothing_heavy() -> None:
     """Each of these takes longer to import than help may take."""
     heavy = (

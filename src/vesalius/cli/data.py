@@ -1,7 +1,5 @@
 """``vesalius data``: list, get, check, show, import, split and audit data sets."""
 
-from __future__ import annotations
-
 from itertools import islice
 from pathlib import Path
 from typing import Annotated

@@ -1,7 +1,5 @@
 """The cards of data sets, for the terminal."""
 
-from __future__ import annotations
-
 from typing import Any
 
 

@@ -1,7 +1,5 @@
 """What the commands on data sets share: the options that name one, and how their texts are read."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,7 +25,7 @@ def opened(
     hub: str | None,
     options: list[str] | None,
     split_file: Path | None,
-) -> Dataset:
+) -> "Dataset":
     """The data set that the options name."""
     from vesalius.data.open import open_dataset
 

@@ -1,7 +1,5 @@
 """``vesalius deidentify``: DICOM without identities, and a look at what is left."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -89,7 +87,7 @@ def deidentify(
     summary.require_good()
 
 
-def _summary_text(summary: Summary) -> str:
+def _summary_text(summary: "Summary") -> str:
     lines = [
         f"{summary.statuses[status]:,} {words}"
         for status, words in WORDS.items()

@@ -1,7 +1,5 @@
 """The command line: each command parses, calls one verb and prints what it returned."""
 
-from __future__ import annotations
-
 import logging
 import os
 import sys
@@ -12,6 +10,8 @@ from typing import Annotated
 import typer
 
 import vesalius
+
+# Modules of commands postpone no annotations: typer compiles and evaluates each string of them.
 from vesalius.cli import data, deidentify, evaluation, extensions, models, retrieve, serve, web
 from vesalius.cli.panels import ALL, ByStep
 from vesalius.errors import VesaliusError

@@ -1,7 +1,5 @@
 """``vesalius retrieve``: similar cases from a run's index."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,7 +12,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from vesalius.cases.prediction import Neighbour
-    from vesalius.recipe import Retrieve
     from vesalius.run import Run
 
 
@@ -73,7 +70,7 @@ def retrieve(
         _show(console, step(fitted, image, neighbours, others=others), as_json=as_json)
 
 
-def _built(run: Run, encoder: str | None, thumbnails: int | None) -> dict[str, Any]:
+def _built(run: "Run", encoder: str | None, thumbnails: int | None) -> dict[str, Any]:
     from vesalius.recipe import Retrieve
     from vesalius.settings import validated
     from vesalius.steps.retrieve import build as step
@@ -84,7 +81,7 @@ def _built(run: Run, encoder: str | None, thumbnails: int | None) -> dict[str, A
     return step(run, validated(Retrieve, settings.model_dump() | changed, where="--build"))
 
 
-def _show(console: Any, neighbours: Sequence[Neighbour], *, as_json: bool) -> None:
+def _show(console: Any, neighbours: "Sequence[Neighbour]", *, as_json: bool) -> None:
     import json
     from dataclasses import asdict
 
@@ -103,7 +100,7 @@ def _show(console: Any, neighbours: Sequence[Neighbour], *, as_json: bool) -> No
     console.print("Research use only; not a medical device.", style="dim")
 
 
-def _table(neighbours: Sequence[Neighbour]) -> Table:
+def _table(neighbours: "Sequence[Neighbour]") -> "Table":
     from rich.markup import escape
     from rich.table import Table
 

@@ -1,7 +1,5 @@
 """serve, keys and log: the service and what its operator does beside it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -173,7 +171,7 @@ def verify_log(
     typer.echo(f"{verdict.count} entries hold; head {verdict.head}")
 
 
-def _store(state: Path | None, database: str | None) -> Store:
+def _store(state: Path | None, database: str | None) -> "Store":
     from vesalius.service.assembly import open_store
 
     store = open_store(_settings(state, database))
@@ -181,7 +179,7 @@ def _store(state: Path | None, database: str | None) -> Store:
     return store
 
 
-def _settings(state: Path | None, database: str | None) -> Settings:
+def _settings(state: Path | None, database: str | None) -> "Settings":
     from vesalius.service.settings import settings
 
     return settings(state=state, database_url=database)

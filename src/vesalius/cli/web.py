@@ -1,7 +1,5 @@
 """web: the chat page and the API beneath it."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer
