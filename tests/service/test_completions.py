@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import openai
 import pytest
@@ -171,7 +172,9 @@ def test_no_picture_is_fetched_from_anywhere(api: Serving, url: str) -> None:
         ("DATA:image/png;BASE64,", 200),
         ("data:;base64,", 200),
         ("data:image/png,", 422),
+        ("data:image/png ; base64 ,", 200),
         ("data:image/png;base64,%", 422),
+        ("data:image/png;base64,-", 422),
     ],
 )
 def test_data_urls_are_read_as_they_may_be_written(api: Serving, head: str, status: int) -> None:
@@ -181,6 +184,69 @@ def test_data_urls_are_read_as_they_may_be_written(api: Serving, head: str, stat
     answer = api.client.post("/v1/chat/completions", json=payload)
     assert answer.status_code == status
     assert status == 200 or answer.json()["error"]["code"] == "invalid_request"
+
+
+@pytest.mark.parametrize(
+    ("write", "status"),
+    [
+        (lambda data: base64.encodebytes(data).decode(), 200),  # lines of 76, as shells write
+        (lambda data: base64.encodebytes(data).decode().replace("\n", "\r\n"), 200),
+        (lambda data: base64.b64encode(data).decode().rstrip("="), 200),
+        (lambda data: quote(base64.b64encode(data).decode(), safe=""), 200),
+        (lambda data: quote(base64.encodebytes(data).decode()), 200),
+        (lambda data: base64.b64encode(data).decode() + "A====", 422),
+        (lambda data: base64.b64encode(data).decode().rstrip("=")[:-1] + "!", 422),
+    ],
+)
+def test_base64_is_read_as_shells_and_browsers_write_it(
+    api: Serving, write: Callable[[bytes], str], status: int
+) -> None:
+    data = png(size=(48, 32))
+    data += b"\0" * (-(len(data) + 1) % 3)  # so that the padding is one or two signs
+    content = [
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64," + write(data)}},
+        {"type": "text", "text": "x"},
+    ]
+    payload = {"model": "echo", "messages": [user(content)]}
+    answer = api.client.post("/v1/chat/completions", json=payload)
+    assert answer.status_code == status, answer.text
+
+
+@pytest.mark.parametrize("detail", [None, "auto", "low", "high", "original"])
+def test_every_detail_and_null_are_read(client: openai.OpenAI, detail: Any) -> None:
+    content = with_picture("x")
+    content[1]["image_url"]["detail"] = detail
+    nulls: dict[str, Any] = {
+        name: None for name in ("stream", "stream_options", "n", "temperature", "stop", "store")
+    }
+    completion = client.chat.completions.create(
+        model="echo", messages=[user(content) | {"name": None}], extra_body=nulls
+    )
+    assert completion.choices[0].message.content == "You asked: x"
+
+
+@pytest.mark.parametrize(
+    ("content", "place"),
+    [
+        (7, "messages.0.content: "),
+        ([{"type": "input_audio"}], "messages.0.content.0: "),
+        ([{"type": "image_url", "image_url": {"url": "x", "detail": "fine"}}], "image_url.detail"),
+        ([{"type": "text", "text": None}], "messages.0.content.0.text.text: "),
+    ],
+)
+def test_a_refusal_names_one_place(api: Serving, content: Any, place: str) -> None:
+    payload = {"model": "echo", "messages": [user(content)]}
+    answer = api.client.post("/v1/chat/completions", json=payload)
+    assert answer.status_code == 422
+    told = answer.json()["error"]["message"]
+    assert place in told and ";" not in told
+
+
+def test_a_call_in_the_history_is_not_lost_in_silence(client: openai.OpenAI) -> None:
+    call = {"id": "1", "type": "function", "function": {"name": "look", "arguments": "{}"}}
+    messages: Any = [user("a"), ASSISTANT | {"tool_calls": [call]}, user("b")]
+    with pytest.raises(UNPROCESSABLE, match=r"messages\.1\.tool_calls"):
+        client.chat.completions.create(model="echo", messages=messages)
 
 
 def test_what_one_speaker_says_in_a_row_is_one_message(client: openai.OpenAI) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 import socket
@@ -17,7 +18,7 @@ from hypothesis import settings as slowly
 from hypothesis import strategies as st
 from serving import Serving, serving
 
-from vesalius.service.http import problems
+from vesalius.service.http import bodies, problems
 from vesalius.service.http.deadlines import Deadline
 
 
@@ -30,6 +31,7 @@ def tight(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
 
 
 ENCODED = "application/x-www-form-urlencoded"
+ENCLOSED = "multipart/form-data; boundary=b"
 HEAD = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
 
 
@@ -231,15 +233,51 @@ def part(name: str, content: bytes = b"x", extra: bytes = b"", file: bool = Fals
         part("image_file", file=True),
         part("image_file", file=True)[:-2] + b"--b--",
         b"--b\r\n\r\nno disposition\r\n--b--\r\n",
+        part("x", extra=b"Content-Transfer-Encoding: base64\r\n") + b"--b--\r\n",
         b"garbage",
         b"",
     ],
-    ids=["parts", "name", "heads", "head", "no end", "broken", "nameless", "garbage", "empty"],
+    ids=[
+        *("parts", "name", "heads", "head", "no end", "broken", "nameless", "encoded"),
+        *("garbage", "empty"),
+    ],
 )
 def test_forms_beyond_their_limits_are_refused(tight: Serving, content: bytes) -> None:
     headers = {"content-type": "multipart/form-data; boundary=b"}
     answer = tight.client.post("/upload_image", content=content, headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid_multipart")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b"This is a message with parts.\r\n", b""),
+        (b"\r\n", b""),
+        (b"-- \r\n--c\r\n b--b\r\n", b""),
+        (b"", b"whatever comes after\r\n--b\r\n"),
+    ],
+)
+def test_what_is_around_a_form_is_skipped(before: bytes, after: bytes) -> None:
+    """A preamble and an epilogue (RFC 2046, 5.1.1)."""
+    form = before + part("x") + part("y", file=True) + b"--b--\r\n" + after
+    read = bodies.parts(form, "multipart/form-data; boundary=b")
+    assert [(one.name, one.is_file) for one in read] == [("x", False), ("y", True)]
+    assert read == bodies.parts(part("x") + part("y", file=True) + b"--b--", ENCLOSED)
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd", "gzip, identity"])
+def test_a_body_that_is_packed_is_refused_as_such(tight: Serving, coding: str) -> None:
+    packed = gzip.compress(b'{"image_id": "x", "question": "y"}')
+    headers = {"content-type": "application/json", "content-encoding": coding}
+    for path in ("/ask_question", "/upload_image", "/v1/chat/completions"):
+        answer = tight.client.post(path, content=packed, headers=headers)
+        assert answer.status_code == 415
+        told = answer.json()
+        assert "Content-Encoding" in (told.get("detail") or told["error"]["message"])
+    answer = tight.client.post(
+        "/ask_question", content=b"{}", headers=headers | {"content-encoding": "identity"}
+    )
+    assert answer.status_code == 422
 
 
 @pytest.mark.parametrize(

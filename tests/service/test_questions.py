@@ -41,6 +41,16 @@ def test_json_and_forms_ask_alike(api: Serving, form: str) -> None:
     assert set(content["confidence"]) == {"method", "value"}
 
 
+def test_null_is_the_absence_of_an_optional_field(api: Serving) -> None:
+    nulls = dict.fromkeys(("conversation_id", "stream", "max_tokens", "frame", "window"))
+    answer = api.ask(image_id=api.image_id(), question="is it?", **nulls)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["answer"] == "You asked: is it?"
+    answer = api.ask(image_id=None, question="is it?")
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+    assert answer.json()["detail"].startswith("image_id: Field required")
+
+
 def test_a_stream_tells_meta_tokens_and_the_whole(api: Serving) -> None:
     image_id = api.image_id()
     answer = api.ask(image_id=image_id, question="one two three", stream=True)

@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import chain, groupby
-from typing import Annotated, Literal
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Literal
+from urllib.parse import unquote_to_bytes, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from vesalius.cases.case import Answer, Question
 from vesalius.cases.dialogue import Dialogue, Turn
@@ -25,19 +25,21 @@ from vesalius.cases.picture import Picture
 from vesalius.errors import Refusal
 from vesalius.service.chat.history import MAX_PICTURES
 from vesalius.service.container import Service
+from vesalius.service.nulls import NullIsAbsent
 
 DATA_URL = re.compile(
-    r"data:(?:[\w.+-]+/[\w.+-]+)?(?:;[\w.+-]+=[\w.+-]+)*;base64,", re.ASCII | re.IGNORECASE
+    r"data: *(?:[\w.+-]+/[\w.+-]+)?(?: *; *[\w.+-]+=[\w.+-]+)* *; *base64 *,",
+    re.ASCII | re.IGNORECASE,
 )
 FETCHING = 20.0
 """Seconds to fetch a picture."""
 
 
-class ImageUrl(BaseModel):
-    """Where a picture is: a ``data:`` URL."""
+class ImageUrl(NullIsAbsent):
+    """Where a picture is: a ``data:`` URL. Its detail is the model's own, whatever is asked for."""
 
     url: str
-    detail: Literal["auto", "low", "high"] = "auto"
+    detail: Literal["auto", "low", "high", "original"] = "auto"
 
 
 class TextPart(BaseModel):
@@ -54,20 +56,22 @@ class ImagePart(BaseModel):
     image_url: ImageUrl
 
 
-class Message(BaseModel):
+def _parts(content: Any) -> Any:
+    return [{"type": "text", "text": content}] if isinstance(content, str) else content
+
+
+class Message(NullIsAbsent):
     """A message; system messages are told as instructions before the first question."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="allow")
 
     role: Literal["system", "developer", "user", "assistant"]
-    content: (
-        str
-        | Annotated[
-            list[Annotated[TextPart | ImagePart, Field(discriminator="type")]],
-            Field(max_length=64),
-        ]
-        | None
-    ) = None
+    content: Annotated[
+        list[Annotated[TextPart | ImagePart, Field(discriminator="type")]],
+        BeforeValidator(_parts, json_schema_input_type=str | list[TextPart | ImagePart] | None),
+        Field(max_length=64),
+    ] = []
+    """Text, or a list of parts."""
 
 
 async def dialogue_of(
@@ -100,14 +104,10 @@ async def dialogue_of(
 
 
 def _text(message: Message) -> str:
-    if not isinstance(message.content, list):
-        return message.content or ""
     return "\n".join(part.text for part in message.content if isinstance(part, TextPart))
 
 
 def _urls(message: Message) -> list[str]:
-    if not isinstance(message.content, list):
-        return []
     return [part.image_url.url for part in message.content if isinstance(part, ImagePart)]
 
 
@@ -115,10 +115,7 @@ async def _picture(url: str, service: Service, owner: str) -> Picture:
     """A picture of the request, through the same intake as an upload; held in memory only."""
     head = DATA_URL.match(url)
     if head is not None:
-        try:
-            data = await asyncio.to_thread(base64.b64decode, url[head.end() :], validate=True)
-        except (binascii.Error, ValueError) as error:
-            raise Refusal("invalid_request", "a data: URL is not valid base64") from error
+        data = await asyncio.to_thread(_decoded, url[head.end() :])
     elif url[:5].lower() == "data:":
         raise Refusal("invalid_request", "a data: URL must be of the form data:...;base64,...")
     else:
@@ -127,6 +124,20 @@ async def _picture(url: str, service: Service, owner: str) -> Picture:
     content = hashlib.sha256(picture.data).hexdigest()
     salted = hashlib.sha256(f"{owner}:{content}".encode()).hexdigest()
     return Picture(f"sha256:{salted}", partial(_same, picture.data))
+
+
+def _decoded(text: str) -> bytes:
+    """Base64 as shells and browsers write it: in lines, without padding, percent-encoded.
+
+    Source: RFC 2397; WHATWG Infra, forgiving-base64 decode.
+    """
+    data = unquote_to_bytes(text).translate(None, b" \t\n\f\r")
+    if len(data) % 4 == 0:
+        data = data.removesuffix(b"=").removesuffix(b"=")
+    try:
+        return base64.b64decode(data + b"=" * (-len(data) % 4), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise Refusal("invalid_request", "a data: URL is not valid base64") from error
 
 
 async def _fetched(url: str, service: Service) -> bytes:

@@ -24,6 +24,8 @@ MAX_HEADERS = 8
 MAX_HEADER_BYTES = 4096
 MAX_ITEMS = 20_000
 FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
+PLAIN = (b"binary", b"8bit", b"7bit")
+"""Transfer encodings that change nothing; others went with RFC 7578, 4.7."""
 
 Body = TypeVar("Body", bound=BaseModel)
 
@@ -130,8 +132,12 @@ def _multipart(data: bytes, boundary: bytes) -> list[Part]:
 
     def header_end() -> None:
         nonlocal disposition
-        if bytes(names).lower() == b"content-disposition":
-            disposition = bytes(values)
+        name, value = bytes(names).lower(), bytes(values)
+        if name == b"content-disposition":
+            disposition = value
+        if name == b"content-transfer-encoding" and value.strip().lower() not in PLAIN:
+            detail = "a part of the form has a transfer encoding, which forms have no longer"
+            raise Refusal("invalid_multipart", detail, hint="send its bytes as they are")
         names.clear()
         values.clear()
 
@@ -141,7 +147,7 @@ def _multipart(data: bytes, boundary: bytes) -> list[Part]:
         if not name or len(name) > MAX_NAME:
             raise Refusal("invalid_multipart", "a part of the form has no usable name")
         form[-1].name = name.decode("utf-8", "replace")
-        form[-1].is_file = b"filename" in options
+        form[-1].is_file = b"filename" in options or b"filename*" in options
 
     def content(chunk: bytes, start: int, end: int) -> None:
         part = form[-1]
@@ -149,6 +155,10 @@ def _multipart(data: bytes, boundary: bytes) -> list[Part]:
         if not part.is_file and len(part.data) > MAX_FIELD:
             raise Refusal("body_too_large", f"a field has at most {MAX_FIELD} bytes here")
 
+    # A preamble before the first boundary is skipped (RFC 2046, 5.1.1); the parser knows none.
+    opening = b"--" + boundary
+    if not data.startswith(opening):
+        data = data[max(0, data.find(b"\r\n" + opening) + 2) :]
     parser = MultipartParser(
         boundary,
         {

@@ -110,6 +110,10 @@ class Gate:
         origin = headers.get("origin")
         if origin and origin not in self.settings.origins and not _same(origin, headers):
             raise Refusal("origin_not_allowed", "pages of that origin may not call this service")
+        if (coding := headers.get("content-encoding", "identity").strip().lower()) != "identity":
+            # Unpacked it could be of any size, and taken as it is it would be called broken.
+            detail = f"a body in the content coding {coding[:20]!r} is not unpacked here"
+            raise Refusal("unsupported_body", detail, hint="send it without Content-Encoding")
         length = headers.get("content-length", "")
         if _two_lengths(headers):
             raise Refusal("bad_request", "a request has a Content-Length or a Transfer-Encoding")

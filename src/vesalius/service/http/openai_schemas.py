@@ -9,23 +9,31 @@ from pydantic import BaseModel, ConfigDict, Field
 from vesalius.errors import Refusal
 from vesalius.service.chat.openai_messages import Message
 from vesalius.service.http.schemas import ConfidenceOut, Support
+from vesalius.service.nulls import NullIsAbsent
 
 MAX_MESSAGES = 64
 NEUTRAL: dict[str, Any] = {
     "top_p": 1, "frequency_penalty": 0, "presence_penalty": 0, "logprobs": False, "stop": [],
     "response_format": {"type": "text"}, "logit_bias": {}, "tools": [], "tool_choice": "none",
+    "functions": [], "function_call": "none", "modalities": ["text"], "top_logprobs": 0,
+    "verbosity": "medium",
 }  # fmt: skip
 """What clients send that want nothing by it."""
-HARMLESS = {"user", "metadata", "store", "service_tier", "safety_identifier", "parallel_tool_calls"}
+HARMLESS = {
+    "user", "metadata", "store", "service_tier", "safety_identifier", "parallel_tool_calls",
+    "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention",
+}  # fmt: skip
+CALLS = ("tool_calls", "function_call", "audio")
+"""What an assistant's message may hold beside words that no turn here can."""
 
 
-class StreamOptions(BaseModel):
+class StreamOptions(NullIsAbsent):
     """Whether a stream ends with what was used."""
 
     include_usage: bool = False
 
 
-class ChatRequest(BaseModel):
+class ChatRequest(NullIsAbsent):
     """What is understood of OpenAI's request; other parameters are refused, not ignored."""
 
     model_config = ConfigDict(extra="allow")
@@ -89,9 +97,11 @@ class Completion(BaseModel):
 
 def require_supported(chat: ChatRequest) -> None:
     """Refusal for a parameter that would change the answer and is not understood."""
-    extra = set(chat.model_extra or {}) - HARMLESS
     given = chat.model_extra or {}
-    unsupported = sorted(n for n in extra if given[n] is not None and given[n] != NEUTRAL.get(n))
+    unsupported = sorted(n for n in set(given) - HARMLESS if given[n] != NEUTRAL.get(n))
+    for at, message in enumerate(chat.messages):
+        said = message.model_extra or {}
+        unsupported += [f"messages.{at}.{name}" for name in CALLS if said.get(name)]
     if unsupported:
         named = ", ".join(unsupported)[:200]
         raise Refusal("unsupported_parameter", f"not supported here: {named}", hint="leave it out")

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from vesalius.cases.rating import FAULTS, Fault
 from vesalius.cases.view import View
+from vesalius.service.nulls import NullIsAbsent
 
 DISCLAIMER = "For research use only. Not a medical device. A model wrote this and may be wrong."
 
@@ -43,7 +44,7 @@ def view_of(frame: int | None, window: Window | None) -> View:
     return View(frame, None if window is None else window.pair)
 
 
-class RequestBody(BaseModel):
+class RequestBody(NullIsAbsent):
     """A request body; unknown fields are refused."""
 
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
