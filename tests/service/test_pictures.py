@@ -149,7 +149,7 @@ def test_an_expired_picture_says_so(tmp_path: Path) -> None:
 
 
 def test_what_is_deleted_or_expired_is_forgotten_by_the_engine(tmp_path: Path) -> None:
-    with serving(tmp_path, image_hours=1 / 3600, sweep_seconds=0.2) as api:
+    with serving(tmp_path, image_hours=5 / 3600, sweep_seconds=0.2) as api:
         forgotten: list[str] = []
         api.service.engine.forget = forgotten.append
         first, second = api.image_id(png(5)), api.image_id(png(6))
@@ -157,7 +157,7 @@ def test_what_is_deleted_or_expired_is_forgotten_by_the_engine(tmp_path: Path) -
             assert api.ask(image_id=image_id, question="kept?").status_code == 200
         api.client.delete(f"/images/{first}")
         assert len(forgotten) == 1
-        until(lambda: len(set(forgotten)) == 2, seconds=10)
+        until(lambda: len(set(forgotten)) == 2, seconds=30)
 
 
 def test_what_another_process_deleted_is_forgotten_too(tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ class Message(NullIsAbsent):
         list[Annotated[TextPart | ImagePart, Field(discriminator="type")]],
         BeforeValidator(_parts, json_schema_input_type=str | list[TextPart | ImagePart] | None),
         Field(max_length=64),
-    ] = []
+    ] = Field(default_factory=list)
     """Text, or a list of parts."""
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from python_multipart.exceptions import FormParserError
@@ -16,6 +16,9 @@ from python_multipart.multipart import MultipartParser, QuerystringParser, parse
 from starlette.requests import Request
 
 from vesalius.errors import Refusal
+
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
 
 MAX_PARTS = 16
 MAX_NAME = 100
@@ -118,66 +121,78 @@ def parts(data: bytes, header: str) -> list[Part]:
         raise Refusal("invalid_multipart", "the form is not well-formed") from error
 
 
-def _multipart(data: bytes, boundary: bytes) -> list[Part]:
-    form: list[Part] = []
-    names, values, ended = bytearray(), bytearray(), []
-    disposition = b""
+class _Form:
+    """What a form's parser calls: the parts so far, and the header that is being read."""
 
-    def begin() -> None:
-        nonlocal disposition
-        disposition = b""
-        if len(form) >= MAX_PARTS:
+    def __init__(self) -> None:
+        self.parts: list[Part] = []
+        self.ended = False
+        self._name, self._value = bytearray(), bytearray()
+        self._disposition = b""
+
+    def callbacks(self) -> MultipartCallbacks:
+        """By the parser's names."""
+        return {
+            "on_part_begin": self._begin,
+            "on_header_field": lambda data, start, end: self._name.extend(data[start:end]),
+            "on_header_value": lambda data, start, end: self._value.extend(data[start:end]),
+            "on_header_end": self._end_header,
+            "on_headers_finished": self._finish_headers,
+            "on_part_data": self._content,
+            "on_end": self._end,
+        }
+
+    def _begin(self) -> None:
+        self._disposition = b""
+        if len(self.parts) >= MAX_PARTS:
             raise Refusal("invalid_multipart", f"a form has at most {MAX_PARTS} parts here")
-        form.append(Part())
+        self.parts.append(Part())
 
-    def header_end() -> None:
-        nonlocal disposition
-        name, value = bytes(names).lower(), bytes(values)
+    def _end_header(self) -> None:
+        name, value = bytes(self._name).lower(), bytes(self._value)
         if name == b"content-disposition":
-            disposition = value
+            self._disposition = value
         if name == b"content-transfer-encoding" and value.strip().lower() not in PLAIN:
             detail = "a part of the form has a transfer encoding, which forms have no longer"
             raise Refusal("invalid_multipart", detail, hint="send its bytes as they are")
-        names.clear()
-        values.clear()
+        self._name.clear()
+        self._value.clear()
 
-    def headers_finished() -> None:
-        _, options = parse_options_header(disposition)
+    def _finish_headers(self) -> None:
+        _, options = parse_options_header(self._disposition)
         name = options.get(b"name", b"")
         if not name or len(name) > MAX_NAME:
             raise Refusal("invalid_multipart", "a part of the form has no usable name")
-        form[-1].name = name.decode("utf-8", "replace")
-        form[-1].is_file = b"filename" in options or b"filename*" in options
+        self.parts[-1].name = name.decode("utf-8", "replace")
+        self.parts[-1].is_file = b"filename" in options or b"filename*" in options
 
-    def content(chunk: bytes, start: int, end: int) -> None:
-        part = form[-1]
-        part.data += chunk[start:end]
+    def _content(self, data: bytes, start: int, end: int) -> None:
+        part = self.parts[-1]
+        part.data += data[start:end]
         if not part.is_file and len(part.data) > MAX_FIELD:
             raise Refusal("body_too_large", f"a field has at most {MAX_FIELD} bytes here")
 
+    def _end(self) -> None:
+        self.ended = True
+
+
+def _multipart(data: bytes, boundary: bytes) -> list[Part]:
     # A preamble before the first boundary is skipped (RFC 2046, 5.1.1); the parser knows none.
     opening = b"--" + boundary
-    if not data.startswith(opening):
-        data = data[max(0, data.find(b"\r\n" + opening) + 2) :]
+    if not data.startswith(opening) and (before := data.find(b"\r\n" + opening)) >= 0:
+        data = data[before + 2 :]
+    form = _Form()
     parser = MultipartParser(
         boundary,
-        {
-            "on_part_begin": begin,
-            "on_header_field": lambda b, s, e: names.extend(b[s:e]),
-            "on_header_value": lambda b, s, e: values.extend(b[s:e]),
-            "on_header_end": header_end,
-            "on_headers_finished": headers_finished,
-            "on_part_data": content,
-            "on_end": lambda: ended.append(True),
-        },
+        form.callbacks(),
         max_header_count=MAX_HEADERS,
         max_header_size=MAX_HEADER_BYTES,
     )
     parser.write(data)
     parser.finalize()
-    if not ended:
+    if not form.ended:
         raise Refusal("invalid_multipart", "the form ends before its last boundary")
-    return form
+    return form.parts
 
 
 def _urlencoded(data: bytes) -> list[Part]:
