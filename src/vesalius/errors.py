@@ -27,9 +27,17 @@ VesaliusError                 the root: the CLI prints it as one line and exits 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any
+
+LONG = re.compile(r"\S{300,}")
+"""What no message repeats in full: a picture that stands in a cell as base64 is a word, too."""
+
+
+def _shortened(match: re.Match[str]) -> str:
+    return f"{match[0][:40]}... ({len(match[0])} characters)"
 
 
 class VesaliusError(Exception):
@@ -41,10 +49,12 @@ class VesaliusError(Exception):
     code = "error"
 
     def __init__(self, what: str, *, where: object = None, hint: str | None = None) -> None:
+        what = LONG.sub(_shortened, what)
         self.what, self.where, self.hint = what, where, hint
         place = "" if where is None else f"{where}: "
         advice = "" if hint is None else f" ({hint})"
-        super().__init__(" ".join(f"{place}{what}{advice}".split()))
+        message = LONG.sub(_shortened, f"{place}{what}{advice}")
+        super().__init__(" ".join(message.split()))
 
     def __str__(self) -> str:
         return str(self.args[0])

@@ -146,6 +146,9 @@ def import_(
         list[str] | None, typer.Option("--column", help="Our field=your column, e.g. image=path.")
     ] = None,
     images: Annotated[str | None, typer.Option(help="The folder paths are relative to.")] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="Of text that is not UTF-8, e.g. cp1252 or gb18030.")
+    ] = None,
     fractions: Annotated[str | None, typer.Option(help=f"New splits, e.g. {DEFAULT}.")] = None,
     seed: Seed = 0,
     allow_errors: Annotated[bool, typer.Option(help="Leave faulty cases out.")] = False,
@@ -158,7 +161,11 @@ def import_(
     from vesalius.data.imports import import_dataset
     from vesalius.data.open import open_dataset
 
-    chosen = {"columns": pairs(columns or [], "--column"), "images": images}
+    chosen = {
+        "columns": pairs(columns or [], "--column"),
+        "images": images,
+        "encoding": encoding,
+    }
     dataset = open_dataset("folder", source, options=chosen)
     shares = None if fractions is None else shares_of(fractions)
     done = import_dataset(

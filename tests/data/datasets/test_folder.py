@@ -170,7 +170,7 @@ def test_bad_rows_are_named(tmp_path, row, fault):
         ("train.csv", 'image,caption\na.png,"open', "not valid CSV"),
         ("train.csv", b"image,caption\n\xff\xfe,x\n", "not UTF-8"),
         ("train.parquet", b"PAR1 not", "cannot be read as parquet"),
-        ("train.json", "{}", "not a JSON list"),
+        ("train.json", "{}", "a JSON object that is no table"),
     ],
 )
 def test_bad_files_are_named(tmp_path, name, content, fault):
@@ -196,8 +196,13 @@ def test_a_table_may_caption_and_ask(tmp_path):
 
 def test_a_table_with_a_split_column_is_parsed_once(tmp_path, monkeypatch):
     parsed = []
-    reader = tables.READERS[".csv"]
-    monkeypatch.setitem(tables.READERS, ".csv", lambda path: parsed.append(path) or reader(path))
+    reader = tables.ALONE[".csv"]
+
+    def counted(path, encoding):
+        parsed.append(path)
+        return reader(path, encoding)
+
+    monkeypatch.setitem(tables.ALONE, ".csv", counted)
     rows = [f"{n}.png,words {n},{s}" for n, s in enumerate(("train", "validation", "test", "val"))]
     table = tmp_path / "mine.csv"
     put(table, "\n".join(["image,caption,split", *rows]) + "\n")

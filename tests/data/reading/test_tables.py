@@ -5,8 +5,9 @@ import pytest
 from layouts import drawing, put, put_parquet
 from pyarrow import parquet
 
+from vesalius.data.reading.delimited import named_rows, sniff_delimiter
 from vesalius.data.reading.rows import Cell, gathered, text_in
-from vesalius.data.reading.tables import named_rows, read_rows, sniff_delimiter
+from vesalius.data.reading.tables import read_rows
 from vesalius.errors import DatasetError, ImageError
 
 COLUMNS = {"id": ("ID", "image"), "caption": ("Caption",)}
@@ -109,7 +110,7 @@ def test_a_cell_opens_no_path(tmp_path):
 
 def test_unknown_ending_and_missing_file(tmp_path):
     with pytest.raises(DatasetError, match=r"not a table.*\.parquet"):
-        read_rows(tmp_path / "x.xlsx")
+        read_rows(tmp_path / "x.doc")
     with pytest.raises(DatasetError, match=r"gone.csv: cannot be read"):
         list(read_rows(tmp_path / "gone.csv"))
 

@@ -11,9 +11,11 @@ from PIL import Image
 
 from vesalius.cases.case import Box, Source
 from vesalius.data.reading.album import ENDINGS
+from vesalius.data.reading.delimited import split_lines
+from vesalius.data.reading.json_rows import read_json
 from vesalius.data.reading.outlines import enclosing, outline_of, pairs, rectangle
 from vesalius.data.reading.rows import Row, Rows, image_id, required
-from vesalius.data.reading.tables import read_json, read_rows, split_lines
+from vesalius.data.reading.tables import read_rows
 from vesalius.errors import DatasetError
 
 Annotated = tuple[Source, str, Any, tuple[Box, ...]]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import Field as PydanticField
+from pydantic import field_validator
 
 from vesalius.cases.case import Case, Source
 from vesalius.data.fingerprint_file import NAME as FINGERPRINTS
@@ -24,6 +25,7 @@ from vesalius.data.reading.streams import (
     unknown_layout,
 )
 from vesalius.data.reading.tables import READERS, held_rows
+from vesalius.data.reading.texts import text
 from vesalius.errors import DatasetError
 from vesalius.settings import Frozen, validated
 
@@ -35,6 +37,17 @@ class FolderOptions(Frozen):
     """Our field -> your column, e.g. ``{image: path, question: q, patient: pseudonym}``."""
     images: str | None = None
     """The folder that picture paths are relative to; by default the table's own."""
+    encoding: str | None = None
+    """Of text files that are not UTF-8 and have no byte order mark: cp1252, gb18030 ..."""
+
+    @field_validator("encoding")
+    @classmethod
+    def _known(cls, name: str | None) -> str | None:
+        try:
+            b"a".decode(name or "utf-8")
+        except (LookupError, UnicodeError) as error:
+            raise ValueError(f"there is no encoding {name!r}; try cp1252 or gb18030") from error
+        return name
 
 
 class Folder:
@@ -55,7 +68,7 @@ class Folder:
         parts = _tables(root, chosen)
         if parts:
             return _streams(parts, _album(root, chosen), chosen)
-        captioned = _captioned(root)
+        captioned = _captioned(root, chosen)
         if not captioned:
             raise unknown_layout(
                 root, "<split>.jsonl or .csv", "one table", "parquet", "images with .txt captions"
@@ -104,7 +117,7 @@ def _tables(root: Path, options: FolderOptions) -> dict[str, Rows]:
             if split in tables:
                 fault = f"two tables for the split {split}"
                 raise DatasetError(fault, where=path, hint="give the one you mean as the root")
-            tables[split] = partial(held_rows, path)
+            tables[split] = partial(held_rows, path, options.encoding)
     if tables:
         return tables
     shards = parquet_splits(root)
@@ -123,12 +136,12 @@ def _tables(root: Path, options: FolderOptions) -> dict[str, Rows]:
 
 def _by_column(path: Path, options: FolderOptions) -> dict[str, Rows]:
     """One table as splits: by its split column where it has one."""
-    rows = partial(_mapped, partial(held_rows, path), options)
+    rows = partial(_mapped, partial(held_rows, path, options.encoding), options)
     names = {_split(where, row) for where, row in rows()}
     if not names:
         raise DatasetError("the table has no rows", where=path)
     if names == {ALL}:
-        return {ALL: partial(held_rows, path)}
+        return {ALL: partial(held_rows, path, options.encoding)}
     return {name: partial(_of_split, path, options, name) for name in names}
 
 
@@ -139,39 +152,39 @@ def _split(_: Source, row: Mapping[str, Any]) -> str:
 
 def _of_split(path: Path, options: FolderOptions, split: str) -> Iterator[Located]:
     own = options.columns.get("split", "split")
-    for where, row in held_rows(path):
+    for where, row in held_rows(path, options.encoding):
         if _split(where, {"split": row.get(own)}) == split:
             yield where, row
 
 
-def _captioned(root: Path) -> dict[str, Callable[[], Iterator[Case]]]:
+def _captioned(root: Path, options: FolderOptions) -> dict[str, Callable[[], Iterator[Case]]]:
     """Folders of images, each with its caption in a text file of the same name."""
     below = [p for p in sorted(root.iterdir()) if p.is_dir() and p.name.lower() in SPLIT_NAMES]
     places = {SPLIT_NAMES[p.name.lower()]: p for p in below} or {ALL: root}
     return {
-        split: partial(_text_cases, place, root, split)
+        split: partial(_text_cases, place, root, split, options.encoding)
         for split, place in places.items()
-        if any(path.with_suffix(".txt").is_file() for path in _images(place))
+        if any(caption for _, caption in _captions(place))
     }
 
 
-def _images(place: Path) -> list[Path]:
-    return sorted(path for path in place.iterdir() if path.suffix.lower() in ENDINGS)
+def _captions(place: Path) -> list[tuple[Path, Path | None]]:
+    """The pictures in a folder, and the text file that each has; their endings in any case."""
+    files = sorted(path for path in place.iterdir() if path.is_file())
+    words = {path.stem: path for path in files if path.suffix.lower() == ".txt"}
+    pictures = (path for path in files if path.suffix.lower() in ENDINGS)
+    return [(path, words.get(path.stem)) for path in pictures]
 
 
-def _text_cases(place: Path, root: Path, split: str) -> Iterator[Case]:
+def _text_cases(place: Path, root: Path, split: str, encoding: str | None) -> Iterator[Case]:
     album = Album(root, [place])
-    for number, path in enumerate(_images(place), start=1):
-        words, where = path.with_suffix(".txt"), Source(path.as_posix(), number)
-        try:
-            caption = words.read_text(encoding="utf-8-sig").strip() if words.is_file() else ""
-        except UnicodeDecodeError as error:
-            raise DatasetError("not UTF-8 text", where=words) from error
+    for number, (path, words) in enumerate(_captions(place), start=1):
+        where = Source(path.as_posix(), number)
         yield Case(
             id=path.stem,
             group=path.stem,
             pictures=(album.picture(path.name, where),),
-            caption=caption,
+            caption="" if words is None else text(words, encoding).strip(),
             source=where,
             split=split,
         )

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from vesalius.cases.case import Case, Source
 from vesalius.data.reading.album import Album
 from vesalius.data.reading.captions import Captioned, modality_of, stored_cases
+from vesalius.data.reading.delimited import split_lines
 from vesalius.data.reading.hub import hub_splits
 from vesalius.data.reading.streams import (
     ALL,
@@ -19,7 +20,7 @@ from vesalius.data.reading.streams import (
     split_of,
     unknown_layout,
 )
-from vesalius.data.reading.tables import read_rows, split_lines
+from vesalius.data.reading.tables import read_rows
 from vesalius.errors import DatasetError
 from vesalius.settings import Frozen, validated
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from vesalius.cases.case import Answer, Case, Question, Source
 from vesalius.data.reading.album import Album, picture_in
+from vesalius.data.reading.delimited import delimited_lines
 from vesalius.data.reading.hub import hub_splits
 from vesalius.data.reading.rows import (
     Located,
@@ -28,7 +29,7 @@ from vesalius.data.reading.streams import (
     split_of,
     unknown_layout,
 )
-from vesalius.data.reading.tables import delimited_lines, read_rows
+from vesalius.data.reading.tables import read_rows
 from vesalius.errors import DatasetError
 from vesalius.settings import Frozen, validated
 

@@ -10,8 +10,8 @@ from typing import Any
 from vesalius.cases.case import Case, Source
 from vesalius.cases.picture import Picture
 from vesalius.data.reading.album import Album, picture_in
+from vesalius.data.reading.delimited import named_rows
 from vesalius.data.reading.rows import Located, Row, Rows, image_id, text_in, text_or_empty
-from vesalius.data.reading.tables import named_rows
 
 ID = ("ID", "id", "image_id", "image", "name", "filename")
 CAPTION = {"id": ID, "caption": ("Caption", "caption", "text")}

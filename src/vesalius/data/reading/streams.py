@@ -66,7 +66,9 @@ def split_of(text: str) -> str | None:
 def split_files(root: Path, ending: str, prefix: str = "") -> dict[str, Path]:
     """Files called ``<prefix><split><ending>`` directly in ``root``, by split."""
     paths = {}
-    for path in sorted(root.glob(f"{prefix}*{ending}")):
+    for path in sorted(root.glob(f"{prefix}*")):
+        if not path.name.lower().endswith(ending):
+            continue
         split = SPLIT_NAMES.get(path.name[len(prefix) : len(path.name) - len(ending)].lower())
         if split is not None:
             paths[split] = path
@@ -76,7 +78,7 @@ def split_files(root: Path, ending: str, prefix: str = "") -> dict[str, Path]:
 def parquet_splits(root: Path) -> dict[str, Rows]:
     """A downloaded hub repository: ``**/<split>-00000-of-00001.parquet``, shards in order."""
     shards: dict[str, list[Path]] = {}
-    for path in sorted(root.rglob("*.parquet")):
+    for path in sorted(p for p in root.rglob("*.*") if p.suffix.lower() == ".parquet"):
         shards.setdefault(split_of(path.stem) or ALL, []).append(path)
     return {
         split: partial(chained, tuple(partial(read_rows, path) for path in paths))

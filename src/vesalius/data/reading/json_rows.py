@@ -1,0 +1,138 @@
+"""Rows of JSON, whatever its file's ending says: lines, a list, columns, or rows by id or split."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from vesalius.cases.case import Source
+from vesalius.data.reading.rows import Located, Row
+from vesalius.data.reading.texts import lines, text
+from vesalius.errors import DatasetError
+
+LINES = (".jsonl", ".ndjson")
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")
+"""Escapes of surrogates, which are whole characters only in pairs."""
+
+
+def json_rows(path: Path, encoding: str | None = None) -> Iterator[Located]:
+    """The rows of a file of JSON lines or of one JSON value; DatasetError names file and row.
+
+    One value is a list of rows, an object with one such list, columns (as pandas writes them) or
+    rows by their id. Which it is, the content tells, not the ending.
+    """
+    if _is_lines(path, encoding):
+        yield from _json_lines(path, encoding)
+        return
+    content = text(path, encoding)
+    for number, row in enumerate(_rows_of(_parsed(content, path), path), start=1):
+        where = Source(path.as_posix(), number)
+        if _HALF.search(content):
+            _whole(row, where)
+        yield where, _object(row, where)
+
+
+def read_json(path: Path, encoding: str | None = None) -> Any:
+    """The content of a JSON file; DatasetError names the file and the line."""
+    return _parsed(text(path, encoding), path)
+
+
+def _is_lines(path: Path, encoding: str | None) -> bool:
+    given = (line for line in lines(path, encoding) if line.strip())
+    first = next(given, "").strip()
+    if first.startswith("["):
+        return False
+    if path.suffix.lower() in LINES:
+        return first != "{"
+    try:
+        return isinstance(json.loads(first), dict) and next(given, None) is not None
+    except (ValueError, RecursionError):
+        return False
+
+
+def _json_lines(path: Path, encoding: str | None) -> Iterator[Located]:
+    for number, line in enumerate(lines(path, encoding), start=1):
+        if line.strip():
+            where = Source(path.as_posix(), number)
+            row = _object(_parsed(line, where), where)
+            if _HALF.search(line):
+                _whole(row, where)
+            yield where, row
+
+
+def _rows_of(content: Any, path: Path) -> list[Any]:
+    if isinstance(content, list):
+        return content
+    if not isinstance(content, dict):
+        raise DatasetError("neither a list nor an object", where=path)
+    within = [value for value in content.values() if _is_table(value)]
+    if len(within) == 1:
+        return list(within[0])
+    if isinstance(content.get("columns"), list) and isinstance(content.get("data"), list):
+        return [dict(zip(content["columns"], row, strict=False)) for row in content["data"]]
+    return _columns(content) or _by_id(content, path)
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(row, dict) for row in value)
+
+
+def _columns(content: Mapping[str, Any]) -> list[Row]:
+    """Rows of columns of equal length: lists, or mappings from the row's number (pandas)."""
+    cells = [_cells(column) for column in content.values()]
+    names = {tuple(column or ()) for column in cells}
+    if None in cells or len(names) != 1:
+        return []
+    return [
+        {name: (column or {})[row] for name, column in zip(content, cells, strict=True)}
+        for row in next(iter(names))
+    ]
+
+
+def _cells(column: Any) -> dict[str, Any] | None:
+    if isinstance(column, list):
+        return {str(at): cell for at, cell in enumerate(column)}
+    numbered = isinstance(column, dict) and all(name.isdecimal() for name in column)
+    return column if numbered else None
+
+
+def _by_id(content: Mapping[str, Any], path: Path) -> list[Row]:
+    if not content or not all(isinstance(row, dict) for row in content.values()):
+        hint = "a list of rows is read, rows by id or split, columns, COCO and VIA"
+        raise DatasetError("a JSON object that is no table", where=path, hint=hint)
+    return [{"id": name} | row for name, row in content.items()]
+
+
+def _parsed(content: str, where: object) -> Any:
+    try:
+        # NaN and Infinity are not JSON, but pandas writes an empty cell as NaN.
+        return json.loads(content, parse_constant=lambda _: None, object_pairs_hook=_once)
+    except ValueError as error:
+        raise DatasetError(f"not valid JSON: {error}", where=where) from error
+    except RecursionError as error:
+        raise DatasetError("JSON nested too deeply", where=where) from error
+
+
+def _once(pairs: list[tuple[str, Any]]) -> Row:
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        raise ValueError("an object has one key twice; rename one")
+    return row
+
+
+def _object(row: Any, where: Source) -> Row:
+    if not isinstance(row, dict):
+        raise DatasetError("not a JSON object", where=where)
+    return row
+
+
+def _whole(row: Any, where: Source) -> None:
+    try:
+        json.dumps(row, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        fault = "half a character (a surrogate without its pair, such as \\ud83d)"
+        hint = "write the whole character, or leave the half out"
+        raise DatasetError(fault, where=where, hint=hint) from error
