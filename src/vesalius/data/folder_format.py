@@ -49,15 +49,16 @@ def to_row(case: Case, images: Sequence[str]) -> dict[str, Any]:
     return row | ({"context": dict(case.context)} if case.context else {})
 
 
-def key_of(where: Source, row: Row) -> str:
-    """What rows are brought together by: questions by their image, anything else not at all."""
+def key_of(album: Album, where: Source, row: Row) -> str:
+    """What rows are brought together by: questions by their image's file, others not at all."""
     has_questions = row.get("conversations") or row.get("question") is not None
     alone = f"{where.file}:{where.row}"
     if not has_questions or (
         text_in(row, "image") is None and not isinstance(row.get("image"), Cell)
     ):
         return alone
-    return image_id(row, where, "image")
+    name = image_id(row, where, "image")
+    return name if isinstance(row["image"], Cell) else album.picture(name, where).key
 
 
 def from_rows(located: Sequence[Located], album: Album, split: str) -> Case:

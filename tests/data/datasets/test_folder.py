@@ -319,3 +319,21 @@ def test_placeholders_of_a_conversation_say_where_pictures_are_shown(tmp_path):
     fault = r"llava\.json row 1: 2 <image> in the turns for 3 pictures \(one where each"
     with pytest.raises(DatasetError, match=fault):
         list(open_dataset("folder", tmp_path / "llava.json").cases("all"))
+
+
+def test_rows_that_write_one_file_in_several_ways_are_one_case(tmp_path):
+    put(tmp_path / "a" / "x.PNG", drawing(1))
+    names = ("a/x.PNG", "a\\x.PNG", "./a/x.png")
+    rows = [{"image": name, "question": f"q{n}", "answer": "x"} for n, name in enumerate(names)]
+    put_lines(tmp_path / "train.jsonl", rows)
+    (case,) = open_dataset("folder", tmp_path).cases("train")
+    assert (case.id, len(case.questions)) == ("a/x", 3)
+
+
+def test_captions_in_text_files_of_any_case_and_encoding(tmp_path):
+    put(tmp_path / "0.JPG", drawing(1))
+    put(tmp_path / "0.TXT", "nódulo".encode("cp1252"))
+    dataset = open_dataset("folder", tmp_path, options={"encoding": "cp1252"})
+    assert [case.caption for case in dataset.cases("all")] == ["nódulo"]
+    with pytest.raises(RecipeError, match=r"encoding.*no encoding 'latin99'"):
+        open_dataset("folder", tmp_path, options={"encoding": "latin99"})

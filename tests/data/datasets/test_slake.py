@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from layouts import drawing, put_json, put_zip, slake, slake_row
+from layouts import drawing, put, put_json, put_zip, slake, slake_row
 
 from vesalius.cases.case import Box
 from vesalius.data.open import open_dataset
@@ -43,3 +43,13 @@ def test_a_bad_box_is_named(drawn, tmp_path):
     put_json(tmp_path / "imgs" / "xmlab0" / "detection.json", [{"Liver": [3, 4, 0, 10]}])
     with pytest.raises(DatasetError, match=r"xmlab0/detection.json row 1: not a box: Liver"):
         list(dataset.cases("train"))
+
+
+def test_paths_with_backslashes_are_the_same_picture(tmp_path):
+    rows = [slake_row(0, n, "q", "a") for n in (0, 1)]
+    rows[1]["img_name"] = "xmlab0\\source.JPG"
+    put_json(tmp_path / "train.json", rows)
+    put(tmp_path / "imgs" / "xmlab0" / "source.jpg", drawing(1))
+    put_json(tmp_path / "imgs" / "xmlab0" / "detection.json", [{"Lung": [1, 2, 3, 4]}])
+    (case,) = open_dataset("slake", tmp_path).cases("train")
+    assert (case.id, len(case.questions), case.boxes[0].label) == ("xmlab0", 2, "Lung")

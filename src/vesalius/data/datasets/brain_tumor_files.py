@@ -10,9 +10,9 @@ import yaml
 from PIL import Image
 
 from vesalius.cases.case import Box, Source
-from vesalius.data.reading.album import ENDINGS
 from vesalius.data.reading.delimited import split_lines
 from vesalius.data.reading.json_rows import read_json
+from vesalius.data.reading.listings import ENDINGS
 from vesalius.data.reading.outlines import enclosing, outline_of, pairs, rectangle
 from vesalius.data.reading.rows import Row, Rows, image_id, required
 from vesalius.data.reading.tables import read_rows

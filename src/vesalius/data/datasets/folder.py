@@ -13,8 +13,9 @@ from pydantic import field_validator
 from vesalius.cases.case import Case, Source
 from vesalius.data.fingerprint_file import NAME as FINGERPRINTS
 from vesalius.data.folder_format import FIELDS, Field, from_rows, key_of
-from vesalius.data.reading.album import ENDINGS, Album
+from vesalius.data.reading.album import Album
 from vesalius.data.reading.hub import hub_splits
+from vesalius.data.reading.listings import ENDINGS
 from vesalius.data.reading.rows import Located, Rows, gathered, text_in
 from vesalius.data.reading.streams import (
     ALL,
@@ -79,7 +80,7 @@ class Folder:
 def _album(base: Path, options: FolderOptions) -> Album:
     named = [] if options.images is None else [base / options.images]
     root = named[0] if named and base not in named[0].parents else base
-    return Album(root, [*named, base, base / "images"])
+    return Album(root, [*named, base, base / "images"], base)
 
 
 def _streams(parts: Mapping[str, Rows], album: Album, options: FolderOptions) -> Streams:
@@ -90,7 +91,7 @@ def _streams(parts: Mapping[str, Rows], album: Album, options: FolderOptions) ->
 
 
 def _cases(rows: Rows, album: Album, options: FolderOptions, *, split: str) -> Iterator[Case]:
-    for _, located in gathered(partial(_mapped, rows, options), key_of):
+    for _, located in gathered(partial(_mapped, rows, options), partial(key_of, album)):
         yield from_rows(located, album, split)
 
 

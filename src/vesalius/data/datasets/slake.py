@@ -11,6 +11,7 @@ from typing import Any, Literal
 from vesalius.cases.case import Answer, Box, Case, Question, Source
 from vesalius.data.reading.album import Album, picture_in
 from vesalius.data.reading.hub import hub_file, hub_splits
+from vesalius.data.reading.listings import same_name
 from vesalius.data.reading.outlines import rectangle
 from vesalius.data.reading.rows import Cell, Row, Rows, gathered, image_id, text_in, text_or_empty
 from vesalius.data.reading.streams import Streams, parquet_splits, split_files, unknown_layout
@@ -80,7 +81,7 @@ def _cases(rows: Rows, album: Album, options: SlakeOptions, *, split: str) -> It
             if options.language in ("all", text_in(row, "q_lang") or "en"):
                 yield where, row
 
-    for name, located in gathered(chosen_rows, lambda w, r: image_id(r, w, "img_name", "image")):
+    for name, located in gathered(chosen_rows, _name):
         where, first = located[0]
         image = name.split("/")[0]
         yield Case(
@@ -93,6 +94,11 @@ def _cases(rows: Rows, album: Album, options: SlakeOptions, *, split: str) -> It
             source=where,
             split=split,
         )
+
+
+def _name(where: Source, row: Row) -> str:
+    """The picture's path, however its separators are written, or the hash of a stored one."""
+    return same_name(image_id(row, where, "img_name", "image"))
 
 
 def _question(row: Row, where: Source) -> Question:

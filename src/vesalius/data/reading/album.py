@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import posixpath
+import re
 import zipfile
 from collections.abc import Sequence
 from functools import cached_property, lru_cache, partial
@@ -10,10 +12,12 @@ from pathlib import Path, PurePosixPath
 
 from vesalius.cases.case import Source
 from vesalius.cases.picture import Picture
+from vesalius.data.reading.listings import Listing, Members
 from vesalius.data.reading.rows import Cell
 from vesalius.errors import DatasetError, ImageError
 
-ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".dcm")
+NAMED = 3
+"""How many of the files that answer to one name an error names."""
 MEMBER_LIMIT = 256 * 2**20
 """The most bytes one archived picture may unpack to: a zip bomb is refused before it is read."""
 
@@ -23,71 +27,75 @@ class Album:
 
     A name is a path below a place, or a bare image id without its ending. Names that lead out of
     the root, by ``..``, an absolute path or a link, raise DatasetError with the row. A name that
-    nothing answers to gives a picture that fails only when it is read (``vesalius data check``
-    lists those).
+    nothing answers to, or several files, gives a picture that fails only when it is read
+    (``vesalius data check`` lists those as ``missing`` and ``ambiguous``).
     """
 
-    def __init__(self, root: Path, places: Sequence[Path] = ()) -> None:
-        self.root = root
+    def __init__(self, root: Path, places: Sequence[Path] = (), base: Path | None = None) -> None:
+        self.root, self._base = root, base or root
         self.places = tuple(places) or (root,)
 
     def picture(self, name: str, where: Source) -> Picture:
         """The picture called ``name`` in the row ``where``."""
         name = inside(self._relative(name), where)
         for place in self.places:
-            picture = self._archived(place, name) if place.is_file() else self._lying(place, name)
-            if picture is not None:
-                return picture
-        path = self.places[0] / name
-        return Picture.from_file(path, self._key(path))
+            files = self._indexes[place].files(name)
+            if len(files) == 1:
+                return self._in(place, files[0])
+            if files:
+                fault = f"{len(files)} files answer to it: {', '.join(sorted(files)[:NAMED])}"
+                return _lost(self._key(place / name), "image_ambiguous", fault)
+        return _lost(self._key(self.places[0] / name), "image_missing", self._absent(name))
 
-    def _relative(self, name: str) -> str:
-        """A full path that lies in one of the places, relative to it; other names as they are."""
-        path = Path(name)
-        within = (p.absolute() for p in self.places if path.is_absolute())
-        place = next((place for place in within if path.is_relative_to(place)), None)
-        return name if place is None else path.relative_to(place).as_posix()
-
-    def names(self) -> list[str]:
-        """The file names of all pictures directly in the places, sorted."""
-        names = {n for index in self._indexes.values() for n in index.values() if _is_picture(n)}
-        return sorted(names)
-
-    def _lying(self, place: Path, name: str) -> Picture | None:
+    def _in(self, place: Path, name: str) -> Picture:
+        if place.is_file():
+            return Picture(f"{self._key(place)}/{name}", partial(read_member, place, name))
         path = place / name
-        if not path.is_file():
-            stem = PurePosixPath(name)
-            bare = self._indexes[place].get(stem.name) or self._indexes[place].get(stem.stem)
-            if bare is None or len(stem.parts) > 1:
-                return None
-            path = place / bare
         if not path.resolve().is_relative_to(place.resolve()):
             raise DatasetError(f"{name!r} is a link that leads out of the data set", where=place)
         return Picture.from_file(path, self._key(path))
 
-    def _archived(self, archive: Path, name: str) -> Picture | None:
-        index = self._indexes[archive]
-        member = index.get(name)
-        if member is None and PurePosixPath(name).suffix.lower() not in ENDINGS:
-            member = index.get(f"{PurePosixPath(name).name}.")
-        if member is None:
-            return None
-        return Picture(f"{self._key(archive)}/{member}", partial(read_member, archive, member))
+    def _absent(self, name: str) -> str:
+        near = (self._indexes[place].alike(name) for place in self.places)
+        alike = next((other for other in near if other is not None), None)
+        return "there is no such file" + (f"; there is {alike}" if alike else "")
+
+    def _relative(self, name: str) -> str:
+        """A path that leads to one of the places, relative to it; other names as they are."""
+        name = name.replace("\\", "/")
+        plain = posixpath.normpath(name)
+        if not plain.startswith(("/", "..")):
+            return plain
+        for place in self.places:
+            path = Path(os.path.normpath(self._base.absolute() / name))
+            within = Path(os.path.normpath(place.absolute()))
+            if path.is_relative_to(within):
+                return path.relative_to(within).as_posix()
+        return name
+
+    def names(self) -> list[str]:
+        """The file names of all pictures directly in the places, sorted."""
+        return sorted({name for index in self._indexes.values() for name in index.pictures()})
 
     def beside(self, name: str) -> bytes | None:
         """The content of a small file that lies with the pictures, or None if there is none."""
         for place in self.places:
-            if place.is_file():
-                member = self._indexes[place].get(name)
-                if member is not None:
-                    return read_member(place, member)
-            elif (place / name).is_file():
-                return (place / name).read_bytes()
+            files = self._indexes[place].files(name)
+            if len(files) == 1:
+                inner = files[0]
+                return (
+                    read_member(place, inner) if place.is_file() else (place / inner).read_bytes()
+                )
         return None
 
     @cached_property
-    def _indexes(self) -> dict[Path, dict[str, str]]:
-        return {place: _index(place) for place in self.places}
+    def _indexes(self) -> dict[Path, Listing | Members]:
+        return {
+            place: Members(_archive(place, os.getpid()).namelist())
+            if place.is_file()
+            else Listing(place)
+            for place in self.places
+        }
 
     def _key(self, path: Path) -> str:
         return path.relative_to(self.root).as_posix() if self.root in path.parents else path.name
@@ -95,6 +103,9 @@ class Album:
 
 def inside(name: str, where: object) -> str:
     """``name`` as a relative POSIX path; DatasetError if it would leave the data set's folder."""
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", name):
+        fault, hint = "a web address, not a file", "fetch the pictures yourself; nothing is fetched"
+        raise DatasetError(fault, where=where, hint=hint)
     path = PurePosixPath(name.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or (path.parts[:1] and ":" in path.parts[0]):
         fault = f"the path {name!r} leads out of the data set"
@@ -103,33 +114,12 @@ def inside(name: str, where: object) -> str:
     return path.as_posix()
 
 
-def _index(place: Path) -> dict[str, str]:
-    """What a row may call a file, and what the file is called in ``place``."""
-    if place.is_file():
-        return _members(place)
-    if not place.is_dir():
-        return {}
-    with os.scandir(place) as entries:
-        return {Path(e.name).stem: e.name for e in entries if _is_picture(e.name)}
+def _lost(key: str, code: str, fault: str) -> Picture:
+    return Picture(key, partial(_refused, code, fault, key))
 
 
-def _members(archive: Path) -> dict[str, str]:
-    """Every trailing part of a member's path, and ``stem.`` for pictures, where unambiguous."""
-    known: dict[str, str] = {}
-    shared: set[str] = set()
-    for member in _archive(archive, os.getpid()).namelist():
-        path = PurePosixPath(member)
-        if member.endswith("/") or path.parts[0] == "__MACOSX":
-            continue
-        names = {"/".join(path.parts[at:]) for at in range(len(path.parts))}
-        for name in names | ({f"{path.stem}."} if _is_picture(member) else set()):
-            if known.setdefault(name, member) != member:
-                shared.add(name)
-    return {name: member for name, member in known.items() if name not in shared}
-
-
-def _is_picture(name: str) -> bool:
-    return name.lower().endswith(ENDINGS)
+def _refused(code: str, fault: str, key: str) -> bytes:
+    raise ImageError(code, fault, where=key)
 
 
 def read_member(archive: Path, member: str) -> bytes:
