@@ -103,7 +103,7 @@ class Album:
 
 def inside(name: str, where: object) -> str:
     """``name`` as a relative POSIX path; DatasetError if it would leave the data set's folder."""
-    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", name):
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", name):
         fault, hint = "a web address, not a file", "fetch the pictures yourself; nothing is fetched"
         raise DatasetError(fault, where=where, hint=hint)
     path = PurePosixPath(name.replace("\\", "/"))
