@@ -10,6 +10,7 @@ from vesalius.cases.case import Answer, Question, Source
 from vesalius.cases.picture import Picture
 from vesalius.data.reading.album import Album, picture_in
 from vesalius.data.reading.rows import Cell, Row, listed, mapping, text_in
+from vesalius.data.reading.stored import name_or_cell
 from vesalius.errors import DatasetError
 
 PLACEHOLDER = "<image>"
@@ -23,13 +24,12 @@ def pictures_in(row: Row, album: Album, where: Source) -> Pictures:
     values = several if several is not None else [row.get("image")]
     if len(values) == 1 and isinstance(values[0], list):
         values = values[0]
-    if not all(v is None or isinstance(v, str | Cell) for v in values):
-        raise DatasetError("an image is neither a path nor stored bytes", where=where)
-    return tuple(_picture(v, album, where) for v in values if v)
+    held = [name_or_cell(value, where) for value in values]
+    return tuple(_picture(each, album, where) for each in held if each is not None)
 
 
 def _picture(value: str | Cell, album: Album, where: Source) -> Picture:
-    name = value.digest()[:16] if isinstance(value, Cell) else value.strip()
+    name = value.digest()[:16] if isinstance(value, Cell) else value
     return picture_in(value, name, album, where)
 
 

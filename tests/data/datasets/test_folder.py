@@ -286,7 +286,7 @@ def test_a_picture_of_a_question_that_is_not_there_is_named(tmp_path):
     with pytest.raises(VesaliusError, match=r"own\.json row 1.*gone\.png|gone\.png"):
         _ = [p.read() for c in open_dataset("folder", tmp_path / "own.json").cases("all")
              for p in c.pictures]  # fmt: skip
-    question["image"] = 3
+    question["image"] = 3.5
     put_json(tmp_path / "own.json", [{"id": "c1", "questions": [question]}])
     with pytest.raises(DatasetError, match=r"own\.json row 1: an image is neither"):
         list(open_dataset("folder", tmp_path / "own.json").cases("all"))

@@ -85,12 +85,23 @@ def test_a_null_picture_is_none(tmp_path, statistics):
     assert [row["bare"] and row["bare"].read() for row in rows] == [None, drawing(1), None]
 
 
-def test_a_picture_cell_without_bytes_names_its_row(tmp_path):
+def test_a_picture_without_bytes_is_its_path(tmp_path):
     path = tmp_path / "x.parquet"
-    parquet.write_table(pa.table({"image": [{"bytes": None, "path": "secret"}]}), path)
-    (row,) = [row for _, row in read_rows(path)]
-    with pytest.raises(ImageError, match=r"x\.parquet row 1: the row holds no picture bytes"):
-        row["image"].digest()
+    stored = [{"bytes": None, "path": "a.png"}, {"bytes": drawing(1), "path": None}]
+    parquet.write_table(pa.table({"image": stored, "images": [stored, None]}), path)
+    first, second = (row for _, row in read_rows(path))
+    assert (first["image"], second["image"].read()) == ("a.png", drawing(1))
+    assert first["images"][0] == "a.png"
+    assert (first["images"][1].read(), second["images"]) == (drawing(1), None)
+
+
+@pytest.mark.parametrize("kind", [pa.list_(pa.binary()), pa.large_list(pa.binary())])
+def test_lists_of_pictures_are_read_one_by_one(tmp_path, kind):
+    column = pa.array([[drawing(0), drawing(1)], [], [drawing(2)]], kind)
+    path = tmp_path / "x.parquet"
+    parquet.write_table(pa.table({"images": column}), path, row_group_size=2)
+    found = [[cell.read() for cell in row["images"]] for _, row in read_rows(path)]
+    assert found == [[drawing(0), drawing(1)], [], [drawing(2)]]
 
 
 def test_parquet_pictures_are_cells_read_by_row(tmp_path):

@@ -17,6 +17,7 @@ from vesalius.data.reading.album import Album
 from vesalius.data.reading.hub import hub_splits
 from vesalius.data.reading.listings import ENDINGS
 from vesalius.data.reading.rows import Located, Rows, gathered, text_in
+from vesalius.data.reading.stored import name_or_cell
 from vesalius.data.reading.streams import (
     ALL,
     SPLIT_NAMES,
@@ -108,6 +109,8 @@ def _mapped(rows: Rows, options: FolderOptions) -> Iterator[Located]:
         if not any(name in FIELDS for name in mapped):
             hint = "name yours with the option columns, e.g. {image: path, caption: report}"
             raise DatasetError(f"no known column among {', '.join(row)}", where=where, hint=hint)
+        if "image" in mapped and not isinstance(mapped["image"], list):
+            mapped["image"] = name_or_cell(mapped["image"], where)
         yield where, mapped
 
 
