@@ -159,14 +159,31 @@ def test_errors_stop_the_import_unless_allowed(drawn, tmp_path):
         import_dataset(dataset, tmp_path / "out")
 
 
-def test_new_splits_need_an_id_for_each_case(tmp_path):
+def test_new_splits_tell_cases_of_one_id_apart(tmp_path):
     for split in ("train", "test"):
         put(tmp_path / "in" / f"{split}.jsonl", f'{{"id": "a", "caption": "{split}"}}\n')
     dataset = open_dataset("folder", tmp_path / "in")
+    halves = {"train": 0.5, "test": 0.5}
+    assert import_dataset(dataset, tmp_path / "out", fractions=halves).cases == halves_of(2)
+    dealt = open_dataset("folder", tmp_path / "out")
+    captions = {case.id: case.caption for split in halves for case in dealt.cases(split)}
+    assert captions == {"train/a": "train", "test/a": "test"}
+    assert import_dataset(dataset, tmp_path / "own").cases == halves_of(2)
+
+
+def halves_of(number):
+    return {"train": number // 2, "test": number // 2}
+
+
+def test_one_id_twice_in_a_split_is_left_out_where_that_is_allowed(tmp_path):
+    row = {"id": "a", "caption": "x"}
+    put_lines(tmp_path / "in" / "all.jsonl", [row, row | {"caption": "y"}, row | {"id": "b"}])
+    dataset = open_dataset("folder", tmp_path / "in")
     with pytest.raises(DatasetError, match=r"'a' is also at .*row 1"):
-        import_dataset(dataset, tmp_path / "out", fractions={"train": 0.5, "test": 0.5})
-    kept = import_dataset(dataset, tmp_path / "kept", allow_leaks=True)
-    assert kept.cases == {"train": 1, "test": 1}
+        import_dataset(dataset, tmp_path / "out")
+    done = import_dataset(dataset, tmp_path / "out", allow_errors=True)
+    assert sum(done.cases.values()) == 2
+    assert [finding.code for finding in done.findings] == ["duplicate_id"]
 
 
 def test_own_splits_are_kept_and_must_not_leak(drawn, tmp_path):

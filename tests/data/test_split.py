@@ -12,7 +12,7 @@ from layouts import drawing, put, put_lines
 from PIL import Image, ImageOps
 
 from vesalius.cases.picture import Picture
-from vesalius.data.audit import Member, audit, read_members
+from vesalius.data.audit import Key, Member, audit, read_members, shared_with_later
 from vesalius.data.fingerprints import dhash, fingerprint, near_pairs
 from vesalius.data.open import open_dataset
 from vesalius.data.split import split_members, write_splits
@@ -97,7 +97,7 @@ def test_audit_names_shared_groups_pictures_and_near_duplicates(tmp_path):
 
 def test_an_undecodable_picture_is_reported_not_compared(tmp_path):
     dataset = drawn_set(tmp_path, [("train", "a", "p", b"junk"), ("test", "b", "q", b"junk")])
-    assert audit(dataset).unread == ("a", "b")
+    assert audit(dataset).unread == ("train/a", "test/b")
 
 
 def test_a_split_keeps_groups_and_look_alikes_whole(tmp_path):
@@ -105,13 +105,55 @@ def test_a_split_keeps_groups_and_look_alikes_whole(tmp_path):
     rows.append(("all", "copy", "p99", changed(drawing(0))))
     dataset = drawn_set(tmp_path, rows)
     assigned = split_members(read_members(dataset), {"train": 0.6, "test": 0.4}, seed=3)
-    assert assigned["copy"] == assigned["n0"] == assigned["n1"]
+    assert len({assigned[Key(name, "all")] for name in ("copy", "n0", "n1")}) == 1
     path = tmp_path / "mine" / "splits.jsonl"
     write_splits(path, assigned)
-    assert json.loads(path.read_text().splitlines()[0]) == {"id": "copy", "split": assigned["copy"]}
+    first = {"id": "copy", "split": assigned[Key("copy", "all")]}
+    assert json.loads(path.read_text().splitlines()[0]) == first
     dealt = open_dataset("folder", tmp_path, split_file=path)
     assert audit(dealt).pairs == ()
     assert sum(1 for split in dealt.splits() for _ in dealt.cases(split)) == 28
+
+
+def counted_anew(root):
+    """Six cases of train and three of test, no patient, whose ids are the same 1 to 3."""
+    for split, number in {"train": 6, "test": 3}.items():
+        rows = [{"id": str(n), "question": f"{split} {n}?", "answer": "yes"} for n in range(number)]
+        put_lines(root / f"{split}.jsonl", rows)
+    return open_dataset("folder", root)
+
+
+def test_ids_that_count_anew_in_each_split_join_nothing(tmp_path):
+    dataset = counted_anew(tmp_path / "set")
+    members = read_members(dataset)
+    assert audit(dataset).counts == {}
+    assert shared_with_later(members, ["train", "test"]) == {"train": set(), "test": set()}
+    assigned = split_members(members, {"train": 0.5, "test": 0.5})
+    assert len(assigned) == 9
+    path = tmp_path / "splits.jsonl"
+    write_splits(path, assigned)
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    assert Counter(row.get("from") for row in rows) == {"train": 3, "test": 3, None: 3}
+    dealt = open_dataset("folder", tmp_path / "set", split_file=path)
+    cases = [case for split in dealt.splits() for case in dealt.cases(split)]
+    expected = {f"{split}/{n}" for split in ("train", "test") for n in range(3)} | {"3", "4", "5"}
+    assert {case.id for case in cases} == expected
+    asked = {case.id: case.questions[0].text for case in cases}
+    assert (asked["train/1"], asked["test/1"], asked["4"]) == ("train 1?", "test 1?", "train 4?")
+
+
+@given(st.lists(st.sampled_from(["train", "validation", "test"]), min_size=1, max_size=30))
+@settings(max_examples=30, deadline=None)
+def test_whatever_comes_in_is_dealt(splits):
+    members = [Member(str(n % 4 + 4 * (n // 12)), f"g{n}", split, None)
+               for n, split in enumerate(splits)]  # fmt: skip
+    members = list({member.key: member for member in members}.values())
+    assert set(split_members(members)) == {member.key for member in members}
+
+
+def test_two_cases_of_one_name_in_one_split_are_refused():
+    with pytest.raises(DatasetError, match=r"all: two cases have the id 'None1'"):
+        split_members([*lone(3), *lone(2)[1:]])
 
 
 def lone(count, modality=None):
@@ -129,7 +171,7 @@ def test_a_split_is_deterministic_whatever_the_order():
 
 def test_stratified_by_modality():
     assigned = split_members([*lone(40, "CT"), *lone(10, "MR")], seed=5, stratify=True)
-    counts = Counter((name[:2], split) for name, split in assigned.items())
+    counts = Counter((key.id[:2], split) for key, split in assigned.items())
     assert (counts["CT", "train"], counts["MR", "train"], counts["MR", "test"]) == (32, 8, 1)
 
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -23,6 +23,13 @@ MAX_PAIRS = 1000
 """How many pairs of one kind the audit holds; all are counted."""
 
 
+class Key(NamedTuple):
+    """What names a case of a data set: publishers count anew in each split."""
+
+    id: str
+    split: str
+
+
 @dataclass(frozen=True, slots=True)
 class Member:
     """What splitting needs of a case: no picture, only its fingerprints."""
@@ -33,6 +40,14 @@ class Member:
     modality: str | None
     fingerprints: tuple[Fingerprint, ...] = ()
     unread: bool = False
+
+    @property
+    def key(self) -> Key:
+        """Its id, which is its own within its split only, with the split."""
+        return Key(self.id, self.split)
+
+    def __str__(self) -> str:
+        return f"{self.split}/{self.id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +62,7 @@ class Link:
     def __str__(self) -> str:
         why = {"group": f"both of group {self.first.group}", "same_picture": "the same picture"}
         reason = why.get(self.kind, f"near-duplicates, {self.distance} of 256 bits apart")
-        places = f"{self.first.split}/{self.first.id} and {self.second.split}/{self.second.id}"
-        return f"{places}: {reason}"
+        return f"{self.first} and {self.second}: {reason}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +73,7 @@ class Audit:
     counts: Mapping[str, int]
     pairs: tuple[Link, ...]
     unread: tuple[str, ...] = field(default=())
-    """Pictures that could not be decoded, and so were not compared."""
+    """Cases (``split/id``) whose pictures could not all be decoded, and so were not compared."""
 
 
 def read_members(
@@ -119,7 +133,7 @@ def audit_members(
     sizes: dict[str, int] = defaultdict(int)
     for member in members:
         sizes[member.split] += 1
-    unread = tuple(member.id for member in members if member.unread)
+    unread = tuple(str(member) for member in members if member.unread)
     result = Audit(dict(sizes), dict(counts), tuple(pairs), unread)
     if pairs and not allow_leaks:
         raise leakage(result)
@@ -165,21 +179,24 @@ def links(members: Sequence[Member], distance: int = NEAR) -> Iterator[Link]:
 
 
 def belonging_together(members: Sequence[Member], distance: int) -> list[list[Member]]:
-    """Cases in sets that must stay whole, by union-find over the links and equal ids."""
-    root: dict[str, str] = {member.id: member.id for member in members}
+    """Cases in sets that must stay whole, by union-find over the links.
 
-    def top(name: str) -> str:
+    Equal ids in two splits link nothing: where they name one case, its group and picture do.
+    """
+    root: dict[Key, Key] = {member.key: member.key for member in members}
+
+    def top(name: Key) -> Key:
         while root[name] != name:
             root[name] = root[root[name]]
             name = root[name]
         return name
 
     for link in links(members, distance):
-        first, second = sorted((top(link.first.id), top(link.second.id)))
+        first, second = sorted((top(link.first.key), top(link.second.key)))
         root[second] = first
-    together: dict[str, list[Member]] = defaultdict(list)
-    for member in sorted(members, key=lambda m: (m.id, m.split)):
-        together[top(member.id)].append(member)
+    together: dict[Key, list[Member]] = defaultdict(list)
+    for member in sorted(members, key=lambda m: m.key):
+        together[top(member.key)].append(member)
     return list(together.values())
 
 

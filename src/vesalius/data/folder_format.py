@@ -75,7 +75,8 @@ def from_rows(located: Sequence[Located], album: Album, split: str) -> Case:
         read, pictures = questions_in(each, album, place, pictures)
         questions += read
     name = named or (_stem(pictures[0].key) if pictures else f"row-{where.row}")
-    image = pictures[0].key if pictures else name
+    # A name that is not a picture's counts anew in each split, and joins nothing across them.
+    image = pictures[0].key if pictures else f"{split}/{name}"
     return Case(
         id=name,
         group=_agreed(located, "patient", lambda row, _: text_in(row, "patient", "group")) or image,

@@ -8,22 +8,22 @@ import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vesalius.cases.case import Case, Source
+from vesalius.cases.case import Case
 from vesalius.cases.picture import Picture
 from vesalius.cases.view import OWN_VIEW
-from vesalius.data.audit import Member, audit_members, member_of
+from vesalius.data.audit import Key, Member, audit_members, member_of
 from vesalius.data.check import Checking, Finding, Looked, Summary
 from vesalius.data.copies import Copy, Order, lost
 from vesalius.data.datasets import Dataset
 from vesalius.data.fingerprint_file import write_fingerprints
 from vesalius.data.folder_format import to_row
 from vesalius.data.inspection import in_chunks
-from vesalius.data.open import refuse_twin
+from vesalius.data.open import qualified
 from vesalius.data.reading.streams import in_order
-from vesalius.data.split import split_members
+from vesalius.data.split import repeated_ids, split_members
 from vesalius.errors import DatasetError
 from vesalius.system.files import write_atomic
 from vesalius.system.parallel import ParallelMap, progress_bar
@@ -73,13 +73,14 @@ def import_dataset(
             for finding in checking.split(taken.cases(dataset, split), split)
         )
         refused = _refused(findings, allow_errors=allow_errors)
-        members = [member for _, member, _ in taken.rows]
+        rows = [row for row in taken.rows if str(row[0].source) not in refused]
+        members = [member for _, member, _ in rows]
         assigned = None
         if fractions is None and len(dataset.splits()) > 1:
             audit_members(members, allow_leaks=allow_leaks)
         else:
             assigned = split_members(members, fractions, seed=seed)
-        cases, covered = _written(folder, taken.rows, assigned, refused)
+        cases, covered = _written(folder, rows, assigned)
     return Imported(target, cases, findings, covered)
 
 
@@ -151,20 +152,16 @@ class _Taken:
 def _written(
     folder: Path,
     rows: Iterable[tuple[Case, Member, list[Copy]]],
-    assigned: Mapping[str, str] | None,
-    refused: set[str],
+    assigned: Mapping[Key, str] | None,
 ) -> tuple[dict[str, int], int]:
     """Write the tables and the fingerprints: cases by split, and pictures with covered text."""
     images = _Images(folder)
     lines: dict[str, list[str]] = {}
-    met: dict[str, Source | None] = {}
+    again = repeated_ids(assigned or ())
     for case, member, copies in rows:
-        if str(case.source) in refused:
-            continue
-        if assigned is not None:
-            refuse_twin(case, met)
-        row = to_row(case, [images.placed(one) for one in copies])
-        split = member.split if assigned is None else assigned[case.id]
+        split = member.split if assigned is None else assigned[member.key]
+        own = replace(case, id=qualified(member.key)) if case.id in again else case
+        row = to_row(own, [images.placed(one) for one in copies])
         lines.setdefault(split, []).append(json.dumps(row, ensure_ascii=False))
     for split, texts in lines.items():
         write_atomic(folder / f"{split}.jsonl", "\n".join(texts) + "\n")

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from vesalius.cases.case import Case, Source
+from vesalius.data.audit import Key
 from vesalius.data.cards import card
 from vesalius.data.datasets import Dataset, datasets
-from vesalius.data.reading.rows import required
+from vesalius.data.reading.rows import required, text_in
 from vesalius.data.reading.streams import Streams
 from vesalius.data.reading.tables import read_rows
 from vesalius.errors import DatasetError
@@ -92,7 +93,10 @@ def lies_at(name: str) -> str:
 
 
 def under(dataset: Dataset, split_file: Path) -> Streams:
-    """``dataset`` with its cases dealt by a split file; unlisted cases are left out."""
+    """``dataset`` with its cases dealt by a split file; unlisted cases are left out.
+
+    A row's ``from`` tells cases of one id apart: such a case is then called ``from/id``.
+    """
     assigned = read_splits(split_file)
     names = set(assigned.values())
     return Streams(
@@ -101,40 +105,53 @@ def under(dataset: Dataset, split_file: Path) -> Streams:
     )
 
 
-def read_splits(path: Path) -> dict[str, str]:
-    """Case id -> split, from JSON lines; an id dealt to two splits raises DatasetError."""
-    assigned: dict[str, str] = {}
+def read_splits(path: Path) -> dict[Key, str]:
+    """Each case's split, from JSON lines; a case dealt to two splits raises DatasetError.
+
+    The split of a key is the row's ``from``, the one that the data set has the case in; "" where
+    the id alone names it.
+    """
+    assigned: dict[Key, str] = {}
     for where, row in read_rows(path):
         name, split = required(row, where, "id"), required(row, where, "split")
-        if assigned.setdefault(name, split) != split:
-            fault = f"case {name!r} is in {assigned[name]} and in {split}"
+        key = Key(name, text_in(row, "from") or "")
+        if assigned.setdefault(key, split) != split:
+            fault = f"case {name!r} is in {assigned[key]} and in {split}"
             raise DatasetError(fault, where=Source(path.as_posix(), where.row))
     if not assigned:
         raise DatasetError("the split file has no rows", where=path)
     return assigned
 
 
-def _dealt(dataset: Dataset, assigned: Mapping[str, str], split: str, file: Path) -> Iterator[Case]:
+def _dealt(dataset: Dataset, assigned: Mapping[Key, str], split: str, file: Path) -> Iterator[Case]:
     """A split's cases; DatasetError for an id that two cases have, at the end for absent ones."""
-    met: dict[str, Source | None] = {}
+    met: dict[Key, Source | None] = {}
     for original in dataset.splits():
         for case in dataset.cases(original):
-            if assigned.get(case.id) == split:
-                refuse_twin(case, met)
-                yield replace(case, split=split)
-    absent = [name for name, part in assigned.items() if part == split and name not in met]
+            own, any_split = Key(case.id, original), Key(case.id, "")
+            key = own if own in assigned else any_split
+            if assigned.get(key) == split:
+                refuse_twin(case, key, met)
+                yield replace(case, id=qualified(key) if key.split else case.id, split=split)
+    absent = [key.id for key, part in assigned.items() if part == split and key not in met]
     if absent:
         named = ", ".join(absent[:NAMED]) + (" ..." if len(absent) > NAMED else "")
         fault = f"{len(absent)} cases listed for {split} are not in the data set: {named}"
         raise DatasetError(fault, where=file, hint="was it made for another data set?")
 
 
-def refuse_twin(case: Case, met: dict[str, Source | None]) -> None:
-    """DatasetError if the case's id was met before: ids decide the split, so they name one case."""
-    if case.id in met:
-        fault = f"the case id {case.id!r} is also at {met[case.id]}"
-        raise DatasetError(fault, where=case.source, hint="give each case an id of its own")
-    met[case.id] = case.source
+def refuse_twin(case: Case, key: Key, met: dict[Key, Source | None]) -> None:
+    """DatasetError if the key was met before: it decides the split, so it names one case."""
+    if key in met:
+        fault = f"the case id {case.id!r} is also at {met[key]}"
+        hint = "give each case an id of its own, or in a split file its split as `from`"
+        raise DatasetError(fault, where=case.source, hint=hint)
+    met[key] = case.source
+
+
+def qualified(key: Key) -> str:
+    """What a case is called where its id is no longer its own."""
+    return f"{key.split}/{key.id}"
 
 
 def _hub_id(name: str, hub: bool | str) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from vesalius.data.audit import Member, belonging_together
+from vesalius.data.audit import Key, Member, belonging_together
 from vesalius.data.fingerprints import NEAR
 from vesalius.errors import DatasetError
 from vesalius.system.files import write_atomic
@@ -24,39 +24,62 @@ def split_members(
     seed: int = 0,
     stratify: bool = False,
     distance: int = NEAR,
-) -> dict[str, str]:
-    """Case id -> split, the same for the same seed and cases in any order.
+) -> dict[Key, str]:
+    """Each case's new split, the same for the same seed and cases in any order.
 
     Cases that share a group, a picture or a near-duplicate (also mirrored) stay together. With
-    ``stratify`` each modality is dealt by itself. Fractions are of cases and sum to 1.
+    ``stratify`` each modality is dealt by itself. Fractions are of cases and sum to 1. Raises
+    DatasetError for an id that two cases of one split have.
     """
+    _require_own_ids(members)
     shares = _shares(fractions or FRACTIONS)
     strata: dict[str, list[list[Member]]] = defaultdict(list)
     for together in belonging_together(members, distance):
         strata[str(together[0].modality) if stratify else ""].append(together)
-    assigned: dict[str, str] = {}
+    assigned: dict[Key, str] = {}
     for components in strata.values():
         assigned |= _dealt(components, shares, seed)
     return dict(sorted(assigned.items()))
 
 
-def write_splits(path: Path, assigned: Mapping[str, str]) -> None:
-    """The split file: JSON lines of ``id`` and ``split``, written whole or not at all."""
-    rows = ({"id": name, "split": split} for name, split in assigned.items())
+def write_splits(path: Path, assigned: Mapping[Key, str]) -> None:
+    """The split file: JSON lines of ``id`` and ``split``, written whole or not at all.
+
+    An id that several splits of the data set have is told apart by ``from``, the split it is in.
+    """
+    again = repeated_ids(assigned)
+    rows = (
+        {"id": key.id} | ({"from": key.split} if key.id in again else {}) | {"split": split}
+        for key, split in assigned.items()
+    )
     write_atomic(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+
+def repeated_ids(keys: Iterable[Key]) -> set[str]:
+    """The ids that cases of several splits have; dealt anew, they would be one case's."""
+    return {name for name, number in Counter(key.id for key in keys).items() if number > 1}
+
+
+def _require_own_ids(members: Sequence[Member]) -> None:
+    seen: set[Key] = set()
+    for member in members:
+        if member.key in seen:
+            fault = f"two cases have the id {member.id!r}"
+            raise DatasetError(fault, where=member.split, hint="give each case an id of its own")
+        seen.add(member.key)
 
 
 def _dealt(
     components: Sequence[list[Member]], shares: Mapping[str, float], seed: int
-) -> dict[str, str]:
+) -> dict[Key, str]:
     """Components in hash order, each to the split that is furthest below its share."""
     total = sum(map(len, components))
     wanting = {name: share * total for name, share in shares.items()}
-    assigned: dict[str, str] = {}
+    assigned: dict[Key, str] = {}
     for together in sorted(components, key=lambda c: _draw(c[0].id, seed)):
         split = max(wanting, key=lambda name: wanting[name])
         wanting[split] -= len(together)
-        assigned |= {member.id: split for member in together}
+        assigned |= {member.key: split for member in together}
     return assigned
 
 

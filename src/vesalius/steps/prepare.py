@@ -63,7 +63,7 @@ def leaks(data: Data) -> tuple[dict[str, int], dict[str, set[str]]]:
     """
     used = Used(data)
     found = read_members(used)
-    unread = [member.id for member in found if member.unread]
+    unread = [str(member) for member in found if member.unread]
     if unread:
         hint = "vesalius data check names them; data import --allow-errors leaves them out"
         raise DatasetError(

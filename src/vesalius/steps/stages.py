@@ -58,20 +58,20 @@ def seen_before(recipe: Recipe) -> list[Seen]:
 
 
 def _shared(label: str, data: Data, last: Data, held_out: Sequence[Member]) -> Seen:
-    # Ids and groups of two data sets have nothing to do with each other; pictures may.
+    # Groups of two data sets have nothing to do with each other; pictures may.
     alike = (data.dataset, data.root, data.hub) == (last.dataset, last.root, last.hub)
     mark = "" if alike else f"{data.dataset}:"
     splits = [s for s in (data.splits.train, data.splits.validation) if s is not None]
     own = list(read_members(Used(data), splits))
     found = [
-        *(replace(m, id=mark + m.id, group=mark + m.group, split=label) for m in own),
+        *(replace(m, id=f"{m.split}/{m.id}", group=mark + m.group, split=label) for m in own),
         *held_out,
     ]
     counts = dict(audit_members(found, allow_leaks=last.leaks != "refuse").counts)
     if last.leaks != "drop":
         return Seen(counts)
     leaking = shared_with_later(found, [label, last.splits.test])[label]
-    outside = {s: {m.id for m in own if m.split == s and mark + m.id in leaking} for s in splits}
+    outside = {s: {m.id for m in own if m.split == s and str(m) in leaking} for s in splits}
     return Seen(counts, outside)
 
 
