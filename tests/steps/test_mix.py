@@ -110,7 +110,7 @@ def test_a_stage_that_mixes_in_a_picture_of_the_final_test_split_is_refused(
     content = recipe(roots, {}).model_dump(mode="json")
     mix = content["data"].pop("mix")
     stages = [{"name": "align", "data": {"mix": mix}}, {"name": "task"}]
-    with pytest.raises(Leakage, match="stage align/other:case3"):
+    with pytest.raises(Leakage, match="stage align/train/other:case3"):
         seen_before(Recipe.model_validate(content | {"stages": stages}))
 
 

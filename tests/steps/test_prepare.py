@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from PIL import Image
 from vesalius import Recipe
 from vesalius.errors import DatasetError, Leakage, RecipeError, RunError
 from vesalius.steps.fit import fit
+from vesalius.steps.predict import predict
 
 
 def recipe(folder: Path, *, shared: bool, leaks: str = "refuse") -> Recipe:
@@ -75,3 +77,32 @@ def test_a_run_does_not_go_on_with_other_data(tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text(rows.replace("noise", "grain", 1))
     with pytest.raises(RunError, match="the data are not those this run began with"):
         fit(recipe_of(tmp_path), tmp_path / "run")
+
+
+def counting_anew(folder: Path, **ids: list[str]) -> Recipe:
+    """Rows without pictures and patients, whose ids are given for each split."""
+    for split, names in ids.items():
+        rows = [{"id": name, "question": f"{split} {name}?", "answer": "yes"} for name in names]
+        (folder / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    data = {"dataset": "folder", "root": str(folder), "leaks": "drop", "task": "vqa"}
+    return Recipe.model_validate({"name": "r", "data": data, "model": {"name": "majority"}})
+
+
+def test_ids_that_count_anew_in_each_split_drop_nothing(tmp_path: Path) -> None:
+    ids = [str(n) for n in range(6)]
+    own = counting_anew(tmp_path, train=ids, validation=ids[:2], test=ids[:3])
+    run = fit(own, tmp_path / "run")
+    data = run.status()["data"]
+    assert (data["train"]["dialogues"], data["leaks"], data.get("dropped", {})) == (6, {}, {})
+    assert predict(run) == 3
+    assert len(list(run.predictions())) == 3
+
+
+def test_an_id_twice_in_a_split_is_refused_before_an_answer_is_lost(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="two questions of the split have the id '0/0'"):
+        fit(counting_anew(tmp_path, train=["0", "0"], validation=["0"], test=[]), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    own = counting_anew(tmp_path, train=["0"], validation=["0"], test=["0", "1", "1"])
+    run = fit(own, tmp_path / "run")
+    with pytest.raises(DatasetError, match="have the id '1/1'"):
+        predict(run)

@@ -24,7 +24,7 @@ from vesalius.models.guard import require_pictures
 from vesalius.recipe import Data, Decoding
 from vesalius.run import Run
 from vesalius.steps.load import load
-from vesalius.steps.prepare import dialogues
+from vesalius.steps.prepare import dialogues, twin
 
 CHUNK = 4
 """Batches read ahead of the model: pictures of one case stay together, memory stays bounded."""
@@ -72,7 +72,7 @@ def predict(
     run.note_predictions(name, n=len(said), complete=False, **made)
     with _progress(run.name, name) as bar:
         task = bar.add_task("", done=len(said))
-        order: list[str] = []
+        order: dict[str, None] = {}
         for todo in _todo(asked, history, said, size, order):
             if answerer.needs_image:
                 require_pictures(todo)
@@ -80,9 +80,9 @@ def predict(
                 run.append(found, name)
                 said.update((p.id, p.answer) for p in found)
                 bar.update(task, done=len(said))
-    order = list(dict.fromkeys([*order, *said]))
-    if list(said) != order:  # one that failed was answered after some that follow it
-        run.order_predictions(order, name)
+    whole = list(order | dict.fromkeys(said))
+    if list(said) != whole:  # one that failed was answered after some that follow it
+        run.order_predictions(whole, name)
     run.note_predictions(name, n=len(said), complete=True, **made)
     return len(said)
 
@@ -134,16 +134,19 @@ def _todo(
     history: str | None,
     said: Mapping[str, Answer],
     size: int,
-    order: list[str],
+    order: dict[str, None],
 ) -> Iterator[list[Dialogue]]:
     """What is not answered yet, at most ``size`` at a time; ``order`` takes the ids of all.
 
     The next piece is made when it is asked for: by then ``said`` holds the answers to the last.
+    DatasetError for an id that was met before: its answer would be taken for the other's.
     """
 
     def unanswered(turns: Iterator[Dialogue]) -> Iterator[Dialogue]:
         for turn in turns:
-            order.append(turn.id)
+            if turn.id in order:
+                raise twin(turn.id)
+            order[turn.id] = None
             if turn.id not in said:
                 yield turn
 

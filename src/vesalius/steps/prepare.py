@@ -80,7 +80,8 @@ def to_fit_on(data: Data, split: str) -> list[Dialogue]:
     """The dialogues of a split that have a reference. The test split is refused.
 
     Of sets that are mixed into the training split as many as their weights say.
-    RecipeError if there is nothing to fit on, or if ``split`` is the test split.
+    RecipeError if there is nothing to fit on, or if ``split`` is the test split; DatasetError for
+    an id that two of them have.
     """
     if split == data.splits.test:
         raise RecipeError(
@@ -90,7 +91,16 @@ def to_fit_on(data: Data, split: str) -> list[Dialogue]:
     found = [d for d in dialogues(data, split) if d.question.answers]
     if not found:
         raise RecipeError(f"split {split!r} holds nothing with a reference answer", where="data")
+    name, number = Counter(d.id for d in found).most_common(1)[0]
+    if number > 1:
+        raise twin(name)
     return weighted(found, data, split) if data.mix else found
+
+
+def twin(name: str) -> DatasetError:
+    """The error for an id that two dialogues of a split have: answers are joined by it."""
+    hint = "`vesalius data check` names the rows; give each case an id of its own"
+    return DatasetError(f"two questions of the split have the id {name!r}", hint=hint)
 
 
 def without(
