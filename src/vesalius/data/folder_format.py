@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from pathlib import PurePosixPath
 from typing import Any, Literal, TypeVar, get_args
 
 from vesalius.cases.case import Box, Case, Question, Source
 from vesalius.data.folder_questions import image_fields, pictures_in, question_row, questions_in
 from vesalius.data.reading.album import Album
+from vesalius.data.reading.listings import stem_of
 from vesalius.data.reading.outlines import Points, rectangle
 from vesalius.data.reading.rows import (
     Cell,
@@ -74,7 +74,7 @@ def from_rows(located: Sequence[Located], album: Album, split: str) -> Case:
     for place, each in located:
         read, pictures = questions_in(each, album, place, pictures)
         questions += read
-    name = named or (_stem(pictures[0].key) if pictures else f"row-{where.row}")
+    name = named or (stem_of(pictures[0].key) if pictures else f"row-{where.row}")
     # A name that is not a picture's counts anew in each split, and joins nothing across them.
     image = pictures[0].key if pictures else f"{split}/{name}"
     return Case(
@@ -102,10 +102,6 @@ def _agreed(
             fault = f"another {name} of the picture than at row {values[0][0].row}"
             raise DatasetError(fault, where=where, hint="give each row an image of its own")
     return values[0][1] if values else None
-
-
-def _stem(key: str) -> str:
-    return PurePosixPath(key).with_suffix("").as_posix()
 
 
 def _caption(located: Sequence[Located]) -> str | None:

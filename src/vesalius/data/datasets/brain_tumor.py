@@ -7,17 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from vesalius.cases.case import Case
-from vesalius.data.datasets.brain_tumor_files import (
-    Annotated,
-    coco_rows,
-    line_rows,
-    object_rows,
-    via_rows,
-    yolo_names,
-    yolo_rows,
-)
-from vesalius.data.reading.album import Album, picture_in
+from vesalius.data.datasets.brain_tumor_files import line_rows, object_rows
+from vesalius.data.reading.album import Album
+from vesalius.data.reading.boxed import Annotated, boxed_cases
+from vesalius.data.reading.coco import coco_rows
 from vesalius.data.reading.hub import hub_splits
 from vesalius.data.reading.streams import (
     ALL,
@@ -26,11 +19,10 @@ from vesalius.data.reading.streams import (
     split_of,
     unknown_layout,
 )
+from vesalius.data.reading.via import via_rows
+from vesalius.data.reading.yolo import yolo_folders, yolo_names, yolo_rows
 from vesalius.errors import DatasetError
 from vesalius.settings import Frozen, validated
-
-AUGMENTED = ".rf."
-"""Roboflow names a picture's augmented copies ``<original>.rf.<hash>``: they belong together."""
 
 Layout = Literal["lines", "coco", "yolo", "via"]
 
@@ -69,25 +61,17 @@ class BrainTumor:
         return Streams(
             "brain_tumor",
             {
-                split: partial(_cases, rows, Album(root, [folder]), chosen, split=split)
+                split: partial(
+                    boxed_cases,
+                    rows,
+                    Album(root, [folder]),
+                    split,
+                    identity=lambda name: Path(name).stem,
+                    negatives=chosen.negatives,
+                    modality="MR",
+                )
                 for split, (folder, rows) in splits.items()
             },
-        )
-
-
-def _cases(
-    rows: Callable[[], Iterator[Annotated]], album: Album, options: BrainTumorOptions, *, split: str
-) -> Iterator[Case]:
-    for where, name, picture, boxes in rows():
-        stem = Path(name).stem
-        yield Case(
-            id=stem,
-            group=stem.split(AUGMENTED)[0],
-            pictures=(picture_in(picture, name, album, where),),
-            boxes=boxes or (() if options.negatives else None),
-            modality="MR",
-            source=where,
-            split=split,
         )
 
 
@@ -126,16 +110,11 @@ def _coco(root: Path, _: BrainTumorOptions) -> Splits:
 
 
 def _yolo(root: Path, _: BrainTumorOptions) -> Splits:
-    splits: Splits = {}
-    for labels in sorted({*root.glob("labels/*"), *root.glob("*/labels"), root / "labels"}):
-        flat = labels.name == "labels"
-        images = labels.parent / "images" if flat else root / "images" / labels.name
-        split = split_of(labels.parent.name if flat else labels.name)
-        if labels == root / "labels":
-            split = ALL if any(labels.glob("*.txt")) else None
-        if split and labels.is_dir() and images.is_dir():
-            splits[split] = (images, partial(yolo_rows, labels, images, yolo_names(root)))
-    return splits
+    names = partial(yolo_names, root)
+    return {
+        split: (images, partial(yolo_rows, labels, images, names(labels)))
+        for split, (images, labels) in yolo_folders(root).items()
+    }
 
 
 def _via(root: Path, options: BrainTumorOptions) -> Splits:

@@ -61,8 +61,8 @@ class Listing:
         """A file that differs from ``name`` in case or ending alone: to be told, never taken."""
         folder, _, last = same_name(name).rpartition("/")
         entries = self._level(f"{folder}/" if folder else "")[0]
-        stem = _stem(last).casefold()
-        close = (e for names in entries.values() for e in names if _stem(e).casefold() == stem)
+        stem = stem_of(last).casefold()
+        close = (e for names in entries.values() for e in names if stem_of(e).casefold() == stem)
         return next(close, None)
 
     def _level(self, below: str) -> tuple[Index, Index]:
@@ -100,7 +100,7 @@ class Members:
 
     def alike(self, name: str) -> str | None:
         """A member that differs from ``name`` in its ending alone."""
-        return next(iter(self._stems.get(_stem(same_name(name)), ())), None)
+        return next(iter(self._stems.get(stem_of(same_name(name)), ())), None)
 
 
 def _indexes(entries: Iterable[tuple[str, Iterable[str]]]) -> tuple[Index, Index]:
@@ -111,7 +111,7 @@ def _indexes(entries: Iterable[tuple[str, Iterable[str]]]) -> tuple[Index, Index
         for call in calls:
             named.setdefault(same_name(call), []).append(entry)
             if is_picture(entry):
-                stems.setdefault(_stem(same_name(call)), []).append(entry)
+                stems.setdefault(stem_of(same_name(call)), []).append(entry)
     return named, stems
 
 
@@ -120,7 +120,8 @@ def _tails(path: str) -> Iterator[str]:
     return ("/".join(parts[at:]) for at in range(len(parts)))
 
 
-def _stem(name: str) -> str:
+def stem_of(name: str) -> str:
+    """A name without a picture's ending; other ends, as in UIDs, are part of the name."""
     return name[: name.rindex(".")] if is_picture(name) else name
 
 

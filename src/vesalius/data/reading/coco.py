@@ -1,0 +1,53 @@
+"""COCO's object annotations: images, categories and boxes in one JSON file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from vesalius.cases.case import Box, Source
+from vesalius.data.reading.boxed import Annotated
+from vesalius.data.reading.json_rows import read_json
+from vesalius.data.reading.outlines import pairs, rectangle
+from vesalius.data.reading.rows import required
+from vesalius.errors import DatasetError
+
+
+def is_coco(content: Any) -> bool:
+    """Whether a JSON file's content is COCO's: a list of images, and annotations of them."""
+    listed = isinstance(content, dict) and isinstance(content.get("images"), list)
+    return listed and isinstance(content.get("annotations"), list)
+
+
+def coco_rows(path: Path) -> Iterator[Annotated]:
+    """COCO's images in order; a category without boxes, such as super-category 0, is no matter."""
+    content = read_json(path)
+    if not isinstance(content, dict) or not isinstance(content.get("images"), list):
+        raise DatasetError("not a COCO file: there is no list of images", where=path)
+    labels = {row.get("id"): str(row.get("name")) for row in content.get("categories", [])}
+    boxes: dict[Any, list[Box]] = {}
+    for number, row in enumerate(content.get("annotations", []), start=1):
+        where = Source(f"{path.as_posix()} annotations", number)
+        label = labels.get(row.get("category_id"))
+        if label is None:
+            raise DatasetError(f"unknown category_id {row.get('category_id')!r}", where=where)
+        drawn = segment(row.get("segmentation"), where)
+        boxes.setdefault(row.get("image_id"), []).append(
+            rectangle(row.get("bbox"), label, where, drawn)
+        )
+    known = {row.get("id") for row in content["images"]}
+    lost = next((identity for identity in boxes if identity not in known), None)
+    if lost is not None:
+        raise DatasetError(f"annotations of image_id {lost!r}, which is not listed", where=path)
+    for number, row in enumerate(content["images"], start=1):
+        where = Source(f"{path.as_posix()} images", number)
+        yield where, required(row, where, "file_name"), None, tuple(boxes.get(row.get("id"), ()))
+
+
+def segment(segments: Any, where: Source) -> tuple[tuple[float, float], ...] | None:
+    """The outline of a COCO segmentation of one polygon, or None."""
+    # One outline is kept; a region in several parts, or a run-length mask, only has its box.
+    if isinstance(segments, list) and len(segments) == 1 and len(segments[0]) >= 6:
+        return pairs(segments[0], where)
+    return None

@@ -1,0 +1,78 @@
+"""The VGG Image Annotator's projects and exports (JSON and CSV): pictures with drawn regions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from vesalius.cases.case import Box, Source
+from vesalius.data.reading.boxed import Annotated
+from vesalius.data.reading.json_rows import read_json
+from vesalius.data.reading.outlines import enclosing, outline_of
+from vesalius.data.reading.rows import gathered, json_in, mapping, required
+from vesalius.data.reading.tables import read_rows
+from vesalius.errors import DatasetError
+
+CSV_COLUMNS = {"filename", "region_shape_attributes", "region_attributes"}
+
+
+def is_via(content: Any) -> bool:
+    """Whether a JSON file's content is a project or an export of the annotator."""
+    if not isinstance(content, dict) or not content:
+        return False
+    images = content.get("_via_img_metadata", content)
+    return isinstance(images, dict) and all(
+        isinstance(row, dict) and {"filename", "regions"} <= row.keys() for row in images.values()
+    )
+
+
+def via_rows(path: Path, unnamed: str) -> Iterator[Annotated]:
+    """VGG Image Annotator exports or projects; ``unnamed`` is the label of bare regions."""
+    content = read_json(path)
+    images = content.get("_via_img_metadata", content) if isinstance(content, dict) else None
+    if not isinstance(images, dict):
+        raise DatasetError("not a VIA file: not a mapping of images", where=path)
+    for number, row in enumerate(images.values(), start=1):
+        where = Source(path.as_posix(), number)
+        if not isinstance(row, dict):
+            raise DatasetError("not a VIA image", where=where)
+        regions = row.get("regions") or []
+        listed = list(regions.values()) if isinstance(regions, dict) else regions
+        boxes = tuple(_region(region, unnamed, where) for region in listed)
+        yield where, required(row, where, "filename"), None, boxes
+
+
+def _region(region: Any, unnamed: str, where: Source) -> Box:
+    if not isinstance(region, dict) or not isinstance(region.get("shape_attributes"), dict):
+        raise DatasetError("a region has no shape", where=where)
+    outline = outline_of(region["shape_attributes"], where)
+    return enclosing(outline, _label(region.get("region_attributes") or {}) or unnamed, where)
+
+
+def _label(attributes: dict[str, Any]) -> str | None:
+    """The first attribute that says something: a text, or the ticked boxes of a list."""
+    for value in attributes.values():
+        ticked = [name for name, on in value.items() if on] if isinstance(value, dict) else [value]
+        if ticked and all(isinstance(name, str) and name for name in ticked):
+            return ", ".join(ticked)
+    return None
+
+
+def via_csv_rows(path: Path, unnamed: str, encoding: str | None = None) -> Iterator[Annotated]:
+    """The annotator's CSV export, a row a region; a picture without one has an empty shape."""
+
+    def filename(where: Source, row: dict[str, Any]) -> str:
+        return required(row, where, "filename")
+
+    for name, located in gathered(lambda: read_rows(path, encoding), filename):
+        boxes = []
+        for where, row in located:
+            shape, said = (
+                mapping(json_in(row[column] or "{}", column, where), where)
+                for column in ("region_shape_attributes", "region_attributes")
+            )
+            if shape:
+                region = {"shape_attributes": shape, "region_attributes": said}
+                boxes.append(_region(region, unnamed, where))
+        yield located[0][0], name, None, tuple(boxes)

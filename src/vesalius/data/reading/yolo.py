@@ -1,0 +1,122 @@
+"""YOLO's labels: a text file a picture, a line a box, in fractions of the picture's size."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import yaml
+from PIL import Image
+
+from vesalius.cases.case import Box, Source
+from vesalius.data.reading.boxed import Annotated
+from vesalius.data.reading.delimited import split_lines
+from vesalius.data.reading.listings import ENDINGS
+from vesalius.data.reading.outlines import enclosing, pairs, rectangle
+from vesalius.data.reading.streams import ALL, split_of
+from vesalius.data.reading.texts import text
+from vesalius.errors import DatasetError
+
+TURNED = (5, 6, 7, 8)
+"""EXIF orientations under which width and height change places when the picture is decoded."""
+NAME_FILES = ("data.yaml", "dataset.yaml", "data.yml", "classes.txt", "obj.names")
+"""Files that name the classes, in the root or beside the labels."""
+_NUMBER = r"[ \t]+-?[\d.]+(?:[eE][-+]?\d+)?"
+_LABELS = re.compile(rf"(?:[ \t]*\d+(?:\.0*)?(?:{_NUMBER}){{4,}}[ \t]*(?:\r\n?|\n|\Z))+")
+
+
+def is_labels(content: str) -> bool:
+    """Whether a text is nothing but YOLO's lines: a class, and four or more numbers."""
+    return bool(_LABELS.fullmatch(content.strip()))
+
+
+def yolo_folders(root: Path) -> dict[str, tuple[Path, Path]]:
+    """Split -> its folders of pictures and of labels.
+
+    ``images/<split>`` with ``labels/<split>``, ``<split>/images`` with ``<split>/labels``, or both
+    directly in ``root``.
+    """
+    folders = {}
+    for labels in sorted({*root.glob("labels/*"), *root.glob("*/labels"), root / "labels"}):
+        flat = labels.name == "labels"
+        images = labels.parent / "images" if flat else root / "images" / labels.name
+        split = split_of(labels.parent.name if flat else labels.name)
+        if labels == root / "labels":
+            split = ALL if any(labels.glob("*.txt")) else None
+        if split and labels.is_dir() and images.is_dir():
+            folders[split] = (images, labels)
+    return folders
+
+
+def yolo_names(root: Path, *beside: Path) -> dict[int, str]:
+    """The class names of ``data.yaml`` (a list, or by number) or a list of lines; or none.
+
+    Looked for in ``root``, then in the folders ``beside`` the labels.
+    """
+    files = (folder / name for folder in (root, *beside) for name in NAME_FILES)
+    path = next((file for file in files if file.is_file()), None)
+    if path is None:
+        return {}
+    content = text(path)
+    if path.suffix.lower() not in (".yaml", ".yml"):
+        return dict(enumerate(line.strip() for line in content.splitlines() if line.strip()))
+    try:
+        names = yaml.safe_load(content)["names"]
+        numbered = names.items() if isinstance(names, dict) else enumerate(names)
+        return {int(number): str(name) for number, name in numbered}
+    except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+        raise DatasetError("there is no list of class names", where=path) from error
+
+
+def yolo_rows(labels: Path, images: Path, names: dict[int, str]) -> Iterator[Annotated]:
+    """Every picture in ``images`` with the boxes of the label file of the same name, if any."""
+    files = label_files(labels)
+    pictures = sorted(p for p in images.iterdir() if p.suffix.lower() in ENDINGS)
+    for number, picture in enumerate(pictures, start=1):
+        path = files.get(picture.stem)
+        lines = [] if path is None else list(split_lines(path, None))
+        size = _size(picture) if lines else (0, 0)
+        boxes = tuple(_yolo_box(fields, size, names, where) for where, fields in lines)
+        yield Source(images.as_posix(), number), picture.name, None, boxes
+
+
+def label_files(labels: Path) -> dict[str, Path]:
+    """The label files of a folder by the name of their picture without its ending."""
+    return {
+        path.stem: path
+        for path in sorted(labels.iterdir())
+        if path.suffix.lower() == ".txt" and path.name not in NAME_FILES
+    }
+
+
+def _yolo_box(
+    fields: Sequence[str], size: tuple[int, int], names: dict[int, str], where: Source
+) -> Box:
+    try:
+        kind, *numbers = int(float(fields[0])), *map(float, fields[1:])
+    except (ValueError, OverflowError) as error:
+        raise DatasetError("not a YOLO label: class and numbers", where=where) from error
+    if names and kind not in names:
+        raise DatasetError(f"class {kind} is not among the {len(names)} named ones", where=where)
+    label, (width, height) = names.get(kind, str(kind)), size
+    if len(numbers) >= 6 and len(numbers) % 2 == 0:
+        outline = pairs([n * (height if at % 2 else width) for at, n in enumerate(numbers)], where)
+        return enclosing(outline, label, where)
+    if len(numbers) not in (4, 5):  # the fifth is a confidence
+        raise DatasetError(f"{len(numbers)} numbers where 4 are expected", where=where)
+    x, y, w, h = numbers[:4]
+    return rectangle(
+        [(x - w / 2) * width, (y - h / 2) * height, w * width, h * height], label, where
+    )
+
+
+def _size(path: Path) -> tuple[int, int]:
+    """Width and height as decoded, from the header alone: YOLO boxes are fractions of them."""
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            turned = image.getexif().get(0x0112) in TURNED
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise DatasetError("its size, which the boxes need, cannot be read", where=path) from error
+    return (height, width) if turned else (width, height)
