@@ -37,7 +37,8 @@ def full(pixels: np.ndarray = GREY, **fields: object) -> Dataset:
     for name in ("InstitutionAddress", "OperatorsName", "PatientComments", "ImageComments"):
         setattr(made, name, f"{SECRET} {name}")
     made.ReferringPhysicianName = f"{SECRET}^Physician"
-    made.AccessionNumber, made.DeviceSerialNumber = f"{SECRET}ACC1", f"{SECRET}SN1"
+    made.AccessionNumber = f"{SECRET}ACC1"
+    made.DeviceSerialNumber = fields.get("DeviceSerialNumber", f"{SECRET}SN1")
     made.AcquisitionDate, made.AcquisitionTime = "20200301", "111213.5"
     made.AcquisitionDateTime = "20200301111213.500000+0100"
     made.PatientAge, made.PatientSex, made.PatientWeight = "093Y", "F", "61.5"

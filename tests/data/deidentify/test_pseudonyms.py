@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import stat
 from datetime import date
 
+import pydicom
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from planted import KEY, OTHER
+from planted import GREY, KEY, OTHER, done
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
+from scans import scan
 
 from vesalius.data.deidentify.pseudonyms import VARIABLE, is_well_known, read_key, shifted
 from vesalius.errors import VesaliusError
@@ -94,3 +99,22 @@ def test_a_key_that_can_be_guessed_is_refused(tmp_path, content) -> None:
     path.write_text(content)
     with pytest.raises(VesaliusError, match="too short"):
         read_key(path, path)
+
+
+def test_one_number_of_two_issuers_is_two_patients() -> None:
+    def patient(**fields: object) -> tuple[str, str]:
+        out = done(scan(GREY, StudyInstanceUID="1.2.3.4", **fields), dates="shift")
+        made = pydicom.dcmread(io.BytesIO(out.data))
+        return str(made.PatientID), str(made.StudyDate)
+
+    without = patient()
+    assert without == patient(IssuerOfPatientID="") == patient(IssuerOfPatientID=" ")
+    assert without[0] == KEY.patient("MRN0012345")
+    north, south = patient(IssuerOfPatientID="NORTH"), patient(IssuerOfPatientID="SOUTH")
+    assert len({without, north, south}) == 3
+    assert north == patient(IssuerOfPatientID="NORTH ")
+    qualified = Dataset()
+    qualified.UniversalEntityID = "1.2.3.4.5"
+    entity = Sequence([qualified])
+    assert patient(IssuerOfPatientIDQualifiersSequence=entity) not in {without, north, south}
+    assert patient(IssuerOfPatientID="NORTH", IssuerOfPatientIDQualifiersSequence=entity) == north

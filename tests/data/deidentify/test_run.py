@@ -269,7 +269,9 @@ def test_the_private_map(source: Path, tmp_path: Path) -> None:
 def test_a_finding_keeps_the_output_back(source: Path, tmp_path: Path, monkeypatch) -> None:
     kept = {**policy.tables(), "attributes": {}, "groups": {0x0008}, "kinds": {"PN", "LO"}}
     monkeypatch.setattr(
-        policy, "tables", lambda: kept | {"groups": {0x0008}, "kinds": {"LO", "UI"}}
+        policy,
+        "tables",
+        lambda: kept | {"groups": {0x0008, 0x0028}, "kinds": {"LO", "UI", "US", "CS"}},
     )
     summary = here(source, tmp_path / "out")
     assert summary.statuses["finding"] == 3

@@ -319,12 +319,12 @@ def test_what_is_de_identified_already_can_be_again() -> None:
 
 
 def test_what_may_be_retained() -> None:
-    made = full()
+    made = full(DeviceSerialNumber="UNIT 7781")
     options = {"retain_uids": True, "retain_device": True, "retain_characteristics": True}
     out = done(made, **options)
     data = read(out.data)
     assert data.StudyInstanceUID == made.StudyInstanceUID
-    assert data.DeviceSerialNumber == f"{SECRET}SN1"
+    assert data.DeviceSerialNumber == "UNIT 7781"
     assert (data.PatientAge, data.PatientSex, data.PatientWeight) == ("090Y", "F", 61.5)
     assert made.StudyInstanceUID not in out.path
     assert "AccessionNumber" not in data or data.AccessionNumber == ""

@@ -125,17 +125,17 @@ def test_the_reader_stops_at_a_broken_byte(cut: int) -> None:
 def test_traces_of_every_kind() -> None:
     found = identifiers(SOURCE)
     assert found.whole
-    assert {trace.kind for trace in found.values} >= {"name", "word", "id", "date", "uid", "text"}
+    assert {trace.kind for trace in found.values} >= {"name", "id", "date", "uid", "text"}
     forms = {form for trace in found.values for form in trace.forms}
-    assert {b"doe^jane", b"jane", b"mrn0012345", b"19700101", b"01/01/1970"} <= forms
+    assert {b"doe^jane", b"mrn0012345", b"19700101", b"01/01/1970"} <= forms
+    assert {"doe", "jane"} <= found.names.parts
 
 
 def test_words_that_say_nothing_are_no_traces() -> None:
     made = scan(GREY, PatientName="Anonymous", Manufacturer="Acme", InstitutionName="Acme")
-    words = [
-        trace for trace in identifiers(written(made)).values if trace.kind in {"word", "place"}
-    ]
-    assert words == []
+    found = identifiers(written(made))
+    assert not found.names.parts
+    assert not [trace for trace in found.values if trace.kind in {"name", "place"}]
 
 
 def test_a_species_is_no_patients_number() -> None:

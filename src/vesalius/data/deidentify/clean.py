@@ -6,19 +6,25 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from pydicom.datadict import dictionary_VR, keyword_for_tag
-from pydicom.dataelem import DataElement
+from pydicom.dataelem import DataElement, convert_raw_data_element
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from vesalius.data.deidentify import operators
+from vesalius.data.deidentify.codes import meanings
+from vesalius.data.deidentify.names import Names
 from vesalius.data.deidentify.policy import CURVES, OVERLAYS, Policy, tables
 from vesalius.data.deidentify.pseudonyms import Pseudonyms
 
 DEEPEST = 32
 """Sequences within sequences; what lies deeper is removed."""
-_CONTENT = 0x0040A730
+_CONTENT, _MEANING = 0x0040A730, 0x00080104
+_OF_CODES = frozenset((0x00080100, _MEANING))
+_WORDS = frozenset(("AE", "CS", "LO", "LT", "SH", "ST", "UC", "UR", "UT"))
 _PIXELS = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
 _WHOLE, _BYTES = frozenset(("US", "SS", "UL", "SL")), frozenset(("OB", "OW"))
+_SOFT = _WORDS | {"AS", "DS", "IS"}
+"""Representations of which a part may stay."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +34,12 @@ class Cleaner:
     policy: Policy
     pseudonyms: Pseudonyms
     days: int
+    names: Names
+    """Of the file's persons: they stay nowhere."""
     tally: Counter[tuple[str, str]] = field(default_factory=Counter)
     """How many elements met which action, by action and keyword; no values."""
+    cleared: Counter[str] = field(default_factory=Counter)
+    """In how many elements a name stood, by keyword."""
 
     def clean(self, source: Dataset, depth: int = 0) -> Dataset:
         """A new data set of the elements that may stay, at every depth.
@@ -62,38 +72,75 @@ class Cleaner:
             put = operators.emptied if action == "Z" else operators.dummy
             return put(tag, representation.partition(" or ")[0])
         try:
-            read = source[tag]
-            done = self._apply(read, action, depth) if _is(read.VR, representation) else None
+            read = _read(source, tag)
+            fits = _is(read.VR, representation)
+            done = self._apply(source, read, action, depth) if fits else None
         except RecursionError:
             raise
         except Exception:  # noqa: BLE001
             # Whatever a reader makes of a broken value, it is not one that may stay.
             done = None
-        self.count("X" if done is None else action, tag)
+        if done is None:
+            action = "X"
+        elif done.VR in _SOFT and operators.values(done) != operators.values(read):
+            action = "C"
+        self.count(action, tag)
         return done
 
-    def _apply(self, read: DataElement, action: str, depth: int) -> DataElement | None:
+    def _apply(
+        self, source: Dataset, read: DataElement, action: str, depth: int
+    ) -> DataElement | None:
+        retain = self.policy.options.retain_uids
         if read.VR == "SQ":
             return self._sequence(read, depth)
-        if action == "U":
-            retain = self.policy.options.retain_uids
+        if action == "U" or (action == "K" and read.VR == "UI"):
             return operators.replaced_uid(read, self.pseudonyms, retain)
         if action == "C":
             return operators.shifted_dates(read, self.days)
-        if read.VR == "UI":
-            return operators.replaced_uid(read, self.pseudonyms, self.policy.options.retain_uids)
-        return operators.keep(read)
+        known = read.tag in _OF_CODES and _meanings(source)
+        if known and read.tag == _MEANING:
+            return self._meaning(source, str(read.value))
+        kept = operators.keep(read)
+        return kept if kept is None or known else self._unnamed(kept)
+
+    def _meaning(self, item: Dataset, said: str) -> DataElement:
+        """A known code's meaning, which is the standard's and not the file's."""
+        known = _meanings(item)
+        if said.strip().casefold() not in {one.casefold() for one in known}:
+            self.cleared["CodeMeaning"] += self.names.stand_in(said)
+            said = known[0]
+        return operators.element(_MEANING, "LO", said)
+
+    def _unnamed(self, kept: DataElement) -> DataElement:
+        """The element without the values in which a part of a person's name stands."""
+        if kept.VR not in _WORDS:
+            return kept
+        content = [str(one) for one in operators.values(kept)]
+        fits = ["" if self.names.stand_in(one, kept.keyword) else one for one in content]
+        if fits == content:
+            return kept
+        self.cleared[kept.keyword] += 1
+        if any(fits):
+            return operators.element(kept.tag, kept.VR, fits)
+        put = operators.emptied if kept.VR == "CS" else operators.dummy
+        return put(kept.tag, kept.VR)
 
     def _sequence(self, read: DataElement, depth: int) -> DataElement | None:
         if depth + 1 >= DEEPEST:
             return None
-        items = [item for item in read.value if _is_standard(item)]
+        items = [item for item in read.value if _is_standard(item) and not self._is_named(item)]
         if read.tag == _CONTENT:
             items = [item for item in items if not self._is_dropped(item)]
         cleaned = [self.clean(item, depth + 1) for item in items]
         if read.tag == _CONTENT:
             cleaned = [item for item in cleaned if _still_says(item)]
         return operators.element(read.tag, "SQ", Sequence(cleaned))
+
+    def _is_named(self, item: Dataset) -> bool:
+        """Whether a code's value is a person's name: without it the item says nothing."""
+        named = not _meanings(item) and self.names.stand_in(_code_value(item))
+        self.cleared["CodeValue"] += named
+        return named
 
     def _is_dropped(self, item: Dataset) -> bool:
         # Items that point at others by their position would point at the wrong ones.
@@ -123,6 +170,15 @@ def named(tag: int) -> str:
     return "Private" if group % 2 else keyword_for_tag(tag) or "Unknown"
 
 
+def _read(source: Dataset, tag: int) -> DataElement:
+    try:
+        return source[tag]
+    except ValueError:
+        # Of numbers as text one is none: those before it can be read.
+        raw = source.get_item(tag)
+        return convert_raw_data_element(raw._replace(value=operators.readable(raw.value)))
+
+
 def _is(read: str, known: str) -> bool:
     """Whether an element came in the dictionary's representation, or in one of the same kind."""
     listed = set(known.split(" or "))
@@ -135,6 +191,15 @@ def _is_standard(item: Dataset) -> bool:
     if "CodeMeaning" not in item and "CodingSchemeDesignator" not in item:
         return True
     return str(item.get("CodingSchemeDesignator", "")) in tables()["schemes"]
+
+
+def _code_value(item: Dataset) -> str:
+    return str(item.get("CodeValue", "")).strip()
+
+
+def _meanings(item: Dataset) -> tuple[str, ...]:
+    scheme = str(item.get("CodingSchemeDesignator", "")).strip()
+    return meanings(scheme, _code_value(item)) if scheme else ()
 
 
 def _concept(item: Dataset) -> str:

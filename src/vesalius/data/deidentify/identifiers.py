@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,12 +16,14 @@ from pydicom.charset import convert_encodings, decode_bytes
 from pydicom.datadict import keyword_for_tag
 
 from vesalius.data.deidentify.independent_parser import Broken, Piece, inflated, pieces
+from vesalius.data.deidentify.names import Names, measure, says_nothing
 
-Kind = Literal["name", "word", "id", "date", "uid", "device", "place", "text"]
+Kind = Literal["name", "id", "date", "uid", "device", "place", "text"]
 TEXTS = frozenset(("LO", "SH", "ST", "LT", "UT", "UC", "UR", "AE", "PN", "UN"))
 _SOFTWARE = 0x00020012  # Implementation Class UID: of a program, and ours in what we wrote
 _WIDE = ("utf-16-le", "utf-16-be")
 _ASIAN = ("cp932", "euc_jp", "iso2022_jp_2", "euc_kr", "iso2022_kr", "gb18030")
+_DELIMITERS = {0x09, 0x0A, 0x0C, 0x0D, 0x5C, 0x5E, 0x3D}
 _CODECS = (*_WIDE, "utf-8", "latin-1", *_ASIAN)
 _ID = re.compile(r"ID$|IDs$|Number|Identifier|Accession|Serial|AETitle|Barcode")
 _DEVICE = re.compile(r"Device|Station|Detector|Gantry|Generator|Cassette|Plate|Machine|Lens|Source")
@@ -31,10 +34,7 @@ TECHNICAL = re.compile(
     r"|Kernel|FilterType|Nucleus|RescaleType|ModalityLUTType|Method$|DimensionDescription"
     r"|Radiopharmaceutical|Route$|PlateType|StackID|SegmentLabel|ImplementationVersionName"
 )
-# Said of many patients, so by itself of none.
-_COMMON = frozenset(("unknown", "none", "null", "other", "patient", "test", "name"))
-_COMMON |= {"removed", "anonymous", "anonymized", "anonymised"}
-_LEAST = {"name": 5, "word": 3, "id": 6, "device": 6, "uid": 8, "place": 6, "text": 8, "date": 8}
+_LEAST = {"name": 5, "id": 6, "device": 6, "uid": 8, "place": 6, "text": 8, "date": 8}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +47,11 @@ class Identifier:
 
 @dataclass(frozen=True, slots=True)
 class Identifiers:
-    """All traces of a file. ``technical`` is the text of its device and technique, lower case."""
+    """All traces of a file."""
 
     values: tuple[Identifier, ...]
+    names: Names
+    """The parts of all persons' names, for texts; whole ones are among the values, too."""
     whole: bool
     """Whether the file could be read to its end; else these are the traces up to the fault."""
 
@@ -58,27 +60,44 @@ def identifiers(data: bytes) -> Identifiers:
     """What identifies the source file: names and their parts, ids, places, dates, UIDs, texts."""
     values: dict[tuple[Kind, str], bytes] = {}
     technical: list[str] = []
+    persons: set[str] = set()
     whole, encodings = True, ["iso8859"]
     try:
         data = inflated(data)
         for piece in pieces(data):
             value = data[piece.start : piece.end]
             if piece.tag == 0x00080005:
-                encodings = _encodings(value)
+                encodings = encodings_of(value)
+            if piece.representation == "PN":
+                persons.update(*(text.split("\\") for text in texts(value, encodings)))
             for kind, text in _identifying(piece, value, encodings, technical):
                 values.setdefault((kind, text.lower()), value)
     except Broken:
         whole = False
+    names = Names.of(persons)
     spoken = "\n".join(technical).lower()
     items = [
         Identifier(kind, _forms(kind, text, raw))
         for (kind, text), raw in values.items()
-        if text not in _COMMON and not (kind in {"word", "place", "text"} and text in spoken)
+        if not (kind in {"place", "text"} and text in spoken) and not says_nothing(text)
     ]
-    return Identifiers(tuple(items), whole)
+    return Identifiers(tuple(items), names, whole)
 
 
-def _encodings(value: bytes) -> list[str]:
+def texts(value: bytes, encodings: list[str]) -> set[str]:
+    """A value as its file says that it is written, and as it may be written all the same."""
+    bare = value.strip(b"\0 ")
+    if bare.isascii() and b"\0" not in bare and b"\x1b" not in bare:
+        return {bare.decode("ascii")}
+    found = {decode_bytes(bare, encodings, _DELIMITERS)}
+    for codec in ("utf-8", *(_WIDE if b"\0" in bare else ())):
+        with suppress(UnicodeDecodeError):
+            found.add(value.decode(codec).strip("\0 "))
+    return found
+
+
+def encodings_of(value: bytes) -> list[str]:
+    """Python's codecs for a Specific Character Set (0008,0005)."""
     names = [name.strip() for name in value.decode("ascii", "replace").strip("\0 ").split("\\")]
     try:
         return list(convert_encodings(names))
@@ -95,13 +114,13 @@ def _identifying(
     elif representation == "UI" and piece.tag != _SOFTWARE:
         yield from (("uid", uid) for uid in _uids(value))
     elif representation in TEXTS and keyword and not keyword.startswith("Deidentification"):
-        text = decode_bytes(value, encodings, {0x09, 0x0A, 0x0C, 0x0D, 0x5C, 0x5E, 0x3D})
+        text = decode_bytes(value, encodings, _DELIMITERS)
         for one in text.strip("\0 ").split("\\"):
             if representation == "PN":
                 yield from _name(one)
             elif TECHNICAL.search(keyword):
                 technical.append(one)
-            elif _measure(one) >= _LEAST[kind := _kind(piece.tag, keyword)]:
+            elif measure(one.strip()) >= _LEAST[kind := _kind(piece.tag, keyword)]:
                 yield kind, one.strip()
 
 
@@ -130,18 +149,10 @@ def _kind(tag: int, keyword: str) -> Kind:
 
 
 def _name(name: str) -> Iterator[tuple[Kind, str]]:
-    """A person's name as a whole, each writing of it, and each part that is long enough."""
+    """A person's name as a whole, and each writing of it."""
     for whole in {name, *name.split("=")}:
-        if _measure(whole.strip("^ ")) >= _LEAST["name"]:
+        if measure(whole.strip("^ ")) >= _LEAST["name"]:
             yield "name", whole.strip("^ ")
-        for word in re.split(r"[\^= ,.\-]+", whole):
-            if _measure(word) >= _LEAST["word"]:
-                yield "word", word
-
-
-def _measure(text: str) -> int:
-    """Characters, those of other scripts counted double: two of them are a family's name."""
-    return sum(1 if letter.isascii() else 2 for letter in text.strip())
 
 
 def _forms(kind: Kind, text: str, raw: bytes) -> tuple[bytes, ...]:
@@ -160,4 +171,4 @@ def _forms(kind: Kind, text: str, raw: bytes) -> tuple[bytes, ...]:
             forms.add(text.encode(codec).lower())
         except UnicodeEncodeError:
             continue
-    return tuple(sorted(form for form in forms if len(form) >= (3 if kind == "word" else 4)))
+    return tuple(sorted(form for form in forms if len(form) >= 4))

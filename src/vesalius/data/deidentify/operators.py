@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import Any
 
 from pydicom.config import IGNORE
@@ -37,6 +38,7 @@ _FORMS = {
     "IS": re.compile(r" *[-+]?\d{1,12} *"),
     "AS": re.compile(r"\d{3}[DWMY]"),
 }
+_POINTED = re.compile(r" *([-+]?\d{1,12})\.0* *")
 _TEXTS = frozenset(("LO", "SH", "UC"))
 _LONGEST = 64
 _NUMBERS = frozenset(("US", "SS", "UL", "SL", "UV", "SV", "FL", "FD", "AT"))
@@ -77,22 +79,42 @@ def shifted_dates(source: DataElement, days: int) -> DataElement:
 
 
 def keep(source: DataElement) -> DataElement | None:
-    """The element as it is (K), or None where its value is not what its representation allows."""
-    form, content = _FORMS.get(source.VR), values(source)
-    if source.VR not in _BYTES and not _is_count(source.tag, len(content)):
-        return None  # numbers beside the point may be anything: text, too
-    if form is not None:
-        texts = [_written(one) for one in content]
-        good = all(one == "" or form.fullmatch(one) for one in texts)
-        if good and source.keyword == "PatientAge":
-            return element(source.tag, "AS", [_capped(age) for age in texts])
-    elif source.VR in _TEXTS:
-        good = all(len(str(one)) <= _LONGEST and str(one).isprintable() for one in content)
-    elif source.VR in _NUMBERS:
-        good = all(isinstance(one, int | float) for one in content)
-    else:
-        good = source.VR in _BYTES and isinstance(source.value, bytes | None)
-    return element(source.tag, source.VR, source.value) if good else None
+    """The element as it is (K), or the good ones of its values; None where none may stay.
+
+    Coded strings are written in capitals, as they should be. A bad value among texts is emptied, so
+    that the others stay in their places; numbers stay up to a bad one where any count is allowed.
+    """
+    content = values(source)
+    fits: Any = None
+    if source.VR in _BYTES:
+        return source if isinstance(source.value, bytes | None) else None
+    if not content:
+        fits = source.value
+    elif source.VR in _TEXTS or source.VR == "CS":
+        fits = [_fitting(source.VR, one) for one in content[: _counts(source.tag)[1]]]
+        fits = fits if any(fits) else None
+    elif _is_count(source.tag, len(content)):  # numbers beside the point may be anything: text, too
+        fits = _numbers(source, content)
+    return None if fits is None and content else element(source.tag, source.VR, fits)
+
+
+def _numbers(source: DataElement, content: Sequence[Any]) -> Sequence[Any] | None:
+    if source.VR in _NUMBERS:
+        return content if all(isinstance(one, int | float) for one in content) else None
+    if source.VR not in _FORMS:
+        return None
+    texts = [_whole(source.VR, _written(one)) for one in content]
+    if source.keyword == "PatientAge":
+        texts = [_capped(age) for age in texts]
+    bad = next((at for at, one in enumerate(texts) if not _is_written_so(source.VR, one)), None)
+    return texts[:bad] if bad is None or _is_count(source.tag, bad) else None
+
+
+def readable(numbers: bytes) -> bytes:
+    """Numbers as text (DS, IS) up to the first that is none, which stands there as a bad one."""
+    texts = numbers.decode("ascii", "replace").strip("\0").split("\\")
+    good = takewhile(lambda one: _is_written_so("DS", one), texts)
+    return "\\".join(good).encode()
 
 
 def values(source: DataElement) -> Sequence[Any]:
@@ -102,12 +124,34 @@ def values(source: DataElement) -> Sequence[Any]:
     return list(source.value) if isinstance(source.value, MultiValue | list) else [source.value]
 
 
-def _is_count(tag: int, count: int) -> bool:
-    """Whether an element may have so many values (PS3.6): none, ``1``, ``1-3``, ``2-n`` ..."""
+def _counts(tag: int) -> tuple[int, int | None]:
+    """How few and how many values an element has (PS3.6): ``1``, ``1-3``, ``2-n``, ``3-3n`` ..."""
     least, _, most = str(dictionary_VM(tag)).partition("-")
-    if count == 0 or most.endswith("n"):
-        return count == 0 or count >= int(least)
-    return int(least) <= count <= int(most or least)
+    return int(least), None if most.endswith("n") else int(most or least)
+
+
+def _is_count(tag: int, count: int) -> bool:
+    least, most = _counts(tag)
+    return least <= count and (most is None or count <= most)
+
+
+def _fitting(representation: str, value: Any) -> str:
+    """A text as its representation allows it, else an empty one."""
+    text = str(value)
+    if representation == "CS":
+        text = text.strip().upper() if text.isascii() else text
+        return text if _is_written_so("CS", text) else ""
+    return text if len(text) <= _LONGEST and text.isprintable() else ""
+
+
+def _is_written_so(representation: str, text: str) -> bool:
+    return text == "" or _FORMS[representation].fullmatch(text) is not None
+
+
+def _whole(representation: str, text: str) -> str:
+    """A whole number without the point that some writers give it: 3.0 is 3."""
+    match = _POINTED.fullmatch(text) if representation == "IS" else None
+    return match[1] if match else text
 
 
 def _written(value: Any) -> str:
@@ -117,4 +161,4 @@ def _written(value: Any) -> str:
 
 
 def _capped(age: str) -> str:
-    return "090Y" if age[3:] == "Y" and int(age[:3]) > OLDEST else age
+    return "090Y" if re.fullmatch(r"\d{3}Y", age) and int(age[:3]) > OLDEST else age

@@ -16,6 +16,7 @@ from vesalius.cases.decoded import quietly
 from vesalius.data.deidentify import operators
 from vesalius.data.deidentify.clean import Cleaner
 from vesalius.data.deidentify.options import Options
+from vesalius.data.deidentify.persons import persons
 from vesalius.data.deidentify.pixels import copy_pixels
 from vesalius.data.deidentify.policy import Policy, tables
 from vesalius.data.deidentify.pseudonyms import Pseudonyms
@@ -31,13 +32,15 @@ class Done:
     """An object without its identity.
 
     ``path`` is where it belongs, from pseudonyms alone: patient/study/series/instance.dcm.
-    ``tally`` counts elements by action and keyword; ``dates`` are the dates that may stand in it.
+    ``tally`` counts elements by action and keyword; ``dates`` are the dates that may stand in it,
+    ``cleared`` is how many elements by keyword lost a person's name.
     """
 
     data: bytes
     path: str
     tally: Counter[tuple[str, str]]
     dates: frozenset[str]
+    cleared: Counter[str]
 
 
 class Unwanted(ImageError):
@@ -66,7 +69,7 @@ def _deidentify(source: FileDataset, options: Options, pseudonyms: Pseudonyms) -
     _refuse(source, kind, options)
     patient = _patient(source)
     days = pseudonyms.days(patient)
-    cleaner = Cleaner(Policy(options), pseudonyms, days)
+    cleaner = Cleaner(Policy(options), pseudonyms, days, persons(source))
     output = cleaner.clean(source)
     syntax = copy_pixels(source, output, cleaner)
     if options.clean_pixels:
@@ -79,7 +82,7 @@ def _deidentify(source: FileDataset, options: Options, pseudonyms: Pseudonyms) -
         for name in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
     ]
     path = "/".join([pseudonyms.patient(patient), *names]) + ".dcm"
-    return Done(_written(output, syntax), path, cleaner.tally, _dates(output))
+    return Done(_written(output, syntax), path, cleaner.tally, _dates(output), +cleaner.cleared)
 
 
 def _refuse(source: Dataset, kind: str, options: Options) -> None:
@@ -105,9 +108,17 @@ def _is_among(kind: str, listed: list[str]) -> bool:
 
 
 def _patient(source: Dataset) -> str:
-    """What tells patients apart: the number, or the study where there is none."""
+    """What tells patients apart: the number and who gave it, or the study where there is none.
+
+    Two hospitals may give one number. Where no issuer is named the number stands alone.
+    """
     number = str(source.get("PatientID", "") or "").strip()
-    return number or f"study {source.get('StudyInstanceUID', '')}"
+    if not number:
+        return f"study {source.get('StudyInstanceUID', '')}"
+    issuer = str(source.get("IssuerOfPatientID", "") or "").strip()
+    for item in source.get("IssuerOfPatientIDQualifiersSequence") or ():
+        issuer = issuer or str(item.get("UniversalEntityID", "") or "").strip()
+    return f"{number}\0{issuer}" if issuer else number
 
 
 def _sign(output: Dataset, patient: str, policy: Policy) -> None:

@@ -11,19 +11,24 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import numpy as np
 from pydicom._uid_dict import UID_dictionary
 from pydicom.datadict import keyword_for_tag
 
-from vesalius.data.deidentify.identifiers import TECHNICAL, TEXTS, Identifier, identifiers
+from vesalius.data.deidentify.identifiers import TECHNICAL, Identifier, identifiers
 from vesalius.data.deidentify.independent_parser import Broken, Piece, pieces
+from vesalius.data.deidentify.names import is_maker_element
+from vesalius.data.deidentify.verify_names import named_in
 
 _NAMES = re.compile(rb"(V-[0-9A-F]{16}|Anonymous|Removed)?[ \0]*\Z")
 _DUMMY_DATE = b"19000101"
 _NEVER = frozenset((0x00880200, 0x00420011, 0xFFFCFFFC, 0x04000120, 0x04000520))
 _NEVER |= {0x00020016, 0x00020017, 0x00020018, 0x00020026, 0x00020027, 0x00020028}
-_CODES = re.compile(r"Code(Value|Meaning)$|CodingScheme|^DeidentificationMethod$")
+_BULK = frozenset(("OB", "OD", "OF", "OL", "OV", "OW"))
 _RETAINED = {"uid": b"113110", "device": b"113109"}
 _MOST = 50
+_CHANCE = 0.01
+"""How often a text may be expected among random numbers of the same shares before it is one."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -75,6 +80,9 @@ def check(
     if source is not None:
         known = identifiers(source)
         findings |= set(_left(file, known.values, dates or frozenset()))
+        findings |= {
+            Finding("name", _named(tag)) for tag in named_in(output, file.values, known.names)
+        }
         if not known.whole and not known.values:
             findings.add(Finding("source_unread", "file"))
     return sorted(findings)
@@ -123,24 +131,13 @@ def _left(file: _File, known: tuple[Identifier, ...], dates: frozenset[str]) -> 
     for identifier in known:
         retained = _RETAINED.get(identifier.kind, b"none") in file.declared
         moved_here = identifier.kind == "date" and identifier.forms[0].decode() in dates
-        if identifier.kind == "word" or retained or moved_here:
+        if retained or moved_here:
             continue
         for form in identifier.forms:
             for position in _positions(lowered, form):
                 piece = file.at(position)
                 if not _is_chance(identifier, form, piece, lowered, position):
                     yield Finding(identifier.kind, "file" if piece is None else _named(piece.tag))
-    yield from _words(file, [identifier for identifier in known if identifier.kind == "word"])
-
-
-def _words(file: _File, words: list[Identifier]) -> Iterator[Finding]:
-    """Parts of names, which are looked for in text alone: elsewhere short ones come by chance."""
-    for piece in file.values:
-        if piece.representation in TEXTS and not _CODES.search(_named(piece.tag)):
-            text = file.value(piece).lower()
-            for identifier in words:
-                if any(_has_word(text, form) for form in identifier.forms):
-                    yield Finding("name", _named(piece.tag))
 
 
 def _positions(data: bytes, form: bytes) -> Iterator[int]:
@@ -153,29 +150,36 @@ def _positions(data: bytes, form: bytes) -> Iterator[int]:
 def _is_chance(
     identifier: Identifier, form: bytes, piece: Piece | None, data: bytes, position: int
 ) -> bool:
-    """Whether a hit means nothing: digits within longer numbers, or a word of the technique."""
+    """Whether a hit means nothing: digits within longer numbers, grey values, a maker's word."""
     before = data[position - 1 : position] if position else b""
     after = data[position + len(form) : position + len(form) + 1]
     if identifier.kind == "uid":
         return before.isdigit() or before == b"." or after.isdigit() or after == b"."
     if piece is None:
         return False
-    name = _named(piece.tag)
+    if piece.representation in _BULK:
+        return _is_expected(form, data[piece.start : piece.end])
     if identifier.kind in {"date", "id", "device"} and form.isdigit():
         # New UIDs are random digits, and are looked at by themselves.
         longer = before.isdigit() or (identifier.kind == "id" and after.isdigit())
         return longer or piece.representation in {"UI", "DS", "FD", "FL"}
-    if identifier.kind in {"text", "place", "device"}:
-        return piece.representation == "CS" or TECHNICAL.search(name) is not None
-    return False
+    return _is_word_of_the_technique(identifier.kind, piece)
 
 
-def _has_word(text: bytes, word: bytes) -> bool:
-    for at in _positions(text, word):
-        around = text[max(at - 1, 0) : at] + text[at + len(word) : at + len(word) + 1]
-        if not (word.isascii() and any(chr(byte).isalnum() for byte in around)):
-            return True
-    return False
+def _is_word_of_the_technique(kind: str, piece: Piece) -> bool:
+    name = _named(piece.tag)
+    if kind == "name":
+        return is_maker_element(name)  # where names are looked for by their parts
+    spoken = piece.representation == "CS" or TECHNICAL.search(name) is not None
+    return kind in {"text", "place", "device"} and spoken
+
+
+def _is_expected(form: bytes, values: bytes) -> bool:
+    """Whether numbers spell a text by themselves: as a ramp, or because most of them are such."""
+    letters = np.frombuffer(form, np.uint8)
+    shares = np.bincount(np.frombuffer(values, np.uint8), minlength=256) / max(len(values), 1)
+    steps = np.unique(np.diff(letters.astype(int)))
+    return len(steps) == 1 or float(np.prod(shares[letters])) * len(values) > _CHANCE
 
 
 def _has_comment(frame: bytes) -> bool:
