@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from PIL import Image, ImageChops
 from pydicom.dataset import Dataset
-from pydicom.uid import DeflatedExplicitVRLittleEndian
 from scans import SECRETS, colour_scan, scan, written
 
 from vesalius.cases.decoded import Decoded, Limits
@@ -123,12 +122,13 @@ def test_a_voi_table_looks_up_modality_values():
     steps = np.arange(256, dtype=np.int16).reshape(16, 16)
     made = scan(steps, RescaleSlope=2, RescaleIntercept=-56, VOILUTSequence=[table])
     # 2 s - 56 >= 200 from the stored value 128 on; no stored value reaches 200 + 128
-    np.testing.assert_array_equal(shades(made), np.where(steps >= 128, 255, 0))
+    # Of 16 bits, 60000 is 255 * 60000 / 65535 = 233.5, whatever else the picture holds.
+    np.testing.assert_array_equal(shades(made), np.where(steps >= 128, 233, 0))
 
 
 def test_values_beyond_a_voi_table_take_its_ends():
     table = Dataset()
-    table.LUTDescriptor, table.LUTData = [4, 100, 16], np.array([0, 1, 2, 3], "<u2").tobytes()
+    table.LUTDescriptor, table.LUTData = [4, 100, 16], np.array([0, 1, 2, 65535], "<u2").tobytes()
     table["LUTDescriptor"].VR, table["LUTData"].VR = "US", "OW"
     # 40 s: 0, 40, 80, ... 80000, beyond what 16 bits hold
     steps = np.array([[0, 1], [3, 2000]], np.uint16)
@@ -213,12 +213,6 @@ def test_descriptions_that_make_no_sense():
     without = scan(RAMP)
     del without.Rows
     assert refused(without).code == "dicom_invalid"
-
-
-def test_deflated_files_are_not_inflated():
-    made = scan(RAMP)
-    made.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
-    assert refused(made).code == "dicom_transfer_syntax"
 
 
 def test_a_header_cut_anywhere_is_refused_without_naming_the_patient():

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from vesalius.cases.image import decode, stretch
+from vesalius.cases.image import decode
+from vesalius.cases.shades import stretch
 from vesalius.cases.view import View
 from vesalius.errors import ImageError
 

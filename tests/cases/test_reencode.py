@@ -363,20 +363,42 @@ def scans(draw) -> bytes:
     shape = draw(st.sampled_from([(3, 4), (5, 2), (2, 3, 3), (3, 1, 5)]))
     pixels = draw(arrays.arrays(dtype, shape))
     stored = draw(st.integers(1, 8 * pixels.dtype.itemsize))
-    made = scan(pixels, BitsStored=stored, HighBit=stored - 1)
+    high = draw(st.integers(stored - 1, 8 * pixels.dtype.itemsize - 1))
+    made = scan(pixels, BitsStored=stored, HighBit=high)
     made.PhotometricInterpretation = draw(st.sampled_from(["MONOCHROME1", "MONOCHROME2"]))
     for name in ("RescaleSlope", "RescaleIntercept", "WindowCenter", "WindowWidth"):
         if (number := draw(numbers)) is not None:
             setattr(made, name, f"{number:.10g}"[:16])
     if draw(st.booleans()):
         made.VOILUTFunction = draw(st.sampled_from(["LINEAR", "LINEAR_EXACT", "SIGMOID", "X"]))
-    if draw(st.booleans()):
-        made.PixelPaddingValue = int(pixels.flat[0]) if pixels.dtype.itemsize < 3 else 0
+    for tag in draw(st.sampled_from([(), (0x00280120,), (0x00280120, 0x00280121)])):
+        made.add_new(tag, "US", draw(st.integers(0, 65535)))
+    for name in draw(st.sets(st.sampled_from(["ModalityLUTSequence", "VOILUTSequence"]))):
+        bits, entries = draw(st.integers(1, 16)), draw(st.integers(1, 40))
+        mapped = draw(arrays.arrays("<u2", entries, elements=st.integers(0, 2**bits - 1)))
+        lowest = draw(st.sampled_from([0, 1, 100, 32767, 32768, 65530]))
+        setattr(made, name, [table(lowest, entries, bits, mapped.tobytes())])
     return written(made)
 
 
-@settings(max_examples=60, deadline=None)
-@given(scans())
+@st.composite
+def fractions(draw) -> bytes:
+    """Pixels that are fractions, infinite or no numbers."""
+    dtype, name = draw(st.sampled_from([("<f4", "Float"), ("<f8", "DoubleFloat")]))
+    pixels = draw(arrays.arrays(dtype, (3, 4), elements=st.floats(width=32)))
+    made = scan(np.zeros((3, 4), np.uint16), BitsAllocated=8 * pixels.dtype.itemsize)
+    del made.PixelData, made.BitsStored, made.HighBit, made.PixelRepresentation
+    setattr(made, f"{name}PixelData", pixels.tobytes())
+    if draw(st.booleans()):
+        padding = float(pixels.flat[0])
+        setattr(made, f"{name}PixelPaddingValue", padding if np.isfinite(padding) else 0.0)
+    if draw(st.booleans()):
+        made.WindowCenter, made.WindowWidth = draw(st.sampled_from([(0, 0.5), (1, 7), (9, 0)]))
+    return written(made)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.one_of(scans(), fractions()))
 def test_any_grey_object_shows_the_same(data):
     kept = reencode(data)
     selectable = (None, *range(kept.frames))
@@ -385,6 +407,7 @@ def test_any_grey_object_shows_the_same(data):
             before = decode(data, View(frame, window))
             after = decode(kept.data, View(frame, window))
             assert np.array_equal(np.asarray(before.image), np.asarray(after.image))
+            assert before.warnings == after.warnings
 
 
 @pytest.fixture(scope="module")

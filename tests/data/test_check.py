@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 from importlib.util import find_spec
 
+import numpy as np
 import pytest
 from layouts import drawing, put, put_lines, put_parquet
 from PIL import Image
@@ -28,6 +29,19 @@ def findings(root, rows, **more):
 def test_a_sound_set_has_no_findings(tmp_path):
     put(tmp_path / "a.png", drawing(1))
     assert findings(tmp_path, [{"image": "a.png", "caption": "x", "boxes": []}]) == []
+
+
+def test_how_pictures_are_shown_is_counted_and_not_repeated(tmp_path):
+    for number in range(3):
+        deep = io.BytesIO()
+        pixels = np.arange(4096, dtype=np.uint16).reshape(64, 64) * (7 + number)
+        Image.fromarray(pixels).save(deep, format="PNG")
+        put(tmp_path / f"{number}.png", deep.getvalue())
+    put(tmp_path / "plain.png", drawing(1))
+    images = ["0.png", "1.png", "2.png", "plain.png"]
+    rows = [{"image": name, "caption": "x"} for name in images]
+    what = "3 pictures: more than 8 bits: rescaled linearly to 0..255"
+    assert findings(tmp_path, rows) == [("display", "train", what)]
 
 
 def test_every_fault_is_found_with_its_row(tmp_path):

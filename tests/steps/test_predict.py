@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from vesalius import Recipe, Run
 from vesalius.errors import ImageError, UnknownName
@@ -77,6 +79,16 @@ def test_one_picture_one_question(run: Run, tmp_path: Path) -> None:
         ask(run, image, "what plane is this?")
     with pytest.raises(ImageError, match="no such file"):
         ask(run, tmp_path / "none.png", "what plane is this?")
+
+
+def test_how_a_picture_is_shown_is_said_before_it_is_answered(
+    run: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    image = tmp_path / "deep.png"
+    pixels = np.arange(4096, dtype=np.uint16).reshape(64, 64) * 9
+    Image.fromarray(pixels).save(image)
+    ask(run, image, "what plane is this?")
+    assert caplog.messages == ["the picture: more than 8 bits: rescaled linearly to 0..255"]
 
 
 def test_the_answers_depend_on_nothing_but_the_question(run: Run) -> None:

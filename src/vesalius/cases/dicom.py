@@ -6,28 +6,27 @@ allocated, and the size inside a compressed frame against the one around it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from itertools import islice
-from typing import Any
 
 import numpy as np
 import pydicom
 from PIL import Image
 from pydicom.encaps import generate_frames
-from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi, get_decoder, pixel_array
+from pydicom.pixels import apply_color_lut, get_decoder
 from pydicom.uid import RLELossless
 
-from vesalius.cases.decoded import Decoded, Limits
+from vesalius.cases.decoded import DEFAULT_LIMITS, Decoded, Limits
+from vesalius.cases.dicom_elements import frame_count, invalid, label, raw_value, whole
+from vesalius.cases.dicom_frames import PIXELS, check_frames, misplaced, stored_values
+from vesalius.cases.dicom_grey import grey_shades
 from vesalius.cases.headers import codestream_size
+from vesalius.cases.inflation import inflated
 from vesalius.cases.view import View
 from vesalius.errors import ImageError
 
-# Inflating is unbounded, so a small file may ask for any amount of memory; the syntax is rare.
-_DEFLATED = b"1.2.840.10008.1.2.1.99"
-_PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 GREY = ("MONOCHROME1", "MONOCHROME2")
 _COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 # The defined terms (PS3.3 C.7.3.1.1.1): anything else in that field may be anything, a name too.
@@ -37,29 +36,33 @@ _MODALITIES = (  # noqa: SIM905
     "OSS OT PA PLAN POS PR PT PX REG RESP RF RG RTDOSE RTIMAGE RTINTENT RTPLAN RTRAD RTRECORD "
     "RTSEGANN RTSTRUCT RWV SEG SM SMR SR SRF STAIN TEXTUREMAP TG US VA XA XAPROTOCOL XC "
 ).split()
-_PERCENTILES = (0.5, 99.5)
+_PALETTES = tuple(
+    f"{colour}PaletteColorLookupTable{part}"
+    for colour in ("Red", "Green", "Blue")
+    for part in ("Descriptor", "Data")
+)
 
 
 def decode_dicom(data: bytes, view: View, *, limits: Limits) -> Decoded:
     """One frame as 8-bit RGB; the middle one (``frames // 2``) where the view names none.
 
     Its window is (centre, width) in modality units, e.g. Hounsfield. Without it the file's first
-    window is used; without one, or with a width of 0, the range from the 0.5th to the 99.5th
-    percentile, with a warning. Raises ImageError.
+    window is used, else its VOI table, else a range of the values, with a warning
+    (:mod:`vesalius.cases.dicom_grey`). Raises ImageError.
     """
     frame, window = view.frame, view.window
     if window is not None and not window[1] > 0:
         raise ImageError("image_window", "a window needs a width above 0")
-    file = read_dicom(data)
+    file, odd = read_dicom(data)
     with refusing_dicom():
         frames = check_header(file, limits)
         chosen = _choose(frame, frames)
         check_syntax(file, range(chosen, chosen + 1), frames)
-        notes = _remarks(file, frame, chosen, frames)
-        values = pixel_array(file, index=chosen)
+        notes = [*odd, *_remarks(file, frame, chosen, frames)]
+        values = stored_values(file, chosen)
         if file.PhotometricInterpretation in GREY:
-            pixels, remark = _grey(file, values, chosen, window)
-            notes += remark
+            pixels, remarks = grey_shades(file, values, chosen, window)
+            notes += remarks
         else:
             pixels = colour(file, values)
     image = Image.fromarray(pixels).convert("RGB")
@@ -70,8 +73,9 @@ def decode_dicom(data: bytes, view: View, *, limits: Limits) -> Decoded:
 
 def dicom_size(data: bytes, limits: Limits) -> tuple[int, int]:
     """Width and height of every frame, from the header; ImageError."""
-    file = read_dicom(data)
-    check_header(file, limits)
+    file, _ = read_dicom(data)
+    with refusing_dicom():
+        check_header(file, limits)
     return int(file.Columns), int(file.Rows)
 
 
@@ -93,46 +97,61 @@ def modality(file: pydicom.Dataset) -> str | None:
     return code if code in _MODALITIES else None
 
 
-def read_dicom(data: bytes) -> pydicom.FileDataset:
-    """The header and what it holds, unchecked; ImageError where it cannot be read."""
-    if _DEFLATED in data:
-        raise ImageError("dicom_transfer_syntax", "deflated DICOM is not read", hint=_RESAVE)
+def read_dicom(data: bytes) -> tuple[pydicom.FileDataset, tuple[str, ...]]:
+    """The header and what it holds, unchecked, and remarks; ImageError where it cannot be read.
+
+    A deflated file is unpacked as far as ``DEFAULT_LIMITS`` allows files of one's own to be.
+    """
+    plain, remarks = inflated(data, DEFAULT_LIMITS.max_bytes)
     try:
-        file = pydicom.dcmread(BytesIO(data))
+        file = pydicom.dcmread(BytesIO(plain))
         syntax = file.file_meta.get("TransferSyntaxUID")
         fields = len(file)
     except Exception as error:
         raise ImageError("dicom_invalid", "the DICOM header cannot be read") from error
     if not syntax or not fields:
         raise ImageError("dicom_invalid", "the DICOM header is cut short or names no syntax")
-    return file
+    return file, remarks
 
 
 _RESAVE = "save it as Explicit VR Little Endian"
 
 
 def check_header(file: pydicom.Dataset, limits: Limits) -> int:
-    """The number of frames, after the claimed sizes have passed; nothing is allocated yet."""
-    if not any(name in file for name in _PIXELS):
+    """The number of frames, after the claimed sizes have passed; nothing is allocated yet.
+
+    ``file`` then says that number as a whole one. An ImageError names the element at fault.
+    """
+    if not any(name in file for name in PIXELS):
         raise ImageError("dicom_no_pixels", "this DICOM object holds no picture")
-    try:
-        rows, columns = int(file.Rows), int(file.Columns)
-        frames = int(file.get("NumberOfFrames") or 1)
-        samples, bits = int(file.SamplesPerPixel), int(file.BitsAllocated)
-        colours = str(file.PhotometricInterpretation)
-    except (AttributeError, TypeError, ValueError) as error:
-        raise ImageError("dicom_invalid", "the DICOM picture's description is broken") from error
+    rows, columns = (whole(file, name, range(2**16)) for name in ("Rows", "Columns"))
     limits.check_size(columns, rows)
+    frames = frame_count(raw_value(file, "NumberOfFrames"))
     limits.check_frames(frames)
-    if frames < 1 or colours not in (*GREY, *_COLOUR, "PALETTE COLOR"):
-        raise ImageError("dicom_invalid", "the DICOM picture's description is not supported")
-    if not file.file_meta.TransferSyntaxUID.is_encapsulated:
-        # YBR_FULL_422 stores two samples a pixel instead of three (PS3.3 C.7.6.3.1.2).
-        stored = 2 if colours == "YBR_FULL_422" else samples
-        have = max(len(file[name].value or b"") for name in _PIXELS if name in file)
-        if have < (rows * columns * frames * stored * bits + 7) // 8:
-            raise ImageError("image_truncated", "the DICOM pixel data is shorter than it claims")
+    _check_description(file)
+    if frames > 1 or "NumberOfFrames" in file:
+        file.NumberOfFrames = frames
+    check_frames(file, frames)
     return frames
+
+
+def _check_description(file: pydicom.Dataset) -> None:
+    colours = str(file.get("PhotometricInterpretation", ""))
+    if colours not in (*GREY, *_COLOUR, "PALETTE COLOR"):
+        raise invalid("PhotometricInterpretation", "is missing or none that is read here")
+    samples = whole(file, "SamplesPerPixel", (1, 3))
+    if samples != (3 if colours in _COLOUR else 1):
+        raise invalid("SamplesPerPixel", "does not go with the photometric interpretation")
+    if samples == 3:
+        whole(file, "PlanarConfiguration", (0, 1))
+    allocated = whole(file, "BitsAllocated", (1, 8, 16, 32, 64))
+    if "PixelData" in file:
+        whole(file, "BitsStored", range(1, allocated + 1))
+        whole(file, "PixelRepresentation", (0, 1))
+    if colours == "PALETTE COLOR":
+        for name in _PALETTES:
+            if name not in file:
+                raise invalid(name, "is missing")
 
 
 def _choose(frame: int | None, frames: int) -> int:
@@ -177,107 +196,9 @@ def _remarks(file: pydicom.Dataset, frame: int | None, chosen: int, frames: int)
         remarks.append(f"frame {chosen} of {frames} (counted from 0) is used")
     if str(file.get("BurnedInAnnotation", "")).upper() == "YES":
         remarks.append("the header says that text is burned into the picture")
+    if misplaced(file):
+        remarks.append(f"{label('HighBit')} does not go with the stored bits: the lowest are shown")
     return remarks
-
-
-def _grey(
-    file: pydicom.Dataset, stored: np.ndarray, frame: int, window: tuple[float, float] | None
-) -> tuple[np.ndarray, list[str]]:
-    values, remarks = _modality_values(file, stored, frame), []
-    voi = frame_item(file, frame, "FrameVOILUTSequence")
-    own = own_window(voi)
-    if window is None and own is None and voi.get("VOILUTSequence"):
-        shades = _linear(_looked_up(values, voi))
-    elif window is None and (own is None or not own[1] > 0):
-        if int(file.BitsAllocated) <= 8 and own is None:
-            # A mask of one bit would be black on black.
-            scale = 255 / (2 ** min(int(file.BitsStored), 8) - 1)
-            shades = (values * np.float32(scale)).clip(0, 255)
-        else:
-            why = "no window" if own is None else "a window without a width above 0"
-            remarks.append(f"{why} in the header: the 0.5th to 99.5th percentiles are shown")
-            seen = values[stored != file.get("PixelPaddingValue")]
-            low, high = np.percentile(seen if seen.size else values, _PERCENTILES)
-            shades = _linear(values, float(low), float(high))
-    else:
-        shades = _windowed(values, window or own or (0.0, 1.0), voi_function(voi))
-    grey = np.rint(shades).astype(np.uint8)
-    return (255 - grey if file.PhotometricInterpretation == "MONOCHROME1" else grey), remarks
-
-
-def frame_item(file: pydicom.Dataset, frame: int, name: str) -> pydicom.Dataset:
-    """The data set that holds a frame's transformation: enhanced objects keep one per frame."""
-    for groups, at in (
-        ("PerFrameFunctionalGroupsSequence", frame),
-        ("SharedFunctionalGroupsSequence", 0),
-    ):
-        items = file.get(groups) or ()
-        if at < len(items) and items[at].get(name):
-            inner: pydicom.Dataset = items[at][name].value[0]
-            return inner
-    return file
-
-
-def _modality_values(file: pydicom.Dataset, stored: np.ndarray, frame: int) -> np.ndarray:
-    macro = frame_item(file, frame, "PixelValueTransformationSequence")
-    if "ModalityLUTSequence" in macro:
-        looked_up: np.ndarray = apply_modality_lut(stored, macro)
-        return looked_up.astype(np.float32)
-    slope, intercept = (macro.get(name) for name in ("RescaleSlope", "RescaleIntercept"))
-    values: np.ndarray = stored.astype(np.float32)
-    values *= np.float32(1 if slope is None else slope)
-    values += np.float32(intercept or 0)
-    return values
-
-
-def _looked_up(values: np.ndarray, voi: pydicom.Dataset) -> np.ndarray:
-    """Modality values in the VOI table; those beyond it take its ends (PS3.3 C.11.2.1.1)."""
-    entries, first = voi.VOILUTSequence[0].LUTDescriptor[:2]
-    inside = np.rint(values).clip(first, first + (entries or 2**16) - 1)
-    output: np.ndarray = apply_voi(inside.astype(np.int32), voi)
-    return output
-
-
-def own_window(voi: pydicom.Dataset) -> tuple[float, float] | None:
-    """The first window (centre, width), or None; several may be offered.
-
-    One that is no pair of numbers has the width 0, as one that names none.
-    """
-    try:
-        pair = [_first(voi.get(name)) for name in ("WindowCenter", "WindowWidth")]
-        window = None if None in pair else (float(pair[0]), float(pair[1]))
-    except (ValueError, OverflowError):  # words in a decimal string
-        return 0.0, 0.0
-    return window if window is None or all(map(math.isfinite, window)) else (0.0, 0.0)
-
-
-def _first(value: Any) -> Any:
-    several = not isinstance(value, str | bytes) and hasattr(value, "__len__")
-    return (value[0] if len(value) else None) if several else value or (0 if value == 0 else None)
-
-
-def voi_function(voi: pydicom.Dataset) -> str:
-    """The window's function (PS3.3 C.11.2.1.3): LINEAR where none is named."""
-    return str(voi.get("VOILUTFunction") or "LINEAR")
-
-
-def _windowed(values: np.ndarray, window: tuple[float, float], function: str) -> np.ndarray:
-    """Shades in [0, 255] by the window function of PS3.3 C.11.2.1.2 and .3."""
-    centre, width = window
-    if function == "SIGMOID":
-        return np.asarray(255.0 / (1.0 + np.exp(np.clip(-4 * (values - centre) / width, -80, 80))))
-    if function == "LINEAR_EXACT":
-        return _linear(values, centre - width / 2, centre + width / 2)
-    return _linear(values, centre - 0.5 - (width - 1) / 2, centre - 0.5 + (width - 1) / 2)
-
-
-def _linear(values: np.ndarray, low: float | None = None, high: float | None = None) -> np.ndarray:
-    bottom = float(values.min()) if low is None else low
-    top = float(values.max()) if high is None else high
-    if not top > bottom:
-        return np.where(values > top, 255.0, 0.0)
-    shades: np.ndarray = (values.astype(np.float32) - bottom) * (255.0 / (top - bottom))
-    return shades.clip(0.0, 255.0)
 
 
 def colour(file: pydicom.Dataset, values: np.ndarray) -> np.ndarray:

@@ -12,11 +12,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
 
-import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from vesalius.cases.decoded import DEFAULT_LIMITS, Decoded, Limits, quietly
 from vesalius.cases.headers import Kind, gif_frames, is_bare_dicom, kind_of, webp_size
+from vesalius.cases.shades import deep_shades
+from vesalius.cases.tiff import Tiff, samples_of
 from vesalius.cases.view import OWN_VIEW, View
 from vesalius.errors import ImageError
 
@@ -28,7 +29,8 @@ def decode(data: bytes, view: View = OWN_VIEW, *, limits: Limits = DEFAULT_LIMIT
     """The picture in ``data`` as 8-bit RGB; the format is found by content, never by name.
 
     EXIF orientation is applied and transparency laid over white. Pictures of more than 8 bits are
-    rescaled linearly, their lowest value to 0 and their highest to 255. ``view.frame`` (0-based)
+    rescaled linearly, their lowest value to 0 and their highest to 255, or percentiles where a few
+    lone pixels set that range, with a warning. ``view.frame`` (0-based)
     chooses among the frames of a DICOM or TIFF file; the default is a DICOM's middle frame
     (``frames // 2``) and the first page of a TIFF. Of an animation only the first picture can be
     had, with a warning. ``view.window`` (centre, width, in modality units) replaces a DICOM's own;
@@ -54,7 +56,7 @@ def picture_size(
             from vesalius.cases.dicom import dicom_size
 
             return dicom_size(data, limits)
-        with refusing(kind), Image.open(BytesIO(data), formats=[kind.upper()]) as file:
+        with refusing(kind), _opened(data, kind) as file:
             if chosen := _choose(view.frame, _frames(file, data, kind, limits), kind):
                 file.seek(chosen)
             width, height = file.size
@@ -96,7 +98,7 @@ def refusing(kind: Kind) -> Iterator[None]:
 def _decode_file(data: bytes, kind: Kind, frame: int | None, limits: Limits) -> Decoded:
     if kind == "webp":
         _check_webp(data, limits)
-    with Image.open(BytesIO(data), formats=[kind.upper()]) as file:
+    with _opened(data, kind) as file:
         limits.check_size(*file.size)
         frames = _frames(file, data, kind, limits)
         limits.check_frames(frames)
@@ -104,28 +106,38 @@ def _decode_file(data: bytes, kind: Kind, frame: int | None, limits: Limits) -> 
         if chosen:
             file.seek(chosen)
             limits.check_size(*file.size)
-        image, deep = _upright(file)
+        image, remarks = _upright(file)
     notes = []
     if frames > 1 and frame is None:
         what = "pages" if kind == "tiff" else "frames"
         notes.append(f"the first of {frames} {what} is used")
-    if deep:
-        notes.append("more than 8 bits: rescaled linearly to 0..255")
-    return Decoded(image, kind, *image.size, frames=frames, warnings=tuple(notes))
+    return Decoded(image, kind, *image.size, frames=frames, warnings=(*notes, *remarks))
 
 
-def _upright(file: Image.Image) -> tuple[Image.Image, bool]:
-    """The picture the file stands at, upright and without metadata, and whether it was deep."""
+def _opened(data: bytes, kind: Kind) -> Image.Image:
+    return (
+        Tiff(BytesIO(data)) if kind == "tiff" else Image.open(BytesIO(data), formats=[kind.upper()])
+    )
+
+
+def _upright(file: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
+    """The picture the file stands at, upright and without metadata, and remarks on its shades."""
     file.load()
     upright = ImageOps.exif_transpose(file)
-    image = _rgb(upright)
+    remarks: tuple[str, ...] = ()
+    if (deep := samples_of(file, upright)) is None:
+        image = _rgb(upright)
+    else:
+        values, inverted = deep
+        grey, remarks = deep_shades(values, inverted=inverted)
+        image = Image.fromarray(grey).convert("RGB")
     image.info.clear()
-    return image, _is_deep(upright)
+    return image, remarks
 
 
 def tiff_pages(data: bytes, limits: Limits) -> Iterator[Image.Image]:
     """Every page of a TIFF as :func:`decode` shows it; all sizes are checked before the first."""
-    with Image.open(BytesIO(data), formats=["TIFF"]) as file:
+    with Tiff(BytesIO(data)) as file:
         pages = _pages(file, limits.max_frames)
         limits.check_frames(pages)
         total = 0
@@ -180,32 +192,10 @@ def _choose(frame: int | None, frames: int, kind: Kind) -> int:
     return frame
 
 
-def _is_deep(image: Image.Image) -> bool:
-    return image.mode.startswith("I") or image.mode == "F"
-
-
 def _rgb(image: Image.Image) -> Image.Image:
-    """8-bit RGB: deep modes rescaled, palettes resolved, transparency laid over white."""
-    if _is_deep(image):
-        return Image.fromarray(stretch(np.asarray(image))).convert("RGB")
+    """8-bit RGB: palettes resolved, transparency laid over white."""
     if image.has_transparency_data:
         layer = image.convert("RGBA")
         page = Image.new("RGBA", layer.size, "white")
         return Image.alpha_composite(page, layer).convert("RGB")
     return image.convert("RGB") if image.mode != "RGB" else image.copy()
-
-
-def stretch(values: np.ndarray) -> np.ndarray:
-    """``values`` (any shape) mapped linearly to uint8, lowest to 0 and highest to 255.
-
-    Values that are not finite count as the lowest; a constant picture becomes black.
-    """
-    deep = values.astype(np.float64)
-    finite = np.isfinite(deep)
-    if not finite.any():
-        return np.zeros(values.shape, np.uint8)
-    low, high = float(deep[finite].min()), float(deep[finite].max())
-    scale = 255.0 / (high - low) if high > low else 0.0
-    deep = np.where(finite, deep, low)
-    scaled: np.ndarray = np.rint((deep - low) * scale).clip(0, 255).astype(np.uint8)
-    return scaled

@@ -15,6 +15,8 @@ from vesalius.errors import ImageError
 if TYPE_CHECKING:
     from PIL import Image
 
+    from vesalius.cases.decoded import Decoded
+
 
 @dataclass(frozen=True, slots=True)
 class Picture:
@@ -41,10 +43,14 @@ class Picture:
 
     def pixels(self) -> Image.Image:
         """The decoded 8-bit RGB picture, shape (height, width, 3); ImageError names ``key``."""
+        return self.decoded().image
+
+    def decoded(self) -> Decoded:
+        """The decoded picture, with what is to be said of how it is shown; as :meth:`pixels`."""
         from vesalius.cases.image import decode
 
         try:
-            return decode(self.read(), self.view).image
+            return decode(self.read(), self.view)
         except ImageError as error:
             raise ImageError(error.code, error.what, where=self.key, hint=error.hint) from error
 

@@ -7,7 +7,6 @@ Grey pictures keep their stored values, so that a window can still be chosen; co
 from __future__ import annotations
 
 import hashlib
-import struct
 from io import BytesIO
 from typing import Any
 
@@ -18,7 +17,7 @@ from pydicom.config import IGNORE
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.pixels import iter_pixels, pixel_array
+from pydicom.pixels import pixel_array
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
 from vesalius.cases.decoded import DEFAULT_LIMITS, Limits
@@ -27,18 +26,30 @@ from vesalius.cases.dicom import (
     check_header,
     check_syntax,
     colour,
-    frame_item,
     modality,
-    own_window,
     read_dicom,
     refusing_dicom,
+)
+from vesalius.cases.dicom_frames import PIXELS, every_frame
+from vesalius.cases.dicom_grey import (
+    frame_item,
+    own_window,
+    padding_names,
+    padding_range,
+    rescaling,
     voi_function,
+    voi_table,
 )
 from vesalius.errors import ImageError
 
-_PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 _FLOATS = {4: ("FloatPixelData", "OF"), 8: ("DoubleFloatPixelData", "OD")}
-_FUNCTIONS = ("LINEAR_EXACT", "SIGMOID")
+# Representations of padding by the values' kind and bytes; 16 bits are the standard's.
+_PADDING = {
+    "u": {1: "US", 2: "US", 4: "UL", 8: "UV"},
+    "i": {1: "SS", 2: "SS", 4: "SL", 8: "SV"},
+    "f": {4: "FL", 8: "FD"},
+}
+_OTHER = "OTHER"  # a function that is none of the standard's stays one
 
 
 def reencode_dicom(data: bytes, limits: Limits) -> tuple[bytes, bool | None]:
@@ -47,7 +58,7 @@ def reencode_dicom(data: bytes, limits: Limits) -> tuple[bytes, bool | None]:
     Explicit VR little endian, every frame uncompressed, a preamble of zeros. No UID is the
     source's: the object's own is drawn from its pixels. Raises ImageError.
     """
-    file = read_dicom(data)
+    file, _ = read_dicom(data)
     with refusing_dicom():
         frames = check_header(file, limits)
         rows, columns = int(file.Rows), int(file.Columns)
@@ -75,14 +86,14 @@ def stored_frames(data: bytes) -> tuple[Dataset, np.ndarray]:
 
 def with_frames(file: Dataset, values: np.ndarray) -> bytes:
     """A kept object with other stored values of the same shape and type."""
-    name = next(name for name in _PIXELS if name in file)
+    name = next(name for name in PIXELS if name in file)
     _put(file, name, file[name].VR, _even(values))
     return as_bytes(file)
 
 
 def as_bytes(output: Dataset) -> bytes:
     """The object as a file; its UID is a hash of its pixels (PS3.5 B.2)."""
-    pixels = next(output[name].value for name in _PIXELS if name in output)
+    pixels = next(output[name].value for name in PIXELS if name in output)
     uid = f"2.25.{int.from_bytes(hashlib.sha256(pixels).digest()[:16], 'big')}"
     output.file_meta = meta = FileMetaDataset()
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
@@ -104,7 +115,7 @@ def _check_unpacked(size: int) -> None:
 
 def _grey(file: pydicom.Dataset, frames: int) -> Dataset:
     output = _described(file, frames, str(file.PhotometricInterpretation))
-    values = _all(iter_pixels(file), frames, (int(file.Rows), int(file.Columns)))
+    values = _all(every_frame(file), frames, (int(file.Rows), int(file.Columns)))
     size = values.dtype.itemsize
     if values.dtype.kind == "f":
         name, vr = _FLOATS[size]
@@ -117,9 +128,7 @@ def _grey(file: pydicom.Dataset, frames: int) -> Dataset:
         _put(output, "PixelRepresentation", "US", int(values.dtype.kind == "i"))
     _put(output, "BitsAllocated", "US", 8 * size)
     _put(output, name, vr, _even(values))
-    padding = file.get_item("PixelPaddingValue") and file["PixelPaddingValue"]
-    if padding and padding.VR in ("US", "SS") and isinstance(padding.value, int):
-        _put(output, "PixelPaddingValue", padding.VR, padding.value)
+    _put_padding(file, output, values)
     _put_transformations(file, output, frames)
     return output
 
@@ -127,7 +136,7 @@ def _grey(file: pydicom.Dataset, frames: int) -> Dataset:
 def _colour(file: pydicom.Dataset, frames: int) -> Dataset:
     output = _described(file, frames, "RGB")
     pictures = (
-        np.asarray(Image.fromarray(colour(file, one)).convert("RGB")) for one in iter_pixels(file)
+        np.asarray(Image.fromarray(colour(file, one)).convert("RGB")) for one in every_frame(file)
     )
     values = _all(pictures, frames, (int(file.Rows), int(file.Columns), 3))
     for name, value in (("BitsAllocated", 8), ("BitsStored", 8), ("HighBit", 7)):
@@ -175,22 +184,31 @@ def _put_transformations(file: pydicom.Dataset, output: Dataset, frames: int) ->
             output.update(part)
         return
     groups = []
-    for rescaling, voi in each:
+    for scale, voi in each:
         group = Dataset()
-        _put(group, "PixelValueTransformationSequence", "SQ", [rescaling])
+        _put(group, "PixelValueTransformationSequence", "SQ", [scale])
         _put(group, "FrameVOILUTSequence", "SQ", [voi])
         groups.append(group)
     _put(output, "PerFrameFunctionalGroupsSequence", "SQ", groups)
 
 
+def _put_padding(file: pydicom.Dataset, output: Dataset, values: np.ndarray) -> None:
+    try:
+        padding = padding_range(file)
+    except ImageError:
+        # What is no number leaves nothing out of what is shown, and nothing here.
+        return
+    for name, value in zip(padding_names(output), padding or (), strict=False):
+        _put(output, name, _PADDING[values.dtype.kind][values.dtype.itemsize], value)
+
+
 def _rescaling(file: pydicom.Dataset, frame: int) -> Dataset:
-    item, output = frame_item(file, frame, "PixelValueTransformationSequence"), Dataset()
-    if "ModalityLUTSequence" in item:
-        tables = item.ModalityLUTSequence or ()
-        _put(output, "ModalityLUTSequence", "SQ", [_table(tables[0], exact=True)] if tables else [])
-    for name in ("RescaleSlope", "RescaleIntercept"):
-        if item.get(name) is not None:
-            _put_number(output, name, item.get(name))
+    scale, output = rescaling(file, frame), Dataset()
+    if scale.table is not None:
+        _put(output, "ModalityLUTSequence", "SQ", [scale.table.item()])
+    for name, value in (("RescaleSlope", scale.slope), ("RescaleIntercept", scale.intercept)):
+        if value is not None:
+            _put_number(output, name, value)
     return output
 
 
@@ -199,30 +217,17 @@ def _voi(file: pydicom.Dataset, frame: int) -> Dataset:
     if (window := own_window(item)) is not None:
         _put_number(output, "WindowCenter", window[0])
         _put_number(output, "WindowWidth", window[1])
-    if item.get("VOILUTSequence"):
-        _put(output, "VOILUTSequence", "SQ", [_table(item.VOILUTSequence[0], exact=False)])
-    if (function := voi_function(item)) in _FUNCTIONS:
-        _put(output, "VOILUTFunction", "CS", function)
-    return output
-
-
-def _table(item: pydicom.Dataset, *, exact: bool) -> Dataset:
-    """A look-up table's numbers, and not one more than it declares (PS3.3 C.11.1.1)."""
-    entries, first, bits = (int(number) for number in item.LUTDescriptor[:3])
-    count, data = entries or 2**16, item["LUTData"]
-    if data.VR == "OW":
-        order = "<" if item.original_encoding[1] else ">"
-        form = f"{order}{count}H"
-        numbers = struct.unpack(form, data.value) if exact else struct.unpack_from(form, data.value)
+    try:
+        table = voi_table(file, item, rescaling(file, frame))
+    except ImageError:
+        # An empty one is not used either, so that the same is shown.
+        _put(output, "VOILUTSequence", "SQ", [Dataset()])
     else:
-        numbers = tuple(data.value)[:count]
-        numbers += (0,) * (count - len(numbers))
-    output = Dataset()
-    # With signed pixels the first value mapped is signed, and all three are written so.
-    signed = item["LUTDescriptor"].VR == "SS"
-    size = entries - 2**16 if signed and entries >= 2**15 else entries
-    _put(output, "LUTDescriptor", "SS" if signed else "US", [size, first, bits])
-    _put(output, "LUTData", "OW", struct.pack(f"<{count}H", *numbers))
+        if table is not None:
+            _put(output, "VOILUTSequence", "SQ", [table.item()])
+    function, remarks = voi_function(item)
+    if function != "LINEAR" or remarks:
+        _put(output, "VOILUTFunction", "CS", _OTHER if remarks else function)
     return output
 
 

@@ -12,10 +12,11 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from vesalius.cases.decoded import DEFAULT_LIMITS
-from vesalius.cases.image import decode, stretch, tiff_pages
+from vesalius.cases.image import decode, tiff_pages
 from vesalius.cases.picture import Picture
 from vesalius.cases.reencode import Reencoded, png_of, tiff_of
 from vesalius.cases.reencode_dicom import stored_frames, with_frames
+from vesalius.cases.shades import stretch
 from vesalius.cases.view import View
 from vesalius.errors import MissingExtra
 

@@ -76,7 +76,8 @@ def check(
     Every picture is decoded once, on all cores. Codes: ``missing``, ``unreadable`` and the
     decoder's own, ``tiny``, ``blank``, ``empty_question``, ``empty_answer``, ``empty_caption``,
     ``no_content``, ``duplicate_id``, ``duplicate_question``, ``box_outside``, ``two_groups``,
-    ``burned_in``, ``counts``, ``parse``. ``text`` looks for burned-in text at the end (the extra
+    ``burned_in``, ``counts``, ``parse``, and ``display`` for each thing to be said of how pictures
+    of a split are shown. ``text`` looks for burned-in text at the end (the extra
     ``ocr``), once in every different picture, or in ``sample`` of them, drawn by ``seed`` and
     their bytes; this takes about 0.4 seconds of one core a picture.
     """
@@ -116,12 +117,17 @@ class Checking:
         """The findings of a split's cases; a fault that ends their stream is one of them."""
         self.summary.cases[split] = self.summary.questions[split] = 0
         ids: dict[str, str] = {}
+        remarks: Counter[str] = Counter()
         try:
             for case, pictures in cases:
+                remarks.update(remark for looked in pictures for remark in looked.remarks)
                 yield from self._case(case, pictures, split, ids)
         except (DatasetError, ImageError) as error:
             what = f"{error.what}; reading of {split} stopped here"
             yield _error("parse", str(error.where or split), what)
+        # Counted: one for each of a thousand scans without a window would bury all else.
+        for remark, count in remarks.most_common():
+            yield _warning("display", split, f"{count:,} pictures: {remark}")
 
     def _case(
         self, case: Case, pictures: Sequence[Inspected], split: str, ids: dict[str, str]

@@ -43,7 +43,8 @@ class Fingerprint:
 class Inspected:
     """What a picture's bytes and pixels tell: size in pixels and fingerprint, or why neither.
 
-    ``code`` (an ImageError's) and ``reason`` are empty for a sound picture.
+    ``code`` (an ImageError's) and ``reason`` are empty for a sound picture; ``remarks`` say how it
+    is shown where the file leaves that open.
     """
 
     width: int = 0
@@ -51,6 +52,7 @@ class Inspected:
     fingerprint: Fingerprint | None = None
     code: str = ""
     reason: str = ""
+    remarks: tuple[str, ...] = ()
 
 
 def fingerprint(picture: Picture) -> Fingerprint:

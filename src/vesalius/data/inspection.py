@@ -28,10 +28,11 @@ def inspect(picture: Picture) -> Inspected:
     try:
         data = picture.read()
         held = replace(picture, read=partial(bytes, data))
-        image = held.pixels()
+        shown = held.decoded()
     except ImageError as error:
         return Inspected(code=error.code, reason=error.what)
-    return Inspected(*image.size, fingerprint_of(data, image, picture.view))
+    fingerprints = fingerprint_of(data, shown.image, picture.view)
+    return Inspected(*shown.image.size, fingerprints, remarks=shown.warnings)
 
 
 def inspect_pictures(

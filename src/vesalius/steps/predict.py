@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
@@ -26,6 +27,7 @@ from vesalius.run import Run
 from vesalius.steps.load import load
 from vesalius.steps.prepare import dialogues, twin
 
+log = logging.getLogger(__name__)
 CHUNK = 4
 """Batches read ahead of the model: pictures of one case stay together, memory stays bounded."""
 HISTORIES = ("none", "own", "gold")
@@ -122,7 +124,8 @@ def ask(
     """
     image = Path(image)
     picture = Picture.from_file(image).at(View(frame, window))
-    picture.pixels()  # a bad file is refused before the model is loaded
+    for remark in picture.decoded().warnings:  # a bad file is refused before the model is loaded
+        log.warning("the picture: %s", remark)
     recipe = run.recipe()
     turn = Turn(Question(question or recipe.data.instruction), (picture,))
     dialogue = Dialogue(image.name, (turn,), group=image.name, case=image.name)

@@ -17,8 +17,9 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 from scans import SECRETS, scan, written
 
 from vesalius.cases.case import Case
+from vesalius.cases.decoded import Limits
 from vesalius.data.open import open_dataset
-from vesalius.errors import DatasetError, RecipeError, UnknownName, VesaliusError
+from vesalius.errors import DatasetError, ImageError, RecipeError, UnknownName, VesaliusError
 
 SLICE = np.arange(64, dtype=np.uint8).reshape(8, 8)
 UID = "1.2.826.0.1.3680043.10.999.{}"
@@ -193,15 +194,47 @@ def test_a_header_cut_anywhere_is_no_case_and_tells_nothing(tmp_path):
         fault(tmp_path)
 
 
-@pytest.mark.parametrize("field", ["NumberOfFrames", "SOPInstanceUID"])
-def test_a_header_without_sense_is_named(tmp_path, field):
+def test_a_header_without_sense_is_named(tmp_path):
     made = image(1)
-    if field == "NumberOfFrames":
-        made.NumberOfFrames = 0
-    else:
-        del made.SOPInstanceUID
-    put(tmp_path / "b.dcm", written(made) if field == "NumberOfFrames" else unnamed(made))
+    del made.SOPInstanceUID
+    put(tmp_path / "b.dcm", unnamed(made))
     assert fault(tmp_path).startswith("b.dcm: ")
+
+
+@pytest.mark.parametrize(
+    ("said", "frames"),
+    [
+        ("0", 1),
+        ("1.0", 1),
+        ("", 1),
+        ("1.5", None),
+        ("1\\2", None),
+        ("9" * 5000, None),
+        ("-1", None),
+    ],
+)
+def test_a_frame_count_without_sense_is_the_fault_of_one_file_alone(tmp_path, said, frames):
+    """The archive is read on; whoever decodes that picture names the element."""
+    made = image(1)
+    made.NumberOfFrames = 77
+    told = f"{said} " if len(said) % 2 else said
+    put(tmp_path / "a.dcm", with_frames(written(made), told.encode()))
+    put(tmp_path / "b.dcm", written(image(2)))
+    first, second = (case.pictures[0] for case in read(tmp_path))
+    assert second.pixels().size == (8, 8)
+    if frames:
+        assert first.decoded().frames == frames
+        return
+    with pytest.raises(ImageError, match=r"NumberOfFrames \(0028,0008\) is no number of frames"):
+        first.pixels()
+
+
+def with_frames(data: bytes, said: bytes) -> bytes:
+    """The file with other characters where its number of frames was 77."""
+    element = b"\x28\x00\x08\x00IS"
+    before = element + b"\x02\x0077"
+    assert data.count(before) == 1
+    return data.replace(before, element + len(said).to_bytes(2, "little") + said)
 
 
 def unnamed(made: Dataset) -> bytes:
@@ -210,11 +243,13 @@ def unnamed(made: Dataset) -> bytes:
     return file.getvalue()
 
 
-def test_deflated_files_are_not_inflated(tmp_path):
-    made = image(1)
+def test_deflated_files_are_read_as_far_as_is_allowed(tmp_path, monkeypatch):
+    made = image(1, np.zeros((64, 48), np.uint8))
     made.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
     study(tmp_path, made)
-    assert "deflated" in fault(tmp_path)
+    assert read(tmp_path)[0].pictures[0].pixels().size == (48, 64)
+    monkeypatch.setattr("vesalius.data.reading.dicom_headers.DEFAULT_LIMITS", Limits(max_bytes=900))
+    assert "more than the 900 bytes allowed" in fault(tmp_path)
 
 
 def test_a_claimed_length_is_not_allocated(tmp_path):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
 from importlib.resources import files
+from io import BytesIO
 from typing import Any, BinaryIO, cast
 
 import yaml
@@ -19,8 +20,10 @@ from pydicom.filereader import read_dataset, read_partial
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import DeflatedExplicitVRLittleEndian, MediaStorageDirectoryStorage
 
-from vesalius.cases.decoded import quietly
-from vesalius.errors import DatasetError
+from vesalius.cases.decoded import DEFAULT_LIMITS, quietly
+from vesalius.cases.dicom_elements import frame_count
+from vesalius.cases.inflation import inflated
+from vesalius.errors import DatasetError, ImageError
 
 MAGIC = b"DICM"
 _META = 132
@@ -43,7 +46,8 @@ class Header:
     """A DICOM picture under pseudonyms.
 
     ``instance``, ``series`` and ``study`` are keyed hashes of the three UIDs; ``group`` is the
-    patient's, or the study's where the header names no patient. ``frames`` is at least 1.
+    patient's, or the study's where the header names no patient. ``frames`` is at least 1, and 1
+    where the header's number is none: decoding the picture says so.
     """
 
     instance: str
@@ -70,8 +74,7 @@ def read_header(file: BinaryIO, key: bytes) -> Header | None:
     try:
         with quietly():
             if _syntax(whole) == DeflatedExplicitVRLittleEndian:
-                # Inflating is unbounded, so a small file may ask for any amount of memory.
-                raise DatasetError("deflated DICOM is not read", hint=_RESAVE)
+                whole = _Bounded(BytesIO(_inflated(file)))
             header, pixels = _up_to_pixels(whole)
     except DatasetError:
         raise
@@ -159,6 +162,17 @@ def _syntax(file: _Bounded) -> str:
     return syntax
 
 
+def _inflated(file: BinaryIO) -> bytes:
+    most = DEFAULT_LIMITS.max_bytes
+    file.seek(0)
+    data = file.read(most + 1)
+    try:
+        DEFAULT_LIMITS.check_bytes(data)
+        return inflated(data, most)[0]
+    except ImageError as error:
+        raise DatasetError(error.what, hint=_RESAVE) from None
+
+
 def _up_to_pixels(file: _Bounded) -> tuple[Dataset, bool]:
     reached = False
 
@@ -200,15 +214,11 @@ def _pseudonym(kind: str, value: bytes, key: bytes) -> str:
 
 
 def _frames(count: bytes) -> int:
-    if not count:
-        return 1
     try:
-        frames = int(count)
-    except ValueError:
-        frames = 0
-    if frames < 1:
-        raise DatasetError("the DICOM header's number of frames is no number", hint=_RESAVE)
-    return frames
+        return frame_count(count)
+    except ImageError:
+        # Whoever decodes the picture says so, of this file alone.
+        return 1
 
 
 def _names_a_file(record: Dataset) -> bool:
