@@ -83,7 +83,7 @@ def test_without_a_usable_window_percentiles_are_shown_and_said(fields, why):
 @pytest.mark.parametrize("width", ["abc", "NaN", "inf"])
 def test_a_window_that_is_no_number_is_no_window(width):
     """The picture is shown all the same; what is kept of it, too."""
-    data = written(scan(RAMP, WindowCenter=40, WindowWidth=4096))
+    data = written(scan(RAMP, WindowCenter=40, WindowWidth="4096"))
     element = b"DS\x04\x00"  # a UID may hold the same digits
     assert data.count(element + b"4096") == 1
     data = data.replace(element + b"4096", element + width.ljust(4).encode())
