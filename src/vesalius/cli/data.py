@@ -160,6 +160,7 @@ def import_(
 
     from vesalius.data.imports import import_dataset
     from vesalius.data.open import open_dataset
+    from vesalius.data.reading.streams import Streams
 
     chosen = {
         "columns": pairs(columns or [], "--column"),
@@ -168,6 +169,9 @@ def import_(
     }
     dataset = open_dataset("folder", source, options=chosen)
     shares = None if fractions is None else shares_of(fractions)
+    console = Console()
+    if isinstance(dataset, Streams) and dataset.layout:
+        console.print(f"read as {dataset.layout}", markup=False, soft_wrap=True)
     done = import_dataset(
         dataset,
         target,
@@ -177,7 +181,6 @@ def import_(
         allow_leaks=allow_leaks,
         mask_text=mask_text,
     )
-    console = Console()
     for split, cases in done.cases.items():
         console.print(f"{split}: {cases} cases")
     if mask_text:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,23 +13,26 @@ from pydantic import field_validator
 from vesalius.cases.case import Case, Source
 from vesalius.data.fingerprint_file import NAME as FINGERPRINTS
 from vesalius.data.folder_format import FIELDS, Field, from_rows, key_of
+from vesalius.data.folder_layouts import Layout, annotated_layout, picture_layout
 from vesalius.data.reading.album import Album
 from vesalius.data.reading.hub import hub_splits
-from vesalius.data.reading.listings import ENDINGS
-from vesalius.data.reading.rows import Located, Rows, gathered, text_in
+from vesalius.data.reading.rows import Located, Row, Rows, gathered, text_in
 from vesalius.data.reading.stored import name_or_cell
 from vesalius.data.reading.streams import (
     ALL,
     SPLIT_NAMES,
     Streams,
+    json_splits,
     parquet_splits,
     split_files,
     unknown_layout,
 )
-from vesalius.data.reading.tables import READERS, held_rows
-from vesalius.data.reading.texts import text
+from vesalius.data.reading.tables import READERS, UNREAD, held_rows
 from vesalius.errors import DatasetError
 from vesalius.settings import Frozen, validated
+
+REPORTS = {"image_path": "images", "report": "caption"}
+"""R2Gen's columns (Chen et al., EMNLP 2020), as IU X-Ray and MIMIC-CXR are handed round."""
 
 
 class FolderOptions(Frozen):
@@ -65,17 +68,39 @@ class Folder:
         chosen = validated(FolderOptions, options, where="options of folder")
         if root is None or hub:
             return _streams(hub_splits(str(hub)), Album(Path()), chosen)
-        if root.is_file():
-            return _streams(_by_column(root, chosen), _album(root.parent, chosen), chosen)
-        parts = _tables(root, chosen)
+        annotated = _annotated(root, chosen)
+        if annotated is not None:
+            return Streams("folder", annotated.starts, annotated.words)
+        parts, words = _table(root, chosen) if root.is_file() else _tables(root, chosen)
         if parts:
-            return _streams(parts, _album(root, chosen), chosen)
-        captioned = _captioned(root, chosen)
-        if not captioned:
+            base = root.parent if root.is_file() else root
+            return _streams(parts, _album(base, chosen), chosen, words)
+        layout = picture_layout(root, chosen.encoding)
+        if layout is None:
             raise unknown_layout(
-                root, "<split>.jsonl or .csv", "one table", "parquet", "images with .txt captions"
+                root,
+                *("<split>.jsonl or .csv", "one table", "parquet", "COCO, VIA or YOLO boxes"),
+                "a folder a class (2 to 100, of pictures alone, not numbered as patients are)",
+                "images with .txt captions",
+                *(f"{path.name} is {what}: {hint}" for path, what, hint in _unread(root)),
             )
-        return Streams("folder", captioned)
+        return Streams("folder", layout.starts, layout.words)
+
+
+def _annotated(root: Path, options: FolderOptions) -> Layout | None:
+    """A layout with annotation files, unless rows in tables named after splits stand there."""
+    rows = (ending for ending in READERS if ending not in (".json", ".csv"))
+    if options.columns or (root.is_dir() and any(split_files(root, ending) for ending in rows)):
+        return None
+    base = root.parent if root.is_file() else root
+    images = None if options.images is None else base / options.images
+    return annotated_layout(root, images, options.encoding)
+
+
+def _unread(root: Path) -> list[tuple[Path, str, str]]:
+    """Files whose rows are not read as they are, one a kind: what they are, and the way out."""
+    kinds = {UNREAD[p.suffix.lower()]: p for p in root.iterdir() if p.suffix.lower() in UNREAD}
+    return [(path, what, hint) for (what, hint), path in kinds.items()]
 
 
 def _album(base: Path, options: FolderOptions) -> Album:
@@ -84,11 +109,11 @@ def _album(base: Path, options: FolderOptions) -> Album:
     return Album(root, [*named, base, base / "images"], base)
 
 
-def _streams(parts: Mapping[str, Rows], album: Album, options: FolderOptions) -> Streams:
-    return Streams(
-        "folder",
-        {s: partial(_cases, rows, album, options, split=s) for s, rows in parts.items()},
-    )
+def _streams(
+    parts: Mapping[str, Rows], album: Album, options: FolderOptions, words: str = ""
+) -> Streams:
+    starts = {s: partial(_cases, rows, album, options, split=s) for s, rows in parts.items()}
+    return Streams("folder", starts, words)
 
 
 def _cases(rows: Rows, album: Album, options: FolderOptions, *, split: str) -> Iterator[Case]:
@@ -105,7 +130,7 @@ def _mapped(rows: Rows, options: FolderOptions) -> Iterator[Located]:
             raise DatasetError(f"there is no column {missing[0]!r}", where=where, hint=hint)
         ours = {field: row[own] for field, own in options.columns.items()}
         others = {name: v for name, v in row.items() if name not in options.columns.values()}
-        mapped = others | ours
+        mapped = _report(others) | ours
         if not any(name in FIELDS for name in mapped):
             hint = "name yours with the option columns, e.g. {image: path, caption: report}"
             raise DatasetError(f"no known column among {', '.join(row)}", where=where, hint=hint)
@@ -114,19 +139,29 @@ def _mapped(rows: Rows, options: FolderOptions) -> Iterator[Located]:
         yield where, mapped
 
 
-def _tables(root: Path, options: FolderOptions) -> dict[str, Rows]:
+def _report(row: Row) -> Row:
+    """A row of R2Gen's annotation files under our names; any other as it is."""
+    if not row.keys() >= REPORTS.keys():
+        return row
+    return {REPORTS.get(name, name): value for name, value in row.items()}
+
+
+def _tables(root: Path, options: FolderOptions) -> tuple[dict[str, Rows], str]:
+    """Rows by split: a table a split, parquet, metadata of picture folders, or the one table."""
     tables: dict[str, Rows] = {}
+    names: list[str] = []
     for ending in READERS:
         for split, path in split_files(root, ending).items():
             if split in tables:
                 fault = f"two tables for the split {split}"
                 raise DatasetError(fault, where=path, hint="give the one you mean as the root")
             tables[split] = partial(held_rows, path, options.encoding)
+            names.append(path.name)
     if tables:
-        return tables
+        return tables, f"a table a split: {', '.join(names)}"
     shards = parquet_splits(root)
     if shards:
-        return shards
+        return shards, "parquet files"
     alone = sorted(
         p
         for p in root.iterdir()
@@ -135,7 +170,15 @@ def _tables(root: Path, options: FolderOptions) -> dict[str, Rows]:
     if len(alone) > 1:
         fault = f"{len(alone)} tables, none named after a split: {', '.join(p.name for p in alone)}"
         raise DatasetError(fault, where=root, hint="give the one you mean as the root")
-    return _by_column(alone[0], options) if alone else {}
+    return _table(alone[0], options) if alone else ({}, "")
+
+
+def _table(path: Path, options: FolderOptions) -> tuple[dict[str, Rows], str]:
+    """One table by split: with the splits as keys, in a column, or without any."""
+    keyed = json_splits(path, options.encoding)
+    if keyed:
+        return keyed, f"rows by split in {path.name}"
+    return _by_column(path, options), f"one table: {path.name}"
 
 
 def _by_column(path: Path, options: FolderOptions) -> dict[str, Rows]:
@@ -159,36 +202,3 @@ def _of_split(path: Path, options: FolderOptions, split: str) -> Iterator[Locate
     for where, row in held_rows(path, options.encoding):
         if _split(where, {"split": row.get(own)}) == split:
             yield where, row
-
-
-def _captioned(root: Path, options: FolderOptions) -> dict[str, Callable[[], Iterator[Case]]]:
-    """Folders of images, each with its caption in a text file of the same name."""
-    below = [p for p in sorted(root.iterdir()) if p.is_dir() and p.name.lower() in SPLIT_NAMES]
-    places = {SPLIT_NAMES[p.name.lower()]: p for p in below} or {ALL: root}
-    return {
-        split: partial(_text_cases, place, root, split, options.encoding)
-        for split, place in places.items()
-        if any(caption for _, caption in _captions(place))
-    }
-
-
-def _captions(place: Path) -> list[tuple[Path, Path | None]]:
-    """The pictures in a folder, and the text file that each has; their endings in any case."""
-    files = sorted(path for path in place.iterdir() if path.is_file())
-    words = {path.stem: path for path in files if path.suffix.lower() == ".txt"}
-    pictures = (path for path in files if path.suffix.lower() in ENDINGS)
-    return [(path, words.get(path.stem)) for path in pictures]
-
-
-def _text_cases(place: Path, root: Path, split: str, encoding: str | None) -> Iterator[Case]:
-    album = Album(root, [place])
-    for number, (path, words) in enumerate(_captions(place), start=1):
-        where = Source(path.as_posix(), number)
-        yield Case(
-            id=path.stem,
-            group=path.stem,
-            pictures=(album.picture(path.name, where),),
-            caption="" if words is None else text(words, encoding).strip(),
-            source=where,
-            split=split,
-        )

@@ -38,6 +38,12 @@ def delimited_rows(path: Path, encoding: str | None = None) -> Iterator[Located]
             yield _named(Source(path.as_posix(), number), names, record, delimiter)
 
 
+def headings(path: Path, encoding: str | None = None) -> list[str]:
+    """The names in the first line of a delimited file."""
+    delimiter = sniff_delimiter(path, encoding)
+    return _headings(next(_records(path, delimiter, encoding), []), path)
+
+
 def named_rows(path: Path, columns: Mapping[str, Sequence[str]]) -> Iterator[Located]:
     """A delimited file's rows under our names; ``columns`` maps each to its possible headings.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +31,31 @@ def json_rows(path: Path, encoding: str | None = None) -> Iterator[Located]:
     content = text(path, encoding)
     for number, row in enumerate(_rows_of(_parsed(content, path), path), start=1):
         where = Source(path.as_posix(), number)
-        if _HALF.search(content):
-            _whole(row, where)
-        yield where, _object(row, where)
+        yield where, whole_row(row, where) if _HALF.search(content) else _object(row, where)
 
 
 def read_json(path: Path, encoding: str | None = None) -> Any:
     """The content of a JSON file; DatasetError names the file and the line."""
     return _parsed(text(path, encoding), path)
+
+
+def json_object(path: Path, encoding: str | None = None) -> dict[str, Any] | None:
+    """The object that a JSON file holds; None for lines and lists, which are rows."""
+    if _is_lines(path, encoding):
+        return None
+    status = path.stat()
+    content = _held(path, encoding, status.st_size, status.st_mtime_ns)
+    return content if isinstance(content, dict) else None
+
+
+@lru_cache(maxsize=4)
+def _held(
+    path: Path,
+    encoding: str | None,
+    size: int,  # noqa: ARG001
+    changed: int,  # noqa: ARG001
+) -> Any:
+    return read_json(path, encoding)
 
 
 def _is_lines(path: Path, encoding: str | None) -> bool:
@@ -57,10 +75,8 @@ def _json_lines(path: Path, encoding: str | None) -> Iterator[Located]:
     for number, line in enumerate(lines(path, encoding), start=1):
         if line.strip():
             where = Source(path.as_posix(), number)
-            row = _object(_parsed(line, where), where)
-            if _HALF.search(line):
-                _whole(row, where)
-            yield where, row
+            row = _parsed(line, where)
+            yield where, whole_row(row, where) if _HALF.search(line) else _object(row, where)
 
 
 def _rows_of(content: Any, path: Path) -> list[Any]:
@@ -129,10 +145,12 @@ def _object(row: Any, where: Source) -> Row:
     return row
 
 
-def _whole(row: Any, where: Source) -> None:
+def whole_row(row: Any, where: Source) -> Row:
+    """A row without half characters, which no file can hold; DatasetError names it."""
     try:
         json.dumps(row, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
         fault = "half a character (a surrogate without its pair, such as \\ud83d)"
         hint = "write the whole character, or leave the half out"
         raise DatasetError(fault, where=where, hint=hint) from error
+    return _object(row, where)

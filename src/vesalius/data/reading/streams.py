@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from vesalius.cases.case import Case
-from vesalius.data.reading.rows import Rows, chained
+from vesalius.cases.case import Case, Source
+from vesalius.data.reading.json_rows import json_object, whole_row
+from vesalius.data.reading.rows import Located, Rows, chained
 from vesalius.data.reading.tables import read_rows
 from vesalius.errors import DatasetError, UnknownName
 
@@ -35,6 +36,8 @@ class Streams:
 
     name: str
     starts: Mapping[str, Callable[[], Iterator[Case]]]
+    layout: str = ""
+    """What the folder or file was taken for, in words, where that had to be recognised."""
 
     def __post_init__(self) -> None:
         if not self.starts:
@@ -84,6 +87,25 @@ def parquet_splits(root: Path) -> dict[str, Rows]:
         split: partial(chained, tuple(partial(read_rows, path) for path in paths))
         for split, paths in shards.items()
     }
+
+
+def json_splits(path: Path, encoding: str | None = None) -> dict[str, Rows]:
+    """A JSON object of ``{split: [row, ...]}`` as rows by split; empty for any other file."""
+    content = json_object(path, encoding) if path.suffix.lower() == ".json" else None
+    if not content or not all(
+        name.lower() in SPLIT_NAMES and isinstance(rows, list) for name, rows in content.items()
+    ):
+        return {}
+    return {
+        SPLIT_NAMES[name.lower()]: partial(_keyed_rows, path, encoding, name) for name in content
+    }
+
+
+def _keyed_rows(path: Path, encoding: str | None, name: str) -> Iterator[Located]:
+    content = json_object(path, encoding) or {}
+    for number, row in enumerate(content[name], start=1):
+        where = Source(f"{path.as_posix()} {name}", number)
+        yield where, whole_row(row, where)
 
 
 def unknown_layout(root: Path, *layouts: str) -> DatasetError:

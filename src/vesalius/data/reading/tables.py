@@ -35,6 +35,7 @@ UNREAD = {
     **dict.fromkeys((".gz", ".bz2", ".xz", ".zst"), ("compressed", "unpack it first")),
     **dict.fromkeys((".pkl", ".pickle", ".npy", ".npz", ".pt", ".mat", ".h5", ".hdf5"), _PYTHON),
     **dict.fromkeys((".arrow", ".feather"), ("an Arrow file", "save it as parquet")),
+    **dict.fromkeys((".yaml", ".yml"), ("a file of settings", "name the folder that holds it")),
     ".xml": ("XML", "write a table or COCO json of it"),
 }
 """Endings of files that hold tables and are not read: what they are, and the way out."""
