@@ -22,7 +22,7 @@ def coco(name="a.png"):
         "images": images,
         "annotations": [box],
         "categories": [{"id": 7, "name": "cyst"}],
-    } | more
+    }
 
 
 @pytest.mark.parametrize(
