@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -44,7 +45,7 @@ def test_scores_fit_and_name_their_protocol_once() -> None:
     # 6 of 8
     assert any(line.startswith("squad.em ") and " 0.750 [" in line for line in lines)
     assert sum("official SQuAD v2 script" in line for line in lines) == 1
-    assert "closed: vesalius strict closed parser 2" in lines
+    assert "closed: vesalius strict closed parser 3" in lines
     assert not any("…" in line for line in lines)
 
 
@@ -64,7 +65,15 @@ def test_wilson_is_said_where_it_is_used() -> None:
     note = "where every resample scores the same: Wilson's interval over the groups"
     perfect = shown(print_scores, evaluate(rows(8), ["squad"], resamples=50))
     assert note in perfect
-    assert note not in shown(print_scores, evaluate(rows(4), ["squad"], resamples=500, by=()))
+    assert note not in shown(print_scores, evaluate(rows(4), ["rouge"], resamples=500, by=()))
+
+
+def test_what_a_metric_could_not_read_is_a_line() -> None:
+    foreign = [replace(rows(4)[0], references=(Answer(text="肺炎"),))]
+    lines = shown(print_scores, evaluate(foreign, ["rouge"], resamples=0), 200)
+    assert any(
+        line.startswith("rouge: 1 of 1 have a reference that its tokeniser") for line in lines
+    )
 
 
 def test_differences_fit() -> None:

@@ -1,6 +1,7 @@
 """Scores with protocol, interval and slices."""
 
 import json
+from dataclasses import replace
 from math import isnan
 
 import pytest
@@ -70,8 +71,53 @@ def test_a_perfect_slice_is_not_certain(prediction, said, value):
     assert (score.low, score.high) == pytest.approx((low, high), abs=5e-5)
     again = Evaluation.from_json(json.loads(json.dumps(found.to_json())))
     assert again.score("closed.accuracy").interval == "wilson"
-    baseline = found.score("squad.majority_em")  # no column of its own
-    assert (baseline.low, baseline.high, baseline.interval) == (1, 1, "bootstrap")
+    for name in ("squad.majority_em", "closed.majority_baseline"):  # no column of their own
+        baseline = found.score(name)
+        assert (baseline.low, baseline.high) == pytest.approx((0.4385, 1), abs=5e-5)
+    balanced = found.score("closed.balanced_accuracy")
+    assert (balanced.low, balanced.high, balanced.interval) == (score.low, score.high, "wilson")
+
+
+def test_a_mean_over_classes_is_as_unsure_as_its_smallest_class(prediction):
+    # 9 yes and 1 no, all right: 2^2 / (1/9 + 1/1) = 3.6 trials; 3.6 / (3.6 + z^2) = .4838
+    rows = [
+        prediction(gold, gold, name=str(i), group=str(i))
+        for i, gold in enumerate(["yes"] * 9 + ["no"])
+    ]
+    found = evaluate(rows, ["closed"], resamples=200)
+    assert found.score("closed.balanced_accuracy").low == pytest.approx(0.4838, abs=5e-5)
+    assert found.score("closed.accuracy").low == pytest.approx(10 / (10 + 1.96**2), abs=1e-4)
+
+
+@pytest.mark.parametrize("metric", ["cider_d", "rouge", "bertscore", "meteor_exact_stem"])
+def test_what_is_no_proportion_has_no_wilson_interval(metric, prediction):
+    rows = [prediction("x", "y z", name=str(i), group=str(i)) for i in range(4)]
+    rows += [prediction("", "w", name="none", group="none")]
+    found = evaluate(rows, [metric], resamples=50)
+    assert {score.interval for score in found.scores} == {"bootstrap"}
+
+
+def test_every_proportion_is_declared(prediction):
+    """A score whose rows are right or wrong, all right, has an interval of some width."""
+    rows = [
+        replace(
+            prediction("yes", "yes", "yes", name=str(i), group=str(i), kind="closed", case=str(i)),
+            scores={"yes": 1.0},
+        )
+        for i in range(4)
+    ]
+    names = ["closed", "squad", "tolerant", "llava_med_v1", "dialogue", "label_space"]
+    for score in evaluate(rows, names, resamples=50).scores:
+        shares = score.metric not in {"squad.f1", "closed.mcc"}
+        if score.measured and shares:
+            assert score.interval == "wilson", score.metric
+            assert score.high - score.low > 0.4, score.metric
+
+
+def test_absent_values_of_programs_are_counted(prediction):
+    rows = [prediction(text, "None", name=text) for text in ("nan", "none", "None", "<NA>", "mass")]
+    facts = evaluate(rows, ["squad"], resamples=0).facts
+    assert (facts["no_words"], facts["no_words_in_references"]) == (3, 5)
 
 
 def test_what_is_no_proportion_keeps_the_bootstrap(prediction):

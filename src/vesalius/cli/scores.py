@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 from rich.table import Table
 
+from vesalius.evaluation.caveats import of_metrics
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -31,6 +33,8 @@ def print_scores(console: Console, evaluation: Evaluation, title: str) -> None:
         table.add_row(score.metric, str(score), f"{score.n:,}")
     console.print(table)
     _print_slices(console, evaluation)
+    for sentence in of_metrics(evaluation):
+        console.print(sentence, style="yellow", markup=False, highlight=False)
     _print_notes(console, [*protocol_notes(evaluation.protocols), *_interval_notes(evaluation)])
 
 

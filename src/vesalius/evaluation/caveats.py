@@ -8,6 +8,12 @@ from typing import Any
 from vesalius.evaluation.score import Evaluation
 from vesalius.recipe import Recipe
 
+_COUNTED = {
+    "unread": "have a reference that its tokeniser cannot read, and are not measured (other "
+    "scripts: rouge:tokens=unicode, bleu:tokenize=char)",
+    "cut": "have a text that is longer than its model reads, and are scored without the end",
+    "apart": "name neither case nor picture, and are in no dialogue",
+}
 _FEW = 30  # groups below which a percentile interval covers less than it says
 
 
@@ -17,6 +23,7 @@ def limits(evaluation: Evaluation, recipe: Recipe, status: Mapping[str, Any]) ->
     sentences = [
         *_of_weights(recipe, status),
         *_of_counts(facts),
+        *of_metrics(evaluation),
         _of_intervals(evaluation, groups),
     ]
     small = sorted({s.slice for s in evaluation.scores if s.groups < _FEW and s.slice != "all"})
@@ -36,6 +43,17 @@ def limits(evaluation: Evaluation, recipe: Recipe, status: Mapping[str, Any]) ->
         "system that does not clearly beat it has learnt little from the picture."
     )
     return sentences
+
+
+def of_metrics(evaluation: Evaluation) -> list[str]:
+    """A sentence for each count of rows that a metric could not read, cut, or left out."""
+    total = evaluation.facts.get("predictions", 0)
+    return [
+        f"{protocol}: {count} of {total} {_COUNTED[name]}."
+        for protocol, counts in evaluation.counts.items()
+        for name, count in counts.items()
+        if name in _COUNTED
+    ]
 
 
 def _of_intervals(evaluation: Evaluation, groups: int) -> str:
@@ -66,6 +84,9 @@ def _of_counts(facts: Mapping[str, int]) -> list[str]:
         "empty": "are empty and count as wrong",
         "abstained": "are abstentions, scored like any other answer",
         "cut_at_limit": "were cut at the token limit",
+        "no_words": "are nan, None, NULL or like it, what programs write for an absent value, and "
+        "are scored as they stand",
+        "no_words_in_references": "have such a word as their reference",
     }
     total = facts.get("predictions", 0)
     return [

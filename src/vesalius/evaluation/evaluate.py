@@ -25,7 +25,7 @@ from vesalius.evaluation.prediction_sets import (
     slices,
 )
 from vesalius.evaluation.score import ALL, Evaluation, Score
-from vesalius.evaluation.stats import bootstrap, clusters, interval, wilson
+from vesalius.evaluation.stats import Codes, bootstrap, clusters, interval, wilson
 from vesalius.run import Run
 from vesalius.system.files import read_json, write_json
 
@@ -57,14 +57,22 @@ def evaluate(
         statistic = partial(_all, parts)
         drawn = bootstrap(statistic, groups, resamples, seed) if len(set(groups)) > 1 else {}
         for (name, metric), value in statistic(np.ones((1, len(groups)))).items():
-            table = next(part.table for part in parts if part.name == name)
-            n, units = counted(table, metric, groups)
+            entry = next(part for part in parts if part.name == name)
+            n, units = counted(entry.table, metric, groups)
             low, high = interval(drawn.get((name, metric), np.zeros(0)), level)
             score = Score(metric, name, float(value[0]), low, high, n, units, label)
             if n or label == ALL:
-                scores.append(_widened(score, table.get(metric), level))
+                scores.append(_widened(score, entry, groups, level))
     protocols = {entry.name: entry.metric.protocol.to_dict() for entry in measured}
-    return Evaluation(tuple(scores), protocols, resamples, level, seed, facts(predictions))
+    return Evaluation(
+        tuple(scores),
+        protocols,
+        resamples,
+        level,
+        seed,
+        facts(predictions),
+        counts={entry.name: counts for entry in measured if (counts := entry.counts())},
+    )
 
 
 def evaluate_run(
@@ -115,18 +123,26 @@ def save_scores(run: Run, evaluation: Evaluation, name: str = "") -> None:
     write_json(run.scores_file(name), evaluation.to_json())
 
 
-def _widened(score: Score, column: Array | None, level: float) -> Score:
+def _widened(score: Score, entry: Measured, groups: Codes, level: float) -> Score:
     """The score with Wilson's interval where it is a proportion and no resample differs.
 
     Then the bootstrap's bounds coincide, as if three right answers of three proved anything.
-    Groups are the trials: what is the same in every group was seen once a group.
+    Groups are the trials: what is the same in every group was seen once a group. A mean over
+    classes has as many trials as a plain share would need to be as uncertain.
     """
-    if column is None or column.ndim > 1 or score.low != score.high:
+    by = entry.metric.protocol.proportions.get(score.metric)
+    if by is None or score.low != score.high:
         return score
-    if not np.isin(column[~np.isnan(column)], (0.0, 1.0)).all():
-        return score
-    low, high = wilson(round(score.value * score.groups), score.groups, level)
+    trials = _trials(entry.table[by], groups) if by else float(score.groups)
+    low, high = wilson(score.value * trials, trials, level)
     return replace(score, low=low, high=high, interval="wilson")
+
+
+def _trials(classes: Array, groups: Codes) -> float:
+    """k^2 / (1/g_1 + ... + 1/g_k), from the groups g_i in which each of k classes occurs."""
+    occurring = np.unique(classes[~np.isnan(classes)])
+    counts = [len(np.unique(groups[classes == one])) for one in occurring]
+    return len(counts) ** 2 / sum(1 / count for count in counts)
 
 
 def _all(parts: Sequence[Measured], weights: Array) -> dict[tuple[str, str], Array]:

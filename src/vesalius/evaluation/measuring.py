@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from vesalius.cases.prediction import Prediction
 from vesalius.errors import RunError
-from vesalius.evaluation.metrics import Metric, Table, metrics
+from vesalius.evaluation.metrics import COUNTS, Metric, Table, metrics
 from vesalius.settings import validated
 
 Spec = str | Mapping[str, Mapping[str, Any]]
@@ -30,6 +30,11 @@ class Measured:
     def rows(self, keep: NDArray[np.bool_]) -> Table:
         """The rows of the table that are kept (a mask [n])."""
         return {k: v[keep] for k, v in self.table.items()}
+
+    def counts(self) -> dict[str, int]:
+        """How many rows the metric counts as unread, cut or apart; only those that there are."""
+        rows = {name: int(self.table[name].sum()) for name in COUNTS if name in self.table}
+        return {name: count for name, count in rows.items() if count}
 
 
 def measure(predictions: Sequence[Prediction], specs: Sequence[Spec]) -> list[Measured]:

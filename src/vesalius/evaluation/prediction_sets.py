@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from vesalius.cases.case import Answer
 from vesalius.cases.prediction import Prediction
 from vesalius.errors import RunError
 from vesalius.evaluation.score import ALL
 from vesalius.run import Run
 
+_ABSENT = frozenset({"nan", "NaN", "NAN", "None", "NULL", "null", "<NA>", "NaT", "undefined"})
 SLICES = ("category", "modality", "kind", "dataset")
 
 
@@ -62,4 +64,11 @@ def facts(predictions: Sequence[Prediction]) -> dict[str, int]:
         "empty": sum(p.answer.text is not None and not p.text.strip() for p in predictions),
         "cut_at_limit": sum(p.finish == "length" for p in predictions),
         "without_reference": sum(not p.references for p in predictions),
+        "no_words": sum(_is_absent(p.answer) for p in predictions),
+        "no_words_in_references": sum(any(map(_is_absent, p.references)) for p in predictions),
     }
+
+
+def _is_absent(answer: Answer) -> bool:
+    """Whether the text is what a program writes where there was none; "none" is an answer."""
+    return answer.text is not None and answer.text.strip() in _ABSENT

@@ -51,8 +51,9 @@ class Evaluation:
     """All scores of one set of predictions, their protocols, and how intervals were drawn.
 
     ``facts`` counts predictions, groups, abstentions, empty answers, answers cut at the token
-    limit, and predictions without a reference. Of a run's predictions it names by hash what they
-    and the settings were.
+    limit, predictions without a reference, and texts that are no words. ``counts`` has by protocol
+    how many rows it could not read or had to cut, or are in no dialogue. Of a run's predictions it
+    names by hash what they and the settings were.
     """
 
     scores: tuple[Score, ...]
@@ -61,6 +62,7 @@ class Evaluation:
     level: float = 0.95
     seed: int = 0
     facts: Mapping[str, int] = field(default_factory=dict)
+    counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     predictions_sha256: str = ""
     settings_sha256: str = ""
 

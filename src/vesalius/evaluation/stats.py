@@ -120,10 +120,10 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def wilson(successes: int, n: int, level: float = 0.95) -> tuple[float, float]:
+def wilson(successes: float, n: float, level: float = 0.95) -> tuple[float, float]:
     """Wilson's score interval for one proportion; NaN for n = 0 (Wilson, 1927)."""
     if not 0 <= successes <= n:
-        raise VesaliusError(f"{successes} successes in {n} trials")
+        raise VesaliusError(f"{successes:g} successes in {n:g} trials")
     if n == 0:
         return nan, nan
     z = NormalDist().inv_cdf(0.5 + level / 2)

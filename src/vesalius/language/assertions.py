@@ -8,10 +8,15 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 
+from vesalius.language.quantities import quantities
+from vesalius.language.script import normalised
+
 SCOPE = 6
 """Words that a negation reaches."""
-_BEFORE = "no|not|without|absent|absence of|free of|negative for|denies|neither|nor|never"
-_AFTER = "is absent|are absent|not seen|not present|not identified|not visible|ruled out|resolved"
+CUES_BEFORE = "no|not|without|absent|absence of|free of|negative for|denies|neither|nor|never"
+CUES_AFTER = (
+    "is absent|are absent|not seen|not present|not identified|not visible|ruled out|resolved"
+)
 _ENDS = r"[.;:!?]|\bbut\b|\bhowever\b|\balthough\b|\bexcept\b|\bwith\b(?!out)|\bwhich\b"
 _EMPTY_WORDS = frozenset(
     re.findall(
@@ -21,7 +26,6 @@ _EMPTY_WORDS = frozenset(
         "right left bilateral side sided",
     )
 )
-_NUMBER = re.compile(r"[a-z]?\d+(?:[.,]\d+)?")
 _SIDES = {
     "left": {"left"},
     "leftsided": {"left"},
@@ -31,8 +35,8 @@ _SIDES = {
     "bilaterally": {"left", "right"},
     "both": {"left", "right"},
 }
-_BEFORE_CUE = re.compile(rf"\b(?:{_BEFORE})\b")
-_CUE_WORDS = frozenset(re.findall(r"[a-z]+", f"{_BEFORE}|{_AFTER}"))
+_BEFORE_CUE = re.compile(rf"\b(?:{CUES_BEFORE})\b")
+_CUE_WORDS = frozenset(re.findall(r"[a-z]+", f"{CUES_BEFORE}|{CUES_AFTER}"))
 
 
 def assertions(text: str, *, scope: int = SCOPE, shortest: int = 3) -> dict[str, bool]:
@@ -41,7 +45,7 @@ def assertions(text: str, *, scope: int = SCOPE, shortest: int = 3) -> dict[str,
     A negation reaches ``scope`` words; words of fewer letters than ``shortest`` do not count.
     """
     holds: dict[str, bool] = {}
-    for clause in clauses(text.lower()):
+    for clause in clauses(normalised(text).lower()):
         words = re.findall(r"[a-z]+", clause)
         reached = _reached(clause, words, scope)
         for at, word in enumerate(words):
@@ -58,19 +62,19 @@ def clauses(text: str) -> list[str]:
 
 def sides(text: str) -> set[str]:
     """The sides that a text names: left, right or both."""
-    words = re.findall(r"[a-z]+", text.lower().replace("-sided", "sided"))
+    words = re.findall(r"[a-z]+", normalised(text).lower().replace("-sided", "sided"))
     # "both" names two sides only where it does not join two things ("both A and B").
     joined = {a for a, b in pairwise(words) if a == "both" and b in {"a", "an", "the"}}
     return {side for word in words if word not in joined for side in _SIDES.get(word, ())}
 
 
 def numbers(text: str) -> list[str]:
-    """The numbers in a text with the letter before them, "T1" and "L4" included."""
-    return _NUMBER.findall(text.lower().replace(",", "."))
+    """The numbers in a text with the letter before them, whole: ``1,200`` is 1200, 12.0 is 12."""
+    return [number.value for number in quantities(text)]
 
 
 def _reached(clause: str, words: list[str], scope: int) -> set[int]:
-    if re.search(rf"\b(?:{_AFTER})\b", clause):
+    if re.search(rf"\b(?:{CUES_AFTER})\b", clause):
         return set(range(len(words)))
     starts = [len(re.findall(r"[a-z]+", clause[: m.end()])) for m in _BEFORE_CUE.finditer(clause)]
     return {at for start in starts for at in range(start, start + scope)}

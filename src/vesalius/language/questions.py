@@ -1,6 +1,7 @@
 """How a question about a picture is read: its form, its pieces, and the values that words name.
 
-English, by the rules of ``statements.yaml``; a question that no rule knows is left unread.
+English, by the rules of ``statements.yaml``; a question that no rule knows is left unread. Yes and
+no are read in Chinese, too.
 """
 
 from __future__ import annotations
@@ -15,12 +16,27 @@ from typing import Any, Literal
 
 import yaml
 
+from vesalius.language.script import normalised
+
 Polarity = Literal["yes", "no"]
 YES_NO = frozenset(
     {"normality", "contrast", "contrast_is", "is_this", "presence", "predicate", "acts"}
 )
 """Forms that ask for yes or no; the others ask for a word."""
 NOTHING: frozenset[str] = frozenset()
+_OPENS: dict[Polarity, str] = {
+    "yes": "是(?!否|不是)的?|有(?!没有|无|可能|限)|存在|包含|属于",
+    "no": "不是|否|没有?(?!办法)|无(?!法)|未见|不存在|不包含|不属于",
+}
+"""What a Chinese clause opens with that affirms or denies, whatever follows: 有肺炎, 没有异常."""
+_IS: dict[Polarity, str] = {
+    "yes": "对的?|正确|有的|可以|能够?|会",
+    "no": "不|不对|不正确|错误?|不可以|不能够?|不会",
+}
+"""What affirms or denies as the whole of a clause only: 对比增强 (contrast) is no yes."""
+_OPENING = {sense: re.compile(f"{rule}|(?:{_IS[sense]})$") for sense, rule in _OPENS.items()}
+_WHOLE = re.compile("|".join(["yes|no", *_OPENS.values(), *_IS.values()]))
+_BREAK = re.compile(r"[\s.,;:!?]+")
 _IRREGULAR = {"foci": "focus", "metastases": "metastasis", "vertebrae": "vertebra"}
 
 
@@ -41,12 +57,31 @@ def normal(question: str) -> str:
     return " ".join(question.lower().split()).strip(" ?.!:;\"'")
 
 
+@lru_cache(maxsize=65536)
 def polarity(answer: str) -> Polarity | None:
-    """The one of yes and no that the answer says as a word; None for neither or both."""
-    words = set(re.findall(r"[a-z0-9]+", answer.lower())) & {"yes", "no"}
-    if len(words) != 1:
-        return None
-    return "yes" if "yes" in words else "no"
+    """The one of yes and no that the answer says; None for neither or both.
+
+    In English one of the two words, anywhere. In Chinese a clause that opens with the verb that
+    answers (是, 有 ...) or its denial (不是, 没有, 否 ...), as in SLAKE; "这是CT" answers nothing.
+    """
+    text = normalised(answer).lower()
+    senses: set[Polarity] = set()
+    if "yes" in (words := re.findall(r"[a-z0-9]+", text)):
+        senses.add("yes")
+    if "no" in words:
+        senses.add("no")
+    senses |= {sense for clause in _BREAK.split(text) if (sense := _chinese(clause))}
+    return senses.pop() if len(senses) == 1 else None
+
+
+def is_polar(answer: str) -> bool:
+    """Whether the answer is yes or no and nothing else."""
+    return bool(_WHOLE.fullmatch(_BREAK.sub("", normalised(answer).lower())))
+
+
+def _chinese(clause: str) -> Polarity | None:
+    senses: list[Polarity] = ["no", "yes"]
+    return next((sense for sense in senses if _OPENING[sense].match(clause)), None)
 
 
 @lru_cache(maxsize=65536)

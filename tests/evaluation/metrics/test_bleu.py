@@ -1,9 +1,12 @@
 """Overlap scores equal to the libraries that define them."""
 
+import shutil
+
 import pytest
 import sacrebleu
 from pycocoevalcap.bleu.bleu import Bleu
 from pycocoevalcap.cider.cider_scorer import CiderScorer
+from pycocoevalcap.tokenizer.ptbtokenizer import PTBTokenizer
 from rouge_score.rouge_scorer import RougeScorer
 
 from vesalius.evaluation.metrics import metrics
@@ -116,7 +119,28 @@ def test_cider_d_of_one_image_is_nought(scored, rows):
 
 def test_coco_tokens_drop_punctuation_and_split_sentences():
     words = coco_tokens('The "left" lung. No mass (12 mm), T2-weighted.')
-    assert words == ["the", "left", "lung", "no", "mass", "12", "mm", "t2-weighted"]
+    kept = ["-lrb-", "12", "mm", "-rrb-"]
+    assert words == ["the", "left", "lung", "no", "mass", *kept, "t2-weighted"]
+
+
+LIKE_STANFORD = [
+    "The patient’s T2-weighted MRI (axial) shows a 12mm lesion; no edema.",
+    "Arrow [a] in fig. 2 vs. Fig. 3, e.g. 1.5cm, 3–4 cm × 2 cm ≤ 5°.",
+    "A “mass” – 'small' -- of the left- and right-sided lung; HCV+ 50% ~2.",
+    "No. 5 of Dr. Smith's cases. No mass. Größe 5 cm, ½ of it.",
+]
+
+
+@pytest.mark.skipif(shutil.which("java") is None, reason="COCO's tokeniser needs Java")
+def test_coco_tokens_equal_the_tokens_of_the_coco_tools():
+    rows = {i: [{"caption": text}] for i, text in enumerate([*LIKE_STANFORD, *said_and_golds()])}
+    theirs = PTBTokenizer().tokenize(rows)
+    for i, [row] in rows.items():
+        assert coco_tokens(row["caption"]) == theirs[i][0].split()
+
+
+def said_and_golds():
+    return [text for said, golds in CORPUS for text in (said, *golds) if text]
 
 
 def test_meteor_matches_stems_but_no_synonyms(prediction, scored):

@@ -52,6 +52,32 @@ def test_numbers_keep_their_letter(content):
     assert content("2.5 cm at L4", "2,5 cm at L5")["content.numbers"] == pytest.approx(0.5)
 
 
+@pytest.mark.parametrize(
+    ("said", "gold", "f1"),
+    [
+        ("1,200 ml", "1200 ml", 1),
+        ("12.0 mm", "12 mm", 1),
+        ("2x3 cm", "2 x 3 cm", 1),
+        ("-30 HU", "30 HU", 0),
+        ("\u221230 HU", "-30 HU", 1),
+        ("2.5 cm", "2.5 mm", 0),
+        ("2.5 cm", "25 mm", 1),
+        ("2.5", "2.5 cm", 1),
+        ("2 x 3 cm", "20 x 30 mm", 1),
+        ("5 mm", "50%", 0),
+        ("10³", "103", 0),
+        ("大小１２ｍｍ", "大小 12 mm", 1),
+    ],
+)
+def test_numbers_are_whole_and_have_units(said, gold, f1, content):
+    assert content(said, gold)["content.numbers"] == f1
+
+
+def test_cues_and_sides_are_read_in_english_alone(content):
+    found = content("左肺无肿块 left", "左肺无肿块 left")
+    assert np.isnan([found["content.negation"], found["content.laterality"]]).all()
+
+
 def tagged(said, wanted):
     return Prediction("a", Answer(concepts=said), references=(Answer(concepts=wanted),))
 

@@ -32,6 +32,7 @@ def rows(texts=TEXTS):
             question="is there a mass?",
             references=tuple(Answer(g, boxes=(box,), concepts=("C2",)) for g in golds),
             group=f"g{i // 2}",
+            picture=f"p{i // 2}",
             confidence=Confidence(0.1 + 0.1 * i, "mean token probability"),
             scores=dict.fromkeys(golds, 0.1 * i),
         )

@@ -18,6 +18,11 @@ Better = Literal["higher", "lower", "neither"]
 Role = Literal["headline", "calibration"]
 Unit = Literal["row", "dialogue", "corpus"]
 
+UNREAD, CUT, APART = "unread", "cut", "apart"
+COUNTS = (UNREAD, CUT, APART)
+"""Columns [n] of 0 and 1 that count rows: their references hold words that the metric cannot read,
+so they are not measured; a text was cut at the metric's limit; the row belongs to no dialogue."""
+
 _HERE = "vesalius.evaluation.metrics"
 
 metrics = Registry(
@@ -54,7 +59,9 @@ class ScoringProtocol:
     averaged over what. ``better`` lists the scores for which higher is not better, ``baselines``
     those that depend on the references alone, whatever was answered, and ``beside`` which of them
     stands beside a score. ``role``: whether the scores are about the answers or about how sure they
-    are. ``unit``: what is scored, a row, all turns of a dialogue (a slice of turns has no such
+    are. ``proportions``: the scores that are shares of trials, each right or wrong, and the column
+    by whose classes such a score is averaged ("" where it is not): for them alone a Wilson interval
+    holds. ``unit``: what is scored, a row, all turns of a dialogue (a slice of turns has no such
     score), or the corpus.
     """
 
@@ -69,6 +76,7 @@ class ScoringProtocol:
     beside: Mapping[str, str] = field(default_factory=dict)
     role: Role = "headline"
     unit: Unit = "row"
+    proportions: Mapping[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """The protocol as JSON-ready data."""
@@ -90,7 +98,8 @@ class Metric(Protocol):
     ``aggregate`` folds the rows under ``weights`` of shape [B, n] (how often each row was drawn)
     into scores of shape [B]; NaN where no measured row was drawn. A score is counted over the
     rows of the column of its own name, else of the table's first column. What belongs to the
-    corpus (document frequencies, the majority class) is fixed by the table, never resampled.
+    corpus (document frequencies, the majority class) is fixed by the table, never resampled. The
+    columns of ``COUNTS`` say of which rows a reader must be told.
     """
 
     @property

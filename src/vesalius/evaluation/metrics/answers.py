@@ -10,6 +10,7 @@ from vesalius.errors import DatasetError
 from vesalius.evaluation.metrics import Array, ScoringProtocol, Table
 from vesalius.evaluation.metrics.table import coded, majority, means, tabulate
 from vesalius.evaluation.metrics.words import golds, squad
+from vesalius.language.script import segments
 from vesalius.settings import Frozen
 
 
@@ -26,9 +27,13 @@ class Squad(Frozen):
         return ScoringProtocol(
             name="squad",
             implementation="vesalius, after the official SQuAD v2 script",
-            normalisation="lower; punctuation deleted; a, an, the dropped; spaces collapsed",
+            normalisation=(
+                "NFKC; lower; punctuation deleted; a, an, the dropped; spaces collapsed; for F1 "
+                "each character of a script without spaces is a word (as MLQA)"
+            ),
             averaging="maximum over golds; mean over questions",
             better={"squad.majority_em": "neither"},
+            proportions={"squad.em": "", "squad.majority_em": ""},
             baselines=("squad.majority_em",),
             beside={"squad.em": "squad.majority_em"},
         )
@@ -85,8 +90,11 @@ def _best(prediction: Prediction) -> tuple[float, float] | None:
 
 
 def token_f1(answer: str, gold: str) -> float:
-    """F1 over the counted words of two normalised texts; if either is empty, 1 iff both are."""
-    words, wanted = answer.split(), gold.split()
+    """F1 over the counted words of two normalised texts; if either is empty, 1 iff both are.
+
+    In scripts without spaces each character is a word.
+    """
+    words, wanted = segments(answer), segments(gold)
     if not words or not wanted:
         return float(words == wanted)
     same = (Counter(words) & Counter(wanted)).total()

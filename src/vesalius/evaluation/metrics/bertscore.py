@@ -13,9 +13,10 @@ import numpy as np
 
 from vesalius.cases.prediction import Prediction
 from vesalius.errors import MissingExtra, ModelError, RecipeError
-from vesalius.evaluation.metrics import Array, ScoringProtocol, Table
+from vesalius.evaluation.metrics import CUT, UNREAD, Array, ScoringProtocol, Table
 from vesalius.evaluation.metrics.table import means
 from vesalius.evaluation.metrics.words import golds
+from vesalius.language.script import normalised
 from vesalius.settings import Frozen
 
 if TYPE_CHECKING:
@@ -50,24 +51,35 @@ class Encoder(Frozen):
             "transformers": _version("transformers"),
         }
 
-    def compare(self, candidates: Sequence[str], references: Sequence[Sequence[str]]) -> Array:
-        """Precision, recall and F1, [n, 3]: the best over a text's references.
+    def compare(
+        self, candidates: Sequence[str], references: Sequence[Sequence[str]]
+    ) -> tuple[Array, dict[str, Array]]:
+        """Precision, recall and F1, [n, 3]: the best over a text's references; and what to count.
 
         Empty texts never reach the library, which raises on them: they score 0, and NaN where
-        there is no reference at all.
+        there is no reference at all, or one with a word that the encoder's vocabulary lacks (every
+        such word is the same to it). The counts [n] are ``unread`` and ``cut`` (texts beyond the
+        encoder's length).
         """
         scores = np.full((len(candidates), 3), np.nan)
-        filled = [[r for r in group if r.strip()] for group in references]
+        flags = {UNREAD: np.zeros(len(candidates)), CUT: np.zeros(len(candidates))}
+        filled = [[normalised(r) for r in group if r.strip()] for group in references]
         scores[[i for i, group in enumerate(references) if group]] = 0.0
         rows = [i for i, text in enumerate(candidates) if text.strip() and filled[i]]
-        if rows:
+        if any(filled):
             scorer = _scorer(self)
+            for i, group in enumerate(filled):
+                flags[UNREAD][i] = any(_unknown(scorer, text) for text in group)
+                flags[CUT][i] = any(_beyond(scorer, text) for text in [*group, candidates[i]])
+        if rows:
             if self.idf:
                 scorer._idf_dict = None  # the library warns when weights are computed anew
                 scorer.compute_idf([text for group in filled for text in group])
-            columns = scorer.score([candidates[i] for i in rows], [filled[i] for i in rows])
+            texts = [normalised(candidates[i]) for i in rows]
+            columns = scorer.score(texts, [filled[i] for i in rows])
             scores[rows] = np.stack([np.asarray(c, dtype=np.float64) for c in columns], axis=1)
-        return scores
+        scores[flags[UNREAD] > 0] = np.nan
+        return scores, flags
 
 
 class BertScore(Encoder):
@@ -84,18 +96,19 @@ class BertScore(Encoder):
             implementation="bert-score",
             version=_version("bert-score"),
             parameters=self.described(),
-            normalisation="the model's tokeniser; an empty text scores 0",
+            normalisation="NFKC; the model's tokeniser; an empty text scores 0",
             averaging="maximum over references; mean over texts",
         )
 
     def measure(self, predictions: Sequence[Prediction]) -> Table:
         """Precision, recall and F1, a row."""
-        scores = self.compare([p.text for p in predictions], [golds(p) for p in predictions])
-        return {name: scores[:, i] for i, name in enumerate(_NAMES)}
+        texts = [p.text for p in predictions]
+        scores, flags = self.compare(texts, [golds(p) for p in predictions])
+        return {**{name: scores[:, i] for i, name in enumerate(_NAMES)}, **flags}
 
     def aggregate(self, table: Table, weights: Array) -> Mapping[str, Array]:
         """The means."""
-        return means(table, weights)
+        return means(table, weights, _NAMES)
 
 
 def packaged_model() -> Path:
@@ -144,6 +157,22 @@ def _bound_length(scorer: BERTScorer) -> None:
     # Some tokenisers (DeBERTa's) state no limit, and a limit of 1e30 overflows in truncation.
     positions = int(getattr(scorer._model.config, "max_position_embeddings", 512))
     scorer._tokenizer.model_max_length = min(scorer._tokenizer.model_max_length, positions)
+
+
+def _unknown(scorer: BERTScorer, text: str) -> bool:
+    """Whether the vocabulary lacks a word: a byte-level one lacks none."""
+    unknown = scorer._tokenizer.unk_token_id
+    return unknown is not None and unknown in _ids(scorer, text)
+
+
+def _beyond(scorer: BERTScorer, text: str) -> bool:
+    return len(_ids(scorer, text)) > int(scorer._tokenizer.model_max_length)
+
+
+def _ids(scorer: BERTScorer, text: str) -> list[int]:
+    # verbose: the tokeniser would warn of each long text, which is counted here.
+    ids: list[int] = scorer._tokenizer(normalised(text), verbose=False)["input_ids"]
+    return ids
 
 
 def _version(package: str) -> str:

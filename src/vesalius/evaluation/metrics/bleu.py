@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -12,12 +13,15 @@ from sacrebleu.metrics import BLEU
 from vesalius.cases.prediction import Prediction
 from vesalius.evaluation.metrics import Array, ScoringProtocol, Table
 from vesalius.evaluation.metrics.ngrams import TOKENISER, coco_tokens, ngrams
-from vesalius.evaluation.metrics.table import total
+from vesalius.evaluation.metrics.table import total, unread
 from vesalius.evaluation.metrics.words import golds
+from vesalius.language.script import has_words, is_spaced, normalised
 from vesalius.settings import Frozen
 
 _ORDER = 4
 _WIDTH = 2 + 2 * _ORDER  # said length, closest reference length, matches by order, n-grams by order
+
+_HAN = re.compile(r"[\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
 
 
 class Bleu(Frozen):
@@ -40,21 +44,26 @@ class Bleu(Frozen):
             implementation="sacrebleu, divided by 100",
             version=str(engine.get_signature().info["version"]),
             parameters={"signature": str(engine.get_signature())},
-            normalisation=f"tokeniser {self.tokenize}" + (", lower" if self.lowercase else ""),
+            normalisation=f"NFKC; tokeniser {self.tokenize}"
+            + (", lower" if self.lowercase else ""),
             averaging="corpus: n-gram counts summed over texts, exponential smoothing",
             unit="corpus",
         )
 
     def measure(self, predictions: Sequence[Prediction]) -> Table:
         """Lengths, matches and totals, [n, 10]."""
-        engine = _sacrebleu(self.tokenize, self.lowercase)
+        engine, reads = (
+            _sacrebleu(self.tokenize, self.lowercase),
+            _READS.get(self.tokenize, is_spaced),
+        )
         rows = np.full((len(predictions), _WIDTH), np.nan)
         for row, prediction in zip(rows, predictions, strict=True):
             references = golds(prediction)
-            if references:
-                streams = [[reference] for reference in references]
-                row[:] = engine._extract_corpus_statistics([prediction.text], streams)[0]
-        return {"bleu": rows}
+            if references and all(map(reads, references)):
+                streams = [[normalised(reference)] for reference in references]
+                answer = normalised(prediction.text)
+                row[:] = engine._extract_corpus_statistics([answer], streams)[0]
+        return {"bleu": rows, **unread(predictions, reads)}
 
     def aggregate(self, table: Table, weights: Array) -> Mapping[str, Array]:
         """Corpus BLEU from summed counts."""
@@ -95,9 +104,9 @@ class BleuCoco(Frozen):
         rows = np.full((len(predictions), _WIDTH), np.nan)
         for row, prediction in zip(rows, predictions, strict=True):
             references = golds(prediction)
-            if references:
+            if references and all(map(is_spaced, references)):
                 row[:] = _counts(prediction.text, references)
-        return {"bleu_coco": rows}
+        return {"bleu_coco": rows, **unread(predictions, is_spaced)}
 
     def aggregate(self, table: Table, weights: Array) -> Mapping[str, Array]:
         """Corpus BLEU-1 to BLEU-4 from summed counts."""
@@ -110,6 +119,15 @@ class BleuCoco(Frozen):
         logs = np.cumsum(np.log((right + tiny) / (count + small)), axis=1)
         scores = {f"bleu_coco.{k}": np.exp(logs[:, k - 1] / k) * penalty for k in (1, 2, 3, 4)}
         return {k: _measured(v, table["bleu_coco"], weights) for k, v in scores.items()}
+
+
+def _is_han(text: str) -> bool:
+    """Whether the text has words that sacrebleu's Chinese tokeniser takes apart."""
+    return has_words(text) and is_spaced(_HAN.sub(" a ", normalised(text)))
+
+
+_READS: Mapping[str, Callable[[str], bool]] = {"zh": _is_han, "char": has_words}
+"""What a tokeniser takes apart, where that is more than words between spaces."""
 
 
 def _measured(score: Array, rows: Array, weights: Array) -> Array:

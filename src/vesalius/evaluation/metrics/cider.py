@@ -9,8 +9,9 @@ from math import exp, log, sqrt
 from vesalius.cases.prediction import Prediction
 from vesalius.evaluation.metrics import Array, ScoringProtocol, Table
 from vesalius.evaluation.metrics.ngrams import TOKENISER, Ngrams, coco_tokens, ngrams
-from vesalius.evaluation.metrics.table import means, tabulate
+from vesalius.evaluation.metrics.table import means, tabulate, unread
 from vesalius.evaluation.metrics.words import golds
+from vesalius.language.script import is_spaced
 from vesalius.settings import Frozen
 
 _ORDER = 4
@@ -39,7 +40,11 @@ class CiderD(Frozen):
 
     def measure(self, predictions: Sequence[Prediction]) -> Table:
         """The column ``cider_d``."""
-        references = {id(p): [ngrams(coco_tokens(g)) for g in golds(p)] for p in predictions}
+        references = {
+            id(p): [ngrams(coco_tokens(g)) for g in texts] if all(map(is_spaced, texts)) else []
+            for p in predictions
+            if (texts := golds(p)) is not None
+        }
         documents = [r for r in references.values() if r]
         frequency = Counter(g for document in documents for g in set().union(*document))
         space = _Space(frequency, log(len(documents)) if documents else 0.0)
@@ -49,11 +54,11 @@ class CiderD(Frozen):
             answer = ngrams(coco_tokens(prediction.text))
             return (space.score(answer, wanted),) if wanted else None
 
-        return tabulate(("cider_d",), predictions, row)
+        return {**tabulate(("cider_d",), predictions, row), **unread(predictions, is_spaced)}
 
     def aggregate(self, table: Table, weights: Array) -> Mapping[str, Array]:
         """The mean."""
-        return means(table, weights)
+        return means(table, weights, ("cider_d",))
 
 
 class _Space:

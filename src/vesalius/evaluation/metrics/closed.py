@@ -9,7 +9,11 @@ import numpy as np
 from vesalius.cases.prediction import Prediction
 from vesalius.evaluation.metrics import Array, ScoringProtocol, Table
 from vesalius.evaluation.metrics.table import coded, majority, mean, means, ratio
-from vesalius.evaluation.metrics.words import golds, is_closed, polarity, squad, tokens
+from vesalius.evaluation.metrics.words import golds, is_closed, squad
+from vesalius.language.options import option_of, tokens, with_letters
+from vesalius.language.quantities import quantities
+from vesalius.language.questions import is_polar, polarity
+from vesalius.language.script import normalised
 from vesalius.settings import Frozen
 
 UNPARSED = "\0unparsed"  # no normalised text can be equal to it
@@ -19,12 +23,12 @@ _RATES = ("closed.accuracy", "closed.yes_rate", "closed.unparsed_rate")
 class Closed(Frozen):
     """Accuracy of closed questions, and what accuracy hides.
 
-    A gold of yes or no needs exactly one of the words yes and no in the reply; none or both is
-    *unparsed*, counted wrong, its rate reported. Another gold needs SQuAD-normalised equality, or
-    that exactly one of the question's options occurs in the reply and is the gold; a text that
-    SQuAD empties (the option "A" is an article to it) keeps its words. All scores in
-    [0, 1] but MCC in [-1, 1] (Gorodkin, 2004, for more than two classes; unparsed replies are one
-    class more). ``closed.yes_rate`` is over yes/no questions.
+    A gold of yes or no (是, 没有 ... in Chinese) needs exactly one of the two in the reply; none or
+    both is *unparsed*, counted wrong, its rate reported. Another gold needs SQuAD-normalised
+    equality with the same numbers (2.5 cm is no 25 cm), or that the reply takes exactly one of the
+    question's options (:func:`~vesalius.language.options.option_of`) and it is the gold. All scores
+    in [0, 1] but MCC in [-1, 1] (Gorodkin, 2004, for more than two classes; unparsed replies are
+    one class more). ``closed.yes_rate`` is over yes/no questions.
     """
 
     @property
@@ -33,8 +37,8 @@ class Closed(Frozen):
         return ScoringProtocol(
             name="closed",
             implementation="vesalius strict closed parser",
-            version="2",
-            normalisation="exactly one of yes, no; else SQuAD v2, or [a-z0-9]+ where that is empty",
+            version="3",
+            normalisation="NFKC; exactly one of yes, no; else one of the options, or SQuAD v2",
             averaging="over closed questions; unparsed counted wrong",
             better={
                 "closed.yes_rate": "neither",
@@ -43,11 +47,18 @@ class Closed(Frozen):
             },
             baselines=("closed.majority_baseline",),
             beside={"closed.accuracy": "closed.majority_baseline"},
+            proportions={
+                **dict.fromkeys((*_RATES, "closed.majority_baseline"), ""),
+                "closed.balanced_accuracy": "gold",
+            },
         )
 
     def measure(self, predictions: Sequence[Prediction]) -> Table:
         """Right or not, said yes, unparsed, and the codes of golds and reply."""
-        wanted = [list(map(_plain, golds(p))) if is_closed(p) else [] for p in predictions]
+        wanted = [
+            [_code(gold, _offered(p, gold)) for gold in golds(p)] if is_closed(p) else []
+            for p in predictions
+        ]
         rows = [_row(p) if texts else None for p, texts in zip(predictions, wanted, strict=True)]
         every, _ = coded(wanted)
         first, classes = coded([texts[:1] for texts in wanted])
@@ -75,44 +86,58 @@ class Closed(Frozen):
 
 def closed_answer(prediction: Prediction, gold: str) -> str:
     """The reply read as an answer to a closed question: yes, no, an option, or UNPARSED."""
-    if squad(gold) in {"yes", "no"}:
-        return polarity(prediction.text) or UNPARSED
-    reply = _plain(prediction.text)
-    options = [_plain(option) for option in prediction.options or ()]
-    if not options or reply in options or reply == _plain(gold):
-        return reply or UNPARSED
-    return _only_option(tokens(prediction.text), prediction.options or ()) or UNPARSED
+    options = _offered(prediction, gold)
+    option = option_of(prediction.text, options) if options else None
+    if is_polar(gold):
+        return polarity(prediction.text) or polarity(option or "") or UNPARSED
+    if option is not None:
+        return _code(option, options)
+    if _same(prediction.text, gold):
+        return _code(gold, options)
+    return UNPARSED if options else _code(prediction.text, ()) or UNPARSED
 
 
 def closed_right(prediction: Prediction) -> bool:
     """Whether the reply, read strictly, is one of the golds."""
-    return any(closed_answer(prediction, gold) == _plain(gold) for gold in golds(prediction))
+    return any(
+        closed_answer(prediction, gold) == _code(gold, _offered(prediction, gold))
+        for gold in golds(prediction)
+    )
 
 
 def _row(prediction: Prediction) -> tuple[str, str, bool]:
     gold = golds(prediction)[0]
-    return _plain(gold), closed_answer(prediction, gold), closed_right(prediction)
+    code = _code(gold, _offered(prediction, gold))
+    return code, closed_answer(prediction, gold), closed_right(prediction)
 
 
-def _plain(text: str) -> str:
-    # SQuAD drops articles, and with them the whole of the option "A".
-    return squad(text) or " ".join(tokens(text))
+def _offered(prediction: Prediction, gold: str) -> tuple[str, ...]:
+    """The options; with letters where the gold is one and they have none."""
+    options = prediction.options or ()
+    letter = "".join(tokens(gold))
+    bare = len(letter) == 1 and letter.isalpha() and option_of(gold, options) is None
+    return with_letters(options) if options and bare else options
+
+
+def _code(text: str, options: tuple[str, ...]) -> str:
+    """One name for all wordings that count as one: yes, no, the option, or the tokens."""
+    option = option_of(text, options) if options else None
+    if option is None and is_polar(text):
+        return polarity(text) or ""
+    return " ".join(tokens(option or text)) or normalised(option or text).strip()
+
+
+def _same(reply: str, gold: str) -> bool:
+    """Whether both are equal as SQuAD normalises and hold the same numbers."""
+    if tokens(reply) == tokens(gold):
+        return bool(tokens(gold)) or normalised(reply).strip() == normalised(gold).strip()
+    return (
+        bool(squad(gold)) and squad(reply) == squad(gold) and quantities(reply) == quantities(gold)
+    )
 
 
 def _is_yes(row: tuple[str, str, bool]) -> float:
     return float(row[1] == "yes") if row[0] in {"yes", "no"} else float("nan")
-
-
-def _only_option(reply: list[str], options: Sequence[str]) -> str | None:
-    """The one option whose words occur in a row; one inside a longer match does not count."""
-    text = f" {' '.join(reply)} "
-    matches = [o for o in options if (words := " ".join(tokens(o))) and f" {words} " in text]
-    longest = [
-        o
-        for o in matches
-        if not any(o != p and f" {o} ".lower() in f" {p} ".lower() for p in matches)
-    ]
-    return _plain(longest[0]) if len(longest) == 1 else None
 
 
 def _balanced(table: Table, weights: Array) -> Array:

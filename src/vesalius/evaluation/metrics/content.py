@@ -8,9 +8,11 @@ from math import isnan, nan
 
 from vesalius.cases.prediction import Prediction
 from vesalius.evaluation.metrics import Array, ScoringProtocol, Table
-from vesalius.evaluation.metrics.table import means, tabulate
+from vesalius.evaluation.metrics.table import means, tabulate, unread
 from vesalius.evaluation.metrics.words import golds
-from vesalius.language.assertions import SCOPE, assertions, numbers, sides
+from vesalius.language.assertions import SCOPE, assertions, sides
+from vesalius.language.quantities import Quantity, quantities
+from vesalius.language.script import is_latin
 from vesalius.settings import Frozen
 
 _NAMES = ("content.negation", "content.laterality", "content.numbers")
@@ -21,8 +23,9 @@ class Content(Frozen):
 
     ``content.negation``: the share of words in both texts that both negate or both state, over
     pairs in which one of the texts negates a shared word. ``content.laterality``: F1 over {left,
-    right}. ``content.numbers``: F1 over counted numbers, "T1" and "L4" included. A pair in which
-    neither text has any is not measured. Negation follows NegEx's idea (Chapman et al., 2001) for
+    right}. ``content.numbers``: F1 over counted numbers, "T1" and "L4" included: 1,200 is 1200, -30
+    is no 30, 2.5 cm is 25 mm and no 2.5 mm (a missing unit may be any). A pair in which neither
+    text has any is not measured. Negation follows NegEx's idea (Chapman et al., 2001) for
     English: cues, six words of reach, ended by a stop or "but"; it is a warning light, no reader.
     """
 
@@ -32,19 +35,19 @@ class Content(Frozen):
         return ScoringProtocol(
             name="content",
             implementation="vesalius content agreement",
-            version="1",
+            version="2",
             parameters={"negation_scope_words": SCOPE, "language": "en"},
-            normalisation="lower; words [a-z]+, sides, numbers with their letter",
+            normalisation="NFKC; lower; words [a-z]+, sides, numbers with their letter and unit",
             averaging="maximum over references; mean over texts that have any",
         )
 
     def measure(self, predictions: Sequence[Prediction]) -> Table:
         """A column a kind of content."""
-        return tabulate(_NAMES, predictions, _row)
+        return {**tabulate(_NAMES, predictions, _row), **unread(predictions, is_latin)}
 
     def aggregate(self, table: Table, weights: Array) -> Mapping[str, Array]:
         """The means."""
-        return means(table, weights)
+        return means(table, weights, _NAMES)
 
 
 def _row(prediction: Prediction) -> tuple[float, ...] | None:
@@ -52,7 +55,9 @@ def _row(prediction: Prediction) -> tuple[float, ...] | None:
     if not references:
         return None
     kinds: tuple[Callable[[str, str], float], ...] = (_negation, _laterality, _numbers)
-    return tuple(_best([kind(prediction.text, gold) for gold in references]) for kind in kinds)
+    values = [_best([kind(prediction.text, gold) for gold in references]) for kind in kinds]
+    # Numbers are the same in every language; cues and sides are English words.
+    return (*([nan, nan] if not all(map(is_latin, references)) else values[:2]), values[2])
 
 
 def _best(values: list[float]) -> float:
@@ -73,7 +78,23 @@ def _laterality(answer: str, gold: str) -> float:
 
 
 def _numbers(answer: str, gold: str) -> float:
-    return _f1(Counter(numbers(answer)), Counter(numbers(gold)))
+    ours, theirs = quantities(answer), quantities(gold)
+    if not ours and not theirs:
+        return nan
+    return 2 * _shared(ours, theirs) / (len(ours) + len(theirs))
+
+
+def _shared(ours: Sequence[Quantity], theirs: Sequence[Quantity]) -> int:
+    """How many quantities of one text pair with one of the other, the same as written first."""
+    same = Counter(ours) & Counter(theirs)
+    left = list((Counter(theirs) - same).elements())
+    pairs = same.total()
+    for one in (Counter(ours) - same).elements():
+        match = next((other for other in left if one.equals(other)), None)
+        if match is not None:
+            left.remove(match)
+            pairs += 1
+    return pairs
 
 
 def _f1(answer: Counter[str], gold: Counter[str]) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 
 from vesalius.cases.prediction import Prediction
 from vesalius.evaluation.metrics import Array, ScoringProtocol, Table
-from vesalius.evaluation.metrics.dialogue import by_dialogue, is_turn
+from vesalius.evaluation.metrics.dialogue import apart, by_dialogue, is_turn
 from vesalius.evaluation.metrics.table import mean, ratio, total
 from vesalius.language.statements import claim, comparable, excludes
 from vesalius.settings import Frozen
@@ -44,6 +44,7 @@ class Contradictions(Frozen):
             averaging="over comparable pairs of answers about one case; over cases that have one",
             better={_PAIRS: "lower", _DIALOGUES: "lower"},
             unit="dialogue",
+            proportions={_PAIRS: "", _DIALOGUES: ""},
         )
 
     def measure(self, predictions: Sequence[Prediction]) -> Table:
@@ -61,6 +62,7 @@ class Contradictions(Frozen):
             _DIALOGUES: cases,
             "comparable": pairs[:, 0],
             "clashing": pairs[:, 1],
+            **apart(predictions),
         }
 
     def aggregate(self, table: Table, weights: Array) -> Mapping[str, Array]:

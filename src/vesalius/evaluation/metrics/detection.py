@@ -52,6 +52,7 @@ class Detection(Frozen):
             },
             normalisation="labels compared exactly; pixels of the picture as decoded",
             averaging="AP over classes with reference boxes and ten IoU thresholds",
+            proportions=dict.fromkeys((*_PRESENCE, "detection.precision", "detection.recall"), ""),
         )
 
     def measure(self, predictions: Sequence[Prediction]) -> Table:
@@ -74,6 +75,9 @@ class Detection(Frozen):
             "detection.images": np.where(np.isnan(present), np.nan, 1.0),
             "detection.sensitivity": np.where(present == 1, detected, np.nan),
             "detection.specificity": np.where(present == 0, 1 - detected, np.nan),
+            # Where no box is shown there is no precision, where none is due no recall.
+            "detection.precision": ratio(counts[:, 0], counts[:, 0] + counts[:, 1]),
+            "detection.recall": ratio(counts[:, 0], counts[:, 0] + counts[:, 2]),
             "matches": matches,
             "truth": truth,
             "counts": counts[:, :3],

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from vesalius.cases.prediction import Prediction
-from vesalius.evaluation.metrics import Array, ScoringProtocol, Table
+from vesalius.evaluation.metrics import APART, Array, ScoringProtocol, Table
 from vesalius.evaluation.metrics.closed import closed_right
 from vesalius.evaluation.metrics.table import mean, ratio, total
 from vesalius.evaluation.metrics.words import golds, is_closed, squad
@@ -35,6 +35,7 @@ class TurnsByDialogue(Frozen):
             normalisation="closed: the strict closed parser; open: SQuAD v2 exact match",
             averaging="over the turns of a dialogue, then over dialogues",
             unit="dialogue",
+            proportions={"dialogue.right": "", _ALL: ""},
         )
 
     def measure(self, predictions: Sequence[Prediction]) -> Table:
@@ -47,7 +48,8 @@ class TurnsByDialogue(Frozen):
                 rows[at, :2] = value, 1 / len(scored)
             if scored:
                 rows[scored[-1], 2] = min(right)
-        return {"dialogue.right": rows[:, 0], "share": rows[:, 1], _ALL: rows[:, 2]}
+        columns = {"dialogue.right": rows[:, 0], "share": rows[:, 1], _ALL: rows[:, 2]}
+        return {**columns, **apart(predictions)}
 
     def aggregate(self, table: Table, weights: Array) -> Mapping[str, Array]:
         """Both means over dialogues."""
@@ -59,11 +61,22 @@ class TurnsByDialogue(Frozen):
 
 
 def by_dialogue(predictions: Sequence[Prediction]) -> dict[str, list[int]]:
-    """The places of the answers about each case, else picture, else group."""
+    """The places of the answers about each case, else picture.
+
+    An answer that names neither is in no dialogue: a patient has many pictures.
+    """
     places: dict[str, list[int]] = defaultdict(list)
     for place, prediction in enumerate(predictions):
-        places[prediction.case or prediction.picture or prediction.group].append(place)
+        about = prediction.case or prediction.picture
+        if about:
+            places[about].append(place)
     return dict(places)
+
+
+def apart(predictions: Sequence[Prediction]) -> dict[str, Array]:
+    """The column that counts answers in no dialogue, for they name neither case nor picture."""
+    flags = [bool(p.references) and not (p.case or p.picture) for p in predictions]
+    return {APART: np.array(flags, dtype=np.float64)}
 
 
 def is_turn(prediction: Prediction) -> bool:

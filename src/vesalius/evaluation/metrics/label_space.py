@@ -9,6 +9,7 @@ from vesalius.cases.prediction import Prediction
 from vesalius.evaluation.metrics import Array, ScoringProtocol, Table
 from vesalius.evaluation.metrics.table import means, tabulate
 from vesalius.evaluation.metrics.words import golds, squad
+from vesalius.language.script import normalised
 from vesalius.settings import Frozen
 
 
@@ -26,9 +27,10 @@ class LabelSpace(Frozen):
         return ScoringProtocol(
             name="label_space",
             implementation="vesalius",
-            normalisation="labels: case and surplus blanks; exact match: as SQuAD v2",
+            normalisation="NFKC; labels: case and surplus blanks; exact match: as SQuAD v2",
             averaging="over predictions that score their references; mean",
             better={"label_space.outside": "lower"},
+            proportions={"label_space.outside": "", "label_space.em_inside": ""},
         )
 
     def measure(self, predictions: Sequence[Prediction]) -> Table:
@@ -50,4 +52,4 @@ def _row(prediction: Prediction) -> tuple[float, float] | None:
 
 
 def _plain(text: str) -> str:
-    return " ".join(text.casefold().split())
+    return " ".join(normalised(text).casefold().split())

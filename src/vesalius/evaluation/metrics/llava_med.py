@@ -49,6 +49,7 @@ class LlavaMedV1(Frozen):
             version="v1",
             normalisation="lower; punctuation, articles, number words as the script does",
             averaging="first gold; mean over closed, and over open questions",
+            proportions=dict.fromkeys(_NAMES[:2], ""),
         )
 
     def measure(self, predictions: Sequence[Prediction]) -> Table:

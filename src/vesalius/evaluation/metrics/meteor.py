@@ -9,9 +9,12 @@ from nltk.translate.meteor_score import meteor_score
 
 from vesalius.cases.prediction import Prediction
 from vesalius.evaluation.metrics import Array, ScoringProtocol, Table
-from vesalius.evaluation.metrics.table import means, tabulate
-from vesalius.evaluation.metrics.words import golds, tokens
+from vesalius.evaluation.metrics.table import means, tabulate, unread
+from vesalius.evaluation.metrics.words import english, golds, tokens
+from vesalius.language.script import is_latin
 from vesalius.settings import Frozen
+
+_NAME = "meteor_exact_stem"
 
 
 class MeteorExactStem(Frozen):
@@ -28,17 +31,17 @@ class MeteorExactStem(Frozen):
             implementation="nltk.translate.meteor_score without synonyms",
             version=version("nltk"),
             parameters={"alpha": 0.9, "beta": 3.0, "gamma": 0.5, "matches": "exact, stem"},
-            normalisation="tokens [a-z0-9]+",
+            normalisation="NFKC; Latin letters without marks; tokens [a-z0-9]+",
             averaging="maximum over references; mean over texts",
         )
 
     def measure(self, predictions: Sequence[Prediction]) -> Table:
         """The column ``meteor_exact_stem``."""
-        return tabulate(("meteor_exact_stem",), predictions, _row)
+        return {**tabulate((_NAME,), predictions, _row), **unread(predictions, is_latin)}
 
     def aggregate(self, table: Table, weights: Array) -> Mapping[str, Array]:
         """The mean."""
-        return means(table, weights)
+        return means(table, weights, (_NAME,))
 
 
 class _NoSynonyms:
@@ -49,7 +52,8 @@ class _NoSynonyms:
 
 
 def _row(prediction: Prediction) -> tuple[float] | None:
-    wanted = [tokens(gold) for gold in golds(prediction)]
-    if not wanted:
+    references = golds(prediction)
+    if not references or not all(map(is_latin, references)):
         return None
-    return (float(meteor_score(wanted, tokens(prediction.text), wordnet=_NoSynonyms())),)
+    wanted, answer = [tokens(gold) for gold in references], tokens(english(prediction.text))
+    return (float(meteor_score(wanted, answer, wordnet=_NoSynonyms())),)

@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Literal
 
+from nltk.stem.porter import PorterStemmer
 from pydantic import Field
 from rouge_score.rouge_scorer import RougeScorer
 
 from vesalius.cases.prediction import Prediction
 from vesalius.evaluation.metrics import Array, ScoringProtocol, Table
-from vesalius.evaluation.metrics.table import means, tabulate
-from vesalius.evaluation.metrics.words import golds, polarity, squad
+from vesalius.evaluation.metrics.table import means, tabulate, unread
+from vesalius.evaluation.metrics.words import english, golds
+from vesalius.language.questions import is_polar, polarity
+from vesalius.language.script import has_words, is_latin, normalised, words
 from vesalius.settings import Frozen
 
 _TYPES = ("rouge1", "rouge2", "rougeL")
-_TOKENS = "tokens [a-z0-9]+"
+_TOKENS = "NFKC; Latin letters without marks; tokens [a-z0-9]+"
+_ANY_SCRIPT = "NFKC; words of any script, each character of a script without spaces"
 
 
 class Rouge(Frozen):
@@ -28,11 +32,13 @@ class Rouge(Frozen):
 
     stemmed: bool = False
     """Porter-stem tokens of more than three letters."""
+    tokens: Literal["english", "unicode"] = "english"
+    """``english``: rouge-score's; ``unicode`` reads every script, and the scores say so."""
 
     @property
     def names(self) -> tuple[str, ...]:
         """The scores' names."""
-        end = ".stemmed" if self.stemmed else ""
+        end = (".stemmed" if self.stemmed else "") + (".unicode" if self._any_script else "")
         return tuple(f"rouge.{kind.removeprefix('rouge')}{end}" for kind in _TYPES)
 
     @property
@@ -42,24 +48,32 @@ class Rouge(Frozen):
             name="rouge",
             implementation="rouge-score",
             version=version("rouge-score"),
-            parameters={"stemmed": self.stemmed},
-            normalisation=_TOKENS + (", Porter stems above 3 letters" if self.stemmed else ""),
+            parameters={"stemmed": self.stemmed, "tokens": self.tokens},
+            normalisation=(_ANY_SCRIPT if self._any_script else _TOKENS)
+            + (", Porter stems above 3 letters" if self.stemmed else ""),
             averaging="F-measure, maximum over references; mean over texts",
         )
 
     def measure(self, predictions: Sequence[Prediction]) -> Table:
         """An F-measure a row and kind."""
-        return tabulate(self.names, predictions, self._row)
+        reads = has_words if self._any_script else is_latin
+        return {**tabulate(self.names, predictions, self._row), **unread(predictions, reads)}
 
     def aggregate(self, table: Table, weights: Array) -> Mapping[str, Array]:
         """The means."""
-        return means(table, weights)
+        return means(table, weights, self.names)
+
+    @property
+    def _any_script(self) -> bool:
+        return self.tokens == "unicode"
 
     def _row(self, prediction: Prediction) -> list[float] | None:
         references = golds(prediction)
-        if not references:
+        if not references or not all(map(has_words if self._any_script else is_latin, references)):
             return None
-        scores = _scorer(_TYPES, self.stemmed).score_multi(references, prediction.text)
+        plain = normalised if self._any_script else english
+        scorer = _scorer(_TYPES, self.stemmed, self._any_script)
+        scores = scorer.score_multi([*map(plain, references)], plain(prediction.text))
         return [scores[kind].fmeasure for kind in _TYPES]
 
 
@@ -74,6 +88,11 @@ class Tolerant(Frozen):
     """The smallest ROUGE-L F-measure that counts as right."""
 
     @property
+    def name(self) -> str:
+        """The score's name."""
+        return f"tolerant.rougeL_{self.threshold:g}"
+
+    @property
     def protocol(self) -> ScoringProtocol:
         """How the score is made."""
         return ScoringProtocol(
@@ -83,26 +102,46 @@ class Tolerant(Frozen):
             parameters={"threshold": self.threshold, "stemmed": False},
             normalisation=f"{_TOKENS}; exactly one of yes, no for golds of yes or no",
             averaging="right for any gold; mean over questions",
+            proportions={self.name: ""},
         )
 
     def measure(self, predictions: Sequence[Prediction]) -> Table:
         """Right or not, a row."""
-        return tabulate((f"tolerant.rougeL_{self.threshold:g}",), predictions, self._row)
+        return {
+            **tabulate((self.name,), predictions, self._row),
+            **unread(predictions, _latin_or_polar),
+        }
 
     def aggregate(self, table: Table, weights: Array) -> Mapping[str, Array]:
         """The mean."""
-        return means(table, weights)
+        return means(table, weights, (self.name,))
 
     def _row(self, prediction: Prediction) -> tuple[float] | None:
         references = golds(prediction)
-        if not references:
+        if not references or not all(map(_latin_or_polar, references)):
             return None
         answer = prediction.text
-        same = any(polarity(answer) == squad(g) for g in references if squad(g) in {"yes", "no"})
-        near = _scorer(("rougeL",), False).score_multi(references, answer)["rougeL"].fmeasure
+        same = any(polarity(answer) == polarity(gold) for gold in references if is_polar(gold))
+        texts = [english(gold) for gold in references]
+        near = _scorer(("rougeL",)).score_multi(texts, english(answer))["rougeL"].fmeasure
         return (float(same or near >= self.threshold),)
 
 
+class _Words:
+    """The words of any script, as rouge-score wants a tokeniser."""
+
+    def __init__(self, stemmed: bool) -> None:
+        self.stem = PorterStemmer().stem if stemmed else str
+
+    def tokenize(self, text: str) -> list[str]:
+        return [self.stem(word) if len(word) > 3 else word for word in words(text)]
+
+
+def _latin_or_polar(text: str) -> bool:
+    return is_latin(text) or is_polar(text)
+
+
 @lru_cache
-def _scorer(types: tuple[str, ...], stemmed: bool) -> Any:
-    return RougeScorer(list(types), use_stemmer=stemmed)
+def _scorer(types: tuple[str, ...], stemmed: bool = False, any_script: bool = False) -> Any:
+    tokenizer = _Words(stemmed) if any_script else None
+    return RougeScorer(list(types), use_stemmer=stemmed, tokenizer=tokenizer)

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 
 from vesalius.cases.prediction import Prediction
-from vesalius.evaluation.metrics import Array, Table
+from vesalius.evaluation.metrics import UNREAD, Array, Table
+from vesalius.evaluation.metrics.words import golds
 
 
 def tabulate(
@@ -22,6 +23,14 @@ def tabulate(
         if values is not None:
             row[:] = values
     return {name: rows[:, i].copy() for i, name in enumerate(names)}
+
+
+def unread(predictions: Sequence[Prediction], reads: Callable[[str], bool]) -> dict[str, Array]:
+    """The column ``unread``: 1 where the metric cannot read all references of a row, so that it is
+    not measured, whatever was answered.
+    """
+    flags = [bool(texts := golds(p)) and not all(map(reads, texts)) for p in predictions]
+    return {UNREAD: np.array(flags, dtype=np.float64)}
 
 
 def ratio(above: Array, below: Array) -> Array:

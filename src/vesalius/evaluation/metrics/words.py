@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import string
-from typing import Literal
 
 from vesalius.cases.prediction import Prediction
-
-Polarity = Literal["yes", "no"]
+from vesalius.language.questions import is_polar
+from vesalius.language.script import latin, normalised, word_rule
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
+_UNREAD = " xunreadx "  # equal to no word of a reference that can be read
 _WITHOUT_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
@@ -20,17 +20,27 @@ def golds(prediction: Prediction) -> list[str]:
 
 
 def tokens(text: str) -> list[str]:
-    """Lower-case runs of ``[a-z0-9]``, as ROUGE and the strict closed parser read."""
-    return re.findall(r"[a-z0-9]+", text.lower())
+    """Lower-case runs of ``[a-z0-9]``, as ROUGE reads; Latin letters without their marks."""
+    return re.findall(r"[a-z0-9]+", latin(text))
+
+
+def english(text: str) -> str:
+    """The text for a tokeniser of ``[a-z0-9]``: a word that it cannot read is one that it can.
+
+    Dropped, such words of an answer would leave the rest to match a reference as if it were all.
+    """
+    return word_rule().sub(lambda word: word[0] if word[0].isascii() else _UNREAD, latin(text))
 
 
 def squad(text: str) -> str:
     """SQuAD v2 normalisation: lower, delete punctuation, drop articles, collapse spaces.
 
+    Before it NFKC, and typographic marks as ASCII has them: what looks the same is the same.
+
     The order matters: "T2-weighted" becomes ``t2weighted``, "2.5 cm" becomes ``25 cm``.
     Source: Rajpurkar et al., 2018, the official evaluation script.
     """
-    bare = text.lower().translate(_WITHOUT_PUNCTUATION)
+    bare = normalised(text).lower().translate(_WITHOUT_PUNCTUATION)
     return " ".join(_ARTICLES.sub(" ", bare).split())
 
 
@@ -39,16 +49,8 @@ def image_clef(text: str) -> str:
 
     It makes "T1-weighted" equal "T2-weighted": never show its scores without ``content``.
     """
-    numbers = re.sub(r"\d+", "number", text.lower())
+    numbers = re.sub(r"\d+", "number", normalised(text).lower())
     return numbers.translate(_WITHOUT_PUNCTUATION).strip()
-
-
-def polarity(text: str) -> Polarity | None:
-    """The one of yes and no that occurs as a word; None where neither or both do."""
-    matches = set(tokens(text)) & {"yes", "no"}
-    if len(matches) != 1:
-        return None
-    return "yes" if "yes" in matches else "no"
 
 
 def is_closed(prediction: Prediction) -> bool:
@@ -56,4 +58,4 @@ def is_closed(prediction: Prediction) -> bool:
     if prediction.kind is not None:
         return prediction.kind == "closed"
     texts = golds(prediction)
-    return bool(texts) and squad(texts[0]) in {"yes", "no"}
+    return bool(texts) and is_polar(texts[0])
