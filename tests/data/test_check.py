@@ -97,12 +97,12 @@ def test_a_parse_fault_ends_its_split_only(tmp_path):
     assert "stopped here" in finding[2]
 
 
-def test_a_cell_without_bytes_is_a_finding(tmp_path):
-    rows = [{"image": {"bytes": None, "path": "a.png"}, "caption": "x"}]
+@pytest.mark.parametrize(("path", "code"), [("a.png", "missing"), (None, "no_picture")])
+def test_a_cell_without_bytes_is_a_finding(tmp_path, path, code):
+    rows = [{"image": {"bytes": None, "path": path}, "caption": "x"}]
     put_parquet(tmp_path / "train.parquet", rows)
     (finding,) = check(open_dataset("folder", tmp_path))
-    assert (finding.code, finding.where) == ("parse", f"{tmp_path}/train.parquet row 1")
-    assert "no picture bytes" in finding.what
+    assert (finding.code, finding.where) == (code, f"{tmp_path}/train.parquet row 1")
 
 
 def test_counts_are_compared_with_the_card(tmp_path):

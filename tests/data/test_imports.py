@@ -183,7 +183,7 @@ def test_one_id_twice_in_a_split_is_left_out_where_that_is_allowed(tmp_path):
         import_dataset(dataset, tmp_path / "out")
     done = import_dataset(dataset, tmp_path / "out", allow_errors=True)
     assert sum(done.cases.values()) == 2
-    assert [finding.code for finding in done.findings] == ["duplicate_id"]
+    assert [finding.code for finding in done.findings] == ["duplicate_id", "empty_split"]
 
 
 def test_own_splits_are_kept_and_must_not_leak(drawn, tmp_path):

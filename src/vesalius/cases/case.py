@@ -76,6 +76,8 @@ class Question:
     language: str = "en"
     shows: tuple[int, ...] = ()
     """The case's pictures that are first shown with it, by place from 0."""
+    system: str | None = None
+    """What a system turn before it tells the model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,17 @@ class Source:
 
     def __str__(self) -> str:
         return self.file if self.row is None else f"{self.file} row {self.row}"
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """What a reader did not read, or read as something else than what stands there.
+
+    ``code`` is that of the check's finding; ``what`` names columns and keys, never a value.
+    """
+
+    code: str
+    what: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +122,8 @@ class Case:
     context: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     source: Source | None = None
     split: str | None = None
+    remarks: tuple[Remark, ...] = ()
+    """What its reader has to say of its rows, for the check to tell."""
 
     def __post_init__(self) -> None:
         if not self.id or not self.group:

@@ -66,6 +66,12 @@ class Dialogue:
         """The last turn's question: the one a model answers."""
         return self.turns[-1].question
 
+    @property
+    def system(self) -> str | None:
+        """What the system turn says, of the last question that comes with one; None without."""
+        systems = (turn.question.system for turn in reversed(self.turns))
+        return next((text for text in systems if text), None)
+
     def closed(self) -> Dialogue:
         """The same dialogue with its last turn answered by the first reference (for training)."""
         last = self.turns[-1]

@@ -87,6 +87,7 @@ def check(
     from vesalius.data.cards import card_or_none
     from vesalius.data.check import Summary
     from vesalius.data.check import check as step
+    from vesalius.data.findings import code_of
 
     console, summary = Console(soft_wrap=True), Summary()
     sample = sample_size(text_sample)
@@ -105,7 +106,8 @@ def check(
     for split, cases in summary.cases.items():
         console.print(f"{split}: {cases} cases, {summary.questions[split]} questions")
     for (level, code), count in sorted(summary.counts.items()):
-        console.print(f"{count} x {level} {code}")
+        about = code_of(code)
+        console.print(escape(f"{count} x {level} {code}: {about.meaning}; {about.mend}"))
     if text:
         console.print(text_line(summary))
     console.print(f"{summary.pictures} pictures, {summary.errors} errors")
@@ -157,7 +159,9 @@ def import_(
 ) -> None:
     """Read your own data, check it, split it by patient or picture, and write a new set."""
     from rich.console import Console
+    from rich.markup import escape
 
+    from vesalius.data.findings import summary_lines
     from vesalius.data.imports import import_dataset
     from vesalius.data.open import open_dataset
     from vesalius.data.reading.streams import Streams
@@ -169,7 +173,7 @@ def import_(
     }
     dataset = open_dataset("folder", source, options=chosen)
     shares = None if fractions is None else shares_of(fractions)
-    console = Console()
+    console = Console(soft_wrap=True)
     if isinstance(dataset, Streams) and dataset.layout:
         console.print(f"read as {dataset.layout}", markup=False, soft_wrap=True)
     done = import_dataset(
@@ -185,6 +189,8 @@ def import_(
         console.print(f"{split}: {cases} cases")
     if mask_text:
         console.print(f"{done.covered} pictures had text, which is covered")
+    for line in summary_lines(done.findings):
+        console.print(escape(line))
     console.print(f"{len(done.findings)} findings; read it with: --root {target} folder")
 
 
@@ -205,12 +211,15 @@ def split(
     from rich.console import Console
 
     from vesalius.data.audit import read_members
-    from vesalius.data.split import split_members, write_splits
+    from vesalius.data.split import empty_splits, split_members, write_splits
 
     pool = read_members(opened(name, root, hub, options, None))
-    assigned = split_members(pool, shares_of(fractions), seed=seed, stratify=stratify)
+    shares = shares_of(fractions)
+    assigned = split_members(pool, shares, seed=seed, stratify=stratify)
     write_splits(out, assigned)
     console = Console()
+    if (empty := empty_splits(assigned, pool, shares)) is not None:
+        console.print(f"[yellow]warning empty_split[/yellow] {empty}")
     for part, cases in Counter(assigned.values()).most_common():
         console.print(f"{part}: {cases} cases")
     console.print(f"wrote {out}; use it with --split-file, or the data option split_file")

@@ -8,19 +8,19 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heappush, heapreplace
 from itertools import chain
-from typing import Literal
 
 from vesalius.cases.case import Case
 from vesalius.cases.picture import Picture
 from vesalius.data.burned_in import Region
 from vesalius.data.cards import Card
 from vesalius.data.datasets import Dataset
+from vesalius.data.findings import Finding, Level, Remarks, finding
 from vesalius.data.fingerprints import Inspected
 from vesalius.data.inspection import all_cores, inspect_cases
+from vesalius.data.words import WholeSet, words
 from vesalius.errors import DatasetError, ImageError, VesaliusError
 from vesalius.system.parallel import ParallelMap
 
-Level = Literal["error", "warning"]
 Looked = Iterator[tuple[Case, list[Inspected]]]
 """Cases with what their pictures tell."""
 SMALLEST = 32
@@ -29,16 +29,6 @@ TOLERANCE = 0.02
 """How far a split's count may be from the card's before it is worth a word."""
 SLACK = 1.0
 """Pixels by which a box may reach over the edge: annotators round."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One fault: ``error`` stops a use of the case, ``warning`` wants a look."""
-
-    level: Level
-    code: str
-    where: str
-    what: str
 
 
 @dataclass
@@ -73,13 +63,11 @@ def check(
 ) -> Iterator[Finding]:
     """Findings as they are met, split by split; ``summary`` is filled along the way.
 
-    Every picture is decoded once, on all cores. Codes: ``missing``, ``unreadable`` and the
-    decoder's own, ``tiny``, ``blank``, ``empty_question``, ``empty_answer``, ``empty_caption``,
-    ``no_content``, ``duplicate_id``, ``duplicate_question``, ``box_outside``, ``two_groups``,
-    ``burned_in``, ``counts``, ``parse``, and ``display`` for each thing to be said of how pictures
-    of a split are shown. ``text`` looks for burned-in text at the end (the extra
-    ``ocr``), once in every different picture, or in ``sample`` of them, drawn by ``seed`` and
-    their bytes; this takes about 0.4 seconds of one core a picture.
+    Every picture is decoded once, on all cores. Codes are those of
+    :func:`vesalius.data.findings.codes`, with a decoder's own for pictures that it refuses.
+    ``text`` looks for burned-in text at the end (the extra ``ocr``), once in every different
+    picture, or in ``sample`` of them, drawn by ``seed`` and their bytes; this takes about 0.4
+    seconds of one core a picture.
     """
     summary = Summary() if summary is None else summary
     checking = Checking(summary, sample if text else 0, seed)
@@ -89,11 +77,11 @@ def check(
                 checking.split(_looked(dataset, split, cores), split)
                 for split in (dataset.splits() if splits is None else splits)
             ),
-            (checking.burned_in(), _against(card, summary)),
+            (checking.whole(), checking.burned_in(), _against(card, summary)),
         )
-        for finding in chain.from_iterable(parts):
-            summary.counts[finding.level, finding.code] += 1
-            yield finding
+        for one in chain.from_iterable(parts):
+            summary.counts[one.level, one.code] += 1
+            yield one
 
 
 def _looked(dataset: Dataset, split: str, cores: ParallelMap) -> Looked:
@@ -110,6 +98,7 @@ class Checking:
     def __init__(self, summary: Summary, sample: int | None = 0, seed: int = 0) -> None:
         self.summary, self._sample, self._seed = summary, sample, seed
         self._groups: dict[str, tuple[str, str]] = {}
+        self._words = WholeSet()
         # The pictures to search: a heap whose first is the one that a luckier picture replaces.
         self._drawn: list[tuple[int, int, Picture, str]] = []
 
@@ -117,17 +106,23 @@ class Checking:
         """The findings of a split's cases; a fault that ends their stream is one of them."""
         self.summary.cases[split] = self.summary.questions[split] = 0
         ids: dict[str, str] = {}
-        remarks: Counter[str] = Counter()
+        remarks, displays = Remarks(), Counter[str]()
         try:
             for case, pictures in cases:
-                remarks.update(remark for looked in pictures for remark in looked.remarks)
+                remarks.add(case.remarks, str(case.source or f"{split}/{case.id}"))
+                displays.update(remark for looked in pictures for remark in looked.remarks)
                 yield from self._case(case, pictures, split, ids)
         except (DatasetError, ImageError) as error:
             what = f"{error.what}; reading of {split} stopped here"
-            yield _error("parse", str(error.where or split), what)
+            yield finding("parse", str(error.where or split), what)
+        yield from remarks.findings()
         # Counted: one for each of a thousand scans without a window would bury all else.
-        for remark, count in remarks.most_common():
-            yield _warning("display", split, f"{count:,} pictures: {remark}")
+        for remark, count in displays.most_common():
+            yield finding("display", split, f"{count:,} pictures: {remark}")
+
+    def whole(self) -> Iterator[Finding]:
+        """What shows when all splits were read: no words, or patients in the names of pictures."""
+        yield from self._words.findings()
 
     def _case(
         self, case: Case, pictures: Sequence[Inspected], split: str, ids: dict[str, str]
@@ -136,9 +131,10 @@ class Checking:
         self.summary.questions[split] += len(case.questions)
         where = str(case.source or f"{split}/{case.id}")
         if case.id in ids:
-            yield _error("duplicate_id", where, f"{case.id!r} is also at {ids[case.id]}")
+            yield finding("duplicate_id", where, f"{case.id!r} is also at {ids[case.id]}")
         ids.setdefault(case.id, where)
-        yield from _words(case, where)
+        self._words.add(case, where)
+        yield from words(case, where)
         for picture, looked in zip(case.pictures, pictures, strict=True):
             yield from self._picture(picture, looked, case, where)
 
@@ -148,7 +144,7 @@ class Checking:
         self.summary.pictures += 1
         if looked.fingerprint is None:
             code = looked.code.removeprefix("image_")
-            yield _error(code, where, f"{picture.key}: {looked.reason}")
+            yield finding(code, where, f"{picture.key}: {looked.reason}")
             return
         exact = looked.fingerprint.sha256
         if exact not in self._groups:
@@ -157,7 +153,7 @@ class Checking:
         first = self._groups.setdefault(exact, (case.group, where))
         if first[0] != case.group:
             what = f"{picture.key}: the same picture is at {first[1]} in group {first[0]}"
-            yield _warning("two_groups", where, what)
+            yield finding("two_groups", where, what)
         yield from _pixels(looked, picture.key, case, where)
 
     def _draw(self, picture: Picture, exact: str, where: str) -> None:
@@ -188,7 +184,7 @@ class Checking:
                 places = "; ".join(f"[{r.x}, {r.y}, {r.width}, {r.height}]" for r in regions[:3])
                 more = f" and {len(regions) - 3} more" if len(regions) > 3 else ""
                 what = f"{picture.key}: text in the picture at {places}{more}"
-                yield _warning("burned_in", where, what)
+                yield finding("burned_in", where, what)
 
 
 def _text_unknown(picture: Picture, error: VesaliusError) -> tuple[Region, ...]:
@@ -198,39 +194,15 @@ def _text_unknown(picture: Picture, error: VesaliusError) -> tuple[Region, ...]:
 def _pixels(looked: Inspected, key: str, case: Case, where: str) -> Iterator[Finding]:
     width, height = looked.width, looked.height
     if min(width, height) < SMALLEST:
-        yield _warning("tiny", where, f"{key}: {width} x {height} pixels")
+        yield finding("tiny", where, f"{key}: {width} x {height} pixels")
     if looked.fingerprint is not None and looked.fingerprint.dhash is None:
-        yield _warning("blank", where, f"{key}: nearly one grey level throughout")
+        yield finding("blank", where, f"{key}: nearly one grey level throughout")
     # Boxes are of the one picture; with several it is not said whose they are.
     for box in (case.boxes or ()) if len(case.pictures) == 1 else ():
         right, bottom = box.x + box.width, box.y + box.height
         if min(box.x, box.y) < -SLACK or right > width + SLACK or bottom > height + SLACK:
             what = f"{key}: {box.label} [{box.x:g}, {box.y:g}, {box.width:g}, {box.height:g}]"
-            yield _error("box_outside", where, f"{what} leaves the {width} x {height} picture")
-
-
-def _words(case: Case, where: str) -> Iterator[Finding]:
-    replies: dict[tuple[str, str], str] = {}
-    if case.caption is not None and not case.caption.strip():
-        yield _error("empty_caption", where, f"{case.id} has an empty caption")
-    for question in case.questions:
-        place = f"{where}, question {question.id}"
-        if not question.text.strip():
-            yield _error("empty_question", place, "the question is empty")
-        if not question.answers or not all((a.text or "").strip() for a in question.answers):
-            yield _warning("empty_answer", place, f"no answer to {question.text[:60]!r}")
-            continue
-        key, answer = (question.text.lower(), question.language), question.answers[0].text or ""
-        if key in replies:
-            same = (
-                "again"
-                if replies[key].lower() == answer.lower()
-                else f"also answered {replies[key]!r}"
-            )
-            yield _warning("duplicate_question", place, f"{question.text[:60]!r} is asked {same}")
-        replies.setdefault(key, answer)
-    if case.caption is None and not case.questions and case.boxes is None and not case.concepts:
-        yield _warning("no_content", where, f"{case.id}: nothing is said of it")
+            yield finding("box_outside", where, f"{what} leaves the {width} x {height} picture")
 
 
 def _against(card: Card | None, summary: Summary) -> Iterator[Finding]:
@@ -257,12 +229,4 @@ def _against(card: Card | None, summary: Summary) -> Iterator[Finding]:
     if differing and all(differing.values()):
         closest = min(differing, key=lambda name: len(differing[name]))
         what = f"differs from {closest} as published: {'; '.join(differing[closest])}"
-        yield _warning("counts", card.name, f"{what} (a subset, or an incomplete download?)")
-
-
-def _error(code: str, where: str, what: str) -> Finding:
-    return Finding("error", code, where, what)
-
-
-def _warning(code: str, where: str, what: str) -> Finding:
-    return Finding("warning", code, where, what)
+        yield finding("counts", card.name, f"{what} (a subset, or an incomplete download?)")

@@ -10,6 +10,7 @@ from vesalius.cases.dialogue import Dialogue, Turn
 from vesalius.cases.picture import Picture
 from vesalius.cases.tasks import Content, task_of
 from vesalius.data.visual_dialogue.upgrade import upgrade
+from vesalius.errors import DatasetError
 
 
 def to_dialogues(
@@ -26,9 +27,10 @@ def to_dialogues(
     answers, each picture in the turn that shows it: the first, unless a question says otherwise.
     ``visual_dialogue``: these ordered, free of contradictions, and closed by a summary.
     ``detect``: the instruction, the boxes as reference. ``concepts``: the same with the concepts.
-    ``context`` chooses fields of the case's context; ``categories`` keeps questions of these. What
-    nobody annotated has no reference: it can be asked for, as a challenge does, but not learned
-    from. Raises UnknownName for another task.
+    A system turn comes with the questions of its conversation. ``context`` chooses fields of the
+    case's context; ``categories`` keeps questions of these. What nobody annotated has no reference:
+    it can be asked for, as a challenge does, but not learned from. Raises UnknownName for another
+    task, DatasetError where one dialogue would have different system turns.
     """
     row = task_of(task)
     if row.asks == "instruction":
@@ -80,6 +82,12 @@ def _together(case: Case, questions: Named, context: Context) -> Iterator[Dialog
             before = len(pictures)
     if not turns:
         return
+    systems = {turn.question.system for turn in turns if turn.question.system}
+    if len(systems) > 1:
+        hint = "give each conversation an image of its own, or use task: vqa"
+        raise DatasetError(
+            "its conversations have different system turns", where=case.source, hint=hint
+        )
     turns[-1] = replace(turns[-1], reply=None)
     yield _dialogue(case, "dialogue", tuple(turns), context)
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Literal, TypeVar, get_args
 
 from vesalius.cases.case import Box, Case, Question, Source
+from vesalius.cases.picture import Picture
+from vesalius.data.conversations import CHAT, PLACEHOLDER, is_chat, without_marks
 from vesalius.data.folder_questions import image_fields, pictures_in, question_row, questions_in
 from vesalius.data.reading.album import Album
 from vesalius.data.reading.listings import stem_of
 from vesalius.data.reading.outlines import Points, rectangle
+from vesalius.data.reading.record import Record, id_of, text_of
 from vesalius.data.reading.rows import (
     Cell,
     Located,
@@ -21,6 +24,7 @@ from vesalius.data.reading.rows import (
     mapping,
     text_in,
 )
+from vesalius.data.reading.streams import SPLIT_NAMES
 from vesalius.errors import DatasetError
 
 Field = Literal[
@@ -29,6 +33,8 @@ Field = Literal[
     "boxes", "concepts", "modality", "context", "history", "indication",
 ]  # fmt: skip
 Value = TypeVar("Value")
+Read = tuple[Source, Record]
+BOX = ("bbox", "x", "y", "width", "height", "label", "polygon")
 FIELDS: tuple[str, ...] = get_args(Field)
 
 
@@ -51,7 +57,7 @@ def to_row(case: Case, images: Sequence[str]) -> dict[str, Any]:
 
 def key_of(album: Album, where: Source, row: Row) -> str:
     """What rows are brought together by: questions by their image's file, others not at all."""
-    has_questions = row.get("conversations") or row.get("question") is not None
+    has_questions = is_chat(row) or row.get("question") is not None
     alone = f"{where.file}:{where.row}"
     if not has_questions or (
         text_in(row, "image") is None and not isinstance(row.get("image"), Cell)
@@ -67,36 +73,58 @@ def from_rows(located: Sequence[Located], album: Album, split: str) -> Case:
     What is said of the image (its patient, boxes ...) may stand in any of the rows, or in several
     if they agree.
     """
-    where, row = located[0]
-    named = text_in(row, "id") if len(located) == 1 else None
-    pictures = pictures_in(row, album, where)
+    records = [(place, Record(row, FIELDS + CHAT)) for place, row in located]
+    where, first = records[0]
+    own = id_of(first, where, "id") if len(records) == 1 else None
+    pictures = _row_pictures(first, album, where)
     questions: list[Question] = []
-    for place, each in located:
-        read, pictures = questions_in(each, album, place, pictures)
-        questions += read
-    name = named or (stem_of(pictures[0].key) if pictures else f"row-{where.row}")
+    shown = len(pictures)
+    for place, each in records:
+        more, pictures = questions_in(each, album, place, pictures, shown)
+        questions += more
+        _note_image_and_split(each, split)
+    name = own or (stem_of(pictures[0].key) if pictures else f"row-{where.row}")
     # A name that is not a picture's counts anew in each split, and joins nothing across them.
     image = pictures[0].key if pictures else f"{split}/{name}"
-    return Case(
+    patient = _agreed(records, "patient", lambda row, at: id_of(row, at, "patient", "group"))
+    case = Case(
         id=name,
-        group=_agreed(located, "patient", lambda row, _: text_in(row, "patient", "group")) or image,
+        group=patient or image,
         pictures=pictures,
         questions=tuple(questions),
-        caption=_caption(located),
-        boxes=_agreed(located, "boxes", _boxes),
-        concepts=_agreed(located, "concepts", _concepts),
-        modality=_agreed(located, "modality", lambda row, _: text_in(row, "modality")),
-        context=_agreed(located, "context", _context) or {},
         source=where,
         split=split,
+        caption=_caption(records),
+        boxes=_agreed(records, "boxes", _boxes),
+        concepts=_agreed(records, "concepts", _concepts),
+        modality=_agreed(records, "modality", lambda row, at: text_of(row, at, "modality")),
+        context=_agreed(records, "context", _context) or {},
     )
+    # Only now is it known what nobody read.
+    remarks = [one for _, each in records for one in each.remarks(has_patient=bool(patient))]
+    return replace(case, remarks=tuple(dict.fromkeys(remarks)))
+
+
+def _row_pictures(record: Record, album: Album, where: Source) -> tuple[Picture, ...]:
+    pictures = pictures_in(record, album, where)
+    if not pictures and ("image" in record or "images" in record) and not is_chat(record):
+        record.remark("no_picture", "the field of the picture is empty")
+    return pictures
+
+
+def _note_image_and_split(record: Record, split: str) -> None:
+    """Count as read what brought the row here: its image among others', and its split."""
+    record.get("image")
+    own = str(record.peek("split") or "").strip()
+    if SPLIT_NAMES.get(own.lower(), own) == split:
+        record.get("split")
 
 
 def _agreed(
-    located: Sequence[Located], name: str, read: Callable[[Row, Source], Value | None]
+    records: Sequence[Read], name: str, read: Callable[[Record, Source], Value | None]
 ) -> Value | None:
     """What the rows that say anything say; DatasetError where two say different things."""
-    values = [(where, value) for where, row in located if (value := read(row, where)) is not None]
+    values = [(where, value) for where, row in records if (value := read(row, where)) is not None]
     for where, value in values[1:]:
         if value != values[0][1]:
             fault = f"another {name} of the picture than at row {values[0][0].row}"
@@ -104,12 +132,16 @@ def _agreed(
     return values[0][1] if values else None
 
 
-def _caption(located: Sequence[Located]) -> str | None:
+def _caption(records: Sequence[Read]) -> str | None:
     # A caption column with an empty cell stays visible as "", so that the check can name it.
     places: dict[str, Source] = {}
-    for where, row in located:
-        if row.get("caption") is not None:
-            places.setdefault(text_in(row, "caption") or "", where)
+    for where, record in records:
+        if record.peek("caption") is not None:
+            text, marks = without_marks(text_of(record, where, "caption") or "")
+            if marks:
+                hint = "a caption is what is said of a picture: leave them out"
+                raise DatasetError(f"{marks} {PLACEHOLDER} in a caption", where=where, hint=hint)
+            places.setdefault(text, where)
     captions = [text for text in places if text]
     if len(captions) > 1:
         fault = f"another caption of the picture captioned at row {places[captions[0]].row}"
@@ -119,10 +151,14 @@ def _caption(located: Sequence[Located]) -> str | None:
     return next(iter(captions or places), None)
 
 
-def _boxes(row: Row, where: Source) -> tuple[Box, ...] | None:
+def _boxes(row: Record, where: Source) -> tuple[Box, ...] | None:
     """None where nothing is said; an empty list says that there is nothing."""
     boxes = listed(row.get("boxes"), "boxes", where)
-    return None if boxes is None else tuple(_box(mapping(box, where), where) for box in boxes)
+    return (
+        None
+        if boxes is None
+        else tuple(_box(row.part(box, "boxes", where, BOX), where) for box in boxes)
+    )
 
 
 def _box(box: Row, where: Source) -> Box:
@@ -137,17 +173,18 @@ def _box(box: Row, where: Source) -> Box:
     return rectangle(numbers, str(box.get("label") or "finding"), where, outline)
 
 
-def _concepts(row: Row, where: Source) -> tuple[str, ...] | None:
+def _concepts(row: Record, where: Source) -> tuple[str, ...] | None:
     concepts = listed(row.get("concepts"), "concepts", where, separator=";")
     return None if concepts is None else tuple(dict.fromkeys(str(c).strip() for c in concepts))
 
 
-def _context(row: Row, where: Source) -> dict[str, str] | None:
+def _context(row: Record, where: Source) -> dict[str, str] | None:
     given = row.get("context") or {}
     if isinstance(given, str):
         given = json_in(given, "context", where)
     context = {str(k): str(v) for k, v in mapping(given, where).items()}
-    beside = {name: text_in(row, name) for name in ("indication", "history")}
+    named = [n for n in ("indication", "history") if not isinstance(row.peek(n), list)]
+    beside = {name: text_of(row, where, name) for name in named}
     return context | {k: text for k, text in beside.items() if text is not None} or None
 
 

@@ -8,13 +8,16 @@ from typing import Any
 
 from vesalius.cases.case import Answer, Question, Source
 from vesalius.cases.picture import Picture
+from vesalius.data.conversations import PLACEHOLDER, Chat, chat_in, is_chat, without_marks
 from vesalius.data.reading.album import Album, picture_in
-from vesalius.data.reading.rows import Cell, Row, listed, mapping, text_in
+from vesalius.data.reading.record import Record, answer_text, id_of, text_of
+from vesalius.data.reading.rows import Cell, Row, listed, text_in
 from vesalius.data.reading.stored import name_or_cell
 from vesalius.errors import DatasetError
 
-PLACEHOLDER = "<image>"
-SPEAKERS = {"human": "ask", "user": "ask", "gpt": "reply", "assistant": "reply", "system": "skip"}
+QUESTION = ("id", "question", "text", "answer", "answers", "category", "kind", "options",
+            "language", "image", "images", "system")  # fmt: skip
+"""The keys of a question in ``questions``."""
 Pictures = tuple[Picture, ...]
 
 
@@ -34,28 +37,30 @@ def _picture(value: str | Cell, album: Album, where: Source) -> Picture:
 
 
 def questions_in(
-    row: Row, album: Album, where: Source, pictures: Pictures
+    record: Record, album: Album, where: Source, pictures: Pictures, own: int
 ) -> tuple[tuple[Question, ...], Pictures]:
     """A row's questions, and the case's pictures, those that only a question names behind others.
 
-    Each question says by place which pictures are first shown with it.
+    The first ``own`` of ``pictures`` are those of the row itself. Each question says by place which
+    pictures are first shown with it.
     """
-    several = listed(row.get("questions"), "questions", where)
+    if is_chat(record):
+        return _conversation(record, album, where, pictures, own)
+    several = listed(record.get("questions"), "questions", where)
     if several is not None:
         questions = []
-        for at, each in enumerate(mapping(one, where) for one in several):
-            own = pictures_in(each, album, where)
-            places = range(len(pictures), len(pictures) + len(own))
-            questions.append(replace(_question(each, where, at), shows=tuple(places)))
-            pictures += own
+        for at, one in enumerate(several):
+            each = record.part(one, "questions", where, QUESTION)
+            new = pictures_in(each, album, where)
+            places = range(len(pictures), len(pictures) + len(new))
+            pictures += new
+            question = _question(each, where, at, (len(new), len(pictures)))
+            questions.append(replace(question, shows=tuple(places)))
         return tuple(questions), pictures
-    if row.get("conversations"):
-        return tuple(_conversation(row, where, len(pictures))), pictures
-    if row.get("question") is None or (
-        text_in(row, "question") is None and text_in(row, "caption")
-    ):
+    text = record.peek("question")
+    if text is None or (text == "" and text_in(record, "caption")):
         return (), pictures  # a caption's row in a table that also asks
-    return (_question(row, where, None),), pictures
+    return (_question(record, where, None, (own,)),), pictures
 
 
 def question_row(question: Question, images: Sequence[str]) -> dict[str, Any]:
@@ -68,6 +73,7 @@ def question_row(question: Question, images: Sequence[str]) -> dict[str, Any]:
         "kind": question.kind,
         "options": question.options,
         "language": question.language,
+        "system": question.system,
     }
     shows = image_fields([images[place] for place in question.shows]) if question.shows else {}
     return {name: value for name, value in row.items() if value is not None} | shows
@@ -78,63 +84,109 @@ def image_fields(images: Sequence[str]) -> dict[str, Any]:
     return {"image": images[0]} if len(images) == 1 else {"images": list(images)}
 
 
-def _question(row: Row, where: Source, at: int | None) -> Question:
-    kind = (text_in(row, "kind") or "").lower() or None
+def _question(record: Record, where: Source, at: int | None, shown: tuple[int, ...]) -> Question:
+    """A question; ``shown``: how many marks it may have, one for each of its or of all pictures."""
+    kind = (text_of(record, where, "kind") or "").lower() or None
     if kind not in (None, "open", "closed"):
-        raise DatasetError(f"kind is open or closed, not {kind!r}", where=where)
-    answers = listed(row.get("answers"), "answers", where)
-    if answers is None:
-        answers = [text] if (text := text_in(row, "answer")) is not None else []
-    options = listed(row.get("options"), "options", where)
-    default = str(where.row) if at is None else f"{at + 1}"
+        raise DatasetError("kind is open or closed", where=where)
+    options = listed(record.get("options"), "options", where)
+    text, marks = without_marks(_text(record, where))
+    if marks and marks not in shown:
+        raise _disagreeing(marks, shown[-1], where)
     return Question(
-        text=text_in(row, "question", "text") or "",
-        id=text_in(row, "id") or default,
-        answers=tuple(Answer(text=str(text)) for text in answers),
-        category=text_in(row, "category"),
+        text=text,
+        id=id_of(record, where, "id") or (str(where.row) if at is None else f"{at + 1}"),
+        answers=_answers(record, where),
+        category=text_of(record, where, "category"),
         kind=kind,  # type: ignore[arg-type]
-        options=None if options is None else tuple(map(str, options)),
-        language=text_in(row, "language") or "en",
+        options=None if options is None else tuple(answer_text(record, one) for one in options),
+        language=text_of(record, where, "language") or "en",
+        system=text_of(record, where, "system") if at is not None else None,
     )
 
 
-def _conversation(row: Row, where: Source, pictures: int) -> Iterator[Question]:
-    """LLaVA's turns: what a human says is a question, what gpt says its answer.
+def _text(record: Record, where: Source) -> str:
+    return text_of(record, where, "question") or text_of(record, where, "text") or ""
 
-    Placeholders show the pictures in order, each in its turn; without any they stand in the first.
+
+def _answers(record: Record, where: Source) -> tuple[Answer, ...]:
+    """All answers that ``answers`` lists, else the one in ``answer``."""
+    given = listed(record.get("answers"), "answers", where)
+    if given is None:
+        value = record.peek("answer")
+        if isinstance(value, bool):
+            record.get("answer")
+            return (Answer(text=answer_text(record, value)),)
+        text = text_of(record, where, "answer")
+        return () if text is None else (Answer(text=text),)
+    if any(isinstance(one, list | dict) for one in given):
+        hint = "answers is a list of texts"
+        raise DatasetError("an answer is no text", where=where, hint=hint)
+    return tuple(Answer(text=answer_text(record, one)) for one in given if one is not None)
+
+
+def _disagreeing(marks: int, pictures: int, where: Source) -> DatasetError:
+    fault = f"{marks} {PLACEHOLDER} in the turns for {pictures} pictures"
+    return DatasetError(fault, where=where, hint="one where each picture is shown")
+
+
+def _conversation(
+    record: Record, album: Album, where: Source, pictures: Pictures, own: int
+) -> tuple[tuple[Question, ...], Pictures]:
+    """A chat's questions. Marks show the row's pictures in order, each in its turn.
+
+    Without any they stand in the first turn. A picture that a turn itself names is shown there,
+    whether or not the row names it too. What an earlier row of the image showed is not shown again.
     """
-    name = text_in(row, "id") or where.row
-    turns = list(_turns(row, where))
-    counts = [said.count(PLACEHOLDER) for said, _ in turns]
-    if any(counts[1:]) and sum(counts) != pictures:
-        fault = f"{sum(counts)} {PLACEHOLDER} in the turns for {pictures} pictures"
-        raise DatasetError(fault, where=where, hint="one where each picture is shown")
-    place = 0
-    for number, ((said, reply), count) in enumerate(zip(turns, counts, strict=True), start=1):
-        shows = tuple(range(place, place + count)) if any(counts[1:]) else ()
-        place += count
-        yield Question(
-            text=said.replace(PLACEHOLDER, "").strip(),
+    chat = chat_in(record, where)
+    places, every = _places(chat, album, where, pictures)
+    free = [place for place in range(own) if not any(place in some for some in places)]
+    marks = sum(some.count(None) for some in places)
+    if marks and marks != len(free):
+        raise _disagreeing(marks, len(free), where)
+    later_row = len(pictures) > own
+    shows = _first_shows(places, iter(free), set(range(len(pictures))) if later_row else set())
+    if not any(places[1:]) and not marks < sum(map(len, places)):
+        shows = [()] * len(places)
+    name = id_of(record, where, "id") or where.row
+    questions = tuple(
+        Question(
+            text=one.question.text,
             id=f"{name}.{number}",
-            answers=() if reply is None else (Answer(text=reply),),
-            shows=shows,
+            answers=() if one.reply is None else (Answer(text=one.reply),),
+            shows=new,
+            system=chat.system,
         )
+        for number, (one, new) in enumerate(zip(chat.exchanges, shows, strict=True), start=1)
+    )
+    return questions, every
 
 
-def _turns(row: Row, where: Source) -> Iterator[tuple[str, str | None]]:
-    """What a human says and the reply to it; None where the last one has none."""
-    waiting: str | None = None
-    for turn in listed(row["conversations"], "conversations", where) or []:
-        each = mapping(turn, where)
-        role = SPEAKERS.get(str(each.get("from", each.get("role"))))
-        text = str(each.get("value", each.get("content", ""))).strip()
-        if role is None or (role == "reply") != (waiting is not None and role != "skip"):
-            fault = f"a turn of {each.get('from')!r} where it is not the turn's"
-            raise DatasetError(fault, where=where, hint="human and gpt take turns")
-        if role == "ask":
-            waiting = text
-        elif role == "reply" and waiting is not None:
-            yield waiting, text.replace(PLACEHOLDER, "").strip()
-            waiting = None
-    if waiting is not None:
-        yield waiting, None
+def _places(
+    chat: Chat, album: Album, where: Source, pictures: Pictures
+) -> tuple[list[list[int | None]], Pictures]:
+    """For each exchange the places of the pictures that it names, None for marks; all pictures."""
+    known = {picture.key: place for place, picture in enumerate(pictures)}
+    places = []
+    for one in chat.exchanges:
+        several: list[int | None] = []
+        for name in one.question.pictures:
+            picture = None if name is None else _picture(name, album, where)
+            if picture is not None and picture.key not in known:
+                known[picture.key] = len(pictures)
+                pictures += (picture,)
+            several.append(None if picture is None else known[picture.key])
+        places.append(several)
+    return places, pictures
+
+
+def _first_shows(
+    places: Sequence[Sequence[int | None]], free: Iterator[int], seen: set[int]
+) -> list[tuple[int, ...]]:
+    """For each exchange the places that it is the first to show; marks take the ``free`` ones."""
+    shows = []
+    for some in places:
+        taken = dict.fromkeys(next(free) if place is None else place for place in some)
+        shows.append(tuple(place for place in taken if place not in seen))
+        seen |= set(taken)
+    return shows

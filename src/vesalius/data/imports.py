@@ -15,15 +15,16 @@ from vesalius.cases.case import Case
 from vesalius.cases.picture import Picture
 from vesalius.cases.view import OWN_VIEW
 from vesalius.data.audit import Key, Member, audit_members, member_of
-from vesalius.data.check import Checking, Finding, Looked, Summary
+from vesalius.data.check import Checking, Looked, Summary
 from vesalius.data.copies import Copy, Order, lost
 from vesalius.data.datasets import Dataset
+from vesalius.data.findings import Finding, code_of, finding
 from vesalius.data.fingerprint_file import write_fingerprints
 from vesalius.data.folder_format import to_row
 from vesalius.data.inspection import in_chunks
 from vesalius.data.open import qualified
 from vesalius.data.reading.streams import in_order
-from vesalius.data.split import repeated_ids, split_members
+from vesalius.data.split import empty_splits, repeated_ids, split_members
 from vesalius.errors import DatasetError
 from vesalius.system.files import write_atomic
 from vesalius.system.parallel import ParallelMap, progress_bar
@@ -67,11 +68,12 @@ def import_dataset(
     with _staged(target) as folder, ParallelMap("vesalius.data.copies:copy", lost) as cores:
         taken = _Taken(folder, mask_text, cores)
         checking = Checking(Summary())
-        findings = tuple(
-            finding
+        findings = [
+            one
             for split in dataset.splits()
-            for finding in checking.split(taken.cases(dataset, split), split)
-        )
+            for one in checking.split(taken.cases(dataset, split), split)
+        ]
+        findings += checking.whole()
         refused = _refused(findings, allow_errors=allow_errors)
         rows = [row for row in taken.rows if str(row[0].source) not in refused]
         members = [member for _, member, _ in rows]
@@ -80,22 +82,25 @@ def import_dataset(
             audit_members(members, allow_leaks=allow_leaks)
         else:
             assigned = split_members(members, fractions, seed=seed)
+            empty = empty_splits(assigned, members, fractions)
+            findings += [finding("empty_split", str(target), empty)] if empty else []
         cases, covered = _written(folder, rows, assigned)
-    return Imported(target, cases, findings, covered)
+    return Imported(target, cases, tuple(findings), covered)
 
 
 def _refused(findings: Sequence[Finding], *, allow_errors: bool) -> set[str]:
     """Where the faulty cases are, to be left out; DatasetError unless that is allowed.
 
-    A table that cannot be read to its end is never left out in part.
+    A table that cannot be read to its end is never left out in part, and one without words not
+    brought in at all.
     """
-    faulty = [finding for finding in findings if finding.level == "error"]
-    cut_short = any(finding.code == "parse" for finding in faulty)
-    if faulty and (cut_short or not allow_errors):
+    faulty = [one for one in findings if one.level == "error"]
+    whole = any(code_of(one.code).whole for one in faulty)
+    if faulty and (whole or not allow_errors):
         named = "; ".join(f"{f.where}: {f.what}" for f in faulty[:3])
         hint = "mend them (`vesalius data check` lists all), or allow errors to leave them out"
         raise DatasetError(f"{len(faulty)} errors, among them {named}", hint=hint)
-    return {finding.where.split(", question ")[0] for finding in faulty}
+    return {one.where.split(", question ")[0] for one in faulty}
 
 
 @contextmanager

@@ -42,6 +42,20 @@ def split_members(
     return dict(sorted(assigned.items()))
 
 
+def empty_splits(
+    assigned: Mapping[Key, str], members: Sequence[Member], fractions: Mapping[str, float] | None
+) -> str | None:
+    """What to say if a split that was to be made has no case; None if each has some."""
+    wanted = list(fractions or FRACTIONS)
+    empty = [name for name in wanted if name not in set(assigned.values())]
+    if not empty:
+        return None
+    groups = len({member.group for member in members})
+    verb = "is" if len(empty) == 1 else "are"
+    too_few = f"{groups} patients or groups of pictures are too few for {', '.join(wanted)}"
+    return f"{too_few}: {' and '.join(empty)} {verb} empty"
+
+
 def write_splits(path: Path, assigned: Mapping[Key, str]) -> None:
     """The split file: JSON lines of ``id`` and ``split``, written whole or not at all.
 

@@ -126,6 +126,7 @@ def fingerprint(found: Sequence[Dialogue]) -> dict[str, Any]:
         ]
         keys = [p.key for p in dialogue.pictures]
         row = [dialogue.id, turns, keys, dict(dialogue.context)]
+        row += [] if dialogue.system is None else [dialogue.system]
         digest.update(json.dumps(row, ensure_ascii=False).encode())
     pictures = {p.key for d in found for p in d.pictures}
     sets = Counter(d.dataset for d in found if d.dataset is not None)

@@ -39,7 +39,9 @@ def test_empty_fields_behind_the_last_heading_are_none(tmp_path, heading):
 
 
 def test_two_columns_of_one_name_are_refused(tmp_path):
-    with pytest.raises(DatasetError, match=r"x.csv header: columns 3 and 4 have one name"):
+    with pytest.raises(
+        DatasetError, match=r"x.csv header: two columns or keys are called 'patient'"
+    ):
         rows(tmp_path, "image,caption,patient,patient\na.png,knee,p1,\n")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from vesalius import Answer, Dialogue, Picture, Question, Turn
@@ -48,6 +50,42 @@ def test_context_stands_before_the_question() -> None:
     told = Dialogue("d", dialogue().turns, "g", context={"history": "cough"})
     rendered = Template(tokenizer(), image="<image>", end="<|im_end|>").render(told)
     assert "<image>\nHistory: cough\nwhat is this?<|im_end|>" in rendered.text
+
+
+def with_system(said: str | None = "ct") -> Dialogue:
+    (turn,) = dialogue(said=said).turns
+    first = replace(turn, reply=Answer("x-ray"))
+    turns = tuple(
+        replace(t, question=replace(t.question, system="be brief")) for t in (first, turn)
+    )
+    return Dialogue("d", (turns[0], replace(turns[1], pictures=())), "g")
+
+
+@pytest.mark.parametrize("said", ["ct", None])
+def test_a_system_turn_stands_before_all_others(said: str | None) -> None:
+    rendered = Template(tokenizer(), image="<image>", end="<|im_end|>").render(with_system(said))
+    assert rendered.head == "<|im_start|>system\nbe brief<|im_end|>\n<|im_start|>user\n<image>"
+    bears = "".join(s.text for s in (*rendered.front, *rendered.tail) if s.loss)
+    assert bears == "x-ray<|im_end|>" + ("ct<|im_end|>" if said else "")
+    assert rendered.text.count("be brief") == 1
+
+
+def test_a_template_that_leaves_the_system_turn_out_is_refused() -> None:
+    deaf = CHATML.replace(
+        "{% for message in messages %}",
+        "{% for message in messages if message.role != 'system' %}",
+        1,
+    )
+    with pytest.raises(ModelError, match="d: the chat template leaves the system turn out"):
+        Template(tokenizer(deaf), image="<image>", end="<|im_end|>").render(with_system())
+
+
+@pytest.mark.parametrize("name", ["paligemma", "blip2_opt", "blip2_t5"])
+def test_a_family_without_a_system_turn_refuses_it(name: str) -> None:
+    template = Template(tokenizer(family(name).chat_template), image="<image>", end="</s>")
+    assert "be brief" not in template.render(dialogue()).text
+    with pytest.raises(ModelError, match="this model has no system turn"):
+        template.render(with_system())
 
 
 def test_a_template_that_changes_the_prompt_once_answered_is_refused() -> None:

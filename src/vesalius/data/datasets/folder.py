@@ -11,10 +11,12 @@ from pydantic import Field as PydanticField
 from pydantic import field_validator
 
 from vesalius.cases.case import Case, Source
+from vesalius.data.conversations import CHAT
 from vesalius.data.fingerprint_file import NAME as FINGERPRINTS
 from vesalius.data.folder_format import FIELDS, Field, from_rows, key_of
 from vesalius.data.folder_layouts import Layout, annotated_layout, picture_layout
 from vesalius.data.reading.album import Album
+from vesalius.data.reading.headings import headings, require_distinct
 from vesalius.data.reading.hub import hub_splits
 from vesalius.data.reading.rows import Located, Row, Rows, gathered, text_in
 from vesalius.data.reading.stored import name_or_cell
@@ -33,6 +35,8 @@ from vesalius.settings import Frozen, validated
 
 REPORTS = {"image_path": "images", "report": "caption"}
 """R2Gen's columns (Chen et al., EMNLP 2020), as IU X-Ray and MIMIC-CXR are handed round."""
+KNOWN = frozenset(FIELDS + CHAT)
+"""Fields that a row may be read by."""
 
 
 class FolderOptions(Frozen):
@@ -123,20 +127,39 @@ def _cases(rows: Rows, album: Album, options: FolderOptions, *, split: str) -> I
 
 def _mapped(rows: Rows, options: FolderOptions) -> Iterator[Located]:
     """The rows under our names; a mapped column that is not there raises DatasetError."""
+    columns: dict[str, str] = dict(options.columns.items())
     for where, row in rows():
-        missing = [own for own in options.columns.values() if own not in row]
+        missing = [own for own in columns.values() if own not in row]
         if missing:
-            hint = f"columns: {', '.join(row)}"
+            hint = f"columns: {headings(row)}"
             raise DatasetError(f"there is no column {missing[0]!r}", where=where, hint=hint)
-        ours = {field: row[own] for field, own in options.columns.items()}
-        others = {name: v for name, v in row.items() if name not in options.columns.values()}
-        mapped = _report(others) | ours
-        if not any(name in FIELDS for name in mapped):
+        mapped = _in_our_names(row, columns, where)
+        if not any(name in KNOWN for name in mapped):
             hint = "name yours with the option columns, e.g. {image: path, caption: report}"
-            raise DatasetError(f"no known column among {', '.join(row)}", where=where, hint=hint)
+            fault = f"no known column among {headings(row)}"
+            raise DatasetError(fault, where=where, hint=hint)
         if "image" in mapped and not isinstance(mapped["image"], list):
             mapped["image"] = name_or_cell(mapped["image"], where)
         yield where, mapped
+
+
+def _in_our_names(row: Row, columns: Mapping[str, str], where: Source) -> Row:
+    """The row with mapped columns under our names, and with ours written in any case.
+
+    DatasetError where two are one. A column of our name that another takes the place of stays under
+    a name of its own, so that it is told that nobody read it.
+    """
+    mapped: Row = {field: row[own] for field, own in columns.items()}
+    others = {name: value for name, value in row.items() if name not in columns.values()}
+    for name, value in _report(others).items():
+        plain = str(name).strip().lower()
+        field = plain if plain in KNOWN else name
+        if field in columns:
+            field = f"{name} (beside {columns[field]})"
+        elif field in mapped:
+            require_distinct(row, where)
+        mapped[field] = value
+    return mapped
 
 
 def _report(row: Row) -> Row:
@@ -198,7 +221,10 @@ def _split(_: Source, row: Mapping[str, Any]) -> str:
 
 
 def _of_split(path: Path, options: FolderOptions, split: str) -> Iterator[Located]:
-    own = options.columns.get("split", "split")
+    own: str | None = None
     for where, row in held_rows(path, options.encoding):
+        if own is None or own not in row:
+            names = (name for name in row if str(name).strip().lower() == "split")
+            own = options.columns.get("split") or next(names, "split")
         if _split(where, {"split": row.get(own)}) == split:
             yield where, row

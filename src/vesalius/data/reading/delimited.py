@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from vesalius.cases.case import Source
+from vesalius.data.reading.headings import require_distinct
 from vesalius.data.reading.rows import Located
 from vesalius.data.reading.texts import lines
 from vesalius.errors import DatasetError
@@ -122,10 +123,7 @@ def _headings(header: Sequence[str], path: Path) -> list[str]:
     names = _trimmed(header)
     if not names:
         raise DatasetError("the first line has no heading", where=f"{path} header")
-    for at, name in enumerate(names):
-        if name and name in names[:at]:
-            fault = f"columns {names.index(name) + 1} and {at + 1} have one name"
-            raise DatasetError(fault, where=f"{path} header", hint="rename one of them")
+    require_distinct(names, f"{path} header")
     return names
 
 

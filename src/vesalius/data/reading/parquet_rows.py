@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vesalius.cases.case import Source
+from vesalius.data.reading.headings import require_distinct
 from vesalius.data.reading.rows import Cell, Located, Row, none_if_nan, stored_bytes
 from vesalius.errors import DatasetError, ImageError
 
@@ -19,6 +20,7 @@ def parquet_rows(path: Path, _: str | None = None) -> Iterator[Located]:
     row holds that.
     """
     file = _parquet_file(path)
+    require_distinct(file.schema_arrow.names, path)
     kinds = {field.name: field.type for field in file.schema_arrow}
     pictures = [name for name, kind in kinds.items() if _is_picture(kind) or _is_list(kind)]
     words = [name for name in kinds if name not in pictures]

@@ -121,8 +121,11 @@ def write_dialogues(
 def conversation(case: Case, images: Sequence[str]) -> dict[str, Any]:
     """The case as LLaVA's training row: human and gpt take turns, pictures in the first."""
     turns: list[dict[str, str]] = []
-    for question in case.questions:
-        placeholders = "<image>\n" * len(images) if not turns else ""
+    system = next((question.system for question in case.questions if question.system), None)
+    if system is not None:
+        turns.append({"from": "system", "value": system})
+    for number, question in enumerate(case.questions):
+        placeholders = "<image>\n" * len(images) if number == 0 else ""
         turns.append({"from": "human", "value": f"{placeholders}{question.text}"})
         turns.append({"from": "gpt", "value": (question.answers[0].text or "").strip()})
     image = {} if not images else {"image": images[0] if len(images) == 1 else list(images)}

@@ -49,6 +49,9 @@ def without_probabilities(body: dict[str, Any]) -> dict[str, Any]:
 def _messages(dialogue: Dialogue, url_of: Callable[[Picture], str]) -> list[dict[str, Any]]:
     context = "".join(f"{name.capitalize()}: {text}\n" for name, text in dialogue.context.items())
     messages: list[dict[str, Any]] = []
+    if dialogue.system is not None:
+        words = without_control_tokens(dialogue.system)
+        messages.append({"role": "system", "content": words})
     for number, turn in enumerate(dialogue.turns):
         messages.append(_question(turn, "" if number else context, url_of))
         if turn.reply is not None:

@@ -51,15 +51,17 @@ def require_room(length: int, max_length: int, dialogue: str) -> None:
 def shared_key(dialogue: Dialogue) -> tuple[Any, ...]:
     """What two dialogues must have in common to stand behind the same prefix.
 
-    Everything up to the last picture: the pictures, and the turns that stand before the last of
-    them with what was replied there. Without pictures nothing is shared, nor by a dialogue to learn
-    from whose replies before the last picture bear loss (:func:`learns_before_pictures`).
+    Everything up to the last picture: the system turn, the pictures, and the turns that stand
+    before the last of them with what was replied there. Without pictures nothing is shared, nor by
+    a dialogue to learn from whose replies before the last picture bear loss
+    (:func:`learns_before_pictures`).
     """
     if not dialogue.pictures or learns_before_pictures(dialogue):
         return (dialogue.id,)
     last = _last_showing(dialogue)
     before = tuple((t.question.text, t.reply, t.pictures) for t in dialogue.turns[:last])
-    return (dialogue.pictures, before, tuple(dialogue.context.items()) if last else ())
+    context = tuple(dialogue.context.items()) if last else ()
+    return (dialogue.pictures, before, context, dialogue.system)
 
 
 def learns_before_pictures(dialogue: Dialogue) -> bool:

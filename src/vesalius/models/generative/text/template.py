@@ -93,12 +93,20 @@ class Template:
         return text
 
     def _require_order(self, dialogue: Dialogue, text: str) -> None:
-        """Unshowable unless each picture's placeholder stands in the turn that shows it."""
+        """Unshowable unless each picture's placeholder stands in the turn that shows it.
+
+        ModelError where what the system turn says is not there at all.
+        """
         places = {int(mark[1]): mark.start() for mark in _MARK.finditer(text)}
+        before = 0 if dialogue.system is None else 1  # the system's words are a mark, too
+        if before and 0 not in places:
+            what = "the chat template leaves the system turn out"
+            hint = "set model.chat_template to one that writes it, or leave it out of the data"
+            raise ModelError(what, where=dialogue.id, hint=hint)
         shows = 0
         for number, turn in enumerate(dialogue.turns):
             shows += len(turn.pictures)
-            reply = 2 * number + 1  # each turn before it has a question and a reply
+            reply = before + 2 * number + 1  # each turn before it has a question and a reply
             end = places.get(reply, len(text))
             if text.count(self._image, 0, end) != shows:
                 what = f"the chat template does not write the pictures of turn {number + 1} there"
@@ -180,6 +188,8 @@ def _messages(dialogue: Dialogue, words: list[str]) -> list[dict[str, Any]]:
 
     context = "".join(f"{name.capitalize()}: {value}\n" for name, value in dialogue.context.items())
     messages: list[dict[str, Any]] = []
+    if dialogue.system is not None:
+        messages.append({"role": "system", "content": [mark(dialogue.system)]})
     for index, turn in enumerate(dialogue.turns):
         # Blanks carry no meaning but can carry the answer: in VQA-Med 2019 a stray tab in a
         # question tells yes from no.

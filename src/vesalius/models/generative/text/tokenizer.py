@@ -57,6 +57,8 @@ def words_of(dialogues: Iterable[Dialogue]) -> Iterator[str]:
     """Every text in the dialogues: what a small tokenizer is trained on."""
     for dialogue in dialogues:
         yield from dialogue.context.values()
+        if dialogue.system is not None:
+            yield dialogue.system
         for turn in dialogue.turns:
             yield turn.question.text
             answers = (*turn.question.answers, *([turn.reply] if turn.reply else []))
