@@ -54,7 +54,9 @@ class VesaliusError(Exception):
         place = "" if where is None else f"{where}: "
         advice = "" if hint is None else f" ({hint})"
         message = LONG.sub(_shortened, f"{place}{what}{advice}")
-        super().__init__(" ".join(message.split()))
+        # A path that is not UTF-8 holds surrogates, which no terminal or response can write.
+        plain = message.encode(errors="backslashreplace").decode()
+        super().__init__(" ".join(plain.split()))
 
     def __str__(self) -> str:
         return str(self.args[0])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 from layouts import drawing, put, put_json, put_lines
@@ -197,3 +198,31 @@ def test_rows_beside_an_annotation_file_stay_the_set(tmp_path):
     put_lines(tmp_path / "train.jsonl", [{"image": "a.png", "caption": "x"}])
     put_json(tmp_path / "annotations" / "instances.json", coco())
     assert open_dataset("folder", tmp_path).layout == "a table a split: train.jsonl"
+
+
+def test_one_class_with_a_number_is_a_class_and_loose_pictures_are_counted(tmp_path):
+    for n, name in enumerate(("train/COVID-19/0.png", "train/normal/0.png", "test/1.png", "2.png")):
+        put(tmp_path / name, drawing(n))
+    dataset = open_dataset("folder", tmp_path)
+    assert dataset.splits() == ("train",)
+    assert dataset.layout.endswith("; 2 pictures that lie in no class are not read")
+
+
+def test_names_that_are_not_utf_8_are_told_in_what_can_be_written(tmp_path):
+    name = os.fsdecode(b"n\xf3dulo.png")
+    try:
+        put(tmp_path / name, drawing(1))
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names alone")
+    put(tmp_path / "nódulo.txt", "x")
+    put(tmp_path / os.fsdecode(b"n\xf3dulo.txt"), "x")
+    with pytest.raises(DatasetError, match=r"the file name 'n.udcf3dulo.png' is not UTF-8") as told:
+        list(open_dataset("folder", tmp_path).cases("all"))
+    assert str(told.value).encode()
+
+
+def test_captions_of_coco_are_said_to_be_no_boxes(tmp_path):
+    content = coco() | {"annotations": [{"image_id": 1, "caption": "A knee."}]}
+    put_json(tmp_path / "captions_train.json", content)
+    with pytest.raises(DatasetError, match=r"row 1: COCO's captions, not its boxes"):
+        list(open_dataset("folder", tmp_path).cases("train"))

@@ -43,10 +43,10 @@ MOST_DOCUMENTS = 24
 MOST_CLASSES = 100
 LEFT = ("Thumbs.db", "desktop.ini")
 """Files that Windows leaves in folders of pictures."""
-NO_CLASSES = re.compile(
-    r"(images?|imgs?|pictures?|masks?|labels?|annotations?|segm?\w*|.*\d{2,}.*)"
-)
-"""Names of folders that are no classes: parts of a set, and numbers of patients or studies."""
+NO_CLASSES = re.compile(r"images?|imgs?|pictures?|masks?|labels?|annotations?|seg\w*")
+"""Names of folders that are parts of a set, not classes."""
+NUMBERED = re.compile(r".*\d{2,}.*")
+"""Names as patients and studies have them, if most are so: ``COVID-19`` is a class."""
 
 
 @dataclass(frozen=True)
@@ -209,7 +209,7 @@ def _text_cases(place: Path, root: Path, split: str, encoding: str | None) -> It
 
 def _class_folders(root: Path) -> Layout | None:
     """A folder a class, in one folder a split or without splits (torchvision's ImageFolder)."""
-    places = _places(root)
+    places = {split: place for split, place in _places(root).items() if _folders(place)}
     classes = sorted({folder.name for place in places.values() for folder in _folders(place)})
     if not _are_classes(classes, places.values()):
         return None
@@ -217,12 +217,17 @@ def _class_folders(root: Path) -> Layout | None:
         split: partial(_class_cases, place, root, split, tuple(classes))
         for split, place in places.items()
     }
+    beside = {root, *_places(root).values()}
+    loose = sum(is_picture(path.name) for place in beside for path in _files(place))
+    unread = f"; {loose} pictures that lie in no class are not read" if loose else ""
     words = f"a folder a class, {len(classes)} classes: of each picture is asked {QUESTION!r}"
-    return Layout(words, starts)
+    return Layout(f"{words}{unread}", starts)
 
 
 def _are_classes(names: list[str], places: Iterable[Path]) -> bool:
-    if not 2 <= len(names) <= MOST_CLASSES or any(map(NO_CLASSES.fullmatch, map(str.lower, names))):
+    numbered = sum(NUMBERED.fullmatch(name) is not None for name in names)
+    parts = any(NO_CLASSES.fullmatch(name.lower()) for name in names)
+    if not 2 <= len(names) <= MOST_CLASSES or parts or numbered > len(names) / 2:
         return False
     files = [_files(folder) for place in places for folder in _folders(place)]
     # A class holds pictures alone; what lay deeper, or beside, would be left out in silence.

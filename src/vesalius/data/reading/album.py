@@ -51,6 +51,11 @@ class Album:
         if place.is_file():
             return Picture(f"{self._key(place)}/{name}", partial(read_member, place, name))
         path = place / name
+        try:
+            name.encode()
+        except UnicodeEncodeError as error:
+            fault = f"the file name {name!a} is not UTF-8"
+            raise DatasetError(fault, where=place, hint="rename the file") from error
         if not path.resolve().is_relative_to(place.resolve()):
             raise DatasetError(f"{name!r} is a link that leads out of the data set", where=place)
         return Picture.from_file(path, self._key(path))

@@ -29,6 +29,9 @@ def coco_rows(path: Path) -> Iterator[Annotated]:
     boxes: dict[Any, list[Box]] = {}
     for number, row in enumerate(content.get("annotations", []), start=1):
         where = Source(f"{path.as_posix()} annotations", number)
+        if "caption" in row:
+            hint = "write a table of image and caption"
+            raise DatasetError("COCO's captions, not its boxes", where=where, hint=hint)
         label = labels.get(row.get("category_id"))
         if label is None:
             raise DatasetError(f"unknown category_id {row.get('category_id')!r}", where=where)
