@@ -172,3 +172,16 @@ def test_text_is_looked_for_in_a_sample_that_seed_and_pictures_decide(tmp_path, 
     assert sample(rows[::-1], sample=3) == three
     assert {tuple(sample(rows, sample=3, seed=seed)) for seed in range(8)} != {tuple(three)}
     assert sample(rows) == sample(rows, sample=99) == [f"{n}.png" for n in range(6)]
+
+
+def boxed(root, number, side):
+    put(root / "a.png", drawing(1, (side, side)))
+    boxes = [{"bbox": [number / 10, number / 10, number * 0.7, number * 0.8], "label": "cyst"}] * 5
+    put_lines(root / "train.jsonl", [{"image": "a.png", "boxes": boxes}])
+    return [(one.level, one.code) for one in check(open_dataset("folder", root))]
+
+
+def test_boxes_in_another_unit_than_pixels(tmp_path):
+    assert boxed(tmp_path / "fractions", 1, 256) == [("error", "box_fraction")]
+    assert boxed(tmp_path / "percent", 100, 256) == [("warning", "box_per_cent")]
+    assert boxed(tmp_path / "pixels", 200, 256) == []

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from heapq import heappush, heapreplace
 from itertools import chain
 
-from vesalius.cases.case import Case
+from vesalius.cases.case import Box, Case
 from vesalius.cases.picture import Picture
+from vesalius.data.box_units import PerCent, in_fractions
 from vesalius.data.burned_in import Region
 from vesalius.data.cards import Card
 from vesalius.data.datasets import Dataset
@@ -98,7 +99,7 @@ class Checking:
     def __init__(self, summary: Summary, sample: int | None = 0, seed: int = 0) -> None:
         self.summary, self._sample, self._seed = summary, sample, seed
         self._groups: dict[str, tuple[str, str]] = {}
-        self._words = WholeSet()
+        self._words, self._per_cent = WholeSet(), PerCent()
         # The pictures to search: a heap whose first is the one that a luckier picture replaces.
         self._drawn: list[tuple[int, int, Picture, str]] = []
 
@@ -121,8 +122,11 @@ class Checking:
             yield finding("display", split, f"{count:,} pictures: {remark}")
 
     def whole(self) -> Iterator[Finding]:
-        """What shows when all splits were read: no words, or patients in the names of pictures."""
+        """What shows when all splits were read: of words, of names of pictures, of boxes."""
         yield from self._words.findings()
+        if self._per_cent.likely():
+            what = "no box reaches beyond 100, in pictures that are all much larger"
+            yield finding("box_per_cent", self._per_cent.where, what)
 
     def _case(
         self, case: Case, pictures: Sequence[Inspected], split: str, ids: dict[str, str]
@@ -154,7 +158,12 @@ class Checking:
         if first[0] != case.group:
             what = f"{picture.key}: the same picture is at {first[1]} in group {first[0]}"
             yield finding("two_groups", where, what)
-        yield from _pixels(looked, picture.key, case, where)
+        yield from _pixels(looked, picture.key, where)
+        # Boxes are of the one picture; with several it is not said whose they are.
+        if case.boxes and len(case.pictures) == 1:
+            size = (looked.width, looked.height)
+            self._per_cent.add(case.boxes, size, where)
+            yield from _boxes(case.boxes, picture.key, size, where)
 
     def _draw(self, picture: Picture, exact: str, where: str) -> None:
         """Put the picture among those that are searched for text, if its number is low enough."""
@@ -191,14 +200,21 @@ def _text_unknown(picture: Picture, error: VesaliusError) -> tuple[Region, ...]:
     raise DatasetError(f"the search for text failed: {error.what}", where=picture.key) from error
 
 
-def _pixels(looked: Inspected, key: str, case: Case, where: str) -> Iterator[Finding]:
+def _pixels(looked: Inspected, key: str, where: str) -> Iterator[Finding]:
     width, height = looked.width, looked.height
     if min(width, height) < SMALLEST:
         yield finding("tiny", where, f"{key}: {width} x {height} pixels")
     if looked.fingerprint is not None and looked.fingerprint.dhash is None:
         yield finding("blank", where, f"{key}: nearly one grey level throughout")
-    # Boxes are of the one picture; with several it is not said whose they are.
-    for box in (case.boxes or ()) if len(case.pictures) == 1 else ():
+
+
+def _boxes(boxes: Sequence[Box], key: str, size: tuple[int, int], where: str) -> Iterator[Finding]:
+    if in_fractions(boxes):
+        what = f"{key}: {len(boxes)} boxes within its first pixel"
+        yield finding("box_fraction", where, what)
+        return
+    width, height = size
+    for box in boxes:
         right, bottom = box.x + box.width, box.y + box.height
         if min(box.x, box.y) < -SLACK or right > width + SLACK or bottom > height + SLACK:
             what = f"{key}: {box.label} [{box.x:g}, {box.y:g}, {box.width:g}, {box.height:g}]"
