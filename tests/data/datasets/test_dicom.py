@@ -345,6 +345,15 @@ def test_a_dicomdir(medium):
     assert len(read(medium)) == 3
 
 
+@pytest.mark.parametrize("copied", [str.lower, "{}.dcm".format, "{}.;1".format])
+def test_a_medium_as_it_is_copied(medium, copied):
+    before = {case.id for case in read(medium / "DICOMDIR")}
+    for path in sorted(medium.rglob("*"), reverse=True):
+        if path.name != "DICOMDIR" and (path.is_file() or copied is str.lower):
+            path.rename(path.with_name(copied(path.name)))
+    assert {case.id for case in read(medium / "DICOMDIR")} == before
+
+
 def test_a_file_missing_from_the_medium_is_named(medium):
     shutil.rmtree(next(path for path in medium.iterdir() if path.is_dir()))
     assert "cannot be read: No such file" in fault(medium / "DICOMDIR")

@@ -128,6 +128,11 @@ def test_a_file_an_archive_and_a_medium(source: Path, tmp_path: Path) -> None:
     medium.write(tmp_path / "medium")
     listed = deidentify(tmp_path / "medium" / "DICOMDIR", tmp_path / "3", key=key, workers=0)
     assert listed.statuses == {"done": 1}
+    for path in sorted((tmp_path / "medium").rglob("*"), reverse=True):
+        if path.name != "DICOMDIR":  # as Linux shows a medium
+            path.rename(path.with_name(path.name.lower()))
+    shown = deidentify(tmp_path / "medium" / "DICOMDIR", tmp_path / "5", key=key, workers=0)
+    assert shown.statuses == {"done": 1}
     whole = deidentify(tmp_path / "medium", tmp_path / "4", key=key, workers=0)
     assert whole.codes == {("skipped", "directory"): 1}
     assert outputs(tmp_path / "1") == outputs(tmp_path / "3") == outputs(tmp_path / "4")

@@ -27,6 +27,7 @@ from vesalius.data.reading.dicom_headers import (
     listed_files,
     read_header,
 )
+from vesalius.data.reading.file_sets import located
 from vesalius.data.reading.streams import ALL, Streams
 from vesalius.errors import DatasetError, ImageError, RecipeError
 from vesalius.settings import Frozen, validated
@@ -227,6 +228,7 @@ def _of_directory(path: Path) -> Iterator[_File]:
             raise DatasetError(error.what, where=path) from None
     for parts in listed:
         name = inside("/".join(parts), path.name)
-        if not (base / name).resolve().is_relative_to(base.resolve()):
+        target = located(base, parts)
+        if not target.resolve().is_relative_to(base.resolve()):
             raise DatasetError(f"{name!r} is a link that leads out of the data set", where=path)
-        yield _File(name, base / name)
+        yield _File(target.relative_to(base).as_posix(), target)

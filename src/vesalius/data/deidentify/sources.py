@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from vesalius.data.deidentify.reading import is_dicom
 from vesalius.data.reading.album import inside
 from vesalius.data.reading.dicom_headers import is_directory, listed_files
+from vesalius.data.reading.file_sets import located
 from vesalius.errors import DatasetError
 
 MOST_MEMBERS = 1_000_000
@@ -144,9 +145,14 @@ def _of_directory(path: Path) -> Iterator[File]:
     for names in parts:
         name = "/".join(names)
         try:
-            target = base / inside(name, path.name)
+            inside(name, path.name)
         except DatasetError:
             yield File(name, path, None, "", "outside")
+            continue
+        try:
+            target = located(base, names)
+        except DatasetError:
+            yield File(name, path, None, "", "ambiguous")
             continue
         within = target.resolve().is_relative_to(base.resolve())
         yield _lying(name, target, None if within else "outside")
