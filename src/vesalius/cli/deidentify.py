@@ -19,6 +19,16 @@ WORDS = {
     "finding": "removed: the check found something",
 }
 
+SHOWN = {
+    "capture": "secondary captures that do not say of what",
+    "label": "slide labels",
+    "overview": "overviews of slides",
+    "screen": "pictures of screens",
+    "document": "scanned documents",
+    "film": "films and prints",
+    "face": "recognisable persons",
+}
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -51,6 +61,13 @@ def deidentify(
     clean_pixels: Annotated[
         bool, typer.Option("--clean-pixels", help="Find burned-in text and black it out.")
     ] = False,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Let pictures through that show who it is of: label, overview, screen, document, "
+            "film or face; repeatable. Else refused."
+        ),
+    ] = None,
     verify: Annotated[
         bool, typer.Option("--verify/--no-verify", help="Look into each output a second time.")
     ] = True,
@@ -79,6 +96,7 @@ def deidentify(
         "retain_characteristics": retain_characteristics,
         "keep_reports": keep_reports,
         "clean_pixels": clean_pixels,
+        "allow": allow or [],
         "verify": verify,
     }
     options = validated(package.Options, settings, where="deidentify")
@@ -93,6 +111,10 @@ def _summary_text(summary: "Summary") -> str:
         for status, words in WORDS.items()
         if summary.statuses[status]
     ]
+    if summary.names:
+        lines.append(f"texts cleared of a person's name: {summary.names:,}")
+    for shows, count in sorted(summary.shows.items()):
+        lines.append(f"warning: look at the pixels of {SHOWN.get(shows, shows)}: {count:,}")
     lines.append(f"in {summary.out}, with manifest.jsonl")
     if summary.key is not None:
         lines.append(f"the key is {summary.key}: keep it secret, and apart from the output")

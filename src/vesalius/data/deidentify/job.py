@@ -85,14 +85,14 @@ def _written(done: Done, out: Path, name: str) -> dict[str, Any]:
         part.unlink(missing_ok=True)
     if not placed:
         return _row("failed", "conflict")
-    named = {"names": dict(sorted(done.cleared.items()))} if done.cleared else {}
+    more = {"names": dict(sorted(done.cleared.items())), "shows": done.shows}
     return {
         "status": "done",
         "output": done.path,
         "sha256": sha256(done.data).hexdigest(),
         "bytes": len(done.data),
         "actions": _actions(done.tally),
-        **named,
+        **{key: value for key, value in more.items() if value},
     }
 
 

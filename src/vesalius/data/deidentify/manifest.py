@@ -109,7 +109,7 @@ class Manifest:
             raise RunError(f"was made with another {' and '.join(other)}", where=path, hint=hint)
         for row in _standing(lines):
             self._known[row["source"]] = row["status"]
-            self._rows.append({"status": row["status"], "code": row.get("code")})
+            self._rows.append(row)
             if row.get("output"):
                 self._outputs.add(row["output"])
 
@@ -136,7 +136,7 @@ def _head(options: Options, pseudonyms: Pseudonyms) -> dict[str, Any]:
     return {
         "vesalius": metadata.version("vesalius"),
         "policy": fingerprint(),
-        "options": options.model_dump(),
+        "options": options.model_dump(mode="json"),
         "key": pseudonyms.name("fingerprint", "key")[:8],
     }
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from vesalius.settings import Frozen
+
+Shown = Literal["label", "overview", "screen", "document", "film", "face"]
+"""Classes of pictures that show who they are of (policy.yaml: ``shows``)."""
 
 
 class Options(Frozen):
@@ -24,7 +27,14 @@ class Options(Frozen):
     """Clean structured reports, not refuse them: codes and numbers stay, text goes (113104)."""
     clean_pixels: bool = False
     """Find text burned into the pixels and black it out (113101); needs the extra ``ocr``."""
+    allow: tuple[Shown, ...] = ()
+    """Pictures that show who they are of to let through, by class; the others are refused."""
     verify: bool = True
     """Look into each output with a second reader for anything left."""
     max_bytes: int = Field(default=2**30, ge=1024)
     """Larger files, and archive members, are refused: a file is in memory while it is worked on."""
+
+    @field_validator("allow")
+    @classmethod
+    def _each_once(cls, allow: tuple[Shown, ...]) -> tuple[Shown, ...]:
+        return tuple(sorted(set(allow)))

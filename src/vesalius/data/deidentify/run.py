@@ -29,7 +29,7 @@ _AHEAD = 4
 """Files in flight for each worker: enough that none waits, few enough to be nothing in memory."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Summary:
     """What became of the files: counts by status, and by status and code."""
 
@@ -38,6 +38,10 @@ class Summary:
     """Where the key lies; None where the environment holds it."""
     statuses: Counter[str] = field(default_factory=Counter)
     codes: Counter[tuple[str, str]] = field(default_factory=Counter)
+    shows: Counter[str] = field(default_factory=Counter)
+    """Objects written whose pixels may show who it is of, by class."""
+    names: int = 0
+    """Elements written of which a part was cleared, for a person's name."""
 
     @property
     def bad(self) -> int:
@@ -54,6 +58,8 @@ class Summary:
             )
             kind = IdentityRisk if self.statuses["finding"] else VesaliusError
             hint = "manifest.jsonl has a row for each; --map FILE tells which files they are"
+            if any(code.startswith("shows_") for _, code in self.codes):
+                hint += "; --allow CLASS lets pictures through that show who it is of"
             raise kind(f"{self.bad} files were not de-identified: {counts}", hint=hint)
 
 
@@ -117,6 +123,8 @@ def _count(summary: Summary, row: dict[str, Any]) -> None:
     summary.statuses[row["status"]] += 1
     if row.get("code"):
         summary.codes[row["status"], row["code"]] += 1
+    summary.shows.update(row.get("shows", ()))
+    summary.names += sum(row.get("names", {}).values())
 
 
 def _refuse_places(source: Path, out: Path, key: Path | None, map_file: Path | None) -> None:

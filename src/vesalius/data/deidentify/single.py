@@ -21,6 +21,7 @@ from vesalius.data.deidentify.pixels import copy_pixels
 from vesalius.data.deidentify.policy import Policy, tables
 from vesalius.data.deidentify.pseudonyms import Pseudonyms
 from vesalius.data.deidentify.reading import DIRECTORY, read
+from vesalius.data.deidentify.shown import CAPTURE, shown
 from vesalius.errors import ImageError, VesaliusError
 
 IMPLEMENTATION = "2.25.216308174562046103183024387653254126587"
@@ -33,7 +34,8 @@ class Done:
 
     ``path`` is where it belongs, from pseudonyms alone: patient/study/series/instance.dcm.
     ``tally`` counts elements by action and keyword; ``dates`` are the dates that may stand in it,
-    ``cleared`` is how many elements by keyword lost a person's name.
+    ``cleared`` is how many elements by keyword lost a person's name, ``shows`` the classes of what
+    its pixels show, which were allowed.
     """
 
     data: bytes
@@ -41,6 +43,7 @@ class Done:
     tally: Counter[tuple[str, str]]
     dates: frozenset[str]
     cleared: Counter[str]
+    shows: list[str]
 
 
 class Unwanted(ImageError):
@@ -67,6 +70,7 @@ def _deidentify(source: FileDataset, options: Options, pseudonyms: Pseudonyms) -
     if kind == DIRECTORY or "DirectoryRecordSequence" in source:
         return None
     _refuse(source, kind, options)
+    shows = _shown(source, kind, options)
     patient = _patient(source)
     days = pseudonyms.days(patient)
     cleaner = Cleaner(Policy(options), pseudonyms, days, persons(source))
@@ -82,7 +86,9 @@ def _deidentify(source: FileDataset, options: Options, pseudonyms: Pseudonyms) -
         for name in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
     ]
     path = "/".join([pseudonyms.patient(patient), *names]) + ".dcm"
-    return Done(_written(output, syntax), path, cleaner.tally, _dates(output), +cleaner.cleared)
+    return Done(
+        _written(output, syntax), path, cleaner.tally, _dates(output), +cleaner.cleared, shows
+    )
 
 
 def _refuse(source: Dataset, kind: str, options: Options) -> None:
@@ -100,6 +106,24 @@ def _refuse(source: Dataset, kind: str, options: Options) -> None:
     if str(source.get("BurnedInAnnotation", "")).upper() == "YES" and not options.clean_pixels:
         hint = "--clean-pixels blacks it out"
         raise Unwanted("burned_in", "the header says that text is burned in", hint=hint)
+
+
+def _shown(source: Dataset, kind: str, options: Options) -> list[str]:
+    found = shown(source, kind)
+    for one in found:
+        if one != CAPTURE and one not in options.allow:
+            raise Unwanted(f"shows_{one}", _SHOWS[one], hint=f"--allow {one} lets it through")
+    return found
+
+
+_SHOWS = {
+    "label": "a slide's label, with the patient's number or name",
+    "overview": "an overview of a slide, with its label",
+    "screen": "a picture of a screen",
+    "document": "a scanned document",
+    "film": "a film or a print, with what is written on it",
+    "face": "the header says that a person can be recognised",
+}
 
 
 def _is_among(kind: str, listed: list[str]) -> bool:
