@@ -19,7 +19,7 @@ WORDS = {
     "finding": "removed: the check found something",
 }
 
-SHOWN = {
+CLASSES = {
     "capture": "secondary captures that do not say of what",
     "label": "slide labels",
     "overview": "overviews of slides",
@@ -114,7 +114,7 @@ def _summary_text(summary: "Summary") -> str:
     if summary.names:
         lines.append(f"texts cleared of a person's name: {summary.names:,}")
     for shows, count in sorted(summary.shows.items()):
-        lines.append(f"warning: look at the pixels of {SHOWN.get(shows, shows)}: {count:,}")
+        lines.append(f"warning: look at the pixels of {CLASSES.get(shows, shows)}: {count:,}")
     lines.append(f"in {summary.out}, with manifest.jsonl")
     if summary.key is not None:
         lines.append(f"the key is {summary.key}: keep it secret, and apart from the output")

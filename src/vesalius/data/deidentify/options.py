@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 
 from vesalius.settings import Frozen
 
-Shown = Literal["label", "overview", "screen", "document", "film", "face"]
+PixelClass = Literal["label", "overview", "screen", "document", "film", "face"]
 """Classes of pictures that show who they are of (policy.yaml: ``shows``)."""
 
 
@@ -27,7 +27,7 @@ class Options(Frozen):
     """Clean structured reports, not refuse them: codes and numbers stay, text goes (113104)."""
     clean_pixels: bool = False
     """Find text burned into the pixels and black it out (113101); needs the extra ``ocr``."""
-    allow: tuple[Shown, ...] = ()
+    allow: tuple[PixelClass, ...] = ()
     """Pictures that show who they are of to let through, by class; the others are refused."""
     verify: bool = True
     """Look into each output with a second reader for anything left."""
@@ -36,5 +36,5 @@ class Options(Frozen):
 
     @field_validator("allow")
     @classmethod
-    def _each_once(cls, allow: tuple[Shown, ...]) -> tuple[Shown, ...]:
+    def _each_once(cls, allow: tuple[PixelClass, ...]) -> tuple[PixelClass, ...]:
         return tuple(sorted(set(allow)))

@@ -17,11 +17,11 @@ from vesalius.data.deidentify import operators
 from vesalius.data.deidentify.clean import Cleaner
 from vesalius.data.deidentify.options import Options
 from vesalius.data.deidentify.persons import persons
+from vesalius.data.deidentify.pixel_classes import CAPTURE, pixel_classes
 from vesalius.data.deidentify.pixels import copy_pixels
 from vesalius.data.deidentify.policy import Policy, tables
 from vesalius.data.deidentify.pseudonyms import Pseudonyms
 from vesalius.data.deidentify.reading import DIRECTORY, read
-from vesalius.data.deidentify.shown import CAPTURE, shown
 from vesalius.errors import ImageError, VesaliusError
 
 IMPLEMENTATION = "2.25.216308174562046103183024387653254126587"
@@ -70,7 +70,7 @@ def _deidentify(source: FileDataset, options: Options, pseudonyms: Pseudonyms) -
     if kind == DIRECTORY or "DirectoryRecordSequence" in source:
         return None
     _refuse(source, kind, options)
-    shows = _shown(source, kind, options)
+    shows = _pixel_classes(source, kind, options)
     patient = _patient(source)
     days = pseudonyms.days(patient)
     cleaner = Cleaner(Policy(options), pseudonyms, days, persons(source))
@@ -108,8 +108,8 @@ def _refuse(source: Dataset, kind: str, options: Options) -> None:
         raise Unwanted("burned_in", "the header says that text is burned in", hint=hint)
 
 
-def _shown(source: Dataset, kind: str, options: Options) -> list[str]:
-    found = shown(source, kind)
+def _pixel_classes(source: Dataset, kind: str, options: Options) -> list[str]:
+    found = pixel_classes(source, kind)
     for one in found:
         if one != CAPTURE and one not in options.allow:
             raise Unwanted(f"shows_{one}", _SHOWS[one], hint=f"--allow {one} lets it through")

@@ -20,7 +20,7 @@ _FLAVORS = 2
 """Values of Image Type before the third say nothing of what is shown (PS3.3 C.7.6.1.1.2)."""
 
 
-def shown(source: Dataset, kind: str) -> list[str]:
+def pixel_classes(source: Dataset, kind: str) -> list[str]:
     """The classes of an object of SOP class ``kind`` that show who it is of; mostly none.
 
     ``label``, ``overview``, ``screen``, ``document``, ``film`` and ``face`` are refused unless
@@ -48,9 +48,9 @@ def _fits(rule: dict[str, str], source: Dataset) -> bool:
 def _values(source: Dataset, keyword: str) -> Iterator[str]:
     """An element's values in one spelling: capitals, and blanks for ``_`` and ``-``."""
     if keyword == "ImageType":
-        yield from map(_spelled, _flavors(source))
+        yield from map(_spelling, _flavors(source))
     elif keyword in source:
-        yield from map(_spelled, operators.values(source[keyword]))
+        yield from map(_spelling, operators.values(source[keyword]))
 
 
 def _flavors(source: Dataset) -> Iterator[object]:
@@ -63,7 +63,7 @@ def _flavors(source: Dataset) -> Iterator[object]:
                 yield from types[_FLAVORS:]
 
 
-def _spelled(value: object) -> str:
+def _spelling(value: object) -> str:
     return re.sub(r"[_\-\s]+", " ", str(value)).strip().upper()
 
 
