@@ -36,6 +36,12 @@ LONG = re.compile(r"\S{300,}")
 """What no message repeats in full: a picture that stands in a cell as base64 is a word, too."""
 
 
+def printable(text: str) -> str:
+    """The text with escapes for control characters, and for a path's bytes that are no UTF-8."""
+    plain = text.encode(errors="backslashreplace").decode()
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in plain)
+
+
 def _shortened(match: re.Match[str]) -> str:
     return f"{match[0][:40]}... ({len(match[0])} characters)"
 
@@ -54,9 +60,7 @@ class VesaliusError(Exception):
         place = "" if where is None else f"{where}: "
         advice = "" if hint is None else f" ({hint})"
         message = LONG.sub(_shortened, f"{place}{what}{advice}")
-        # A path that is not UTF-8 holds surrogates, which no terminal or response can write.
-        plain = message.encode(errors="backslashreplace").decode()
-        super().__init__(" ".join(plain.split()))
+        super().__init__(printable(" ".join(message.split())))
 
     def __str__(self) -> str:
         return str(self.args[0])

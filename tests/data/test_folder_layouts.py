@@ -126,7 +126,9 @@ def test_yolo_says_what_is_missing(tmp_path):
     assert "classes keep their numbers, as data.yaml is not there" in dataset.layout
     assert next(dataset.cases("all")).boxes[0].label == "3"
     put(tmp_path / "labels" / "b.txt", "3 0.5 0.5 0.25 0.5\n")
-    with pytest.raises(DatasetError, match=r"labels: 1 label files without a picture.*b\.txt"):
+    with pytest.raises(
+        DatasetError, match=r"labels: label files without a picture.*: 1, as b\.txt"
+    ):
         open_dataset("folder", tmp_path)
 
 

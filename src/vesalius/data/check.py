@@ -210,8 +210,7 @@ def _pixels(looked: Inspected, key: str, where: str) -> Iterator[Finding]:
 
 def _boxes(boxes: Sequence[Box], key: str, size: tuple[int, int], where: str) -> Iterator[Finding]:
     if in_fractions(boxes):
-        what = f"{key}: {len(boxes)} boxes within its first pixel"
-        yield finding("box_fraction", where, what)
+        yield finding("box_fraction", where, f"{key}: all within its first pixel")
         return
     width, height = size
     for box in boxes:

@@ -151,7 +151,7 @@ def _yolo(root: Path, encoding: str | None) -> Layout | None:
         pictures = {path.stem for path in images.iterdir() if is_picture(path.name)}
         alone = [path for stem, path in label_files(labels).items() if stem not in pictures]
         if alone:
-            fault = f"{len(alone)} label files without a picture of their name: {alone[0].name} ..."
+            fault = f"label files without a picture of their name: {len(alone)}, as {alone[0].name}"
             raise DatasetError(
                 fault, where=labels, hint="add the pictures, or move the labels away"
             )

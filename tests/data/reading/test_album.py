@@ -124,6 +124,7 @@ def test_what_can_be_no_picture_is_missing(tmp_path, name):
     with pytest.raises(ImageError, match="no such file") as told:
         Album(tmp_path).picture(name, WHERE).read()
     assert len(str(told.value)) < 500
+    assert str(told.value).isprintable()
 
 
 def test_a_web_address_is_not_fetched(tmp_path):

@@ -170,7 +170,7 @@ def _report(row: Row) -> Row:
 
 
 def _tables(root: Path, options: FolderOptions) -> tuple[dict[str, Rows], str]:
-    """Rows by split: a table a split, parquet, metadata of picture folders, or the one table."""
+    """Rows by split, and in words from where: a table a split, parquet, or the one table."""
     tables: dict[str, Rows] = {}
     names: list[str] = []
     for ending in READERS:

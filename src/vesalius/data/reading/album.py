@@ -14,7 +14,7 @@ from vesalius.cases.case import Source
 from vesalius.cases.picture import Picture
 from vesalius.data.reading.listings import Listing, Members
 from vesalius.data.reading.rows import Cell
-from vesalius.errors import DatasetError, ImageError
+from vesalius.errors import DatasetError, ImageError, printable
 
 NAMED = 3
 """How many of the files that answer to one name an error names."""
@@ -120,6 +120,7 @@ def inside(name: str, where: object) -> str:
 
 
 def _lost(key: str, code: str, fault: str) -> Picture:
+    key = printable(key)
     return Picture(key, partial(_refused, code, fault, key))
 
 
