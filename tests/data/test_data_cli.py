@@ -132,6 +132,15 @@ def test_two_columns_of_one_name_are_refused(tmp_path, heading):
     assert not (tmp_path / "out").exists()
 
 
+def test_split_and_audit_say_what_was_not_read(tmp_path):
+    rows = [f"p{n}.png,nodule {n},{n // 4}" for n in range(8)]
+    path = table(tmp_path / "in", rows, "image,caption,subject_id")
+    for words in (("split", "--out", tmp_path / "s.jsonl"), ("audit",)):
+        result = call(words[0], "folder", "--root", path, *words[1:])
+        assert result.exit_code == 0
+        assert "--column patient=subject_id; 8 cases" in result.output
+
+
 def test_a_key_that_stands_twice_is_refused_by_row(tmp_path):
     lines = (
         '{"image": "a.png", "caption": "x"}\n{"image": "a.png", "caption": "x", "caption": "y"}\n'

@@ -5,6 +5,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from layouts import brain_tumor, drawing, medpix, put, put_lines, slake, vqa_rad
 
 from hostile import hostile
@@ -221,3 +223,25 @@ def test_text_in_pictures_is_covered_where_asked_and_the_rest_is_copied(drawn, t
     for picture in again.values():
         noted = recorded(picture)
         assert noted.fingerprint.sha256 == fingerprint(picture).sha256
+
+
+CELLS = st.sampled_from(["x", "nan", "", "None", "-", "a knee", "12.0"])
+IDS = st.sampled_from(["1", "1.0", "2", "nan", "b", ""])
+
+
+@settings(deadline=None, max_examples=25)
+@given(rows=st.lists(st.tuples(IDS, CELLS, CELLS, IDS), min_size=1, max_size=8))
+def test_every_row_is_a_case_or_a_finding(tmp_path_factory, rows):
+    """n rows in: each is written, or left out for an error that names it."""
+    root = tmp_path_factory.mktemp("rows")
+    names = ("id", "question", "answer", "patient")
+    table = [dict(zip(names, row, strict=True)) for row in rows]
+    put_lines(root / "t.jsonl", table)
+    dataset = open_dataset("folder", root / "t.jsonl")
+    done = import_dataset(dataset, root / "out", allow_errors=True, fractions={"train": 1.0})
+    faulty = {f.where.split(", question ")[0] for f in done.findings if f.level == "error"}
+    assert sum(done.cases.values()) + len(faulty) == len(rows)
+    words = Counter(row["question"] for row in table)
+    assert sum(f.code == "na_question" for f in done.findings) == sum(
+        words[word] for word in ("nan", "None", "-")
+    )

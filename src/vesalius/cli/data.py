@@ -159,9 +159,8 @@ def import_(
 ) -> None:
     """Read your own data, check it, split it by patient or picture, and write a new set."""
     from rich.console import Console
-    from rich.markup import escape
 
-    from vesalius.data.findings import summary_lines
+    from vesalius.cli.plain import print_findings
     from vesalius.data.imports import import_dataset
     from vesalius.data.open import open_dataset
     from vesalius.data.reading.streams import Streams
@@ -189,8 +188,7 @@ def import_(
         console.print(f"{split}: {cases} cases")
     if mask_text:
         console.print(f"{done.covered} pictures had text, which is covered")
-    for line in summary_lines(done.findings):
-        console.print(escape(line))
+    print_findings(console, done.findings)
     console.print(f"{len(done.findings)} findings; read it with: --root {target} folder")
 
 
@@ -210,16 +208,21 @@ def split(
 
     from rich.console import Console
 
+    from vesalius.cli.plain import print_findings
     from vesalius.data.audit import read_members
+    from vesalius.data.check import unread
+    from vesalius.data.findings import finding
     from vesalius.data.split import empty_splits, split_members, write_splits
 
-    pool = read_members(opened(name, root, hub, options, None))
+    dataset = opened(name, root, hub, options, None)
+    pool = read_members(dataset)
     shares = shares_of(fractions)
     assigned = split_members(pool, shares, seed=seed, stratify=stratify)
     write_splits(out, assigned)
-    console = Console()
-    if (empty := empty_splits(assigned, pool, shares)) is not None:
-        console.print(f"[yellow]warning empty_split[/yellow] {empty}")
+    console = Console(soft_wrap=True)
+    empty = empty_splits(assigned, pool, shares)
+    findings = [finding("empty_split", str(out), empty)] if empty else []
+    print_findings(console, [*unread(dataset), *findings])
     for part, cases in Counter(assigned.values()).most_common():
         console.print(f"{part}: {cases} cases")
     console.print(f"wrote {out}; use it with --split-file, or the data option split_file")
@@ -239,11 +242,15 @@ def audit(
     from rich.console import Console
     from rich.markup import escape
 
+    from vesalius.cli.plain import print_findings
     from vesalius.data.audit import audit as audited
     from vesalius.data.audit import leakage
+    from vesalius.data.check import unread
 
-    report = audited(opened(name, root, hub, options, split_file), allow_leaks=True)
+    dataset = opened(name, root, hub, options, split_file)
+    report = audited(dataset, allow_leaks=True)
     console = Console(soft_wrap=True)
+    print_findings(console, unread(dataset))
     for pair in report.pairs[:limit]:
         console.print(f"[yellow]{pair.kind}[/yellow] {escape(str(pair))}")
     for part, cases in report.cases.items():

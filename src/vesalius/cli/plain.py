@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from vesalius.evaluation.formatting import flat
 
 if TYPE_CHECKING:
     from vesalius.data.check import Summary
+    from vesalius.data.findings import Finding
     from vesalius.data.visual_dialogue.files import Written
 
 
@@ -53,6 +54,14 @@ def text_line(summary: Summary) -> str:
     line = f"text was looked for in {summary.text_of} of {summary.different} different pictures"
     part = summary.text_of < summary.different
     return f"{line} (a seeded sample; --text-sample all takes every one)" if part else line
+
+
+def print_findings(console: Console, findings: Sequence[Finding]) -> None:
+    """Findings by code: how many, what they mean, how to mend them, the first places."""
+    from vesalius.data.findings import summary_lines
+
+    for line in summary_lines(findings):
+        console.print(escape(line))
 
 
 def facts_table(title: str, facts: Mapping[str, Any]) -> Table:

@@ -85,6 +85,17 @@ def check(
             yield one
 
 
+def unread(dataset: Dataset) -> list[Finding]:
+    """What the readers left unread, and a set without words or patients: no picture is opened."""
+    remarks, whole = Remarks(), WholeSet()
+    for split in dataset.splits():
+        for case in dataset.cases(split):
+            where = str(case.source or f"{split}/{case.id}")
+            remarks.add(case.remarks, where)
+            whole.add(case, where)
+    return [*remarks.findings(), *whole.findings()]
+
+
 def _looked(dataset: Dataset, split: str, cores: ParallelMap) -> Looked:
     """The split's cases with what their pictures tell; opening it is part of the stream."""
     yield from inspect_cases(dataset.cases(split), cores)

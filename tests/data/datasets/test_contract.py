@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from layouts import LAYOUTS
 
 from vesalius.cases import picture
+from vesalius.cases.case import Remark
 from vesalius.data.cards import card
 from vesalius.data.datasets import Dataset, datasets
 from vesalius.data.open import open_dataset
@@ -59,6 +61,26 @@ def test_pictures_decode_and_keys_name_no_machine(opened, tmp_path):
     case = next(dataset.cases(dataset.splits()[0]))
     assert case.pictures[0].pixels().mode == "RGB"
     assert str(tmp_path) not in case.pictures[0].key
+
+
+def test_nothing_of_the_published_layout_is_unread(opened):
+    _, dataset = opened
+    told = {r for split in dataset.splits() for c in dataset.cases(split) for r in c.remarks}
+    assert told <= {Remark("no_picture", "the field of the picture is empty")}
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [("vqa_rad", "*Public.json"), ("slake", "train.json"), ("medpix", "Desc*.json")],
+)
+def test_a_column_that_the_set_does_not_have_is_told(tmp_path, name, file):
+    options = LAYOUTS[name](tmp_path)
+    (path,) = tmp_path.glob(file)
+    rows = json.loads(path.read_text())
+    path.write_text(json.dumps([row | {"reader": "second"} for row in rows]))
+    dataset = open_dataset(name, tmp_path, options=options)
+    (remark,) = {r for case in dataset.cases(dataset.splits()[0]) for r in case.remarks}
+    assert remark == Remark("unread_column", "the column or key 'reader' is not read")
 
 
 def test_a_second_pass_gives_the_same_cases(opened):

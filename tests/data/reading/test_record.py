@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from vesalius.cases.case import Source
-from vesalius.data.reading.record import Record, answer_text, id_of, text_of
+from vesalius.data.reading.record import Record, answer_text, beside, id_of, text_of
 from vesalius.errors import DatasetError
 
 WHERE = Source("t.jsonl", 3)
@@ -72,3 +72,9 @@ def test_what_is_no_text_is_refused_without_quoting_it(value):
 
 def test_a_list_of_one_text_is_the_text():
     assert text_of(Record({"caption": [" a "]}), WHERE, "caption") == "a"
+
+
+def test_columns_that_a_published_set_does_not_have():
+    rows = [(WHERE, {"a": 1, "b": 2, "patient_id": "", "c": None}), (WHERE, {"b": 3, "subject": 4})]
+    assert [one.what.split("'")[1] for one in beside(rows, {"a"})] == ["b", "subject"]
+    assert {one.code for one in beside(rows, {"a"})} == {"unread_column"}

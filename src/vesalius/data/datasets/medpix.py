@@ -10,6 +10,7 @@ from typing import Any
 from vesalius.cases.case import Case, Source
 from vesalius.data.reading.album import Album, picture_in
 from vesalius.data.reading.hub import hub_splits
+from vesalius.data.reading.record import beside
 from vesalius.data.reading.rows import Row, Rows, image_id, required, text_in
 from vesalius.data.reading.streams import (
     ALL,
@@ -27,6 +28,11 @@ Histories = Mapping[str, str]
 # Of a clinical case only this may be told to a model: findings, diagnosis, discussion, treatment
 # and the title give the answer away.
 HISTORY = "History"
+PUBLISHED = frozenset(
+    {"Type", "U_id", "image", "image_file", "caption", "Description", "Location",
+     "Location Category", "official_split"}
+)  # fmt: skip
+"""The set's own columns; any other is told."""
 
 
 class MedPixOptions(Frozen):
@@ -102,6 +108,7 @@ def _case(row: Row, where: Source, histories: Histories, album: Album, split: st
         context={} if history is None else {"history": history},
         source=where,
         split=split,
+        remarks=beside([(where, row)], PUBLISHED),
     )
 
 

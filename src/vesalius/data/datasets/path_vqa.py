@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 from vesalius.cases.case import Answer, Case, Question, Source
 from vesalius.data.reading.album import Album, picture_in
 from vesalius.data.reading.hub import hub_splits
+from vesalius.data.reading.record import beside
 from vesalius.data.reading.rows import (
     Located,
     Row,
@@ -26,6 +27,8 @@ from vesalius.errors import DatasetError
 from vesalius.settings import Frozen, validated
 
 PICKLES = "*_qa.pkl"
+PUBLISHED = frozenset({"image", "question", "answer"})
+"""The set's own columns; any other is told."""
 
 
 class PathVqaOptions(Frozen):
@@ -69,6 +72,7 @@ def _cases(rows: Rows, album: Album, *, split: str) -> Iterator[Case]:
             questions=tuple(_question(row, place) for place, row in located),
             source=where,
             split=split,
+            remarks=beside(located, PUBLISHED),
         )
 
 

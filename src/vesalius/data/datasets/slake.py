@@ -13,6 +13,7 @@ from vesalius.data.reading.album import Album, picture_in
 from vesalius.data.reading.hub import hub_file, hub_splits
 from vesalius.data.reading.listings import same_name
 from vesalius.data.reading.outlines import rectangle
+from vesalius.data.reading.record import beside
 from vesalius.data.reading.rows import Cell, Row, Rows, gathered, image_id, text_in, text_or_empty
 from vesalius.data.reading.streams import Streams, parquet_splits, split_files, unknown_layout
 from vesalius.data.reading.tables import read_rows
@@ -20,6 +21,11 @@ from vesalius.errors import DatasetError
 from vesalius.settings import Frozen, validated
 
 ARCHIVE = "imgs.zip"
+PUBLISHED = frozenset(
+    {"img_id", "img_name", "image", "question", "answer", "q_lang", "location", "modality",
+     "answer_type", "base_type", "content_type", "triple", "qid", "official_split"}
+)  # fmt: skip
+"""The set's own columns; any other is told."""
 
 
 class SlakeOptions(Frozen):
@@ -93,6 +99,7 @@ def _cases(rows: Rows, album: Album, options: SlakeOptions, *, split: str) -> It
             modality=text_in(first, "modality"),
             source=where,
             split=split,
+            remarks=beside(located, PUBLISHED),
         )
 
 

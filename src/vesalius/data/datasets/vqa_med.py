@@ -12,6 +12,7 @@ from vesalius.cases.case import Answer, Case, Question, Source
 from vesalius.data.reading.album import Album, picture_in
 from vesalius.data.reading.delimited import delimited_lines
 from vesalius.data.reading.hub import hub_splits
+from vesalius.data.reading.record import beside
 from vesalius.data.reading.rows import (
     Located,
     Row,
@@ -42,6 +43,10 @@ FIELDS = {
 CATEGORY = re.compile(r"^C\d_([A-Za-z]+)_")  # C1_Modality_train.txt
 ANSWERS = re.compile(r"^(?!.*question).*answers", re.IGNORECASE)  # image|answer, in 2020 and 2021
 ALTERNATIVES = "#"
+PUBLISHED = frozenset(
+    {"image_id", "image", "category", "question", "answer", "questions", "official_split"}
+)
+"""The set's own columns; any other is told."""
 
 
 class VqaMedOptions(Frozen):
@@ -153,6 +158,7 @@ def _cases(rows: Rows, album: Album, *, split: str) -> Iterator[Case]:
             questions=tuple(q for place, row in located for q in _questions(row, place)),
             source=where,
             split=split,
+            remarks=beside(located, PUBLISHED),
         )
 
 

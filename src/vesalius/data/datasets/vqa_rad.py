@@ -10,6 +10,7 @@ from typing import Any, Literal
 from vesalius.cases.case import Answer, Case, Question, Source
 from vesalius.data.reading.album import Album, picture_in
 from vesalius.data.reading.hub import hub_splits
+from vesalius.data.reading.record import beside
 from vesalius.data.reading.rows import Row, Rows, gathered, image_id, text_in, text_or_empty
 from vesalius.data.reading.streams import (
     ALL,
@@ -23,6 +24,12 @@ from vesalius.settings import Frozen, validated
 
 PUBLIC = "VQA_RAD Dataset Public.json"
 IMAGES = "VQA_RAD Image Folder"
+PUBLISHED = frozenset(
+    {"qid", "phrase_type", "qid_linked_id", "image_case_url", "image_name", "image_organ",
+     "evaluation", "question", "question_rephrase", "question_relation", "question_frame",
+     "question_type", "answer", "answer_type", "image", "official_split"}
+)  # fmt: skip
+"""The set's own columns; any other is told."""
 # Types as the public file spells them in a few rows, and what is meant.
 MISSPELT = {"PRSE": "PRES", "ATRIB": "ATTRIB"}
 
@@ -98,6 +105,7 @@ def _cases(rows: Rows, album: Album, options: VqaRadOptions, *, split: str) -> I
             questions=tuple(_question(row, place) for place, row in located),
             source=where,
             split=split,
+            remarks=beside(located, PUBLISHED),
         )
 
 

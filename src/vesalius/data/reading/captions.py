@@ -11,11 +11,18 @@ from vesalius.cases.case import Case, Source
 from vesalius.cases.picture import Picture
 from vesalius.data.reading.album import Album, picture_in
 from vesalius.data.reading.delimited import named_rows
+from vesalius.data.reading.record import beside
 from vesalius.data.reading.rows import Located, Row, Rows, image_id, text_in, text_or_empty
 
 ID = ("ID", "id", "image_id", "image", "name", "filename")
 CAPTION = {"id": ID, "caption": ("Caption", "caption", "text")}
 CONCEPTS = {"id": ID, "concepts": ("CUIs", "CUI", "cuis", "cui", "concepts")}
+
+PUBLISHED = frozenset(
+    {*ID, "caption", "cui", "cuis", "concepts", "pmc_image", "licence", "license", "keywords",
+     "official_split"}
+)  # fmt: skip
+"""The columns of ROCO and ImageCLEF in their editions; any other is told."""
 
 # UMLS concepts that name how a picture was made, as ROCOv2's manual concepts use them.
 MODALITIES = {
@@ -59,6 +66,7 @@ class Captioned:
                 modality=modality_of((*manual.get(_stem(name), ()), *(known or ()))),
                 source=where,
                 split=split,
+                remarks=beside([(where, row)], PUBLISHED),
             )
 
 
@@ -79,6 +87,7 @@ def stored_cases(rows: Rows, album: Album, *, split: str) -> Iterator[Case]:
             modality=modality_of(concepts or ()),
             source=where,
             split=split,
+            remarks=beside([(where, row)], PUBLISHED),
         )
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from vesalius.cases.case import Remark, Source
 from vesalius.data.reading.headings import headed, suggested
 from vesalius.data.reading.missing import is_missing
-from vesalius.data.reading.rows import Cell, none_if_nan, text_in
+from vesalius.data.reading.rows import Cell, Located, none_if_nan, text_in
 from vesalius.errors import DatasetError
 
 YES_NO = {True: "yes", False: "no"}
@@ -77,6 +77,18 @@ class Record(dict[str, Any]):
         """All remarks on the row, one for each column that was not read among them."""
         unread = (_unread(name, has_patient=has_patient) for name in self.unread())
         return tuple(dict.fromkeys((*self._remarks, *unread)))
+
+
+def beside(located: Iterable[Located], published: Collection[str]) -> tuple[Remark, ...]:
+    """Remarks on the columns that hold something and are none of a ``published`` set's own.
+
+    Of its own a reader leaves out what it says on its card; others nobody has looked at.
+    """
+    rows = (row for _, row in located)
+    names = (n for row in rows for n, v in row.items() if n not in published and not _is_empty(v))
+    remarks = (_unread(name, has_patient=False) for name in names)
+    # The readers of published sets take no --column.
+    return tuple(dict.fromkeys(Remark("unread_column", r.what.partition(";")[0]) for r in remarks))
 
 
 def _unread(name: str, *, has_patient: bool) -> Remark:
