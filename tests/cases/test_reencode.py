@@ -282,6 +282,26 @@ def test_a_palette_becomes_the_colours_that_are_shown():
     assert pydicom.dcmread(BytesIO(kept.data)).PhotometricInterpretation == "RGB"
 
 
+def test_a_palette_in_segments_is_shown_and_a_broken_one_is_named():
+    made = scan(ramp("uint8"), PhotometricInterpretation="PALETTE COLOR")
+    # A discrete segment of one entry, 0, and a linear one of 255 to 65535 (PS3.3 C.7.9.2).
+    segments = struct.pack("<6H", 0, 1, 0, 1, 255, 65535)
+    for name in ("Red", "Green", "Blue"):
+        setattr(made, f"{name}PaletteColorLookupTableDescriptor", [256, 0, 16])
+        setattr(made, f"Segmented{name}PaletteColorLookupTableData", segments)
+    data = written(made)
+    same(data, reencode(data))
+    assert np.array_equal(np.asarray(decode(data).image)[..., 0], ramp("uint8"))
+    made.SegmentedRedPaletteColorLookupTableData = segments[:4]
+    with pytest.raises(ImageError, match=r"the palette of RedPalette.* \(0028,1101\)"):
+        decode(written(made))
+    del made.SegmentedRedPaletteColorLookupTableData
+    with pytest.raises(
+        ImageError, match=r"RedPaletteColorLookupTableData \(0028,1201\) is missing"
+    ):
+        reencode(written(made))
+
+
 def test_padding_does_not_count_as_before():
     pixels = (ramp().astype(np.int32) - 1000).astype(np.int16)
     pixels[:20] = -2000

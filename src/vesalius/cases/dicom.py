@@ -150,7 +150,7 @@ def _check_description(file: pydicom.Dataset) -> None:
         whole(file, "PixelRepresentation", (0, 1))
     if colours == "PALETTE COLOR":
         for name in _PALETTES:
-            if name not in file:
+            if not any(form + name in file for form in ("", "Segmented")):
                 raise invalid(name, "is missing")
 
 
@@ -205,7 +205,11 @@ def colour(file: pydicom.Dataset, values: np.ndarray) -> np.ndarray:
     """RGB in 8 bit; YBR is converted by the decoder, palettes here, 16-bit colours shifted."""
     bits = int(file.BitsStored)
     if file.PhotometricInterpretation == "PALETTE COLOR":
-        values = apply_color_lut(values, file)[..., :3]
+        try:
+            values = apply_color_lut(values, file)[..., :3]
+        except Exception as error:
+            fault = f"the palette of {label(_PALETTES[0])} and those after it cannot be read"
+            raise ImageError("dicom_invalid", fault) from error
         bits = 8 * values.dtype.itemsize
     rgb: np.ndarray = (values >> max(bits - 8, 0)).astype(np.uint8)
     return rgb
