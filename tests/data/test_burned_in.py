@@ -59,6 +59,52 @@ def test_equalising_spreads_what_lies_together():
     assert not np.asarray(equalised(np.full((3, 3), 7))).any()
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "int8"])
+def test_counted_levels_are_those_of_sorting(dtype):
+    rng, info = np.random.default_rng(0), np.iinfo(dtype)
+    values = rng.integers(info.min, info.max, (300, 40), dtype=dtype, endpoint=True)
+    sorted_ones = equalised(values.astype(np.float64))
+    assert np.array_equal(np.asarray(equalised(values)), np.asarray(sorted_ones))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "[ONNXRuntimeError] : 1 : FAIL : Failed to allocate memory for requested buffer of size 9",
+        "std::bad_alloc",
+        "OpenCV(4) error: (-4:Insufficient memory) Failed to allocate 9 bytes",
+    ],
+)
+def test_a_reader_out_of_memory_says_so_in_python(monkeypatch, words):
+    """Taken for a fault of the reader's, it would be one of the service's (500)."""
+
+    def short(*_: object, **__: object) -> None:
+        raise RuntimeError(words)
+
+    monkeypatch.setattr(burned_in, "_reader", lambda: short)
+    with pytest.raises(MemoryError):
+        find_text(noise())
+
+
+def test_other_faults_of_the_reader_stay_faults(monkeypatch):
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("a tensor has the wrong shape")
+
+    monkeypatch.setattr(burned_in, "_reader", lambda: broken)
+    with pytest.raises(RuntimeError, match="wrong shape"):
+        find_text(noise())
+
+
+def test_a_sheet_that_is_shown_as_it_is_stored_is_read_once(monkeypatch):
+    seen = []
+    monkeypatch.setattr(burned_in, "find_text", lambda view, **_: seen.append(view) or ())
+    inspect(kept_of("grey8.dcm"))
+    assert len(seen) == 2  # as it is shown, and equalised
+    seen.clear()
+    inspect(kept_of("signed.dcm"))
+    assert len(seen) == 3
+
+
 def kept_of(name: str) -> Reencoded:
     return reencode(hostile()[name][0])
 

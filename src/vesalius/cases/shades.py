@@ -47,8 +47,10 @@ def linear(values: np.ndarray, low: float, high: float) -> np.ndarray:
     """Shades in [0, 255] that rise evenly from ``low`` to ``high``; a step where they are one."""
     if not high > low:
         return np.where(values > high, 255.0, 0.0)
-    shades: np.ndarray = (real(values) - low) * (255.0 / (high - low))
-    return shades.clip(0.0, 255.0)
+    shades = real(values)
+    shades -= shades.dtype.type(low)
+    shades *= shades.dtype.type(255.0 / (high - low))
+    return np.clip(shades, 0.0, 255.0, out=shades)
 
 
 def real(values: np.ndarray) -> np.ndarray:
@@ -79,8 +81,7 @@ def windowed(
 
 def rounded(shades: np.ndarray) -> np.ndarray:
     """Shades as uint8; what is no number is black."""
-    kept = np.nan_to_num(shades, nan=0.0) if shades.dtype.kind == "f" else shades
-    whole: np.ndarray = np.rint(kept).astype(np.uint8)
+    whole: np.ndarray = np.rint(np.nan_to_num(shades, nan=0.0)).astype(np.uint8)
     return whole
 
 
@@ -108,6 +109,8 @@ def stretch(values: np.ndarray) -> np.ndarray:
 
     Values that are not finite count as the lowest; a constant picture becomes black.
     """
+    if values.dtype.kind in "iu" and values.dtype.itemsize <= 2:
+        return rounded(linear(values, float(values.min()), float(values.max())))
     deep = values.astype(np.float64)
     finite = np.isfinite(deep)
     if not finite.any():

@@ -130,7 +130,8 @@ class Pool:
         if outcome == "refused":
             raise value
         if outcome == "lost":
-            raise WorkerLost("a task needed more memory than a worker is given")
+            hint = "scale the picture down, or send fewer frames"
+            raise WorkerLost("a task needed more memory than a worker is given", hint=hint)
         raise WorkerFailed(f"a task failed inside the worker: {value}")
 
     def close(self) -> None:
