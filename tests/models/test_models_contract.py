@@ -10,10 +10,14 @@ import pytest
 
 from chat_server import Server
 from vesalius import Answer, Dialogue, Prediction, Recipe, Run
+from vesalius.cases.case import Question
+from vesalius.cases.dialogue import Turn
 from vesalius.cases.prediction import Confidence
 from vesalius.errors import ModelError, RunError
 from vesalius.models import Lesson, models
+from vesalius.models.build import build
 from vesalius.recipe import Data
+from vesalius.steps import check
 from vesalius.steps.fit import fit
 from vesalius.steps.load import load
 from vesalius.steps.plan import plan
@@ -138,13 +142,57 @@ def test_a_missing_picture_is_refused_where_one_is_needed(name: str, runs: dict[
 @pytest.mark.parametrize("name", BLOCKS)
 def test_fitting_without_pictures_is_refused(name: str, tmp_path: Path) -> None:
     # The worst failure there is: a run that silently trained without images.
-    from vesalius.models.build import build
-
     bare = [Dialogue(d.id, (type(d.turns[0])(d.question),), d.group) for d in asked(name)]
     run = Run.create(tmp_path / "run", recipe(name))
     if models[name].needs_image:
         with pytest.raises(ModelError, match="picture"):
             build(recipe(name).model).fit(Lesson(bare, bare), run)
+
+
+def study(*shown: Dialogue) -> Dialogue:
+    turn = shown[-1].turns[-1]
+    pictures = tuple(one.pictures[0] for one in shown)
+    return Dialogue("study", (type(turn)(turn.question, pictures),), "another group")
+
+
+@pytest.mark.parametrize("name", sorted(set(BLOCKS) - {"majority", "replay", "endpoint"}))
+def test_several_pictures_are_all_looked_at_or_refused(name: str, runs: dict[str, Run]) -> None:
+    # Replay and a server see what they are sent; counting sees nothing.
+    first, second, last = {d.pictures[0].key: d for d in asked(name)}.values()
+    model, decoding = load(runs[name]), recipe(name).decoding
+    studies = [study(first, last), study(second, last), study(last)]
+    if hasattr(models[name], "most_pictures"):
+        with pytest.raises(ModelError, match="2 pictures"):
+            model.predict(studies, decoding)
+        return
+    one, other, alone = (model.predict([asked_of], decoding)[0] for asked_of in studies)
+    if one.usage is not None and alone.usage is not None:
+        assert one.usage.image_tokens == 2 * alone.usage.image_tokens > 0
+    elif model.needs_image:
+        assert (one.confidence, one.evidence) != (other.confidence, other.evidence)
+
+
+def test_pictures_that_a_model_leaves_out_are_refused_before_a_folder_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    several = [study(*asked("vilt")[:2])]
+    monkeypatch.setattr(check, "_read", lambda data: (several, []))
+    with pytest.raises(ModelError, match=r"study: shows 2 pictures"):
+        fit(recipe("vilt"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", ["linear_probe", "nearest"])
+def test_a_mean_of_pictures_is_noted(name: str, tmp_path: Path) -> None:
+    pictures = study(*asked(name)[:2]).pictures
+    several = [
+        Dialogue(text, (Turn(Question("which?", answers=(Answer(text),)), pictures),), text)
+        for text in ("ct", "mr")
+    ]
+    run = Run.create(tmp_path / "run", recipe(name))
+    build(recipe(name).model).fit(Lesson(several, []), run)
+    noted = run.status()["several_pictures"]
+    assert noted == {"questions": 2, "read_as": "the mean of their vectors"}
 
 
 @pytest.mark.parametrize("name", BLOCKS)

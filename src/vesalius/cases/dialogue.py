@@ -62,6 +62,16 @@ class Dialogue:
         return next((turn.pictures[-1] for turn in turns if turn.pictures), None)
 
     @property
+    def study(self) -> tuple[Picture, ...]:
+        """All pictures that the last question is about: those of the last turn that shows any."""
+        return self.study_at(len(self.turns) - 1)
+
+    def study_at(self, at: int) -> tuple[Picture, ...]:
+        """All pictures that turn ``at`` (from 0) is about; empty if none was shown until then."""
+        turns = reversed(self.turns[: at + 1])
+        return next((turn.pictures for turn in turns if turn.pictures), ())
+
+    @property
     def question(self) -> Question:
         """The last turn's question: the one a model answers."""
         return self.turns[-1].question

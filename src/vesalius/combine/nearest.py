@@ -17,8 +17,8 @@ from vesalius.combine.index import Hits, Index, Item
 from vesalius.errors import ModelError, RunError
 from vesalius.models import Lesson
 from vesalius.models.encoders import ImageEncoder, SentenceEncoder, image_encoder
-from vesalius.models.guard import require_pictures
-from vesalius.models.wording import Example, examples, pictured
+from vesalius.models.guard import require_pictures, require_studies
+from vesalius.models.wording import Example, examples, pictured, pooled
 from vesalius.recipe import Decoding
 from vesalius.run import Run
 from vesalius.settings import Frozen
@@ -65,14 +65,14 @@ class NearestAnswers:
         names a dialogue without a picture before anything is encoded.
         """
         del decoding  # nothing is generated
-        pictures = require_pictures(dialogues)
+        studies = require_studies(dialogues)
         if not dialogues:
             return []
         hits = self.index.search(
-            self.images.embed(pictures),
+            self.images.embed_studies(studies),
             self.settings.neighbours,
             exclude_groups=[dialogue.group for dialogue in dialogues],
-            exclude_keys=[picture.key for picture in pictures],
+            exclude_keys=[study[-1].key for study in studies],
         )
         return [self._prediction(d, near) for d, near in zip(dialogues, hits, strict=True)]
 
@@ -119,12 +119,14 @@ class Nearest:
     def fit(self, lesson: Lesson, run: Run) -> None:
         """Index the training pictures and what was said of them; validation chooses nothing."""
         require_pictures(lesson.train)
-        pictures = _by_picture(examples(lesson.train))
+        taught = examples(lesson.train)
+        run.note(**pooled(taught))
+        studies = _by_study(taught)
         images = image_encoder(self.settings.encoder)
-        vectors = images.embed(list(pictures), label="Indexing pictures")
-        items = [Item(own[0].case, picture.key, own[0].group) for picture, own in pictures.items()]
+        vectors = images.embed_studies(list(studies), label="Indexing pictures")
+        items = [Item(own[0].case, study[-1].key, own[0].group) for study, own in studies.items()]
         Index(vectors, items).save(run.weights)
-        answers = [[(one.question, one.answer) for one in own] for own in pictures.values()]
+        answers = [[(one.question, one.answer) for one in own] for own in studies.values()]
         write_json(run.weights / FILE, answers)
 
     def load(self, run: Run) -> NearestAnswers:
@@ -147,9 +149,9 @@ class Nearest:
         )
 
 
-def _by_picture(taught: Sequence[Example]) -> dict[Picture, list[Example]]:
-    """Picture -> what was said of it, in training order."""
-    pictures: dict[Picture, list[Example]] = {}
-    for picture, example in pictured(taught):
-        pictures.setdefault(picture, []).append(example)
-    return pictures
+def _by_study(taught: Sequence[Example]) -> dict[tuple[Picture, ...], list[Example]]:
+    """The pictures that were shown together -> what was said of them, in training order."""
+    studies: dict[tuple[Picture, ...], list[Example]] = {}
+    for example in pictured(taught):
+        studies.setdefault(example.pictures, []).append(example)
+    return studies

@@ -40,6 +40,13 @@ class Weighable(Protocol):
 
 
 @runtime_checkable
+class Sighted(Protocol):
+    """A learner whose model looks at so many pictures of a question; more are refused."""
+
+    most_pictures: ClassVar[int]
+
+
+@runtime_checkable
 class Carded(Protocol):
     """A learner whose exported weights are loaded in a way of their own."""
 

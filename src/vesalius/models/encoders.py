@@ -170,11 +170,27 @@ class ImageEncoder:
             encoded |= new
         return _stack([encoded[contents[picture]] for picture in pictures])
 
+    def embed_studies(
+        self, studies: Sequence[Sequence[Picture]], *, label: str = "Encoding pictures"
+    ) -> Vectors:
+        """A unit vector a study, float32 (n, d): the mean of its pictures' vectors, normalised."""
+        vectors = self.embed([one for study in studies for one in study], label=label)
+        ends = np.cumsum([len(study) for study in studies])[:-1]
+        return _stack([_mean(part) for part in np.split(vectors, ends)] if studies else [])
+
     @torch.inference_mode()
     def _encode(self, pictures: Sequence[Picture]) -> Vectors:
         pixels = torch.stack([self._prepare(picture.pixels()) for picture in pictures])
         pooled = self._pool(pixels.to(self._device)).float()
         return _array(nn.functional.normalize(pooled, dim=1))
+
+
+def _mean(vectors: Vectors) -> Vectors:
+    """The normalised mean (d,) of unit vectors (k, d); one vector is left as it is."""
+    if len(vectors) == 1:
+        return np.asarray(vectors[0])
+    mean = vectors.mean(axis=0)
+    return np.asarray(mean / max(float(np.linalg.norm(mean)), 1e-12), dtype=np.float32)
 
 
 class SentenceEncoder:

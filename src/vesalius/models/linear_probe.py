@@ -17,9 +17,9 @@ from vesalius.cases.prediction import Confidence, Prediction
 from vesalius.errors import RunError
 from vesalius.models import Lesson
 from vesalius.models.encoders import ImageEncoder, SentenceEncoder, image_encoder
-from vesalius.models.guard import require_pictures
+from vesalius.models.guard import require_pictures, require_studies
 from vesalius.models.linear_head import Features, Head, Schedule, train_head
-from vesalius.models.wording import Example, examples, pictured, plain, spellings
+from vesalius.models.wording import Example, examples, pictured, plain, pooled, spellings
 from vesalius.recipe import Decoding
 from vesalius.run import Run
 from vesalius.settings import Frozen
@@ -75,14 +75,15 @@ class LinearAnswers:
     def predict(self, dialogues: Sequence[Dialogue], decoding: Decoding) -> list[Prediction]:
         """One prediction per dialogue with its softmax probability and the five likeliest labels.
 
-        The picture shown last and the last question are looked at. ModelError names a dialogue
+        The last question is looked at, and the pictures it is about: of several the mean of their
+        vectors. ModelError names a dialogue
         without a picture before anything is encoded.
         """
         del decoding  # nothing is generated
-        pictures = require_pictures(dialogues)
+        studies = require_studies(dialogues)
         if not dialogues:
             return []
-        images = self.images.embed(pictures)
+        images = self.images.embed_studies(studies)
         questions = self.sentences.embed([dialogue.question.text for dialogue in dialogues])
         logits = self.head(torch.from_numpy(images), torch.from_numpy(questions))
         top = logits.softmax(dim=1).topk(min(TOP_LABELS, len(self.labels)), dim=1)
@@ -122,6 +123,7 @@ class LinearProbe:
         train, validation = lesson.train, lesson.validation
         require_pictures([*train, *validation])
         taught = examples(train)
+        run.note(**pooled(taught))
         spelled = spellings(example.answer for example in taught)
         names = {key: number for number, key in enumerate(sorted(spelled))}
         run.log.unlink(missing_ok=True)  # an interrupted fit starts again from nothing
@@ -170,17 +172,17 @@ def _features(
     images: ImageEncoder,
     sentences: SentenceEncoder,
 ) -> Features:
-    """The examples as vectors, each distinct picture and question encoded and held once."""
-    pairs = pictured(taught)
-    pictures = list(dict.fromkeys(picture for picture, _ in pairs))
-    questions = list(dict.fromkeys(example.question for _, example in pairs))
-    picture_rows = {picture: row for row, picture in enumerate(pictures)}
+    """The examples as vectors, each distinct study and question encoded and held once."""
+    asked = pictured(taught)
+    studies = list(dict.fromkeys(one.pictures for one in asked))
+    questions = list(dict.fromkeys(one.question for one in asked))
+    study_rows = {study: row for row, study in enumerate(studies)}
     question_rows = {question: row for row, question in enumerate(questions)}
     return Features(
-        images=torch.from_numpy(images.embed(pictures)),
+        images=torch.from_numpy(images.embed_studies(studies)),
         questions=torch.from_numpy(sentences.embed(questions)),
         rows=torch.tensor(
-            [(picture_rows[picture], question_rows[one.question]) for picture, one in pairs]
+            [(study_rows[one.pictures], question_rows[one.question]) for one in asked]
         ),
-        labels=torch.tensor([names.get(plain(one.answer), -1) for _, one in pairs]),
+        labels=torch.tensor([names.get(plain(one.answer), -1) for one in asked]),
     )

@@ -20,7 +20,7 @@ from vesalius.models import Lesson
 from vesalius.models.capabilities import HubCard
 from vesalius.models.generative.weights.counts import weigh_whole
 from vesalius.models.generative.weights.folder import require_sealed, seal
-from vesalius.models.guard import require_pictures
+from vesalius.models.guard import require_at_most, require_pictures
 from vesalius.models.label_space import LabelSpace, PicturedQuestion, pictured_questions
 from vesalius.models.vilt_network import Reader, Sizes, pretrained, saved, small
 from vesalius.recipe import Decoding
@@ -89,10 +89,12 @@ class ViltAnswers:
     def predict(self, dialogues: Sequence[Dialogue], decoding: Decoding) -> list[Prediction]:
         """One prediction per dialogue: its probability, the likeliest labels, the references'.
 
-        ModelError names a dialogue without a picture, or with too long a question, before the
+        ModelError names a dialogue without a picture, with several, or with too long a question,
+        before the
         first forward pass.
         """
         require_pictures(dialogues)
+        require_at_most(Vilt.most_pictures, dialogues)
         self.reader.check((dialogue.id, dialogue.question.text) for dialogue in dialogues)
         method = "sigmoid probability" if self.soft else "softmax probability"
         predictions: list[Prediction] = []
@@ -122,6 +124,7 @@ class Vilt:
 
     Settings: ClassVar[type[ViltSettings]] = ViltSettings
     needs_image: ClassVar[bool] = True
+    most_pictures: ClassVar[int] = 1
     card: ClassVar[HubCard] = HubCard(
         "visual-question-answering",
         "AutoModelForVisualQuestionAnswering",
@@ -226,6 +229,7 @@ class Vilt:
     ) -> tuple[list[PicturedQuestion], ViltAnswers]:
         """What is taught, and the untrained model; all that can be refused is refused here."""
         require_pictures([*train, *validation])
+        require_at_most(self.most_pictures, [*train, *validation])
         taught = pictured_questions(train)
         used = slice(None) if self.settings.soft_targets else slice(1)
         labels = LabelSpace.of(answer for one in taught for answer in one.answers[used])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.picture import Picture
@@ -13,14 +14,14 @@ from vesalius.errors import ModelError
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One answered question: the reference's words, the picture shown last, the case it is from."""
+    """One answered question: the reference's words, the pictures it is about, its case."""
 
     case: str
     group: str
     question: str
     category: str | None
     answer: str
-    picture: Picture | None
+    pictures: tuple[Picture, ...]
 
 
 def examples(dialogues: Sequence[Dialogue]) -> list[Example]:
@@ -37,9 +38,16 @@ def examples(dialogues: Sequence[Dialogue]) -> list[Example]:
     return answered
 
 
-def pictured(taught: Sequence[Example]) -> list[tuple[Picture, Example]]:
-    """The examples that were asked of a picture, with it."""
-    return [(example.picture, example) for example in taught if example.picture is not None]
+def pictured(taught: Sequence[Example]) -> list[Example]:
+    """The examples that were asked of a picture, or several."""
+    return [example for example in taught if example.pictures]
+
+
+def pooled(taught: Sequence[Example]) -> dict[str, Any]:
+    """What a run notes of questions about several pictures; nothing where there are none."""
+    several = sum(len(example.pictures) > 1 for example in taught)
+    how = "the mean of their vectors"
+    return {"several_pictures": {"questions": several, "read_as": how}} if several else {}
 
 
 def plain(text: str) -> str:
@@ -66,9 +74,7 @@ def most_frequent(counts: Counter[str]) -> tuple[str, float]:
 
 
 def _of(dialogue: Dialogue) -> Iterator[Example]:
-    picture: Picture | None = None
-    for turn in dialogue.turns:
-        picture = turn.pictures[-1] if turn.pictures else picture
+    for at, turn in enumerate(dialogue.turns):
         texts = [answer.text for answer in turn.question.answers if answer.text is not None]
         if texts:
             yield Example(
@@ -77,5 +83,5 @@ def _of(dialogue: Dialogue) -> Iterator[Example]:
                 question=turn.question.text,
                 category=turn.question.category,
                 answer=texts[0],
-                picture=picture,
+                pictures=dialogue.study_at(at),
             )

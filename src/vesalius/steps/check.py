@@ -14,6 +14,8 @@ from vesalius.evaluation.measuring import Spec
 from vesalius.evaluation.metrics import metrics
 from vesalius.models import Learner, Wraps
 from vesalius.models.build import build
+from vesalius.models.capabilities import Sighted
+from vesalius.models.guard import require_at_most
 from vesalius.recipe import Data, Evaluation, Recipe, Reference
 from vesalius.run import Run
 from vesalius.steps import folds
@@ -169,6 +171,8 @@ def ready(
     validation = without(data[1], outside, splits.validation)
     if scope.groups is not None:
         train = [dialogue for dialogue in train if dialogue.group in scope.groups]
+    if isinstance(learner, Sighted):
+        require_at_most(learner.most_pictures, [*train, *validation])
     facts = {
         "train": fingerprint(train),
         "validation": fingerprint(validation),
