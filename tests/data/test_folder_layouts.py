@@ -57,6 +57,14 @@ def test_one_coco_file_is_named_itself_or_two_of_one_split_refused(tmp_path):
         open_dataset("folder", tmp_path)
 
 
+def test_two_kinds_of_annotations_are_not_chosen_between(tmp_path):
+    put_json(tmp_path / "coco.json", coco())
+    put_json(tmp_path / "via.json", {"a.png1": {"filename": "a.png", "regions": []}})
+    with pytest.raises(DatasetError, match="COCO boxes and VIA regions stand here together"):
+        open_dataset("folder", tmp_path)
+    assert open_dataset("folder", tmp_path / "via.json").layout.startswith("VIA regions: via.json")
+
+
 def via(label):
     shape = {"name": "rect", "x": 4, "y": 5, "width": 10, "height": 12}
     return {"shape_attributes": shape, "region_attributes": label}

@@ -73,16 +73,20 @@ def annotated_layout(root: Path, images: Path | None, encoding: str | None) -> L
         elif is_via(content):
             kinds["VIA regions"][1].append(path)
     kinds["VIA regions (CSV)"][1].extend(_region_tables(root, encoding))
-    for words, (reader, paths) in kinds.items():
-        if paths:
-            base = root.parent if root.is_file() else root
-            named = ", ".join(path.relative_to(base).as_posix() for path in paths)
-            starts = {
-                split: _boxed(reader(path), _album(base, path.parent, split, images), split)
-                for split, path in _by_split(paths, base).items()
-            }
-            return Layout(f"{words}: {named}; a picture without one shows nothing", starts)
-    return None
+    present = {words: each for words, each in kinds.items() if each[1]}
+    if not present:
+        return None
+    if len(present) > 1:
+        fault = f"{' and '.join(present)} stand here together"
+        raise DatasetError(fault, where=root, hint="give the file that you mean as the root")
+    ((words, (reader, paths)),) = present.items()
+    base = root.parent if root.is_file() else root
+    named = ", ".join(path.relative_to(base).as_posix() for path in paths)
+    starts = {
+        split: _boxed(reader(path), _album(base, path.parent, split, images), split)
+        for split, path in _by_split(paths, base).items()
+    }
+    return Layout(f"{words}: {named}; a picture without one shows nothing", starts)
 
 
 def picture_layout(root: Path, encoding: str | None) -> Layout | None:
