@@ -245,3 +245,16 @@ def test_every_row_is_a_case_or_a_finding(tmp_path_factory, rows):
     assert sum(f.code == "na_question" for f in done.findings) == sum(
         words[word] for word in ("nan", "None", "-")
     )
+
+
+def test_pictures_whose_names_differ_in_case_alone_stay_two_files(tmp_path):
+    for n, name in enumerate(("a/X.png", "b/x.PNG", "c/x.png")):
+        put(tmp_path / "in" / name, drawing(n))
+    rows = [{"image": name, "caption": name} for name in ("a/X.png", "b/x.PNG", "c/x.png")]
+    put_lines(tmp_path / "in" / "train.jsonl", rows)
+    import_dataset(open_dataset("folder", tmp_path / "in"), tmp_path / "out")
+    names = [path.name for path in (tmp_path / "out" / "images").iterdir()]
+    assert len({name.casefold() for name in names}) == 3
+    new = open_dataset("folder", tmp_path / "out")
+    read = {c.caption: c.pictures[0].read() for s in new.splits() for c in new.cases(s)}
+    assert read == {"a/X.png": drawing(0), "b/x.PNG": drawing(1), "c/x.png": drawing(2)}

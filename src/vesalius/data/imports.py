@@ -189,8 +189,9 @@ class _Images:
         plain = Path(re.sub(r"[^A-Za-z0-9._-]+", "_", copy.key.split("/")[-1]))
         if copy.suffix is not None:
             plain = plain.with_suffix(copy.suffix)
-        self._names[plain.name] += 1
-        number = self._names[plain.name]
+        same = plain.name.casefold()  # on many file systems X.png and x.png are one file
+        self._names[same] += 1
+        number = self._names[same]
         name = plain.name if number == 1 else f"{plain.stem}~{number}{plain.suffix}"
         path = self._folder / "images" / name
         path.parent.mkdir(exist_ok=True)
