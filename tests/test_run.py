@@ -76,6 +76,9 @@ BOX = {"x": 1, "y": 2, "width": 3, "height": 4, "label": "mass"}
         ({"evidence": [{"case": "b"}]}, r"evidence\.0\.similarity: Field required"),
         ({"answer": None}, "there is no answer"),
         ({"answer": 3}, "answer: it should be a dictionary"),
+        ({"answer": True}, "answer: it should be a dictionary or text, and is true or false"),
+        ({"answer": float("nan")}, 'there is no answer .* not given is ""'),  # written as null
+        ({"references": ["a", None]}, r"references\.1: .* and is null"),
         ({"answer": {}}, "answer: an answer needs text"),
         ({"answer": {"text": 3}}, r"answer\.text: it should be a valid string"),
         ({"answer": {"boxes": [BOX | {"width": 0}]}}, "answer: a box needs a positive size"),
@@ -94,6 +97,13 @@ def test_a_false_row_is_named_by_file_line_and_field(
     file = tmp_path / "theirs.jsonl"
     append_lines(file, [{"id": "1", "answer": "x"}, {"id": "2", "answer": "x"} | said])
     with pytest.raises(RunError, match=rf"theirs\.jsonl line 2: not a prediction row: {fault}"):
+        list(read_predictions(file))
+
+
+def test_a_written_nan_is_no_answer(tmp_path: Path) -> None:
+    file = tmp_path / "theirs.jsonl"
+    file.write_text('{"id": "1", "answer": NaN}\n')
+    with pytest.raises(RunError, match="answer: .* text, and is a number"):
         list(read_predictions(file))
 
 

@@ -161,7 +161,8 @@ class Prediction:
         fields = {name: _read(name, v, where) for name, v in row.items() if v is not None}
         for name in ("id", "answer"):
             if name not in fields:
-                raise RunError(f"not a prediction row: there is no {name}", where=where)
+                hint = 'an answer that was not given is ""' if name == "answer" else None
+                raise RunError(f"not a prediction row: there is no {name}", where=where, hint=hint)
         return cls(**fields)
 
 
@@ -180,9 +181,9 @@ def _read(name: str, value: Any, where: object) -> Any:
     if name not in known:
         raise RunError(f"not a prediction row: there is no field {name!r}", where=where)
     if name == "answer":
-        value = _worded(value)
+        value = _worded(value, name, where)
     elif name == "references" and isinstance(value, list | tuple):
-        value = [_worded(one) for one in value]
+        value = [_worded(one, f"{name}.{at}", where) for at, one in enumerate(value)]
     try:
         return known[name].validate_python(value)
     except ValidationError as error:
@@ -205,5 +206,16 @@ def _fields() -> dict[str, TypeAdapter[Any]]:
     return {name: TypeAdapter(hint | None, config=strict) for name, hint in hints.items()}
 
 
-def _worded(answer: Any) -> Any:
+def _worded(answer: Any, place: str, where: object) -> Any:
+    """The fields of an answer that may be its bare text; RunError for a number, NaN, true or null.
+
+    As a program writes an absent value it must not count as something said.
+    """
+    if answer is None or isinstance(answer, int | float):
+        what = {type(None): "null", bool: "true or false"}.get(type(answer), "a number")
+        raise RunError(
+            f"not a prediction row: {place}: it should be a dictionary or text, and is {what}",
+            where=where,
+            hint='write text ("yes", "2.5"); an answer that was not given is ""',
+        )
     return {"text": answer} if isinstance(answer, str) else answer

@@ -40,11 +40,7 @@ class CiderD(Frozen):
 
     def measure(self, predictions: Sequence[Prediction]) -> Table:
         """The column ``cider_d``."""
-        references = {
-            id(p): [ngrams(coco_tokens(g)) for g in texts] if all(map(is_spaced, texts)) else []
-            for p in predictions
-            if (texts := golds(p)) is not None
-        }
+        references = {id(p): _counted(golds(p)) for p in predictions}
         documents = [r for r in references.values() if r]
         frequency = Counter(g for document in documents for g in set().union(*document))
         space = _Space(frequency, log(len(documents)) if documents else 0.0)
@@ -59,6 +55,11 @@ class CiderD(Frozen):
     def aggregate(self, table: Table, weights: Array) -> Mapping[str, Array]:
         """The mean."""
         return means(table, weights, ("cider_d",))
+
+
+def _counted(texts: Sequence[str]) -> list[Ngrams]:
+    """The references' n-grams; none where one of them cannot be read."""
+    return [ngrams(coco_tokens(text)) for text in texts] if all(map(is_spaced, texts)) else []
 
 
 class _Space:
