@@ -103,7 +103,7 @@ def test_a_false_row_is_named_by_file_line_and_field(
 def test_a_written_nan_is_no_answer(tmp_path: Path) -> None:
     file = tmp_path / "theirs.jsonl"
     file.write_text('{"id": "1", "answer": NaN}\n')
-    with pytest.raises(RunError, match="answer: .* text, and is a number"):
+    with pytest.raises(RunError, match=r"answer: .* text, and is a number"):
         list(read_predictions(file))
 
 
