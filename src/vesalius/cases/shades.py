@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +25,7 @@ class Range:
 
 def percentiles(values: np.ndarray) -> Range:
     """The 0.5th to 99.5th percentile of the finite values; all of them where the two are one."""
-    return _range(values, narrow=1.0)
+    return _range(values, narrow=math.inf)
 
 
 def own_range(values: np.ndarray) -> Range:
