@@ -256,6 +256,20 @@ def test_what_nobody_read_is_told(tmp_path, row, unread):
     assert named == unread
 
 
+@pytest.mark.parametrize(
+    ("row", "codes"),
+    [
+        ({"image": None, "caption": "x", "patient": ""}, ["no_picture", "no_patient"]),
+        ({"image": "a.png", "caption": "x", "patient": None, "group": "g"}, []),
+        ({"images": [], "caption": "x"}, []),
+        ({"images": [], "questions": [{"question": "q", "image": "a.png"}], "group": "g"}, []),
+        ({"image": None, "messages": [{"role": "user", "content": "q"}]}, ["no_picture"]),
+    ],
+)
+def test_fields_that_a_row_leaves_empty_are_told(tmp_path, row, codes):
+    assert [remark.code for remark in read(row, tmp_path).remarks] == codes
+
+
 def test_rows_of_one_image_show_it_once(tmp_path):
     rows = [{**FORMS["llava"], "id": str(n)} for n in range(3)]
     put_json(tmp_path / "t.json", rows)

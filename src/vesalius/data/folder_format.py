@@ -76,7 +76,7 @@ def from_rows(located: Sequence[Located], album: Album, split: str) -> Case:
     records = [(place, Record(row, FIELDS + CHAT)) for place, row in located]
     where, first = records[0]
     own = id_of(first, where, "id") if len(records) == 1 else None
-    pictures = _row_pictures(first, album, where)
+    pictures = pictures_in(first, album, where)
     questions: list[Question] = []
     shown = len(pictures)
     for place, each in records:
@@ -87,6 +87,7 @@ def from_rows(located: Sequence[Located], album: Album, split: str) -> Case:
     # A name that is not a picture's counts anew in each split, and joins nothing across them.
     image = pictures[0].key if pictures else f"{split}/{name}"
     patient = _agreed(records, "patient", lambda row, at: id_of(row, at, "patient", "group"))
+    _note_empty(first, pictures, patient)
     case = Case(
         id=name,
         group=patient or image,
@@ -105,11 +106,15 @@ def from_rows(located: Sequence[Located], album: Album, split: str) -> Case:
     return replace(case, remarks=tuple(dict.fromkeys(remarks)))
 
 
-def _row_pictures(record: Record, album: Album, where: Source) -> tuple[Picture, ...]:
-    pictures = pictures_in(record, album, where)
-    if not pictures and ("image" in record or "images" in record) and not is_chat(record):
+def _note_empty(record: Record, pictures: Sequence[Picture], patient: str | None) -> None:
+    """Remark fields of the table that this row leaves empty; an empty list says none on purpose."""
+    empty = {name for name in ("image", "images", "patient", "group") if name in record} - {
+        name for name in record if record.peek(name) not in (None, "")
+    }
+    if not pictures and empty & {"image", "images"}:
         record.remark("no_picture", "the field of the picture is empty")
-    return pictures
+    if patient is None and empty & {"patient", "group"}:
+        record.remark("no_patient", "the field of the patient is empty")
 
 
 def _note_image_and_split(record: Record, split: str) -> None:
