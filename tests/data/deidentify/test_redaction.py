@@ -70,6 +70,18 @@ def test_grey(reader, compressed: bool) -> None:
     ]  # fmt: skip
 
 
+def test_a_bar_code_is_covered(reader) -> None:
+    line = np.repeat(np.random.default_rng(3).integers(0, 2, 50), 2) * 200
+    coded = np.full((100, 160), 90, np.uint8)
+    coded[30:70, 30:130] = line
+    label = scan(coded, SpecimenLabelInImage="YES")
+    made = done(label, clean_pixels=True, allow=["label"])
+    out = pydicom.dcmread(io.BytesIO(made.data))
+    assert len(np.unique(out.pixel_array[30:70, 30:130])) == 1
+    assert (out.pixel_array[:20] == 90).all()
+    assert np.array_equal(cleaned(scan(coded)).pixel_array, coded)
+
+
 def test_grey_that_is_shown_inverted(reader) -> None:
     made = scan(255 - TEXT, PhotometricInterpretation="MONOCHROME1")
     assert (cleaned(made).pixel_array[6:16, 8:32] == 235).all()

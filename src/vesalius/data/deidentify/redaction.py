@@ -1,4 +1,4 @@
-"""Text burned into the pixels, found by character recognition and blacked out."""
+"""Text and bar codes burned into the pixels, found and blacked out."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ MARGIN = 2
 """Pixels around each box, since letters reach a little beyond it."""
 
 
-def redact_text(output: Dataset, syntax: UID, cleaner: Cleaner) -> UID:
-    """Black out what is read as text in any frame of ``output``; the syntax its pixels are now in.
+def redact_text(output: Dataset, syntax: UID, cleaner: Cleaner, codes: bool = False) -> UID:
+    """Black out what is read as text in any frame, and with ``codes`` what looks like a bar code.
 
-    Frames are looked at through the header's own window. An image without text keeps its pixels
-    and their compression. Raises ImageError where text remains after three rounds, and
-    MissingExtra without the extra ``ocr``.
+    Returns the transfer syntax the pixels are now in. Frames are looked at through the header's
+    own window. An image without text and codes keeps its pixels and their compression. Raises
+    ImageError where some remains after three rounds, and MissingExtra without the extra ``ocr``.
     """
     if "PixelData" not in output or int(output.BitsAllocated) == 1:
         return syntax
     frames = int(output.get("NumberOfFrames") or 1)
     for _ in range(ROUNDS):
         data = _file(output, syntax)
-        regions = {frame: text for frame in range(frames) if (text := _text(data, frame))}
+        regions = {frame: text for frame in range(frames) if (text := _text(data, frame, codes))}
         if not regions:
             output.add(operators.element(0x00280301, "CS", "NO"))
             return syntax
@@ -57,11 +57,12 @@ def _file(output: Dataset, syntax: UID) -> bytes:
     return file.getvalue()
 
 
-def _text(data: bytes, frame: int) -> Sequence[Any]:
+def _text(data: bytes, frame: int, codes: bool) -> Sequence[Any]:
+    from vesalius.data.bar_codes import find_bar_codes
     from vesalius.data.burned_in import find_text
 
-    regions: Sequence[Any] = find_text(decode_dicom(data, View(frame), limits=LIMITS).image)
-    return regions
+    image = decode_dicom(data, View(frame), limits=LIMITS).image
+    return [*find_text(image), *(find_bar_codes(image) if codes else ())]
 
 
 def _redact(data: bytes, output: Dataset, texts: dict[int, Sequence[Any]]) -> None:

@@ -79,7 +79,7 @@ def _deidentify(source: FileDataset, options: Options, pseudonyms: Pseudonyms) -
     if options.clean_pixels:
         from vesalius.data.deidentify.redaction import redact_text
 
-        syntax = redact_text(output, syntax, cleaner)
+        syntax = redact_text(output, syntax, cleaner, bool(_WITH_CODES & set(shows)))
     _sign(output, pseudonyms.patient(patient), cleaner.policy)
     names = [
         pseudonyms.uid(str(source.get(name, "") or ""))
@@ -116,6 +116,8 @@ def _pixel_classes(source: Dataset, kind: str, options: Options) -> list[str]:
     return found
 
 
+_WITH_CODES = frozenset(("label", "overview", "screen", "document"))
+"""Classes in which bar codes are looked for: anatomy would be taken for some."""
 _SHOWS = {
     "label": "a slide's label, with the patient's number or name",
     "overview": "an overview of a slide, with its label",
