@@ -71,6 +71,7 @@ def test_a_set_without_words_names_what_was_not_read():
         (("img_1.png", "img_2.png", "img_3.png"), []),
         (("p1/a.png", "p2/a.png", "p3/a.png"), []),
         (("v2_1.png", "v2_2.png"), []),
+        (("train/v2_1.png", "train/v2_2.png", "test/v2_3.png"), []),
         (("train/1.png", "train/2.png", "test/3.png"), []),
     ],
 )  # fmt: skip

@@ -116,4 +116,4 @@ def _beginnings(path: PurePosixPath) -> dict[str, str]:
     in_numbered = any(NUMBERED.fullmatch(part) for part in path.parts[:-1])
     name = re.match(r"([^\W\d_]*-?\d+)[_\- .]", path.stem)
     folders = {"folder": folder} if in_numbered else {}
-    return folders | ({"name": f"{folder}/{name[1]}"} if name else {})
+    return folders | ({"name": name[1]} if name else {})
