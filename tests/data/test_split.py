@@ -4,16 +4,13 @@ import io
 import json
 from collections import Counter
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from layouts import drawing, put, put_lines
 from PIL import Image, ImageOps
 
-from vesalius.cases.picture import Picture
 from vesalius.data.audit import Key, Member, audit, read_members, shared_with_later
-from vesalius.data.fingerprints import dhash, fingerprint, near_pairs
 from vesalius.data.open import open_dataset
 from vesalius.data.split import split_members, write_splits
 from vesalius.errors import DatasetError, Leakage
@@ -38,43 +35,6 @@ def drawn_set(root, rows):
     for _, name, _, data in rows:
         put(root / f"{name}.png", data)
     return open_dataset("folder", root)
-
-
-def test_re_encoded_and_mirrored_pictures_are_near_and_others_far():
-    plain = Picture("a", lambda: drawing(1))
-    again = Picture("b", lambda: changed(drawing(1)))
-    mirrored = Picture("c", lambda: changed(drawing(1), mirror=True))
-    other = Picture("d", lambda: drawing(2))
-    hashes = [fingerprint(picture) for picture in (plain, again, mirrored, other)]
-    pairs = near_pairs(np.stack([h.dhash for h in hashes]), np.stack([h.mirrored for h in hashes]))
-    assert sorted((i, j) for i, j, _ in pairs) == [(0, 1), (0, 2), (1, 2)]
-
-
-def test_dhash_by_hand():
-    # Brighter to the right everywhere: all 256 bits are set; to the left: none.
-    ramp = Image.fromarray(np.tile(np.arange(0, 170, 10, dtype=np.uint8), (16, 1)))
-    assert np.bitwise_count(dhash(ramp)).sum() == 256
-    assert np.bitwise_count(dhash(ImageOps.mirror(ramp))).sum() == 0
-
-
-@given(st.integers(0, 2**32 - 1), st.integers(0, 12))
-@settings(max_examples=25, deadline=None)
-def test_near_pairs_finds_what_brute_force_finds(seed, distance):
-    rng = np.random.default_rng(seed)
-    plain = rng.integers(0, 2**63, (40, 4), dtype=np.uint64)
-    plain[20:] = plain[:20] ^ (np.uint64(1) << rng.integers(0, 63, (20, 4), dtype=np.uint64))
-    mirrored = rng.permutation(plain)
-
-    def apart(a, b):
-        return int(np.bitwise_count(a ^ b).sum())
-
-    expected = {
-        (i, j)
-        for i in range(40)
-        for j in range(i + 1, 40)
-        if min(apart(plain[i], plain[j]), apart(plain[i], mirrored[j])) <= distance
-    }
-    assert {(i, j) for i, j, _ in near_pairs(plain, mirrored, distance)} == expected
 
 
 def test_audit_names_shared_groups_pictures_and_near_duplicates(tmp_path):

@@ -8,12 +8,11 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Literal, NamedTuple
 
-import numpy as np
-
 from vesalius.cases.case import Case
 from vesalius.data.datasets import Dataset
-from vesalius.data.fingerprints import NEAR, Fingerprint, Hash, Inspected, near_pairs
+from vesalius.data.fingerprints import Fingerprint, Inspected
 from vesalius.data.inspection import inspect_pictures
+from vesalius.data.likeness import Thumbnail, near_pairs
 from vesalius.errors import Leakage
 
 Kind = Literal["group", "same_picture", "near_duplicate"]
@@ -40,6 +39,8 @@ class Member:
     modality: str | None
     fingerprints: tuple[Fingerprint, ...] = ()
     unread: bool = False
+    patient: bool = False
+    """Whether the group is one that the data set names, rather than the picture's or case's own."""
 
     @property
     def key(self) -> Key:
@@ -52,16 +53,16 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """Two cases that belong together, and why; ``distance`` is in bits of the difference hash."""
+    """Two cases that belong together, and why; ``likeness`` in [0, 1] of near-duplicates."""
 
     kind: Kind
     first: Member
     second: Member
-    distance: int = 0
+    likeness: float = 1.0
 
     def __str__(self) -> str:
         why = {"group": f"both of group {self.first.group}", "same_picture": "the same picture"}
-        reason = why.get(self.kind, f"near-duplicates, {self.distance} of 256 bits apart")
+        reason = why.get(self.kind, f"near-duplicates, likeness {self.likeness:.2f}")
         return f"{self.first} and {self.second}: {reason}"
 
 
@@ -99,7 +100,11 @@ def member_of(case: Case, split: str, pictures: Sequence[Inspected] = ()) -> Mem
     """The case as the audit sees it, with what its pictures tell."""
     likes = tuple(p.fingerprint for p in pictures if p.fingerprint is not None)
     # The check says why a picture cannot be read; here it can only be left uncompared.
-    return Member(case.id, case.group, split, case.modality, likes, len(likes) < len(pictures))
+    own = {case.id, f"{split}/{case.id}", *(p.key for p in case.pictures)}
+    return Member(
+        *(case.id, case.group, split, case.modality, likes, len(likes) < len(pictures)),
+        patient=case.group not in own,
+    )
 
 
 def audit(
@@ -108,7 +113,6 @@ def audit(
     *,
     pictures: bool = True,
     allow_leaks: bool = False,
-    distance: int = NEAR,
 ) -> Audit:
     """What the data set's splits share: groups, identical pictures, near-duplicates.
 
@@ -116,16 +120,14 @@ def audit(
     groups only and reads no picture.
     """
     members = read_members(dataset, splits, pictures=pictures)
-    return audit_members(members, allow_leaks=allow_leaks, distance=distance)
+    return audit_members(members, allow_leaks=allow_leaks)
 
 
-def audit_members(
-    members: Sequence[Member], *, allow_leaks: bool = False, distance: int = NEAR
-) -> Audit:
+def audit_members(members: Sequence[Member], *, allow_leaks: bool = False) -> Audit:
     """:func:`audit` of members already read."""
     counts: dict[str, int] = defaultdict(int)
     pairs: list[Link] = []
-    for link in links(members, distance):
+    for link in links(members):
         if link.first.split != link.second.split:
             counts[link.kind] += 1
             if counts[link.kind] <= MAX_PAIRS:
@@ -147,7 +149,7 @@ def shared_with_later(members: Sequence[Member], order: Sequence[str]) -> dict[s
     like a test case counts too.
     """
     outside: dict[str, set[str]] = {split: set() for split in order}
-    for together in belonging_together([m for m in members if m.split in outside], NEAR):
+    for together in belonging_together([m for m in members if m.split in outside]):
         last = max(order.index(member.split) for member in together)
         for member in together:
             if order.index(member.split) < last:
@@ -163,22 +165,22 @@ def leakage(report: Audit) -> Leakage:
     return Leakage(f"splits share cases ({counted}): {named}", hint=hint)
 
 
-def links(members: Sequence[Member], distance: int = NEAR) -> Iterator[Link]:
+def links(members: Sequence[Member]) -> Iterator[Link]:
     """Pairs that belong together: each case with the first of its group or picture, and near ones.
 
     Groups and equal pictures are linked across every pair of splits, but to one case of each.
     """
     yield from _equal(members, "group", lambda member: [member.group])
     yield from _equal(members, "same_picture", _exact)
-    hashed = list(_distinct(members))
-    if hashed:
-        plain = np.stack([own for _, own, _ in hashed])
-        mirrored = np.stack([other for _, _, other in hashed])
-        for i, j, bits in near_pairs(plain, mirrored, distance):
-            yield Link("near_duplicate", hashed[i][0], hashed[j][0], bits)
+    distinct = list(_distinct(members))
+    if distinct:
+        owners, thumbnails = zip(*distinct, strict=True)
+        groups, patients = [m.group for m in owners], [m.patient for m in owners]
+        for i, j, likeness in near_pairs(thumbnails, groups, patients):
+            yield Link("near_duplicate", owners[i], owners[j], likeness)
 
 
-def belonging_together(members: Sequence[Member], distance: int) -> list[list[Member]]:
+def belonging_together(members: Sequence[Member]) -> list[list[Member]]:
     """Cases in sets that must stay whole, by union-find over the links.
 
     Equal ids in two splits link nothing: where they name one case, its group and picture do.
@@ -191,7 +193,7 @@ def belonging_together(members: Sequence[Member], distance: int) -> list[list[Me
             name = root[name]
         return name
 
-    for link in links(members, distance):
+    for link in links(members):
         first, second = sorted((top(link.first.key), top(link.second.key)))
         root[second] = first
     together: dict[Key, list[Member]] = defaultdict(list)
@@ -216,12 +218,11 @@ def _exact(member: Member) -> list[str]:
     return [like.sha256 for like in member.fingerprints if like.sha256]
 
 
-def _distinct(members: Sequence[Member]) -> Iterator[tuple[Member, Hash, Hash]]:
+def _distinct(members: Sequence[Member]) -> Iterator[tuple[Member, Thumbnail]]:
     """Each different picture once: its copies are linked already."""
     seen: set[str] = set()
     for member in members:
         for like in member.fingerprints:
-            if like.dhash is None or like.mirrored is None or like.sha256 in seen:
-                continue
-            seen.add(like.sha256)
-            yield member, like.dhash, like.mirrored
+            if like.thumbnail is not None and like.sha256 not in seen:
+                seen.add(like.sha256)
+                yield member, like.thumbnail

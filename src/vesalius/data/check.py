@@ -215,7 +215,7 @@ def _pixels(looked: Inspected, key: str, where: str) -> Iterator[Finding]:
     width, height = looked.width, looked.height
     if min(width, height) < SMALLEST:
         yield finding("tiny", where, f"{key}: {width} x {height} pixels")
-    if looked.fingerprint is not None and looked.fingerprint.dhash is None:
+    if looked.fingerprint is not None and looked.fingerprint.thumbnail is None:
         yield finding("blank", where, f"{key}: nearly one grey level throughout")
 
 

@@ -1,13 +1,14 @@
 """``fingerprints.jsonl``: what a data folder's pictures were when they were imported.
 
 A row a picture: ``path`` below the folder, ``size`` in bytes, ``mtime_ns``, ``width``, ``height``,
-``sha256``, ``dhash`` and ``mirrored`` (64 hexadecimal digits; absent for a blank picture), and
-``code`` and ``reason`` of one that cannot be read. A row counts while size and time agree.
+``sha256``, ``thumbnail`` (48 x 48 grey levels in base64; empty for a blank picture), and ``code``
+and ``reason`` of one that cannot be read. A row counts while size and time agree.
 """
 
 from __future__ import annotations
 
 import json
+from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -17,7 +18,8 @@ import numpy as np
 
 from vesalius.cases.picture import Picture
 from vesalius.cases.view import OWN_VIEW
-from vesalius.data.fingerprints import Fingerprint, Hash, Inspected
+from vesalius.data.fingerprints import Fingerprint, Inspected
+from vesalius.data.likeness import SIDE, Thumbnail
 from vesalius.errors import RunError
 from vesalius.system.files import read_lines, write_atomic
 
@@ -69,9 +71,8 @@ def _row(folder: Path, path: str, picture: Inspected) -> dict[str, Any]:
     if like is None:
         return row | {"code": picture.code, "reason": picture.reason}
     row |= {"width": picture.width, "height": picture.height, "sha256": like.sha256}
-    if like.dhash is not None and like.mirrored is not None:
-        row |= {"dhash": like.dhash.tobytes().hex(), "mirrored": like.mirrored.tobytes().hex()}
-    return row
+    small = b"" if like.thumbnail is None else like.thumbnail.tobytes()
+    return row | {"thumbnail": b64encode(small).decode()}
 
 
 def _inspected(path: Path, row: Mapping[str, Any]) -> Inspected | None:
@@ -82,11 +83,11 @@ def _inspected(path: Path, row: Mapping[str, Any]) -> Inspected | None:
             return None
         if "code" in row:
             return Inspected(code=row["code"], reason=row["reason"])
-        like = Fingerprint(row["sha256"], _hash(row, "dhash"), _hash(row, "mirrored"))
+        like = Fingerprint(row["sha256"], _thumbnail(b64decode(row["thumbnail"])))
         return Inspected(int(row["width"]), int(row["height"]), like)
     except (OSError, KeyError, ValueError, TypeError):
         return None
 
 
-def _hash(row: Mapping[str, Any], name: str) -> Hash | None:
-    return np.frombuffer(bytes.fromhex(row[name]), np.uint64) if name in row else None
+def _thumbnail(levels: bytes) -> Thumbnail | None:
+    return np.frombuffer(levels, np.uint8).reshape(SIDE, SIDE) if levels else None

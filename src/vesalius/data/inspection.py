@@ -19,8 +19,8 @@ from vesalius.system.parallel import ParallelMap, progress_bar
 Result = TypeVar("Result")
 CHUNK = 512
 """Pictures that are looked at before the first of them is handed on."""
-REMEMBERED = 200_000
-"""Pictures whose fingerprints a process remembers, about half a kilobyte each."""
+REMEMBERED = 50_000
+"""Pictures whose fingerprints a process remembers, about three kilobytes each."""
 
 
 def inspect(picture: Picture) -> Inspected:

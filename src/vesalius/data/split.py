@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from vesalius.data.audit import Key, Member, belonging_together
-from vesalius.data.fingerprints import NEAR
 from vesalius.errors import DatasetError
 from vesalius.system.files import write_atomic
 
@@ -23,18 +22,17 @@ def split_members(
     *,
     seed: int = 0,
     stratify: bool = False,
-    distance: int = NEAR,
 ) -> dict[Key, str]:
     """Each case's new split, the same for the same seed and cases in any order.
 
-    Cases that share a group, a picture or a near-duplicate (also mirrored) stay together. With
+    Cases that share a group, a picture or a near-duplicate stay together. With
     ``stratify`` each modality is dealt by itself. Fractions are of cases and sum to 1. Raises
     DatasetError for an id that two cases of one split have.
     """
     _require_own_ids(members)
     shares = _shares(fractions or FRACTIONS)
     strata: dict[str, list[list[Member]]] = defaultdict(list)
-    for together in belonging_together(members, distance):
+    for together in belonging_together(members):
         strata[str(together[0].modality) if stratify else ""].append(together)
     assigned: dict[Key, str] = {}
     for components in strata.values():

@@ -50,6 +50,4 @@ class Sighted(Protocol):
 class Carded(Protocol):
     """A learner whose exported weights are loaded in a way of their own."""
 
-    @property
-    def card(self) -> HubCard:
-        """How others load them."""
+    card: ClassVar[HubCard]
