@@ -229,10 +229,3 @@ def test_names_that_are_not_utf_8_are_told_in_what_can_be_written(tmp_path):
     with pytest.raises(DatasetError, match=r"the file name 'n.udcf3dulo.png' is not UTF-8") as told:
         list(open_dataset("folder", tmp_path).cases("all"))
     assert str(told.value).encode()
-
-
-def test_captions_of_coco_are_said_to_be_no_boxes(tmp_path):
-    content = coco() | {"annotations": [{"image_id": 1, "caption": "A knee."}]}
-    put_json(tmp_path / "captions_train.json", content)
-    with pytest.raises(DatasetError, match=r"row 1: COCO's captions, not its boxes"):
-        list(open_dataset("folder", tmp_path).cases("train"))

@@ -83,7 +83,7 @@ def check(
     from rich.console import Console
     from rich.markup import escape
 
-    from vesalius.cli.plain import checked_line, counting, text_line
+    from vesalius.cli.plain import checked_line, counting, print_layout, text_line
     from vesalius.data.cards import card_or_none
     from vesalius.data.check import Summary
     from vesalius.data.check import check as step
@@ -92,6 +92,7 @@ def check(
     console, summary = Console(soft_wrap=True), Summary()
     sample = sample_size(text_sample)
     dataset = opened(name, root, hub, options, split_file)
+    print_layout(console, dataset)
     if text and find_spec("rapidocr") is None:
         console.print("burned-in text is not looked for: pip install 'vesalius\\[ocr]'")
         text = False
@@ -160,10 +161,9 @@ def import_(
     """Read your own data, check it, split it by patient or picture, and write a new set."""
     from rich.console import Console
 
-    from vesalius.cli.plain import print_findings
+    from vesalius.cli.plain import print_findings, print_layout
     from vesalius.data.imports import import_dataset
     from vesalius.data.open import open_dataset
-    from vesalius.data.reading.streams import Streams
 
     chosen = {
         "columns": pairs(columns or [], "--column"),
@@ -173,8 +173,7 @@ def import_(
     dataset = open_dataset("folder", source, options=chosen)
     shares = None if fractions is None else shares_of(fractions)
     console = Console(soft_wrap=True)
-    if isinstance(dataset, Streams) and dataset.layout:
-        console.print(f"read as {dataset.layout}", markup=False, soft_wrap=True)
+    print_layout(console, dataset)
     done = import_dataset(
         dataset,
         target,

@@ -17,6 +17,7 @@ from vesalius.evaluation.formatting import flat
 
 if TYPE_CHECKING:
     from vesalius.data.check import Summary
+    from vesalius.data.datasets import Dataset
     from vesalius.data.findings import Finding
     from vesalius.data.visual_dialogue.files import Written
 
@@ -54,6 +55,14 @@ def text_line(summary: Summary) -> str:
     line = f"text was looked for in {summary.text_of} of {summary.different} different pictures"
     part = summary.text_of < summary.different
     return f"{line} (a seeded sample; --text-sample all takes every one)" if part else line
+
+
+def print_layout(console: Console, dataset: Dataset) -> None:
+    """What one's own files were taken for, where that had to be recognised."""
+    from vesalius.data.reading.streams import Streams
+
+    if isinstance(dataset, Streams) and dataset.layout:
+        console.print(f"read as {dataset.layout}", markup=False, soft_wrap=True)
 
 
 def print_findings(console: Console, findings: Sequence[Finding]) -> None:

@@ -11,13 +11,16 @@ from pydantic import Field as PydanticField
 from pydantic import field_validator
 
 from vesalius.cases.case import Case, Source
+from vesalius.data.annotated_layouts import annotated_layout
 from vesalius.data.conversations import CHAT
 from vesalius.data.fingerprint_file import NAME as FINGERPRINTS
 from vesalius.data.folder_format import FIELDS, Field, from_rows, key_of
-from vesalius.data.folder_layouts import Layout, annotated_layout, picture_layout
+from vesalius.data.folder_layouts import picture_layout
 from vesalius.data.reading.album import Album
 from vesalius.data.reading.headings import headings, require_distinct
 from vesalius.data.reading.hub import hub_splits
+from vesalius.data.reading.imagefolder import in_our_names, is_metadata, metadata_files, names_in
+from vesalius.data.reading.placement import Layout, unnamed
 from vesalius.data.reading.rows import Located, Row, Rows, gathered, text_in
 from vesalius.data.reading.stored import name_or_cell
 from vesalius.data.reading.streams import (
@@ -75,6 +78,9 @@ class Folder:
         annotated = _annotated(root, chosen)
         if annotated is not None:
             return Streams("folder", annotated.starts, annotated.words)
+        metadata = metadata_files(root, chosen.encoding)
+        if metadata:
+            return _imagefolder(root, metadata, chosen)
         parts, words = _table(root, chosen) if root.is_file() else _tables(root, chosen)
         if parts:
             base = root.parent if root.is_file() else root
@@ -83,12 +89,30 @@ class Folder:
         if layout is None:
             raise unknown_layout(
                 root,
-                *("<split>.jsonl or .csv", "one table", "parquet", "COCO, VIA or YOLO boxes"),
+                *(
+                    "<split>.jsonl or .csv",
+                    "one table",
+                    "parquet",
+                    "imagefolder",
+                    "COCO, VIA, VOC, LabelMe or YOLO boxes",
+                ),
                 "a folder a class (2 to 100, of pictures alone, not numbered as patients are)",
                 "images with .txt captions",
                 *(f"{path.name} is {what}: {hint}" for path, what, hint in _unread(root)),
             )
         return Streams("folder", layout.starts, layout.words)
+
+
+def _imagefolder(root: Path, tables: Mapping[str, Path], options: FolderOptions) -> Streams:
+    """Hugging Face's folders of pictures, a table in each; names are relative to their table."""
+    starts, loose = {}, ""
+    for split, path in tables.items():
+        rows = partial(held_rows, path, options.encoding)
+        album = Album(root, [path.parent], path.parent)
+        starts[split] = partial(_cases, rows, album, options, split=split)
+        loose += unnamed(names_in(path, options.encoding), path.parent)
+    named = ", ".join(path.relative_to(root).as_posix() for path in tables.values())
+    return Streams("folder", starts, f"imagefolder with metadata: {named}{loose}")
 
 
 def _annotated(root: Path, options: FolderOptions) -> Layout | None:
@@ -151,7 +175,7 @@ def _in_our_names(row: Row, columns: Mapping[str, str], where: Source) -> Row:
     """
     mapped: Row = {field: row[own] for field, own in columns.items()}
     others = {name: value for name, value in row.items() if name not in columns.values()}
-    for name, value in _report(others).items():
+    for name, value in _published(others, where).items():
         plain = str(name).strip().lower()
         field = plain if plain in KNOWN else name
         if field in columns:
@@ -162,11 +186,11 @@ def _in_our_names(row: Row, columns: Mapping[str, str], where: Source) -> Row:
     return mapped
 
 
-def _report(row: Row) -> Row:
-    """A row of R2Gen's annotation files under our names; any other as it is."""
-    if not row.keys() >= REPORTS.keys():
-        return row
-    return {REPORTS.get(name, name): value for name, value in row.items()}
+def _published(row: Row, where: Source) -> Row:
+    """A row of R2Gen's annotation files or an imagefolder's under our names; others as they are."""
+    if row.keys() >= REPORTS.keys():
+        return {REPORTS.get(name, name): value for name, value in row.items()}
+    return in_our_names(row) if is_metadata(row, where) else row
 
 
 def _tables(root: Path, options: FolderOptions) -> tuple[dict[str, Rows], str]:
@@ -221,10 +245,6 @@ def _split(_: Source, row: Mapping[str, Any]) -> str:
 
 
 def _of_split(path: Path, options: FolderOptions, split: str) -> Iterator[Located]:
-    own: str | None = None
     for where, row in held_rows(path, options.encoding):
-        if own is None or own not in row:
-            names = (name for name in row if str(name).strip().lower() == "split")
-            own = options.columns.get("split") or next(names, "split")
-        if _split(where, {"split": row.get(own)}) == split:
+        if _split(where, _in_our_names(row, dict(options.columns.items()), where)) == split:
             yield where, row

@@ -1,8 +1,8 @@
-"""COCO's object annotations: images, categories and boxes in one JSON file."""
+"""COCO's annotations: images with boxes of categories, or with captions, in one JSON file."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from vesalius.cases.case import Box, Source
 from vesalius.data.reading.boxed import Annotated
 from vesalius.data.reading.json_rows import read_json
 from vesalius.data.reading.outlines import pairs, rectangle
-from vesalius.data.reading.rows import required
+from vesalius.data.reading.rows import Located, required
 from vesalius.errors import DatasetError
 
 
@@ -18,6 +18,26 @@ def is_coco(content: Any) -> bool:
     """Whether a JSON file's content is COCO's: a list of images, and annotations of them."""
     listed = isinstance(content, dict) and isinstance(content.get("images"), list)
     return listed and isinstance(content.get("annotations"), list)
+
+
+def has_captions(content: Any) -> bool:
+    """Whether it is COCO's file of captions."""
+    rows = content["annotations"] if is_coco(content) else []
+    return any(isinstance(row, dict) and "caption" in row for row in rows)
+
+
+def caption_rows(path: Path) -> Iterator[Located]:
+    """COCO's images in order, each a row with its captions, in the file's order."""
+    content = read_json(path)
+    captions: dict[Any, list[str]] = {}
+    for number, row in enumerate(content["annotations"], start=1):
+        where = Source(f"{path.as_posix()} annotations", number)
+        captions.setdefault(row.get("image_id"), []).append(required(row, where, "caption"))
+    _require_listed(captions, content["images"], path)
+    for number, row in enumerate(content["images"], start=1):
+        where = Source(f"{path.as_posix()} images", number)
+        named = required(row, where, "file_name")
+        yield where, {"image": named, "caption": captions.get(row.get("id"), "")}
 
 
 def coco_rows(path: Path) -> Iterator[Annotated]:
@@ -29,9 +49,6 @@ def coco_rows(path: Path) -> Iterator[Annotated]:
     boxes: dict[Any, list[Box]] = {}
     for number, row in enumerate(content.get("annotations", []), start=1):
         where = Source(f"{path.as_posix()} annotations", number)
-        if "caption" in row:
-            hint = "write a table of image and caption"
-            raise DatasetError("COCO's captions, not its boxes", where=where, hint=hint)
         label = labels.get(row.get("category_id"))
         if label is None:
             raise DatasetError(f"unknown category_id {row.get('category_id')!r}", where=where)
@@ -39,13 +56,17 @@ def coco_rows(path: Path) -> Iterator[Annotated]:
         boxes.setdefault(row.get("image_id"), []).append(
             rectangle(row.get("bbox"), label, where, drawn)
         )
-    known = {row.get("id") for row in content["images"]}
-    lost = next((identity for identity in boxes if identity not in known), None)
-    if lost is not None:
-        raise DatasetError(f"annotations of image_id {lost!r}, which is not listed", where=path)
+    _require_listed(boxes, content["images"], path)
     for number, row in enumerate(content["images"], start=1):
         where = Source(f"{path.as_posix()} images", number)
         yield where, required(row, where, "file_name"), None, tuple(boxes.get(row.get("id"), ()))
+
+
+def _require_listed(said: Iterable[Any], images: list[Any], path: Path) -> None:
+    known = {row.get("id") for row in images}
+    lost = next((identity for identity in said if identity not in known), None)
+    if lost is not None:
+        raise DatasetError(f"annotations of image_id {lost!r}, which is not listed", where=path)
 
 
 def segment(segments: Any, where: Source) -> tuple[tuple[float, float], ...] | None:

@@ -1,0 +1,191 @@
+"""Pictures with annotation files: COCO's, VIA's, Pascal VOC's and LabelMe's.
+
+Each is known by what it holds, and says in a line what it was taken for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from vesalius.cases.case import Case
+from vesalius.data.folder_format import from_rows
+from vesalius.data.reading.album import Album
+from vesalius.data.reading.boxed import Annotated, boxed_cases
+from vesalius.data.reading.coco import caption_rows, coco_rows, has_captions, is_coco
+from vesalius.data.reading.delimited import headings
+from vesalius.data.reading.json_rows import json_object
+from vesalius.data.reading.labelme import is_labelme, labelme_rows
+from vesalius.data.reading.placement import (
+    Layout,
+    by_split,
+    split_places,
+    subfolders,
+    unnamed,
+)
+from vesalius.data.reading.rows import Rows
+from vesalius.data.reading.streams import split_of
+from vesalius.data.reading.via import CSV_COLUMNS, is_via, via_csv_rows, via_rows
+from vesalius.data.reading.via3 import is_via3, via3_rows
+from vesalius.data.reading.voc import voc_rows, voc_sets
+from vesalius.errors import DatasetError
+
+UNNAMED = "finding"
+"""What a region shows that has no label."""
+MOST_DOCUMENTS = 24
+"""JSON files in a folder that are looked into: more are not one annotation file a split."""
+BARE = "a picture without one shows nothing"
+Regions = Callable[[], Iterator[Annotated]]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of annotation file: what is said of it, and its pictures with boxes or its rows."""
+
+    words: str
+    regions: Callable[[Path], Iterator[Annotated]] | None = None
+    rows: Callable[[Path], Rows] | None = None
+    bare: str = BARE
+
+    def names(self, path: Path) -> list[str]:
+        """The pictures that a file names; none of a file with a fault, which reading it tells."""
+        if self.regions is not None:
+            return _names(partial(self.regions, path))
+        return [str(row["image"]) for _, row in self.rows(path)()] if self.rows else []
+
+    def cases(self, path: Path, album: Album, split: str) -> Iterator[Case]:
+        """A file's cases."""
+        if self.regions is not None:
+            return boxed_cases(partial(self.regions, path), album, split)
+        located = self.rows(path)() if self.rows else iter(())
+        return (from_rows([one], album, split) for one in located)
+
+
+CAPTIONS = Kind("COCO captions", rows=lambda path: partial(caption_rows, path), bare="")
+DOCUMENTS: tuple[tuple[Callable[[Any], bool], Kind], ...] = (
+    (has_captions, CAPTIONS),
+    (is_coco, Kind("COCO boxes", coco_rows)),
+    (is_via, Kind("VIA regions", partial(via_rows, unnamed=UNNAMED))),
+    (is_via3, Kind("VIA 3 regions", partial(via3_rows, unnamed=UNNAMED))),
+)
+"""Kinds of JSON files, by what tells that one is of it."""
+
+
+def annotated_layout(root: Path, images: Path | None, encoding: str | None) -> Layout | None:
+    """Annotation files in ``root`` or a folder of it, one a split or one a picture; else None.
+
+    Pictures lie in ``images``, in a folder named after the split, or beside the annotations.
+    """
+    single = _one_a_picture(root, images, encoding)
+    if single is not None:
+        return single
+    kinds: dict[Kind, list[Path]] = {}
+    for path, content in _documents(root, encoding):
+        kind = next((kind for of_it, kind in DOCUMENTS if of_it(content)), None)
+        if kind is not None:
+            kinds.setdefault(kind, []).append(path)
+    tables = _region_tables(root, encoding)
+    if tables:
+        regions = partial(via_csv_rows, unnamed=UNNAMED, encoding=encoding)
+        kinds[Kind("VIA regions (CSV)", regions)] = tables
+    if not kinds:
+        return None
+    if len(kinds) > 1:
+        fault = f"{' and '.join(kind.words for kind in kinds)} stand here together"
+        raise DatasetError(fault, where=root, hint="give the file that you mean as the root")
+    ((kind, paths),) = kinds.items()
+    return _one_a_split(root.parent if root.is_file() else root, kind, paths, images)
+
+
+def _one_a_split(base: Path, kind: Kind, paths: list[Path], images: Path | None) -> Layout:
+    starts, names, beside = {}, [], set()
+    for split, path in by_split(paths, base).items():
+        album = _album(base, path.parent, split, images)
+        starts[split] = partial(kind.cases, path, album, split)
+        names += kind.names(path)
+        beside |= {place for place in album.places if place.is_dir()}
+    listed = ", ".join(path.relative_to(base).as_posix() for path in paths)
+    bare = f"; {kind.bare}" if kind.bare else ""
+    return Layout(f"{kind.words}: {listed}{bare}{unnamed(names, *beside)}", starts)
+
+
+def _one_a_picture(root: Path, images: Path | None, encoding: str | None) -> Layout | None:
+    """Pascal VOC's or LabelMe's files; None where the root is a file or has none of them."""
+    if root.is_file():
+        return None
+    sets = voc_sets(root)
+    if sets:
+        regions: dict[str, tuple[Path, Regions]] = {
+            split: (one.folder, partial(voc_rows, one)) for split, one in sets.items()
+        }
+        return _of_pictures(root, "Pascal VOC boxes", regions, images)
+    regions = {
+        split: (place, partial(labelme_rows, files, UNNAMED))
+        for split, folder in split_places(root).items()
+        for place in (folder, folder / "annotations", folder / "labels", folder / "json")
+        if place.is_dir() and (files := _labelme_files(place, encoding))
+    }
+    return _of_pictures(root, "LabelMe regions", regions, images) if regions else None
+
+
+def _of_pictures(
+    root: Path, words: str, regions: Mapping[str, tuple[Path, Regions]], images: Path | None
+) -> Layout:
+    starts, names, beside = {}, [], set()
+    for split, (folder, rows) in regions.items():
+        above = folder if folder == root else folder.parent
+        pictures = [above / name for name in ("JPEGImages", "images", "Images")]
+        places = [folder, *pictures, above]
+        existing = [
+            p for p in dict.fromkeys([*([images] if images else []), *places]) if p.is_dir()
+        ]
+        starts[split] = partial(boxed_cases, rows, Album(root, existing, folder), split)
+        names += _names(rows)
+        beside |= set(existing)
+    return Layout(f"{words}, a file a picture{unnamed(names, *beside)}", starts)
+
+
+def _names(rows: Regions) -> list[str]:
+    try:
+        return [name for _, name, _, _ in rows()]
+    except DatasetError:  # raised again, with its place, when the cases are read
+        return []
+
+
+def _labelme_files(place: Path, encoding: str | None) -> list[Path]:
+    paths = [p for p in sorted(place.iterdir()) if p.suffix.lower() == ".json"]
+    first = json_object(paths[0], encoding) if paths else None
+    if not is_labelme(first):
+        return []
+    other = next((p for p in paths[1:] if not is_labelme(json_object(p, encoding))), None)
+    if other is not None:
+        fault = f"{other.name} is none of LabelMe's files, as the others here are"
+        raise DatasetError(fault, where=place, hint="move it away")
+    return paths
+
+
+def _documents(root: Path, encoding: str | None) -> Iterator[tuple[Path, dict[str, Any]]]:
+    below = [root, *(d for d in subfolders(root) if split_of(d.name) or d.name == "annotations")]
+    files = [root] if root.is_file() else [path for d in below for path in sorted(d.iterdir())]
+    paths = [path for path in files if path.suffix.lower() == ".json"]
+    for path in paths if len(paths) <= MOST_DOCUMENTS else []:
+        content = json_object(path, encoding)
+        if content is not None:
+            yield path, content
+
+
+def _region_tables(root: Path, encoding: str | None) -> list[Path]:
+    files = [root] if root.is_file() else sorted(root.iterdir())
+    tables = [path for path in files if path.suffix.lower() == ".csv" and path.is_file()]
+    return [path for path in tables if set(headings(path, encoding)) >= CSV_COLUMNS]
+
+
+def _album(base: Path, beside: Path, split: str, images: Path | None) -> Album:
+    named = [
+        d for d in (*subfolders(base), *subfolders(base / "images")) if split_of(d.name) == split
+    ]
+    places = [*named, beside, beside / "images", base, base / "images"]
+    return Album(base, [*([images] if images else []), *dict.fromkeys(places)], base)
