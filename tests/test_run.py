@@ -192,3 +192,53 @@ def test_a_broken_line_is_named(tmp_path: Path, line: str) -> None:
     run.predictions_file().write_text(line + "\n")
     with pytest.raises(RunError, match="line 1"):
         list(run.predictions())
+
+
+def asked(**model: object) -> Recipe:
+    block = {"name": "generative", "start": None, "training": {"epochs": 1, "batch": 2}, **model}
+    return RECIPE.model_copy(update={"model": block})
+
+
+def test_another_recipe_is_answered_with_the_keys_that_differ(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    run = Run.create(path, asked())
+    more = asked(
+        training={"epochs": 3, "batch": 2}, chat_template="Dear Dr. Example", family="llava"
+    )
+    with pytest.raises(RunError) as caught:
+        Run.create(path, more)
+    line = str(caught.value)
+    assert "holds an unfinished run of another recipe" in line
+    assert "model.training.epochs 1 -> 3" in line
+    assert "model.family (not there) -> llava" in line
+    assert "model.chat_template" in line
+    assert "Example" not in line
+    assert "batch" not in line
+    assert "model.start" not in line  # there are no weights to go on from yet
+    run.finish()
+    hint = rf"there, --set model.start={path} goes on from this one's weights"
+    with pytest.raises(RunError, match=hint):
+        Run.create(path, more)
+    with pytest.raises(RunError) as without:
+        Run.create(path, RECIPE.model_copy(update={"seed": 5, "model": {"name": "majority"}}))
+    assert "model.start=" not in str(without.value)
+    assert "seed 0 -> 5" in str(without.value)
+    assert run.recipe() == asked()
+
+
+def test_of_data_only_keys_numbers_and_switches_are_quoted(tmp_path: Path) -> None:
+    data = RECIPE.data.model_copy(update={"root": "mueller", "instruction": "Look, Mueller."})
+    Run.create(tmp_path / "run", RECIPE)
+    limited = data.model_copy(update={"limit": {"train": 3}})
+    with pytest.raises(RunError) as caught:
+        Run.create(tmp_path / "run", RECIPE.model_copy(update={"data": limited}))
+    line = str(caught.value)
+    assert "data.root; data.instruction; data.limit.train (not there) -> 3" in line
+    assert "ueller" not in line
+
+
+def test_many_differing_keys_are_counted(tmp_path: Path) -> None:
+    Run.create(tmp_path / "run", asked())
+    other = asked(training={f"key_{number}": number for number in range(9)})
+    with pytest.raises(RunError, match=r"; and \d+ more"):
+        Run.create(tmp_path / "run", other)

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Field, NonNegativeInt, model_validator
 
 from vesalius.cases.tasks import task_of
 from vesalius.errors import RecipeError, UnknownName, VesaliusError
-from vesalius.settings import Frozen, merged, read_yaml, validated
+from vesalius.settings import Frozen, differences, merged, read_yaml, validated
 
 MEMBER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 """What a member may be called: its run's folder has its name."""
@@ -287,6 +287,14 @@ class Recipe(Frozen):
 
     def digest(self) -> str:
         """A hash of what the recipe says (names and descriptions aside)."""
+        return hashlib.sha256(json.dumps(self._content(), sort_keys=True).encode()).hexdigest()[:16]
+
+    def differences(self, other: Recipe) -> tuple[str, ...]:
+        """What another recipe says otherwise, as ``key this -> that``."""
+        return tuple(differences(self._content(), other._content()))
+
+    def _content(self) -> dict[str, Any]:
+        """All but name and description, as JSON has it."""
         content = self.model_dump(mode="json", exclude={"name", "description"})
         for later in ("retrieve", "folds"):  # runs older than these keys keep their digest
             if content[later] is None:
@@ -294,7 +302,7 @@ class Recipe(Frozen):
         for later, default in (("mix", []), ("seed", 0)):
             if content["data"][later] == default:
                 del content["data"][later]
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+        return content
 
     def to_yaml(self) -> str:
         """The resolved recipe as YAML, every default written out."""

@@ -20,7 +20,7 @@ import yaml
 from vesalius.cases.prediction import Prediction
 from vesalius.errors import RunError
 from vesalius.recipe import Recipe
-from vesalius.settings import validated
+from vesalius.settings import ABSENT, validated
 from vesalius.system.files import (
     append_lines,
     mend_lines,
@@ -36,6 +36,8 @@ PACKAGES = """
 """
 
 
+KEYS = 6
+"""How many differing keys a message names."""
 RANKS = ("RANK", "PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK")
 
 
@@ -67,14 +69,13 @@ class Run:
     def create(cls, path: Path, recipe: Recipe) -> Run:
         """A new run, or the unfinished one of the same recipe in the same place.
 
-        RunError if the folder holds something else, or a run of another recipe.
+        RunError if the folder holds something else, or a run of another recipe: then it names the
+        keys that differ.
         """
         run = cls(path)
         if run._file("recipe.yaml").exists():
             if run.recipe().digest() != recipe.digest():
-                raise RunError(
-                    "holds a run of another recipe", where=path, hint="choose another --run folder"
-                )
+                raise run._of_another(recipe)
             return run
         there = list(path.iterdir()) if path.exists() else []
         if not all(BEGUN.fullmatch(one.name) for one in there):
@@ -95,6 +96,17 @@ class Run:
                 "is not a run (no recipe.yaml)", where=path, hint="vesalius fit makes one"
             )
         return run
+
+    def _of_another(self, recipe: Recipe) -> RunError:
+        """Which keys of another recipe differ, and how to go on from a fitted run's model."""
+        keys = self.recipe().differences(recipe)
+        more = f"; and {len(keys) - KEYS} more" if len(keys) > KEYS else ""
+        state = "a fitted" if self.fitted else "an unfinished"
+        hint = "choose another --run folder"
+        if self.fitted and recipe.model.get("start", ABSENT) is None:
+            hint += f"; there, --set model.start={self.path} goes on from this one's weights"
+        what = f"holds {state} run of another recipe: {'; '.join(keys[:KEYS])}{more}"
+        return RunError(what, where=self.path, hint=hint)
 
     @property
     def name(self) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+import re
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, get_args
@@ -13,6 +14,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from vesalius.errors import RecipeError, UnknownName
 
 Settings = TypeVar("Settings", bound=BaseModel)
+NAME = re.compile(r"[a-z0-9][a-z0-9_.]{0,31}")
+"""A value that names one of ours: a family, a role, a metric, a dtype."""
+ABSENT = object()
 
 
 class Frozen(BaseModel):
@@ -129,3 +133,28 @@ def merged(own: Mapping[str, Any], block: Mapping[str, Any]) -> dict[str, Any]:
         both = isinstance(value, dict) and isinstance(own.get(key), dict)
         made[key] = merged(own[key], value) if both else value
     return made
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any], at: str = "") -> Iterator[str]:
+    """``key old -> new`` for each key of two blocks whose values differ, blocks within by key.
+
+    Numbers, switches and names are quoted; what else a value says (a path, a sentence, a list) is
+    not: it may tell of a person.
+    """
+    for key in dict.fromkeys([*old, *new]):
+        one, other = old.get(key, ABSENT), new.get(key, ABSENT)
+        if isinstance(one, Mapping) and isinstance(other, Mapping):
+            yield from differences(one, other, f"{at}{key}.")
+        elif one != other:
+            values = _quotable(f"{at}{key}", one), _quotable(f"{at}{key}", other)
+            yield f"{at}{key}" + ("" if None in values else " {} -> {}".format(*values))
+
+
+def _quotable(key: str, value: Any) -> str | None:
+    """A value as YAML writes it, or None for what may be people's words."""
+    if value is ABSENT:
+        return "(not there)"
+    if value is None or isinstance(value, bool | int | float):
+        return "null" if value is None else str(value).lower()
+    named = not key.startswith("data.") and isinstance(value, str) and NAME.fullmatch(value)
+    return str(value) if named else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,9 +24,12 @@ from vesalius.cli import models as cli
 from vesalius.errors import ModelError, RunError
 from vesalius.evaluation.evaluate import evaluate_run
 from vesalius.models.generative.text.families import families
+from vesalius.steps import verification
 from vesalius.steps.export import export, push
 from vesalius.steps.fit import fit
+from vesalius.steps.load import load
 from vesalius.steps.predict import predict
+from vesalius.steps.verification import AS_SCORED, MERGED, PLAIN, scored_in
 
 DATA = {
     "dataset": "phantom",
@@ -61,6 +65,9 @@ def exported(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = export(run, folder, check=6, four_bit=True)
     assert (done.checked, done.merged) == (6, True)
     assert done.rounded_equal.keys() == {"nf4"}
+    equal = done.verified.equal
+    assert (done.verified.stored, done.verified.scored) == (True, 6)
+    assert equal[AS_SCORED] == equal[PLAIN] == equal[MERGED] == 6
     return folder
 
 
@@ -145,6 +152,82 @@ def test_sixteen_bits_are_saved_where_asked_and_their_answers_counted(
     done = export(run, tmp_path / "half", dtype="bf16", check=3)
     assert 0 <= done.rounded_equal["bf16"] <= 3
     assert json.loads((done.folder / "config.json").read_text())["dtype"] == "bfloat16"
+
+
+def four_bit_run(path: Path, family: str, **model: Any) -> Run:
+    """A run whose base was in 4 bits, rounded so coarsely that the plain base answers otherwise."""
+    run = fit(recipe(family=family, quantization="nf4", **model), path)
+    predict(run)
+    return run
+
+
+@pytest.mark.parametrize("family", ["llava", "qwen3_vl"])
+def test_a_run_in_four_bits_a_plain_base_and_merged_weights_are_three_models(
+    family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = four_bit_run(tmp_path / "run", family)
+    scored = {p.id: p.answer.text for p in run.predictions()}
+    asked: dict[str, list[str | None]] = {}
+    real = verification.answers
+
+    def noted(model: Any, items: Any, decoding: Any) -> Any:
+        found = real(model, items, decoding)
+        if len(asked) in (0, 1):  # as if rounding had told on these: base and adapter, then merged
+            found = [replace(p, answer=replace(p.answer, text="other")) for p in found[:2]] + found[
+                2:
+            ]
+        asked[f"{len(asked)}"] = [p.answer.text for p in found]
+        return found
+
+    monkeypatch.setattr(verification, "answers", noted)
+    done = export(run, tmp_path / "out", check=6, four_bit=True)
+    ids = list(scored)[:6]
+    plain, merged, rounded, again = (
+        sum(text == scored[one] for text, one in zip(texts, ids, strict=True))
+        for texts in asked.values()
+    )
+    assert again == 6  # the run answers as it was scored: its own quantisation
+    assert plain == merged <= 4
+    counts = {AS_SCORED: again, PLAIN: plain, MERGED: merged, "nf4": rounded}
+    assert done.verified.equal == counts
+    card = (done.folder / "README.md").read_text()
+    for name, count in counts.items():
+        assert f"{name} {count}" in done.summary
+        assert f"{name} {count}" in card
+    assert "scores of the run's own answers, given with the base in 4 bits (NF4)" in card
+    assert "trained on the base in 4 bits (NF4)" in card
+    (result, *_) = ModelCard(card).data.eval_results
+    assert "answers of the base in 4 bits (NF4)" in result.metric_name
+
+
+def test_an_adapter_of_a_run_in_four_bits_says_on_which_base(tmp_path: Path) -> None:
+    run = fit(recipe(quantization="nf4"), tmp_path / "run")
+    done = export(run, tmp_path / "adapter", merge=False, check=2)
+    assert not done.verified.stored
+    assert done.verified.equal.keys() == {AS_SCORED, PLAIN}
+    assert done.verified.equal[AS_SCORED] == 2
+    card = (done.folder / "README.md").read_text()
+    assert "trained on this base in 4 bits" in card
+    assert "Nothing was measured" in card
+
+
+def test_predictions_on_another_base_are_said_to_be_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = fit(recipe(quantization="nf4"), tmp_path / "run")
+    load(run, quantization="nf4")
+    assert not caplog.records
+    plain = load(run, quantization="none")
+    assert "fitted with quantization nf4 and is asked with none: another model" in caplog.text
+    assert scored_in(run) == "nf4"
+    predict(run, model=plain, asked_of="none")
+    assert scored_in(run) is None
+    later = fit(recipe(start=str(run.path)), tmp_path / "later")
+    assert "its adapter is merged into the plain base" in " ".join(capsys.readouterr().err.split())
+    done = export(later, tmp_path / "out", check=2)
+    assert "starts from a run with the base in 4 bits (NF4)" in (
+        (done.folder / "README.md").read_text()
+    )
 
 
 def test_an_adapter_alone(run: Run, tmp_path: Path) -> None:

@@ -142,7 +142,7 @@ def _caption(records: Sequence[Read]) -> str | None:
     places: dict[str, Source] = {}
     for where, record in records:
         if record.peek("caption") is not None:
-            text, marks = without_marks(text_of(record, where, "caption") or "")
+            text, marks = without_marks(_first_caption(record, where) or "")
             if marks:
                 hint = "a caption is what is said of a picture: leave them out"
                 raise DatasetError(f"{marks} {PLACEHOLDER} in a caption", where=where, hint=hint)
@@ -154,6 +154,19 @@ def _caption(records: Sequence[Read]) -> str | None:
             fault, where=places[captions[1]], hint="give each row an image of its own"
         )
     return next(iter(captions or places), None)
+
+
+def _first_caption(record: Record, where: Source) -> str | None:
+    """A row's caption; of a list of them, as COCO's pictures have, the first, which is remarked."""
+    given = record.peek("caption")
+    several = isinstance(given, list) and len(given) > 1
+    if not several or not all(isinstance(one, str) for one in given):
+        return text_of(record, where, "caption")
+    record.get("caption")
+    texts = list(dict.fromkeys(one.strip() for one in given if one.strip()))
+    if len(texts) > 1:
+        record.remark("several_captions", f"{len(texts)} captions, of which the first is read")
+    return texts[0] if texts else None
 
 
 def _boxes(row: Record, where: Source) -> tuple[Box, ...] | None:

@@ -50,4 +50,6 @@ class Sighted(Protocol):
 class Carded(Protocol):
     """A learner whose exported weights are loaded in a way of their own."""
 
-    card: ClassVar[HubCard]
+    @property
+    def card(self) -> HubCard:
+        """How others load them."""

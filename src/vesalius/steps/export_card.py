@@ -15,9 +15,10 @@ from vesalius.evaluation.evaluate import evaluate_run
 from vesalius.evaluation.score import Evaluation, Score
 from vesalius.models.build import build
 from vesalius.models.capabilities import Carded, HubCard
-from vesalius.recipe import Data
+from vesalius.recipe import Data, Recipe
 from vesalius.run import Run
 from vesalius.steps.mix import parts
+from vesalius.steps.verification import BASES, NOTHING, Verified, scored_in
 
 TEXT = """---
 {{ card_data }}
@@ -63,14 +64,27 @@ or, with Vesalius, as `weights: FOLDER` in a recipe's `model:` block. {asking}""
 _TASK_TYPES = {"questions": "visual-question-answering", "instruction": "image-to-text"}
 ADAPTER = """An adapter (PEFT) on the base model named above, with its processor. In Vesalius, name
 the run that it came from; in PEFT, `PeftModel.from_pretrained(base, "FOLDER")`."""
+FOUR_BIT = """
+
+It was trained on this base in 4 bits: quantise the base as the recipe does (NF4, double
+quantisation, linear layers of the language model) before the adapter is put on it. On the plain
+base it is another model, whose answers are counted above."""
 
 
-def model_card(run: Run, checks: str, *, merged: bool, licence: str | None = None) -> str:
+def model_card(
+    run: Run,
+    checks: str,
+    verified: Verified = NOTHING,
+    *,
+    merged: bool,
+    licence: str | None = None,
+) -> str:
     """The card as Markdown with the hub's metadata (model-index) at its head.
 
-    Scores are those of the run's predictions on its test split, with protocol, interval and count;
-    without predictions the card says that nothing was measured. ``checks`` tells how the exported
-    weights were verified.
+    Scores are those of the run's predictions on its test split, with protocol, interval and count,
+    and of which model these answers are; without predictions the card says that nothing was
+    measured. ``checks`` tells how the exported weights were verified, ``verified`` what they answer
+    beside the run.
     """
     recipe = run.recipe()
     evaluation = evaluate_run(run) if run.predictions_file().exists() else None
@@ -85,9 +99,9 @@ def model_card(run: Run, checks: str, *, merged: bool, licence: str | None = Non
         "data_licence": about["licence"],
         "data_citation": about["citation"],
         "made": "\n".join(f"- {line}" for line in _made(run, checks)),
-        "scores": _table(evaluation),
+        "scores": "\n\n".join([*_whose(run, evaluation, verified), _table(evaluation)]),
         "limits": "\n".join(f"- {said}" for said in _limits(run, evaluation)),
-        "use": USE.format(auto=loaded.loader, asking=loaded.remark) if merged else ADAPTER,
+        "use": USE.format(auto=loaded.loader, asking=loaded.remark) if merged else _adapter(recipe),
     }
     base = recipe.model.get("weights")
     data = ModelCardData(
@@ -140,6 +154,13 @@ def _made(run: Run, checks: str) -> Iterator[str]:
     train = status.get("data", {}).get("train", {})
     if train:
         yield f"{train['dialogues']:,} dialogues on {train['pictures']:,} pictures"
+    if recipe.model.get("quantization"):
+        yield f"trained on {BASES[recipe.model['quantization']]}, which stayed frozen"
+    if status.get("start_quantization"):
+        yield (
+            f"starts from a run with {BASES[status['start_quantization']]}: its adapter was merged "
+            "into the plain base, which is another model than the one that run was scored with"
+        )
     if "steps" in status:
         yield f"{status['steps']:,} optimizer steps, seed {recipe.seed}"
     packages = run.environment()["packages"]
@@ -148,6 +169,20 @@ def _made(run: Run, checks: str) -> Iterator[str]:
     yield f"recipe {recipe.digest()}"
     if checks:
         yield checks
+
+
+def _whose(run: Run, evaluation: Evaluation | None, verified: Verified) -> Iterator[str]:
+    """Which model the scores are of, and how many of its answers the exported weights give."""
+    quantization = scored_in(run)
+    if evaluation is None or not (verified.equal or quantization):
+        return
+    yield f"These are scores of the run's own answers, given with {BASES[quantization]}."
+    if verified.stored:
+        yield f"The weights here were not scored anew: {verified.counts}."
+
+
+def _adapter(recipe: Recipe) -> str:
+    return ADAPTER + (FOUR_BIT if recipe.model.get("quantization") else "")
 
 
 def _table(evaluation: Evaluation | None) -> str:
@@ -186,11 +221,12 @@ def _results(run: Run, evaluation: Evaluation | None) -> Iterator[EvalResult]:
             dataset_split=recipe.data.splits.test,
             metric_type=score.metric,
             metric_value=round(score.value, 4),
-            metric_name=_metric_name(score, evaluation),
+            metric_name=_metric_name(score, evaluation, scored_in(run)),
         )
 
 
-def _metric_name(score: Score, evaluation: Evaluation | None) -> str:
+def _metric_name(score: Score, evaluation: Evaluation | None, quantization: str | None) -> str:
     level = "" if evaluation is None else f"{evaluation.level:.0%} interval "
     bounds = "" if math.isnan(score.low) else f", {level}{score.low:.3f} to {score.high:.3f}"
-    return f"{score.metric} (protocol {score.protocol}, n = {score.n}{bounds})"
+    given = f", answers of {BASES[quantization]}" if quantization else ""
+    return f"{score.metric} (protocol {score.protocol}, n = {score.n}{bounds}{given})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from vesalius.errors import ModelError, UnknownName
@@ -11,6 +12,7 @@ from vesalius.run import Run
 from vesalius.steps.members import member_runs
 from vesalius.steps.stages import stage_run
 
+log = logging.getLogger(__name__)
 QUANTIZATIONS = ("nf4", "none")
 
 
@@ -34,11 +36,24 @@ def load(run: Run, *, stage: str | None = None, quantization: str | None = None)
         if "quantization" not in learner.Settings.model_fields:
             raise ModelError(f"{recipe.model['name']} cannot be quantised", where=run.path)
         options["quantization"] = quantization
+        _warn_of_another_base(run, recipe.model.get("quantization") or "none", quantization)
     members = {key: load(member) for key, member in member_runs(run).items()}
     if members:
         options["members"] = members
     model: Model = learner.load(run, **options)
     return with_evidence(model, run)
+
+
+def _warn_of_another_base(run: Run, fitted: str, asked: str) -> None:
+    """Say that answers in another quantisation are not those of the model that was fitted."""
+    if asked != fitted:
+        log.warning(
+            "%s was fitted with quantization %s and is asked with %s: another model, whose answers "
+            "and scores are not the run's",
+            run.path,
+            fitted,
+            asked,
+        )
 
 
 def with_evidence(model: Model, run: Run) -> Model:

@@ -337,3 +337,16 @@ def test_captions_in_text_files_of_any_case_and_encoding(tmp_path):
     assert [case.caption for case in dataset.cases("all")] == ["nódulo"]
     with pytest.raises(RecipeError, match=r"encoding.*no encoding 'latin99'"):
         open_dataset("folder", tmp_path, options={"encoding": "latin99"})
+
+
+def test_of_a_list_of_captions_the_first_is_read_and_the_others_are_counted(tmp_path):
+    put(tmp_path / "a.png", drawing(1))
+    for given, caption, codes in (
+        (["A knee.", "One knee."], "A knee.", ["several_captions"]),
+        (["A knee.", "A knee. "], "A knee.", []),
+        (["", " "], "", []),
+    ):
+        put_lines(tmp_path / "train.jsonl", [{"image": "a.png", "caption": given}])
+        (case,) = open_dataset("folder", tmp_path).cases("train")
+        assert case.caption == caption
+        assert [remark.code for remark in case.remarks] == codes

@@ -14,6 +14,7 @@ from vesalius.models.build import build
 from vesalius.recipe import Recipe
 from vesalius.settings import validated
 from vesalius.steps import export as exporting
+from vesalius.steps import verification
 from vesalius.steps.evaluate import compare
 from vesalius.steps.fit import fit
 from vesalius.steps.predict import predict
@@ -113,7 +114,7 @@ def test_an_unread_reply_is_an_abstention_and_a_box_that_moved_is_seen_by_an_exp
     for prediction in run.predictions():
         assert prediction.answer.text is not None
         assert (prediction.answer.boxes is None) == prediction.abstained
-    truly, calls = exporting._answers, []
+    truly, calls = verification.answers, []
 
     def altered(model: Any, items: Any, decoding: Any) -> Any:
         answers = truly(model, items, decoding)
@@ -121,7 +122,7 @@ def test_an_unread_reply_is_an_abstention_and_a_box_that_moved_is_seen_by_an_exp
         moved = replace(answers[0].answer, boxes=(Box(0, 0, 1, 1, "mass"),))
         return [replace(answers[0], answer=moved), *answers[1:]] if len(calls) == 2 else answers
 
-    monkeypatch.setattr(exporting, "_answers", altered)
+    monkeypatch.setattr(verification, "answers", altered)
     with pytest.raises(ModelError, match="answer 1 of 2 items differently"):
         exporting.export(run, tmp_path / "out", check=2)
     assert not (tmp_path / "out").exists()

@@ -69,9 +69,23 @@ def _untrained(
         model, processor = fitted(start, torch.float32)
     if run is not None and is_main():
         note_origin(run, model, origin.kind, start)
+        if start is not None:
+            _note_start(run, start)
         if start is None and origin.drawn_here and blueprint.trained != "model":
             keep_base(run, model)
     return blueprint.network(model, processor, answers)
+
+
+def _note_start(run: Run, start: Run) -> None:
+    """Say that a start in 4 bits goes on as another model: its adapter on the plain base."""
+    quantization = start.recipe().model.get("quantization")
+    if quantization is not None:
+        run.note(start_quantization=quantization)
+        line = (
+            f"model.start was trained on a base in 4 bits ({quantization}); its adapter is merged "
+            "into the plain base here, which answers otherwise than that run was scored"
+        )
+        Console(stderr=True).print(line)
 
 
 def train(blueprint: Blueprint, network: Network, lesson: Lesson, run: Run) -> dict[str, Any]:

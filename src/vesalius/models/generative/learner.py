@@ -31,6 +31,12 @@ from vesalius.training.preflight import require
 from vesalius.training.processes import main_first, on_main
 from vesalius.training.quantize import NF4, require_adapters, require_bitsandbytes
 
+TOKENIZER = (
+    "Prompts are written by the chat template of the processor's tokenizer "
+    "(`processor.tokenizer.apply_chat_template`), exactly as in training: this class of processor "
+    "reads none."
+)
+
 
 class Generative:
     """Any transformers image-text-to-text model of a family that the families table knows."""
@@ -39,7 +45,6 @@ class Generative:
     Origin: ClassVar[Callable[[Any], Origin]] = HubOrTiny
     """Where an untrained model comes from, by the settings."""
     needs_image = True
-    card: ClassVar[HubCard] = HubCard()
 
     def __init__(self, settings: Any) -> None:
         self.settings = settings
@@ -127,6 +132,13 @@ class Generative:
             model = NF4(dtype, device).convert(model, parts)
         processor, answers = read_processor(folder), self.blueprint.answers((), run)
         return Answerer(self.blueprint.network(model.to(device), processor, answers))
+
+    @property
+    def card(self) -> HubCard:
+        """How its exported weights are loaded, and which part of the processor writes prompts."""
+        if self.blueprint.origin.family().renderer == "processor":
+            return HubCard()
+        return HubCard(remark=TOKENIZER)
 
     @classmethod
     def tiny(cls, block: Mapping[str, Any]) -> dict[str, Any]:

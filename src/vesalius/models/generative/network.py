@@ -60,12 +60,7 @@ def assemble(
     ``answers``: what its replies say, boxes in the family's convention.
     """
     tokenizer = processor.tokenizer
-    if chat_template is not None:
-        tokenizer.chat_template = chat_template
-        processor.chat_template = chat_template
-    elif family.chat_template and tokenizer.chat_template is None:
-        tokenizer.chat_template = family.chat_template
-    renderer = processor if getattr(processor, "chat_template", None) else tokenizer
+    renderer = _templated(processor, chat_template, family)
     end = end_token(renderer, tokenizer)
     codec = answer_codec(answers, family.boxes, partial(resized, processor.image_processor))
     template = Template(renderer, image=family.image, end=end, codec=codec)
@@ -84,3 +79,18 @@ def resized(images: Any, size: tuple[int, int]) -> tuple[int, int]:
         size[1], size[0], factor, limits["shortest_edge"], limits["longest_edge"]
     )
     return width, height
+
+
+def _templated(processor: Any, chat_template: str | None, family: Family) -> Any:
+    """What renders: the processor, which with its tokenizer then carries the template.
+
+    The recipe's template, else the processor's, the tokenizer's or the family's. Folders keep it in
+    a file of its own or in the tokenizer's settings; both carry it from here on, so that whoever
+    loads what is saved finds it. A tokenizer renders where the processor's class reads no template.
+    """
+    tokenizer = processor.tokenizer
+    own = getattr(processor, "chat_template", None)
+    template = chat_template or own or tokenizer.chat_template or family.chat_template
+    renders_itself = family.renderer == "processor" and template is not None
+    processor.chat_template = tokenizer.chat_template = template
+    return processor if renders_itself else tokenizer

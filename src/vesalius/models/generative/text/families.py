@@ -44,6 +44,9 @@ class Family(Frozen):
     itself puts them in front of all text instead of in the placeholder's place."""
     chat_template: str | None = None
     """The template of a family whose models ship none."""
+    renderer: Literal["processor", "tokenizer"] = "processor"
+    """What carries the chat template once saved: ``tokenizer`` where transformers' processor class
+    takes none."""
     parts: dict[str, tuple[str, ...]]
     """Part name (vision, projector, language ...) -> the module paths that make it up."""
     targets: dict[str, str] = Field(default_factory=dict)
