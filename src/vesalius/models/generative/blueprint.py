@@ -72,6 +72,7 @@ class Blueprint:
             processor,
             self.origin.family(),
             max_length=self.settings.max_length,
+            most_image_tokens=self.settings.image_tokens.max,
             square=self.origin.square,
             chat_template=self.settings.chat_template,
             answers=answers,

@@ -11,6 +11,7 @@ from transformers.models.qwen2_vl.image_processing_qwen2_vl import smart_resize
 
 from vesalius.cases.tasks import Content
 from vesalius.models.codecs import AnswerCodec, answer_codec
+from vesalius.models.generative.rows.budget import limit
 from vesalius.models.generative.rows.encoder import Encoder
 from vesalius.models.generative.rows.forward import accept_row_batches
 from vesalius.models.generative.rows.layouts import Layout, layouts
@@ -49,13 +50,15 @@ def assemble(
     family: Family,
     *,
     max_length: int,
+    most_image_tokens: int | None = None,
     square: bool = False,
     chat_template: str | None = None,
     answers: Content = "text",
 ) -> Network:
     """A network from its pieces; ModelError if the tokenizer does not know the placeholder.
 
-    ``square``: pictures are padded to a square before the processor resizes them.
+    ``most_image_tokens``: what a picture may become, by its processor's setting; RecipeError where
+    that cannot be. ``square``: pictures are padded to a square before the processor resizes them.
     ``chat_template`` takes the place of the model's own, and is saved with its processor.
     ``answers``: what its replies say, boxes in the family's convention.
     """
@@ -64,7 +67,9 @@ def assemble(
     end = end_token(renderer, tokenizer)
     codec = answer_codec(answers, family.boxes, partial(resized, processor.image_processor))
     template = Template(renderer, image=family.image, end=end, codec=codec)
-    encoder = Encoder(template, processor, family, square=square)
+    encoder = Encoder(template, processor, family, square=square, most=most_image_tokens)
+    if most_image_tokens is not None:
+        limit(encoder, model.config, most_image_tokens)
     accept_row_batches(model, family)
     configured = getattr(model.generation_config, "eos_token_id", None)
     more = configured if isinstance(configured, list) else [configured]

@@ -81,7 +81,7 @@ def check_rows(dialogues: Sequence[Dialogue], network: Network, *, sample: int =
         if new or number < sample:
             _require_prompt_first(rendered, segment, dialogue, encoder)
         length = words + pictures[skeleton] + len(segment.ids)
-        require_room(length, network.max_length, dialogue.id)
+        require_room(length, network.max_length, dialogue.id, network.family)
 
 
 def _require_prompt_first(

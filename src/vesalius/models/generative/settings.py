@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
@@ -13,6 +13,21 @@ from vesalius.training.device import Device
 from vesalius.training.parts import Role
 from vesalius.training.quantize import Quantization
 from vesalius.training.settings import Adapter, Precision, Training
+
+
+class ImageTokens(Frozen):
+    """How many tokens a picture may become."""
+
+    max: int | None = Field(default=None, ge=1)
+    """At most so many, by the processor's own setting (tiles, pixels); pictures are shown smaller
+    for it. Families that make one number of every picture are refused where that is more."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_block(cls, data: Any) -> Any:
+        if not isinstance(data, dict | cls):
+            raise ValueError("is a block, for example image_tokens: {max: 512}")
+        return data
 
 
 class Settings(Frozen):
@@ -42,6 +57,10 @@ class Settings(Frozen):
     """``cuda`` is refused where there is none; ``auto`` takes what there is."""
     max_length: int = Field(default=2048, ge=16)
     """Tokens a row may hold, image tokens included; longer dialogues are refused."""
+    image_tokens: ImageTokens = Field(
+        default=ImageTokens(), exclude_if=lambda value: value.max is None
+    )
+    """``{max: N}``: at most N tokens of a picture, for families that tile or take any size."""
     share_image: bool = True
     """Pack dialogues about one picture behind one image prefix."""
     questions_per_row: int = Field(default=16, ge=1)

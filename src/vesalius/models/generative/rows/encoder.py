@@ -33,11 +33,17 @@ class Encoder:
     """Turns rendered dialogues into tokens, with the family's own processor and tokenizer."""
 
     def __init__(
-        self, template: Template, processor: Any, family: Family, *, square: bool = False
+        self,
+        template: Template,
+        processor: Any,
+        family: Family,
+        *,
+        square: bool = False,
+        most: int | None = None,
     ) -> None:
         self.template, self.processor, self.square = template, processor, square
         self.tokenizer = processor.tokenizer
-        self._family = family
+        self.family, self._most = family, most
         soft = family.soft or family.image
         self.image_id = self.tokenizer.convert_tokens_to_ids(soft)
         if self.image_id is None or self.image_id == self.tokenizer.unk_token_id:
@@ -55,18 +61,28 @@ class Encoder:
         pictures = [picture.pixels() for picture in dialogue.pictures]
         if self.square:
             pictures = [ImageOps.pad(p, (max(p.size),) * 2) for p in pictures]
-        make = self._repeated if self._family.repeats else self._by_processor
+        make = self._repeated if self.family.repeats else self._by_processor
         (ids, labels), images = make(rendered.front, pictures)
         tokens = ids.count(self.image_id)
         if pictures and (tokens == 0 or not images):
             raise ModelError("the processor made no image tokens of the picture", where=dialogue.id)
+        if self._most is not None and tokens > self._most * len(pictures):
+            what = f"{len(pictures)} pictures make {tokens} tokens, more than {self._most} each"
+            hint = "it is far longer than wide: crop it, or raise model.image_tokens.max"
+            raise ModelError(what, where=dialogue.id, hint=hint)
         return Prefix(tuple(ids), tuple(labels), images, tokens)
+
+    def image_tokens(self, picture: Image) -> int:
+        """How many tokens a picture becomes."""
+        make = self._repeated if self.family.repeats else self._by_processor
+        (ids, _), _ = make([Span(self.family.image, False, False)], [picture])
+        return ids.count(self.image_id)
 
     def _require_order(self, dialogue: Dialogue) -> None:
         later = next((at for at, turn in enumerate(dialogue.turns) if at and turn.pictures), None)
-        if later is not None and self._family.repeats:
+        if later is not None and self.family.repeats:
             raise Unshowable(
-                f"turn {later + 1} shows a picture, and {self._family.title} reads all pictures "
+                f"turn {later + 1} shows a picture, and {self.family.title} reads all pictures "
                 "before the first question",
                 where=dialogue.id,
                 hint="show them in the first turn, or take a family such as qwen2_5_vl",
@@ -93,8 +109,8 @@ class Encoder:
         self, front: Sequence[Span], pictures: Sequence[Image]
     ) -> tuple[Labelled, Images]:
         """We do: such processors would put them in front of everything."""
-        placeholder = self._family.image
-        each = placeholder * getattr(self.processor, str(self._family.repeats))
+        placeholder = self.family.image
+        each = placeholder * getattr(self.processor, str(self.family.repeats))
         spans = unmarked(marked(front).replace(placeholder, each), front)
         tokens = self._tokens.encode(spans, anchored=False, special=False)
         if not pictures:

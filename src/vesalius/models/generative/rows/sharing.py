@@ -10,6 +10,7 @@ from vesalius.cases.dialogue import Dialogue
 from vesalius.errors import TooLong
 from vesalius.models.generative.rows.encoder import Encoder, Prefixes
 from vesalius.models.generative.rows.rows import Row, Segment
+from vesalius.models.generative.text.families import Family
 
 
 def rows_of(
@@ -33,7 +34,8 @@ def rows_of(
         segments: list[Segment] = []
         for words, dialogue in zip(rendered, members, strict=True):
             segment = encoder.segment(words, dialogue.id)
-            require_room(len(prefix.ids) + len(segment.ids), max_length, dialogue.id)
+            length = len(prefix.ids) + len(segment.ids)
+            require_room(length, max_length, dialogue.id, encoder.family)
             if sum(len(s.ids) for s in segments) + len(segment.ids) > room:
                 yield Row(prefix, tuple(segments))
                 segments = []
@@ -41,11 +43,12 @@ def rows_of(
         yield Row(prefix, tuple(segments))
 
 
-def require_room(length: int, max_length: int, dialogue: str) -> None:
+def require_room(length: int, max_length: int, dialogue: str, family: Family) -> None:
     """TooLong if a dialogue of ``length`` tokens, picture included, is longer than allowed."""
     if length > max_length:
         what = f"{length} tokens do not fit into {max_length}"
-        raise TooLong(what, where=dialogue, hint="raise model.max_length")
+        less = ", or set model.image_tokens.max" if family.budget.adjustable else ""
+        raise TooLong(what, where=dialogue, hint=f"raise model.max_length{less}")
 
 
 def shared_key(dialogue: Dialogue) -> tuple[Any, ...]:

@@ -27,6 +27,26 @@ LayoutName = Literal[
 ]
 
 
+BudgetRule = Literal["fixed", "longest_edge", "pinpoints", "pixels", "soft_tokens", "tiles"]
+
+
+class Budget(Frozen):
+    """How many tokens a family makes of a picture, and what bounds them."""
+
+    rule: BudgetRule = "fixed"
+    """``fixed``: one number for all pictures; else which setting of the processor decides
+    (``rows/budget.py``)."""
+    steps: tuple[int, ...] = ()
+    """The only numbers that there may be, ascending."""
+    reason: str | None = None
+    """Why none can be set."""
+
+    @property
+    def adjustable(self) -> bool:
+        """Whether the processor has a setting for it."""
+        return self.rule != "fixed" and self.reason is None
+
+
 class Family(Frozen):
     """A row of ``families.yaml``."""
 
@@ -53,6 +73,8 @@ class Family(Frozen):
     """Part name -> what adapters land on there: a regular expression behind the part's paths."""
     keeps: Literal["list", "tensor"] | None = None
     """How the projector's output is handed on, where a frozen tower's features can be kept."""
+    budget: Budget = Budget()
+    """What bounds the tokens of a picture: ``model.image_tokens.max`` sets it."""
     boxes: BoxConvention = BoxConvention()
     """How the family was trained to write boxes; by default as shares of width and height."""
     layout: LayoutName

@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import nn
 
+from vesalius.models.generative.rows.budget import require_budget, require_least
 from vesalius.models.generative.settings import Settings
 from vesalius.models.generative.text.families import Family, family
 from vesalius.models.generative.weights import sizes
@@ -24,7 +25,7 @@ def weigh_generative(settings: Settings, weights: str, kind: str | None) -> dict
     about = sizes.of(weights)
     row = family(kind or str(about.family))
     facts = weigh(sizes.outline(about), row, settings)
-    return facts | ({} if about.image_tokens is None else {"image_tokens": about.image_tokens})
+    return facts | _image_tokens(row, about.image_tokens, settings.image_tokens.max)
 
 
 def weigh_composed(settings: Any) -> dict[str, Any]:
@@ -33,7 +34,8 @@ def weigh_composed(settings: Any) -> dict[str, Any]:
     model = sizes.joined(seen, (settings.language, written), settings.vocabulary)
     config: Any = model.config.vision_config
     tokens = (config.image_size // config.patch_size) ** 2
-    return weigh(model, family("llava"), settings) | {"image_tokens": tokens}
+    row = family("llava")
+    return weigh(model, row, settings) | _image_tokens(row, tokens, settings.image_tokens.max)
 
 
 def weigh_whole(weights: str, training: Training) -> dict[str, Any]:
@@ -67,6 +69,21 @@ def weigh(model: nn.Module, row: Family, settings: Settings) -> dict[str, Any]:
         "parts": parts,
         "least_memory_mb": round(held / MIB),
     }
+
+
+def _image_tokens(row: Family, published: int | None, most: int | None) -> dict[str, int]:
+    """Of a picture in the prompt: the number, where it is one for all, else the budget.
+
+    RecipeError where the budget cannot be held.
+    """
+    if most is None:
+        return {} if published is None else {"image_tokens": published}
+    require_budget(row)
+    if published is None:
+        return {"image_tokens_at_most": most}
+    if not row.budget.adjustable:
+        require_least(row, published, most)
+    return {"image_tokens": min(published, most)}
 
 
 def _quantised(model: nn.Module, row: Family) -> set[int]:
