@@ -91,12 +91,12 @@ def _pinpoints(encoder: Encoder, config: Any, most: int) -> int:
 
     def tokens(height: int, width: int) -> int:
         rows, columns = height // tile * side, width // tile * side
-        return whole + rows * columns + rows  # a row of patches ends with a token of its own
+        return int(whole + rows * columns + rows)  # a row of patches ends with a token of its own
 
     points = [p for p in images.image_grid_pinpoints if tokens(*p) <= most]
     points = [list(point) for point in points] or [[tile, tile]]
     images.image_grid_pinpoints = config.image_grid_pinpoints = points
-    return int(tokens(tile, tile))
+    return tokens(tile, tile)
 
 
 def _soft_tokens(encoder: Encoder, _: Any, most: int) -> int:
