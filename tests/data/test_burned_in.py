@@ -7,6 +7,7 @@ from dataclasses import fields
 from importlib.util import find_spec
 from io import BytesIO
 from itertools import islice
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -182,6 +183,39 @@ def test_phantoms_bear_no_text(cases):
     phantoms = open_dataset("phantom")
     for case in islice(phantoms.cases(phantoms.splits()[0]), cases):
         assert find_text(case.pictures[0].pixels()) == ()
+
+
+@needs_reader
+def test_of_a_page_a_sample_is_read_and_every_line_is_found(monkeypatch):
+    page = Image.new("L", (900, 1200), 255)
+    pen = ImageDraw.Draw(page)
+    for line in range(36):
+        words = f"Finding {line}: no focal lesion of the liver, {line + 7} mm"
+        pen.text((60, 40 + 30 * line), words, fill=0, font_size=18)
+    calls = []
+    read = burned_in._read
+    monkeypatch.setattr(
+        burned_in, "_read", lambda pixels, **steps: calls.append(steps) or read(pixels, **steps)
+    )
+    regions = find_text(page, faint=False)
+    assert all(covers(regions, 120, 50 + 30 * line) for line in range(36))
+    assert [steps for steps in calls if steps["use_det"] and steps["use_rec"]] == []
+    assert len(calls) == 1 + 12
+
+
+@needs_reader
+def test_many_places_that_are_no_text_are_read_one_by_one(monkeypatch):
+    places = [np.array([[x, y], [x + 9, y], [x + 9, y + 9], [x, y + 9]], float)
+              for x in range(0, 200, 20) for y in range(0, 100, 20)]  # fmt: skip
+    read = burned_in._read
+
+    def detected(pixels: np.ndarray, **steps: bool) -> object:
+        if not steps["use_rec"]:
+            return SimpleNamespace(boxes=places, scores=[0.9] * len(places))
+        return read(pixels, **steps)
+
+    monkeypatch.setattr(burned_in, "_read", detected)
+    assert find_text(noise(), faint=False) == ()
 
 
 @needs_reader

@@ -69,21 +69,28 @@ class SupportedAnswers:
         ]
 
     def _of(self, dialogue: Dialogue) -> tuple[Neighbour, ...]:
-        key = (dialogue.group, dialogue.pictures[-1].key)
-        self._known.move_to_end(key)
-        return self._known[key]
+        """The cases nearest to any of its pictures, each told once, the most similar first."""
+        nearest: dict[str, Neighbour] = {}
+        for picture in dialogue.pictures:
+            key = (dialogue.group, picture.key)
+            self._known.move_to_end(key)
+            for one in self._known[key]:
+                other = nearest.get(one.case)
+                if other is None or one.similarity > other.similarity:
+                    nearest[one.case] = one
+        ordered = sorted(nearest.values(), key=lambda one: one.similarity, reverse=True)
+        return tuple(ordered[: self.retriever.settings.neighbours])
 
     def _look_up(self, dialogues: Sequence[Dialogue]) -> None:
         """Find what is not known yet, each picture once, all of them together."""
-        new = {(d.group, d.pictures[-1].key): d.pictures[-1] for d in dialogues}
-        new = {key: picture for key, picture in new.items() if key not in self._known}
+        wanted = {(d.group, picture.key): picture for d in dialogues for picture in d.pictures}
+        new = {key: picture for key, picture in wanted.items() if key not in self._known}
         near = self.retriever.neighbours(
             list(new.values()),
             exclude_groups=[group for group, _ in new],
             exclude_keys=[key for _, key in new],
         )
         self._known.update(zip(new, near, strict=True))
-        wanted = {(d.group, d.pictures[-1].key) for d in dialogues}
         for key in list(self._known)[: max(0, len(self._known) - LOOKED_UP)]:
             if key not in wanted:
                 del self._known[key]

@@ -26,6 +26,7 @@ SCORE = 0.5
 """How sure of its reading the text reader must be."""
 _LEAST = 3  # characters: a marker of side (R, L) stays, a name or a date does not
 _TALLEST = 0.25  # of the picture's shorter side: a round skull is read as a zero
+_PAGE, _SAMPLE = 30, 12  # more places than that are a page, of which so many are read
 # Pixels of the longer side: a smaller picture is enlarged for the search, a larger one reduced.
 _SMALLER, _LARGER = 512, 1600
 
@@ -179,15 +180,11 @@ def _lines(image: Image.Image) -> list[Region]:
     scale = min(scale, _LARGER / max(width, height))
     size = (max(round(width * scale), 1), max(round(height * scale), 1))
     pixels = np.asarray(image.resize(size, Image.Resampling.BICUBIC).convert("RGB"))
-    read = _read(np.ascontiguousarray(pixels[..., ::-1]))
     regions = []
-    for corners, score, text in zip(*(_some(read, name) for name in _PARTS), strict=True):
+    for corners, score in _readable(np.ascontiguousarray(pixels[..., ::-1])):
         left, top = np.min(corners, axis=0) / scale
         right, bottom = np.max(corners, axis=0) / scale
         thick = min(right - left, bottom - top)
-        letters = [letter for letter in text if letter.isalnum()]
-        if score < SCORE or len(letters) < _LEAST or len(set(letters)) < 2:
-            continue
         if thick > max(_TALLEST * min(width, height), 24):
             continue
         rim = 1 + thick / 8  # the box is drawn tightly around the letters
@@ -199,10 +196,45 @@ def _lines(image: Image.Image) -> list[Region]:
     return regions
 
 
-def _read(pixels: np.ndarray) -> Any:
+def _readable(pixels: np.ndarray) -> list[tuple[np.ndarray, float]]:
+    """Corners [4, 2] and score of what looks like lines of text and can be read.
+
+    A page has many: reading each would take minutes. Where most of a sample can be read, all are
+    taken for text.
+    """
+    places = _read(pixels, use_det=True, use_rec=False)
+    corners, sure = _some(places, "boxes"), _some(places, "scores")
+    if not len(corners):
+        return []
+    if len(corners) > _PAGE:
+        sample = [corners[at] for at in np.linspace(0, len(corners) - 1, _SAMPLE).astype(int)]
+        if sum(_is_text(pixels, one) for one in sample) > _SAMPLE / 2:
+            return list(zip(corners, sure, strict=True))
+    read = _read(pixels, use_det=True, use_rec=True)
+    found = zip(*(_some(read, name) for name in ("boxes", "scores", "txts")), strict=True)
+    return [(one, score) for one, score, text in found if _are_words(text, score)]
+
+
+def _is_text(pixels: np.ndarray, corners: np.ndarray) -> bool:
+    left, top = np.floor(np.min(corners, axis=0)).clip(0).astype(int)
+    right, bottom = np.ceil(np.max(corners, axis=0)).astype(int)
+    line = np.ascontiguousarray(pixels[top:bottom, left:right])
+    if not line.size:
+        return False
+    read = _read(line, use_det=False, use_rec=True)
+    words = zip(_some(read, "txts"), _some(read, "scores"), strict=True)
+    return any(_are_words(text, score) for text, score in words)
+
+
+def _are_words(text: str, score: float) -> bool:
+    letters = [letter for letter in text if letter.isalnum()]
+    return score >= SCORE and len(letters) >= _LEAST and len(set(letters)) > 1
+
+
+def _read(pixels: np.ndarray, **steps: bool) -> Any:
     """What the reader finds; MemoryError where its libraries say in their ways that it is short."""
     try:
-        return _reader()(pixels, use_cls=False)
+        return _reader()(pixels, use_cls=False, **steps)
     except VesaliusError:
         raise
     except Exception as error:
@@ -214,7 +246,6 @@ def _read(pixels: np.ndarray) -> Any:
 
 # onnxruntime's, C++'s and OpenCV's words for a lack of memory: none of them raises a MemoryError.
 _SHORT = ("failed to allocate", "bad_alloc", "bad allocation", "insufficient memory")
-_PARTS = ("boxes", "scores", "txts")
 
 
 def _some(read: Any, name: str) -> Sequence[Any]:
