@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import operator
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -327,9 +328,22 @@ def four_bit_export(bench: Bench, _: Case) -> str:
     code, said = bench.vesalius("export", run, "--out", folder / "out")
     need(code == 0, f"export: {last(said)}")
     card = (folder / "out/README.md").read_text()
-    has(card, r"4-bit|nf4")
-    has(said + card, r"as (it was )?scored", r"full precision", r"merged")
-    return last(said)
+    has(card, r"4[ -]bits?|nf4", r"scores? .*(nf4|4[ -]bit)|(nf4|4[ -]bit).*scores?")
+    counted = {
+        what: int(re.search(rf"{what} (\d+)", said.replace("\n", " ") + card)[1])  # type: ignore[index]
+        for what in ("the run asked again", "base and adapter in fp32", "merged in fp32")
+    }
+    code, said = bench.vesalius("predict", "--run", run, "--quantization", "none")
+    need(code == 0, f"predict: {last(said)}")
+    (plain,) = (path for path in run.glob("predictions-*.jsonl"))
+    scored, again = (
+        [json.loads(one)["answer"] for one in path.read_text().splitlines()]
+        for path in (run / "predictions.jsonl", plain)
+    )
+    equal = sum(map(operator.eq, scored, again))
+    need(counted["the run asked again"] == 3, str(counted))
+    need(counted["base and adapter in fp32"] == equal, f"{counted}, {equal} counted here")
+    return f"{counted}"
 
 
 SITUATIONS: tuple[tuple[str, str, Any], ...] = (

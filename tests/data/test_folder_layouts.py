@@ -229,3 +229,65 @@ def test_names_that_are_not_utf_8_are_told_in_what_can_be_written(tmp_path):
     with pytest.raises(DatasetError, match=r"the file name 'n.udcf3dulo.png' is not UTF-8") as told:
         list(open_dataset("folder", tmp_path).cases("all"))
     assert str(told.value).encode()
+
+
+BOX = "0 0.5 0.5 0.25 0.5\n"
+
+
+def yolo(root, *pictures):
+    """Pictures, each with a box in the label file that YOLO looks for."""
+    for n, name in enumerate(pictures):
+        put(root / name, drawing(n))
+        put(root / name.replace("images/", "labels/").replace(".png", ".txt"), BOX)
+
+
+@pytest.mark.parametrize("head", ["", "../", "/content/drive/set/", "C:\\\\set\\\\"])
+def test_yolo_where_data_yaml_says_it_lies(tmp_path, head):
+    yolo(tmp_path, "one/images/a.png", "two/images/b.png", "two/images/c.png")
+    listed = (
+        f'names: [cyst]\ntrain: "{head}one/images"\nval: ["{head}two/images"]\ntest: "{head}x"\n'
+    )
+    put(tmp_path / "data.yaml", listed)
+    dataset = open_dataset("folder", tmp_path)
+    read = cases(dataset)
+    assert {split: list(some) for split, some in read.items()} == {
+        "train": ["one/images/a"],
+        "validation": ["two/images/b", "two/images/c"],
+    }
+    first = read["validation"]["two/images/b"]
+    assert first.boxes == (Box(24, 12, 16, 24, "cyst"),)
+    assert first.pictures[0].read() == drawing(1)
+    assert dataset.layout.endswith("; test is not where data.yaml says")
+
+
+@pytest.mark.parametrize("settings", ["data.yaml", "data/obj.data"])
+def test_yolo_with_lists_of_pictures(tmp_path, settings):
+    yolo(tmp_path, "images/a.png", "images/b.png", "images/c.png")
+    put(tmp_path / "data" / "obj.names", "cyst\n")
+    form = "{} = data/{}.txt\n" if settings.endswith("obj.data") else "{}: data/{}.txt\n"
+    named = "" if settings.endswith("obj.data") else "names: [cyst]\n"
+    put(tmp_path / settings, named + form.format("train", "train") + form.format("valid", "dev"))
+    put(tmp_path / "data" / "train.txt", "/home/x/images/a.png\n./images/c.png\n")
+    put(tmp_path / "data" / "dev.txt", "images/b.png\n")
+    dataset = open_dataset("folder", tmp_path)
+    read = {split: list(some) for split, some in cases(dataset).items()}
+    assert read == {"train": ["images/a", "images/c"], "validation": ["images/b"]}
+    assert dataset.layout == "YOLO boxes; a picture without a label file shows nothing"
+    put(tmp_path / "data" / "dev.txt", "images/b.png\n")
+    put(tmp_path / "data" / "train.txt", "images/a.png\n")
+    assert open_dataset("folder", tmp_path).layout.endswith(
+        "; 1 pictures that no list names are not read"
+    )
+    put(tmp_path / "data" / "dev.txt", "images/b.png\nimages/lost.png\n")
+    with pytest.raises(DatasetError, match=r"dev\.txt line 2: names a picture that is not there"):
+        open_dataset("folder", tmp_path)
+
+
+def test_yolo_folders_that_data_yaml_names_too_keep_their_short_ids(tmp_path):
+    yolo(tmp_path, "train/images/a.png", "valid/images/b.png")
+    put(tmp_path / "data.yaml", "names: [cyst]\ntrain: ../train/images\nval: ../valid/images\n")
+    read = cases(open_dataset("folder", tmp_path))
+    assert {split: list(some) for split, some in read.items()} == {
+        "train": ["a"],
+        "validation": ["b"],
+    }

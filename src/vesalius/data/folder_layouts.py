@@ -6,7 +6,7 @@ Each is known by what it holds, and says in a line what it was taken for.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -15,17 +15,21 @@ from vesalius.data.reading.album import Album
 from vesalius.data.reading.boxed import Annotated, boxed_cases
 from vesalius.data.reading.listings import is_picture
 from vesalius.data.reading.placement import Layout, Start, entries, split_places, subfolders
+from vesalius.data.reading.streams import ALL
 from vesalius.data.reading.texts import text
 from vesalius.data.reading.yolo import (
     NAME_FILES,
     is_labels,
     label_files,
     yolo_folders,
+    yolo_listed_rows,
     yolo_names,
     yolo_rows,
 )
+from vesalius.data.reading.yolo_lists import label_of, listed
 from vesalius.errors import DatasetError
 
+Regions = Callable[[], Iterator[Annotated]]
 QUESTION = "What does the picture show?"
 """What is asked of a picture in the folder of its class; the folder's name is the answer."""
 MOST_CLASSES = 100
@@ -40,7 +44,7 @@ def picture_layout(root: Path, encoding: str | None) -> Layout | None:
     return _yolo(root, encoding) or _text_files(root, encoding) or _class_folders(root)
 
 
-def _boxed(rows: Callable[[], Iterator[Annotated]], album: Album, split: str) -> Start:
+def _boxed(rows: Regions, album: Album, split: str) -> Start:
     return partial(boxed_cases, rows, album, split)
 
 
@@ -50,24 +54,57 @@ def _yolo(root: Path, encoding: str | None) -> Layout | None:
         for split, place in split_places(root).items()
         if _is_labelled(place, encoding)
     }
-    starts = {}
-    named = True
+    by_file = listed(root)
+    # What a folder holds alone is read by its folder: its pictures' names make shorter ids.
+    apart = {
+        split: pictures
+        for split, pictures in by_file.pictures.items()
+        if split not in folders or set(pictures) != set(_pictures(folders[split][0]))
+        if any(label_of(picture, root).is_file() for picture in pictures)
+    }
+    folders = {
+        s: each for s, each in folders.items() if s not in apart and not (apart and s == ALL)
+    }
+    starts: dict[str, Start] = {}
+    classes = []
     for split, (images, labels) in folders.items():
-        pictures = {path.stem for path in images.iterdir() if is_picture(path.name)}
-        alone = [path for stem, path in label_files(labels).items() if stem not in pictures]
-        if alone:
-            fault = f"label files without a picture of their name: {len(alone)}, as {alone[0].name}"
-            raise DatasetError(
-                fault, where=labels, hint="add the pictures, or move the labels away"
-            )
-        names = yolo_names(root, labels)
-        named = named and bool(names)
-        starts[split] = _boxed(
-            partial(yolo_rows, labels, images, names), Album(root, [images]), split
-        )
-    classes = "" if named else f"; classes keep their numbers, as {NAME_FILES[0]} is not there"
-    words = f"YOLO boxes; a picture without a label file shows nothing{classes}"
-    return Layout(words, starts) if starts else None
+        _require_pictures(images, labels)
+        classes.append(yolo_names(root, labels))
+        rows: Regions = partial(yolo_rows, labels, images, classes[-1])
+        starts[split] = _boxed(rows, Album(root, [images]), split)
+    for split, pictures in apart.items():
+        classes.append(yolo_names(root, root / "data"))
+        rows = partial(yolo_listed_rows, pictures, root, classes[-1])
+        starts[split] = _boxed(rows, Album(root), split)
+    if not starts:
+        return None
+    words = "YOLO boxes; a picture without a label file shows nothing"
+    if not all(classes):
+        words += f"; classes keep their numbers, as {NAME_FILES[0]} is not there"
+    if by_file.absent:
+        words += f"; {', '.join(by_file.absent)} is not where {by_file.file} says"
+    return Layout(words + _loose(apart), starts)
+
+
+def _loose(apart: Mapping[str, Sequence[Path]]) -> str:
+    """What is to be said of pictures that no list names and that lie with some that one does."""
+    named = {picture for pictures in apart.values() for picture in pictures}
+    beside = {picture.parent for picture in named}
+    loose = sum(path not in named for folder in beside for path in _pictures(folder))
+    return f"; {loose} pictures that no list names are not read" if loose else ""
+
+
+def _require_pictures(images: Path, labels: Path) -> None:
+    stems = {path.stem for path in _pictures(images)}
+    alone = [path for stem, path in label_files(labels).items() if stem not in stems]
+    if alone:
+        fault = f"label files without a picture of their name: {len(alone)}, as {alone[0].name}"
+        hint = "add the pictures, or move the labels away"
+        raise DatasetError(fault, where=labels, hint=hint)
+
+
+def _pictures(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if is_picture(path.name)]
 
 
 def _is_labelled(place: Path, encoding: str | None) -> bool:

@@ -16,6 +16,7 @@ from vesalius.data.reading.listings import ENDINGS
 from vesalius.data.reading.outlines import enclosing, pairs, rectangle
 from vesalius.data.reading.streams import ALL, split_of
 from vesalius.data.reading.texts import text
+from vesalius.data.reading.yolo_lists import label_of
 from vesalius.errors import DatasetError
 
 TURNED = (5, 6, 7, 8)
@@ -74,11 +75,25 @@ def yolo_rows(labels: Path, images: Path, names: dict[int, str]) -> Iterator[Ann
     files = label_files(labels)
     pictures = sorted(p for p in images.iterdir() if p.suffix.lower() in ENDINGS)
     for number, picture in enumerate(pictures, start=1):
-        path = files.get(picture.stem)
-        lines = [] if path is None else list(split_lines(path, None))
-        size = _size(picture) if lines else (0, 0)
-        boxes = tuple(_yolo_box(fields, size, names, where) for where, fields in lines)
+        boxes = _boxes(picture, files.get(picture.stem), names)
         yield Source(images.as_posix(), number), picture.name, None, boxes
+
+
+def yolo_listed_rows(
+    pictures: Sequence[Path], root: Path, names: dict[int, str]
+) -> Iterator[Annotated]:
+    """The pictures, named by their path below ``root``, each with the boxes of its label file."""
+    for number, picture in enumerate(pictures, start=1):
+        path = label_of(picture, root)
+        boxes = _boxes(picture, path if path.is_file() else None, names)
+        name = picture.relative_to(root).as_posix()
+        yield Source(picture.parent.as_posix(), number), name, None, boxes
+
+
+def _boxes(picture: Path, labels: Path | None, names: dict[int, str]) -> tuple[Box, ...]:
+    lines = [] if labels is None else list(split_lines(labels, None))
+    size = _size(picture) if lines else (0, 0)
+    return tuple(_yolo_box(fields, size, names, where) for where, fields in lines)
 
 
 def label_files(labels: Path) -> dict[str, Path]:
