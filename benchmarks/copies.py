@@ -5,7 +5,7 @@
 
 Each picture is changed in twelve ways and looked for among the originals. Recall counts the copies
 that are joined with their original; false pairs are counted among the originals of different
-phantom patients. Pairs among the originals of ``--root`` are listed, right or wrong.
+phantom patients. Pairs among the originals of ``--root`` are written to ``--pairs``, right or wrong.
 """
 
 from __future__ import annotations
@@ -124,6 +124,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--phantoms", type=int, default=300)
     parser.add_argument("--root", type=Path, help="a folder of pictures besides")
+    parser.add_argument("--pairs", type=Path, help="the file for the pairs that we find there")
     parser.add_argument("--changed", type=int, default=100, help="pictures that are changed")
     chosen = parser.parse_args()
     logging.disable()  # imagededup tells of each step
@@ -140,6 +141,9 @@ def main() -> None:
         )
         pictures = [Image.open(path).convert("L") for path in paths]
         print(f"{chosen.root.parent.name}: {len(pictures)} pictures, patients unknown")
+        if chosen.pairs:
+            lines = (f"{paths[i]}\t{paths[j]}\n" for i, j in sorted(ours(pictures, patients=False)))
+            chosen.pairs.write_text("".join(lines))
         for name, find in finders(patients=False).items():
             measure(name, find, pictures, min(chosen.changed, len(pictures)))
 

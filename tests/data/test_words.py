@@ -34,6 +34,15 @@ def test_words_that_look_like_them_are_words(text):
     assert found(questions=(Question("what?", "1", (Answer(text),)),)) == []
 
 
+@pytest.mark.parametrize("text", ["a\0b", "Gr\ufffdße", "\x1b[31mred", "x\x7f"])
+def test_signs_that_no_text_has_are_told(text):
+    assert found(caption=text) == [("warning", "damaged_text")]
+    assert found(questions=(Question("what?", "1", (Answer(text),)),)) == [
+        ("warning", "damaged_text")
+    ]
+    assert found(caption="two\nlines\tand a tab") == []
+
+
 def test_texts_of_programs_are_told():
     assert found(questions=(Question("is it?", "1", (Answer("True"),)),)) == [
         ("warning", "boolean_word")

@@ -18,6 +18,8 @@ OTHER_MARK = re.compile(
     re.IGNORECASE,
 )
 """Marks of pictures that other programs write; ours is ``<image>``."""
+DAMAGED = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffd]")
+"""Controls that no text has, and what decoders put for bytes they cannot read."""
 NUMBERED = re.compile(r"[^\W\d_]*[-_ ]?\d+")
 
 
@@ -27,6 +29,8 @@ def words(case: Case, where: str) -> Iterator[Finding]:
         yield finding("empty_caption", where, f"{case.id} has an empty caption")
     elif case.caption is not None and is_missing(case.caption):
         yield finding("na_caption", where, f"the caption is {case.caption.strip()!r}")
+    if case.caption is not None and DAMAGED.search(case.caption):
+        yield finding("damaged_text", where, "the caption holds signs that no text has")
     replies: dict[tuple[str, str], str] = {}
     for question in case.questions:
         yield from _question(question, f"{where}, question {question.id}", replies)
@@ -44,6 +48,8 @@ def _question(
     if OTHER_MARK.search(question.text):
         yield finding("other_mark", place, "a mark that is not <image>")
     texts = [(answer.text or "").strip() for answer in question.answers]
+    if any(map(DAMAGED.search, (question.text, *texts))):
+        yield finding("damaged_text", place, "question or answer holds signs that no text has")
     if not texts or not all(texts):
         yield finding("empty_answer", place, f"no answer to {question.text[:60]!r}")
         return
