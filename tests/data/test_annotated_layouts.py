@@ -55,12 +55,14 @@ def test_an_imagefolder_with_one_table_has_the_splits_of_its_paths(tmp_path, nam
     metadata(tmp_path / "metadata.csv", rows)
     put(tmp_path / "train" / "a.png", drawing(0))
     put(tmp_path / "validation" / "a.png", drawing(1))
-    read, _ = cases(tmp_path if named == "folder" else tmp_path / "metadata.csv")
+    put(tmp_path / "validation" / "loose.png", drawing(2))
+    read, layout = cases(tmp_path if named == "folder" else tmp_path / "metadata.csv")
     assert {s: [c.caption for c in some] for s, some in read.items()} == {
         "train": ["train"],
         "validation": ["validation"],
     }
     assert read["validation"][0].pictures[0].read() == drawing(1)
+    assert layout == "one table: metadata.csv; 1 pictures that it does not name are not read"
 
 
 def test_a_file_name_elsewhere_stays_an_unread_column(tmp_path):
@@ -148,6 +150,15 @@ def test_a_listed_picture_without_its_file_is_an_error(tmp_path):
         cases(tmp_path)
 
 
+def test_a_table_beside_xml_stays_the_set(tmp_path):
+    put(tmp_path / "labels.csv", "image,caption\na.png,x\n")
+    put(tmp_path / "Annotations" / "a.xml", voc("a", ("cyst", 1, 1, 2, 2)))
+    put(tmp_path / "notes.xml", "<!DOCTYPE x><x>")
+    put(tmp_path / "a.png", drawing(0))
+    read, layout = cases(tmp_path)
+    assert (layout, read["all"][0].caption) == ("one table: labels.csv", "x")
+
+
 def labelme(name, *shapes, data=None):
     drawn = [{"label": label, "shape_type": kind, "points": p} for label, kind, p in shapes]
     return {"version": "5.4", "flags": {}, "shapes": drawn, "imagePath": name, "imageData": data}
@@ -165,7 +176,7 @@ def test_labelme_reads_each_region_and_the_picture_inside_where_there_is_no_file
     put_json(tmp_path / "json" / "a.json", labelme("..\\images\\a.png", *shapes))
     put(tmp_path / "images" / "a.png", drawing(0))
     held = base64.b64encode(drawing(1)).decode()
-    put_json(tmp_path / "json" / "b.json", labelme("b.png", data=held))
+    put_json(tmp_path / "json" / "b.json", labelme("b.png", data=held) | {"flags": {"ill": True}})
     put(tmp_path / "images" / "c.png", drawing(2))
     read, layout = cases(tmp_path)
     first, second = read["all"]
@@ -179,6 +190,7 @@ def test_labelme_reads_each_region_and_the_picture_inside_where_there_is_no_file
     assert second.boxes == ()
     assert layout == (
         "LabelMe regions, a file a picture; 1 pictures that it does not name are not read"
+        "; flags of 1 pictures are not read"
     )
 
 

@@ -18,7 +18,7 @@ from vesalius.data.reading.boxed import Annotated, boxed_cases
 from vesalius.data.reading.coco import caption_rows, coco_rows, has_captions, is_coco
 from vesalius.data.reading.delimited import headings
 from vesalius.data.reading.json_rows import json_object
-from vesalius.data.reading.labelme import is_labelme, labelme_rows
+from vesalius.data.reading.labelme import has_flags, is_labelme, labelme_rows
 from vesalius.data.reading.placement import (
     Layout,
     by_split,
@@ -27,7 +27,8 @@ from vesalius.data.reading.placement import (
     unnamed,
 )
 from vesalius.data.reading.rows import Rows
-from vesalius.data.reading.streams import split_of
+from vesalius.data.reading.streams import split_files, split_of
+from vesalius.data.reading.tables import READERS
 from vesalius.data.reading.via import CSV_COLUMNS, is_via, via_csv_rows, via_rows
 from vesalius.data.reading.via3 import is_via3, via3_rows
 from vesalius.data.reading.voc import voc_rows, voc_sets
@@ -79,9 +80,10 @@ def annotated_layout(root: Path, images: Path | None, encoding: str | None) -> L
 
     Pictures lie in ``images``, in a folder named after the split, or beside the annotations.
     """
-    single = _one_a_picture(root, images, encoding)
-    if single is not None:
-        return single
+    if root.is_dir() and not any(split_files(root, ending) for ending in READERS):
+        labelled = _labelme_layout(root, images, encoding)
+        if labelled is not None:
+            return labelled
     kinds: dict[Kind, list[Path]] = {}
     for path, content in _documents(root, encoding):
         kind = next((kind for of_it, kind in DOCUMENTS if of_it(content)), None)
@@ -112,23 +114,29 @@ def _one_a_split(base: Path, kind: Kind, paths: list[Path], images: Path | None)
     return Layout(f"{kind.words}: {listed}{bare}{unnamed(names, *beside)}", starts)
 
 
-def _one_a_picture(root: Path, images: Path | None, encoding: str | None) -> Layout | None:
-    """Pascal VOC's or LabelMe's files; None where the root is a file or has none of them."""
-    if root.is_file():
-        return None
+def voc_layout(root: Path, images: Path | None) -> Layout | None:
+    """Pascal VOC's files, one a picture; None where there are none of them."""
     sets = voc_sets(root)
-    if sets:
-        regions: dict[str, tuple[Path, Regions]] = {
-            split: (one.folder, partial(voc_rows, one)) for split, one in sets.items()
-        }
-        return _of_pictures(root, "Pascal VOC boxes", regions, images)
-    regions = {
-        split: (place, partial(labelme_rows, files, UNNAMED))
-        for split, folder in split_places(root).items()
-        for place in (folder, folder / "annotations", folder / "labels", folder / "json")
-        if place.is_dir() and (files := _labelme_files(place, encoding))
+    regions: dict[str, tuple[Path, Regions]] = {
+        split: (one.folder, partial(voc_rows, one)) for split, one in sets.items()
     }
-    return _of_pictures(root, "LabelMe regions", regions, images) if regions else None
+    return _of_pictures(root, "Pascal VOC boxes", regions, images) if regions else None
+
+
+def _labelme_layout(root: Path, images: Path | None, encoding: str | None) -> Layout | None:
+    regions: dict[str, tuple[Path, Regions]] = {}
+    flagged = 0
+    for split, folder in split_places(root).items():
+        for place in (folder, folder / "annotations", folder / "labels", folder / "json"):
+            files = _labelme_files(place, encoding) if place.is_dir() else []
+            if files and split not in regions:
+                regions[split] = (place, partial(labelme_rows, files, UNNAMED))
+                flagged += sum(has_flags(json_object(path, encoding)) for path in files)
+    if not regions:
+        return None
+    flags = f"; flags of {flagged} pictures are not read" if flagged else ""
+    layout = _of_pictures(root, "LabelMe regions", regions, images)
+    return Layout(layout.words + flags, layout.starts)
 
 
 def _of_pictures(

@@ -11,7 +11,7 @@ from pydantic import Field as PydanticField
 from pydantic import field_validator
 
 from vesalius.cases.case import Case, Source
-from vesalius.data.annotated_layouts import annotated_layout
+from vesalius.data.annotated_layouts import annotated_layout, voc_layout
 from vesalius.data.conversations import CHAT
 from vesalius.data.fingerprint_file import NAME as FINGERPRINTS
 from vesalius.data.folder_format import FIELDS, Field, from_rows, key_of
@@ -19,8 +19,13 @@ from vesalius.data.folder_layouts import picture_layout
 from vesalius.data.reading.album import Album
 from vesalius.data.reading.headings import headings, require_distinct
 from vesalius.data.reading.hub import hub_splits
-from vesalius.data.reading.imagefolder import in_our_names, is_metadata, metadata_files, names_in
-from vesalius.data.reading.placement import Layout, unnamed
+from vesalius.data.reading.imagefolder import (
+    in_our_names,
+    is_metadata,
+    loose_pictures,
+    metadata_files,
+)
+from vesalius.data.reading.placement import Layout
 from vesalius.data.reading.rows import Located, Row, Rows, gathered, text_in
 from vesalius.data.reading.stored import name_or_cell
 from vesalius.data.reading.streams import (
@@ -85,17 +90,13 @@ class Folder:
         if parts:
             base = root.parent if root.is_file() else root
             return _streams(parts, _album(base, chosen), chosen, words)
-        layout = picture_layout(root, chosen.encoding)
+        images = None if chosen.images is None else root / chosen.images
+        layout = voc_layout(root, images) or picture_layout(root, chosen.encoding)
         if layout is None:
             raise unknown_layout(
                 root,
-                *(
-                    "<split>.jsonl or .csv",
-                    "one table",
-                    "parquet",
-                    "imagefolder",
-                    "COCO, VIA, VOC, LabelMe or YOLO boxes",
-                ),
+                *("<split>.jsonl or .csv", "one table", "parquet", "imagefolder"),
+                "COCO, VIA, VOC, LabelMe or YOLO boxes",
                 "a folder a class (2 to 100, of pictures alone, not numbered as patients are)",
                 "images with .txt captions",
                 *(f"{path.name} is {what}: {hint}" for path, what, hint in _unread(root)),
@@ -110,7 +111,7 @@ def _imagefolder(root: Path, tables: Mapping[str, Path], options: FolderOptions)
         rows = partial(held_rows, path, options.encoding)
         album = Album(root, [path.parent], path.parent)
         starts[split] = partial(_cases, rows, album, options, split=split)
-        loose += unnamed(names_in(path, options.encoding), path.parent)
+        loose += loose_pictures(path, options.encoding)
     named = ", ".join(path.relative_to(root).as_posix() for path in tables.values())
     return Streams("folder", starts, f"imagefolder with metadata: {named}{loose}")
 
@@ -225,7 +226,9 @@ def _table(path: Path, options: FolderOptions) -> tuple[dict[str, Rows], str]:
     keyed = json_splits(path, options.encoding)
     if keyed:
         return keyed, f"rows by split in {path.name}"
-    return _by_column(path, options), f"one table: {path.name}"
+    return _by_column(
+        path, options
+    ), f"one table: {path.name}{loose_pictures(path, options.encoding)}"
 
 
 def _by_column(path: Path, options: FolderOptions) -> dict[str, Rows]:

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from vesalius.cases.case import Source
-from vesalius.data.reading.placement import split_folders
+from vesalius.data.reading.placement import split_folders, unnamed
 from vesalius.data.reading.rows import Row
 from vesalius.data.reading.streams import SPLIT_NAMES
 from vesalius.data.reading.tables import held_rows
@@ -56,6 +56,14 @@ def names_in(path: Path, encoding: str | None) -> Iterator[str]:
         if is_metadata(row, where):
             named = row.get("file_names") or [row.get("file_name")]
             yield from (str(name) for name in named if name)
+
+
+def loose_pictures(path: Path, encoding: str | None) -> str:
+    """What is to be said of pictures beside those that the table names."""
+    names = list(names_in(path, encoding)) if path.stem.lower() == STEM else []
+    parents = {PurePosixPath(name.replace("\\", "/")).parent for name in names}
+    below = [path.parent / p for p in parents if not p.is_absolute() and ".." not in p.parts]
+    return unnamed(names, *(folder for folder in below if folder.is_dir()))
 
 
 def _table(folder: Path) -> Path | None:

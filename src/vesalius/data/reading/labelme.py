@@ -26,6 +26,15 @@ def is_labelme(content: Any) -> bool:
     return named and isinstance(content.get("imagePath"), str)
 
 
+def has_flags(content: Any) -> bool:
+    """Whether a picture, or one of its shapes, has a flag that is ticked."""
+    if not isinstance(content, dict):
+        return False
+    shapes = (shape for shape in content.get("shapes") or () if isinstance(shape, dict))
+    flags = (part.get("flags") for part in (content, *shapes))
+    return any(any(ticked.values()) for ticked in flags if isinstance(ticked, dict))
+
+
 def labelme_rows(paths: Sequence[Path], unnamed: str) -> Iterator[Annotated]:
     """Pictures with their shapes as boxes, which keep their outlines.
 
