@@ -20,8 +20,10 @@ from vesalius.cases.tasks import task_of
 from vesalius.cases.view import View
 from vesalius.errors import RecipeError, RunError, UnknownName
 from vesalius.models import Incremental, Model, Remote, parts
+from vesalius.models.build import build
+from vesalius.models.capabilities import Sighted
 from vesalius.models.feature_cache import with_shared_features
-from vesalius.models.guard import require_pictures
+from vesalius.models.guard import require_at_most, require_pictures
 from vesalius.recipe import Data, Decoding
 from vesalius.run import Run
 from vesalius.steps.load import load
@@ -54,7 +56,8 @@ def predict(
     perturbation. With a ``history`` every turn of every dialogue is asked: alone (``none``), after
     the turns before it with the references (``gold``), or with the model's own answers to them
     (``own``); an answer's id is the same under each. ``asked_of`` says which model answers where it
-    is not the run's own. RunError if the set of that name was made in another way.
+    is not the run's own. RunError if the set of that name was made in another way; ModelError for a
+    question about more pictures than the model looks at, before anything is asked.
     """
     recipe = run.recipe()
     name = name or set_name(history, change)
@@ -68,6 +71,9 @@ def predict(
     said = _said(run, name)
     size = CHUNK * recipe.decoding.batch
     again = partial(dialogues, data, made["split"] or "", change=change)
+    learner = build(recipe.model)
+    if isinstance(learner, Sighted):
+        require_at_most(learner.most_pictures, islice(again(), limit))
     for part in parts(answerer):  # before anything is made: is it there, and who sees what?
         if isinstance(part, Remote):
             part.connect(lambda: _pictures(islice(again(), limit), said))
