@@ -49,6 +49,20 @@ def test_same_answers_differ_in_nothing(first):
     assert found.answers_differ == 0
 
 
+def test_no_interval_of_a_proportion_is_without_width(first, second):
+    """Right answers of eight patients against wrong ones: each resample says 1, eight do not."""
+    worst, best = first[:8], second[:8]
+    found = compare(worst, best, ["closed", "squad", "cider_d"], resamples=50)
+    by_name = {d.metric: d for d in found.overall()}
+    accuracy = by_name["closed.accuracy"]
+    # Wilson's bounds of 8 of 8 are [.6756, 1], of 0 of 8 [0, .3244]
+    assert (accuracy.low, accuracy.high) == pytest.approx((1 - 0.3244 * 2**0.5, 1), abs=1e-4)
+    assert by_name["squad.em"].low == pytest.approx(accuracy.low)
+    assert by_name["closed.unparsed_rate"].high == pytest.approx(0.3244, abs=1e-4)
+    cider = by_name["cider_d"]  # no proportion
+    assert cider.low == cider.high or isnan(cider.low)
+
+
 def test_scores_are_those_of_evaluate(first, second):
     pair = compare(first, second, ["bleu", "rouge", "closed"], resamples=0)
     alone = evaluate(second, ["bleu", "rouge", "closed"], resamples=0)

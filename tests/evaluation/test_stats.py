@@ -14,6 +14,7 @@ from vesalius.evaluation.stats import (
     holm,
     interval,
     mcnemar,
+    newcombe,
     randomisation,
     resampled,
     wilson,
@@ -112,6 +113,14 @@ def test_wilson():
     assert wilson(3, 50) == pytest.approx((reference.low, reference.high))
     assert wilson(0, 10)[0] == pytest.approx(0, abs=1e-12)
     assert all(isnan(v) for v in wilson(0, 0))
+
+
+def test_newcombe():
+    # The paper's first example: 56 of 70 against 48 of 80.
+    assert newcombe(48 / 80, 80, 56 / 70, 70, 0.95) == pytest.approx((0.0524, 0.3339), abs=1e-4)
+    # All of 4 against none: Wilson's bounds of 4/4 are [.5101, 1], of 0/4 [0, .4899].
+    low, high = newcombe(1.0, 4, 0.0, 4, 0.95)
+    assert (low, high) == pytest.approx((-1, -1 + 0.4899 * 2**0.5), abs=1e-4)
 
 
 def test_wilson_refuses_nonsense():

@@ -24,7 +24,9 @@ from vesalius.evaluation.stats import (
     holm,
     interval,
     mcnemar,
+    newcombe,
     randomisation,
+    trials,
 )
 
 
@@ -32,7 +34,8 @@ from vesalius.evaluation.stats import (
 class Difference:
     """A score of two runs on the same predictions, and second minus first.
 
-    ``low`` and ``high`` bound the difference (paired cluster bootstrap); ``p`` is from paired
+    ``low`` and ``high`` bound the difference (paired cluster bootstrap; Newcombe's interval where a
+    proportion differs by the same in every resample); ``p`` is from paired
     approximate randomisation of whole groups, ``p_holm`` adjusted over the slices of this score.
     ``mcnemar`` is the exact test on single questions where every row is right or wrong: it takes
     questions as independent, which questions on one image are not.
@@ -170,14 +173,17 @@ class _Pair:
             n, units = counted(self.first, name, self.groups)
             if name in self.entry.metric.protocol.baselines or (label != ALL and n == 0):
                 continue
+            ends = float(value[0]), float(b[name][0])
             low, high = interval(drawn[name], level) if name in drawn else (nan, nan)
+            if low == high:
+                low, high = self._widened(name, ends, units, level) or (low, high)
             yield Difference(
                 metric=name,
                 protocol=self.entry.name,
                 slice=label,
-                first=float(value[0]),
-                second=float(b[name][0]),
-                difference=float(b[name][0] - value[0]),
+                first=ends[0],
+                second=ends[1],
+                difference=ends[1] - ends[0],
                 low=low,
                 high=high,
                 p=p.get(name, nan),
@@ -186,6 +192,16 @@ class _Pair:
                 n=n,
                 groups=units,
             )
+
+    def _widened(
+        self, name: str, ends: tuple[float, float], units: int, level: float
+    ) -> tuple[float, float] | None:
+        """Newcombe's interval of two proportions that differ by the same in every resample."""
+        by = self.entry.metric.protocol.proportions.get(name)
+        if by is None:
+            return None
+        m, n = (trials(t[by], self.groups) if by else units for t in (self.first, self.second))
+        return newcombe(ends[0], m, ends[1], n, level)
 
     def _gap(self, weights: Array) -> dict[str, Array]:
         aggregate = self.entry.metric.aggregate

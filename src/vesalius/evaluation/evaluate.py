@@ -25,7 +25,7 @@ from vesalius.evaluation.prediction_sets import (
     slices,
 )
 from vesalius.evaluation.score import ALL, Evaluation, Score
-from vesalius.evaluation.stats import Codes, bootstrap, clusters, interval, wilson
+from vesalius.evaluation.stats import Codes, bootstrap, clusters, interval, trials, wilson
 from vesalius.run import Run
 from vesalius.system.files import read_json, write_json
 
@@ -133,16 +133,9 @@ def _widened(score: Score, entry: Measured, groups: Codes, level: float) -> Scor
     by = entry.metric.protocol.proportions.get(score.metric)
     if by is None or score.low != score.high:
         return score
-    trials = _trials(entry.table[by], groups) if by else float(score.groups)
-    low, high = wilson(score.value * trials, trials, level)
+    n = trials(entry.table[by], groups) if by else float(score.groups)
+    low, high = wilson(score.value * n, n, level)
     return replace(score, low=low, high=high, interval="wilson")
-
-
-def _trials(classes: Array, groups: Codes) -> float:
-    """k^2 / (1/g_1 + ... + 1/g_k), from the groups g_i in which each of k classes occurs."""
-    occurring = np.unique(classes[~np.isnan(classes)])
-    counts = [len(np.unique(groups[classes == one])) for one in occurring]
-    return len(counts) ** 2 / sum(1 / count for count in counts)
 
 
 def _all(parts: Sequence[Measured], weights: Array) -> dict[tuple[str, str], Array]:

@@ -135,6 +135,26 @@ def wilson(successes: float, n: float, level: float = 0.95) -> tuple[float, floa
     return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
 
 
+def newcombe(first: float, m: float, second: float, n: float, level: float) -> tuple[float, float]:
+    """An interval for ``second`` minus ``first``, shares of m and n trials.
+
+    From their Wilson intervals (R. G. Newcombe, 1998, the tenth of his unpaired methods); of
+    paired shares it is on the wide side.
+    """
+    (low_1, high_1), (low_2, high_2) = wilson(first * m, m, level), wilson(second * n, n, level)
+    difference = second - first
+    low = difference - sqrt((second - low_2) ** 2 + (high_1 - first) ** 2)
+    high = difference + sqrt((high_2 - second) ** 2 + (first - low_1) ** 2)
+    return max(-1.0, low), min(1.0, high)
+
+
+def trials(classes: Array, groups: Codes) -> float:
+    """Of a mean over k classes: k^2 / (1/g_1 + ... + 1/g_k), g_i the groups that have class i."""
+    occurring = np.unique(classes[~np.isnan(classes)])
+    counts = [len(np.unique(groups[classes == one])) for one in occurring]
+    return len(counts) ** 2 / sum(1 / count for count in counts)
+
+
 def _collected(pieces: Iterator[Mapping[Name, Array]]) -> dict[Name, Array]:
     parts: dict[Name, list[Array]] = {}
     for piece in pieces:
