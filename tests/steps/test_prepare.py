@@ -79,6 +79,17 @@ def test_a_run_does_not_go_on_with_other_data(tmp_path: Path) -> None:
         fit(recipe_of(tmp_path), tmp_path / "run")
 
 
+def test_a_fit_tells_of_columns_that_were_not_read(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    own = recipe(tmp_path, shared=False)
+    table = tmp_path / "rows.csv"
+    table.write_text(table.read_text().replace("patient", "subject_id"))
+    fit(own, tmp_path / "run")
+    assert "the column or key 'subject_id' is not read" in caplog.text
+    assert "unread_patient" in caplog.text
+
+
 def counting_anew(folder: Path, **ids: list[str]) -> Recipe:
     """Rows without pictures and patients, whose ids are given for each split."""
     for split, names in ids.items():

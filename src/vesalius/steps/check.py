@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from vesalius.cases.dialogue import Dialogue
+from vesalius.data.check import unread
 from vesalius.errors import RecipeError, RunError, UnknownName
 from vesalius.evaluation.evaluate import evaluate
 from vesalius.evaluation.measuring import Spec
@@ -20,8 +22,10 @@ from vesalius.recipe import Data, Evaluation, Recipe, Reference
 from vesalius.run import Run
 from vesalius.steps import folds
 from vesalius.steps.members import FOLDER, member_path, referenced
-from vesalius.steps.prepare import fingerprint, leaks, to_fit_on, without
+from vesalius.steps.prepare import Used, fingerprint, leaks, to_fit_on, without
 from vesalius.steps.stages import Seen, seen_before
+
+log = logging.getLogger(__name__)
 
 
 @runtime_checkable
@@ -109,6 +113,8 @@ class Reading:
         named = {"dataset", "root", "hub", "options", "splits", "leaks", "limit", "drawn", "mix"}
         key = data.model_dump_json(include=named & set(type(data).model_fields))
         if key not in self._leaks:
+            for one in unread(Used(data)):  # `data import` names these; not all data were imported
+                log.warning("%s: %s (%s)", one.where, one.what, one.code)
             self._leaks[key] = leaks(data)
         counts, outside = self._leaks[key]
         return dict(counts), {split: set(ids) for split, ids in outside.items()}
