@@ -71,7 +71,7 @@ def test_a_failed_import_leaves_the_target_as_it_was(drawn, tmp_path):
 
     (tmp_path / "empty").mkdir()
     for name in ("out", "empty"):
-        with pytest.raises(DatasetError, match="1 errors"):
+        with pytest.raises(DatasetError, match="1 error: "):
             import_dataset(drawn("folder", broken), tmp_path / name)
     assert not (tmp_path / "out").exists()
     assert list((tmp_path / "empty").iterdir()) == []
@@ -153,7 +153,7 @@ def test_errors_stop_the_import_unless_allowed(drawn, tmp_path):
         return options
 
     dataset = drawn("folder", broken)
-    with pytest.raises(DatasetError, match=r"1 errors, among them .*mine.csv row 4: 3.png"):
+    with pytest.raises(DatasetError, match=r"1 error: .*mine.csv row 4: 3.png"):
         import_dataset(dataset, tmp_path / "out")
     done = import_dataset(dataset, tmp_path / "out", allow_errors=True)
     assert sum(done.cases.values()) == 7

@@ -98,8 +98,10 @@ def _refused(findings: Sequence[Finding], *, allow_errors: bool) -> set[str]:
     whole = any(code_of(one.code).whole for one in faulty)
     if faulty and (whole or not allow_errors):
         named = "; ".join(f"{f.where}: {f.what}" for f in faulty[:3])
-        hint = "mend them (`vesalius data check` lists all), or allow errors to leave them out"
-        raise DatasetError(f"{len(faulty)} errors, among them {named}", hint=hint)
+        listed = "mend them (`vesalius data check` lists all)"
+        hint = listed if whole else f"{listed}, or leave them out with --allow-errors"
+        count = "1 error:" if len(faulty) == 1 else f"{len(faulty)} errors, among them"
+        raise DatasetError(f"{count} {named}", hint=hint)
     return {one.where.split(", question ")[0] for one in faulty}
 
 
