@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from layouts import folder, put, put_lines, vqa_rad
 
+from vesalius.data.check import unread
 from vesalius.data.open import open_dataset
 from vesalius.errors import DatasetError, UnknownName
 
@@ -36,6 +37,19 @@ def test_a_split_file_deals_anew(drawn, tmp_path):
     assert dataset.splits() == ("train", "test")
     (case,) = dataset.cases("train")
     assert (case.id, case.split) == ("images/b", "train")
+
+
+def test_cases_that_a_split_file_leaves_out_are_counted(tmp_path):
+    rows = [{"id": str(n), "question": "a?", "answer": "b"} for n in range(5)]
+    put_lines(tmp_path / "set" / "all.jsonl", rows)
+    listed = [{"id": "1", "split": "train"}, {"id": "3", "split": "test"}]
+    splits = put_lines(tmp_path / "splits.jsonl", listed)
+    dataset = open_dataset("folder", tmp_path / "set", split_file=splits)
+    (one,) = [found for found in unread(dataset) if found.code == "not_dealt"]
+    assert one.what.startswith("3 cases of the set are in no split of splits.jsonl")
+    put_lines(splits, [{"id": str(n), "split": "train"} for n in range(5)])
+    whole = open_dataset("folder", tmp_path / "set", split_file=splits)
+    assert [found.code for found in unread(whole)] == []
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from vesalius.cases.case import Case, Source
+from vesalius.cases.case import Case, Remark, Source
 from vesalius.data.audit import Key
 from vesalius.data.cards import card
 from vesalius.data.datasets import Dataset, datasets
 from vesalius.data.reading.rows import required, text_in
-from vesalius.data.reading.streams import Streams
+from vesalius.data.reading.streams import Streams, in_order
 from vesalius.data.reading.tables import read_rows
 from vesalius.errors import DatasetError
 
@@ -93,15 +93,18 @@ def lies_at(name: str) -> str:
 
 
 def under(dataset: Dataset, split_file: Path) -> Streams:
-    """``dataset`` with its cases dealt by a split file; unlisted cases are left out.
+    """``dataset`` with its cases dealt by a split file; unlisted ones are left out, and counted.
 
     A row's ``from`` tells cases of one id apart: such a case is then called ``from/id``.
     """
     assigned = read_splits(split_file)
-    names = set(assigned.values())
+    names = in_order(set(assigned.values()))
     return Streams(
         split_file.as_posix(),
-        {name: partial(_dealt, dataset, assigned, name, split_file) for name in names},
+        {
+            name: partial(_dealt, dataset, assigned, name, split_file, counts=name == names[0])
+            for name in names
+        },
     )
 
 
@@ -123,16 +126,29 @@ def read_splits(path: Path) -> dict[Key, str]:
     return assigned
 
 
-def _dealt(dataset: Dataset, assigned: Mapping[Key, str], split: str, file: Path) -> Iterator[Case]:
-    """A split's cases; DatasetError for an id that two cases have, at the end for absent ones."""
+def _dealt(
+    dataset: Dataset, assigned: Mapping[Key, str], split: str, file: Path, *, counts: bool
+) -> Iterator[Case]:
+    """A split's cases; DatasetError for an id that two cases have, at the end for absent ones.
+
+    With ``counts`` the last case tells how many cases of the set are in no split.
+    """
     met: dict[Key, Source | None] = {}
+    unlisted, last = 0, None
     for original in dataset.splits():
         for case in dataset.cases(original):
             own, any_split = Key(case.id, original), Key(case.id, "")
             key = own if own in assigned else any_split
+            unlisted += key not in assigned
             if assigned.get(key) == split:
                 refuse_twin(case, key, met)
-                yield replace(case, id=qualified(key) if key.split else case.id, split=split)
+                if last is not None:
+                    yield last
+                last = replace(case, id=qualified(key) if key.split else case.id, split=split)
+    if last is not None:
+        what = f"{unlisted} cases of the set are in no split of {file.name}"
+        told = (Remark("not_dealt", what),) if counts and unlisted else ()
+        yield replace(last, remarks=(*last.remarks, *told))
     absent = [key.id for key, part in assigned.items() if part == split and key not in met]
     if absent:
         named = ", ".join(absent[:NAMED]) + (" ..." if len(absent) > NAMED else "")
