@@ -83,7 +83,7 @@ def _note_start(run: Run, start: Run) -> None:
         run.note(start_quantization=quantization)
         line = (
             f"model.start was trained on a base in 4 bits ({quantization}); its adapter is merged "
-            "into the plain base here, which answers otherwise than that run was scored"
+            "into the plain base here, which may answer otherwise than that run did"
         )
         Console(stderr=True).print(line)
 

@@ -68,7 +68,7 @@ class Encoder:
             raise ModelError("the processor made no image tokens of the picture", where=dialogue.id)
         if self._most is not None and tokens > self._most * len(pictures):
             what = f"{len(pictures)} pictures make {tokens} tokens, more than {self._most} each"
-            hint = "it is far longer than wide: crop it, or raise model.image_tokens.max"
+            hint = "crop it if it is far longer than wide, or raise model.image_tokens.max"
             raise ModelError(what, where=dialogue.id, hint=hint)
         return Prefix(tuple(ids), tuple(labels), images, tokens)
 
