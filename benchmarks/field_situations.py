@@ -337,11 +337,11 @@ def four_bit_export(bench: Bench, _: Case) -> str:
     need(code == 0, f"predict: {last(said)}")
     (plain,) = (path for path in run.glob("predictions-*.jsonl"))
     scored, again = (
-        [json.loads(one)["answer"] for one in path.read_text().splitlines()]
+        [json.loads(one)["answer"] for one in path.read_text().splitlines()][:16]  # export's check
         for path in (run / "predictions.jsonl", plain)
     )
     equal = sum(map(operator.eq, scored, again))
-    need(counted["the run asked again"] == 3, str(counted))
+    need(counted["the run asked again"] == len(scored), str(counted))
     need(counted["base and adapter in fp32"] == equal, f"{counted}, {equal} counted here")
     return f"{counted}"
 
