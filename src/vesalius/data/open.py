@@ -147,8 +147,8 @@ def _dealt(
                 last = replace(case, id=qualified(key) if key.split else case.id, split=split)
     if last is not None:
         what = f"{unlisted} cases of the set are in no split of {file.name}"
-        told = (Remark("not_dealt", what),) if counts and unlisted else ()
-        yield replace(last, remarks=(*last.remarks, *told))
+        remarks = (Remark("not_dealt", what),) if counts and unlisted else ()
+        yield replace(last, remarks=(*last.remarks, *remarks))
     absent = [key.id for key, part in assigned.items() if part == split and key not in met]
     if absent:
         named = ", ".join(absent[:NAMED]) + (" ..." if len(absent) > NAMED else "")

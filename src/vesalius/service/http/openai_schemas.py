@@ -100,8 +100,8 @@ def require_supported(chat: ChatRequest) -> None:
     given = chat.model_extra or {}
     unsupported = sorted(n for n in set(given) - HARMLESS if given[n] != NEUTRAL.get(n))
     for at, message in enumerate(chat.messages):
-        said = message.model_extra or {}
-        unsupported += [f"messages.{at}.{name}" for name in CALLS if said.get(name)]
+        extra = message.model_extra or {}
+        unsupported += [f"messages.{at}.{name}" for name in CALLS if extra.get(name)]
     if unsupported:
         named = ", ".join(unsupported)[:200]
         raise Refusal("unsupported_parameter", f"not supported here: {named}", hint="leave it out")
