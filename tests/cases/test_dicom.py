@@ -57,7 +57,8 @@ def test_a_window_can_be_forced():
     made = scan(RAMP, WindowCenter=1000, WindowWidth=400)
     wanted = scan(RAMP, WindowCenter=2000, WindowWidth=4000)
     np.testing.assert_array_equal(shades(made, View(None, (2000, 4000))), shades(wanted))
-    assert refused(made, View(None, (2000, 0))).code == "image_window"
+    for window in ((2000, 0), (2000, np.inf), (np.nan, 400), (-np.inf, 400)):
+        assert refused(made, View(None, window)).code == "image_window"
 
 
 UNUSABLE = "a window without a width above 0"

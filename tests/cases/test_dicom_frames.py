@@ -114,3 +114,16 @@ def test_a_frame_count_that_is_none_is_named():
         assert error.what == "NumberOfFrames (0028,0008) is no number of frames"
     three = element.replace(b"\x02", b"\x04") + b"3.0 "
     assert decode(data.replace(element + b"77", three)).frames == 3
+
+
+@pytest.mark.parametrize(("rows", "said"), [(64, False), (60, True), (33, True)])
+def test_pixels_beyond_the_rows_that_are_said(rows, said):
+    made = scan(FRAMES[0])
+    made.Rows = rows
+    decoded = decode(written(made))
+    assert decoded.image.size == (48, rows)
+    assert any("more than the header describes" in one for one in decoded.warnings) == said
+
+
+def test_a_byte_that_pads_is_no_surplus():
+    assert not decode(written(scan(FRAMES[0][:63, :47]))).warnings

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import struct
+import zlib
 from io import BytesIO
 
 import numpy as np
@@ -137,3 +139,32 @@ def test_comments_are_not_carried_on():
     said.add_text("Comment", "Jane Doe")
     found = decode(encoded(Image.new("L", (2, 2)), pnginfo=said))
     assert b"Jane Doe" not in encoded(found.image)
+
+
+def deep_png(samples: np.ndarray, colour_type: int) -> bytes:
+    """A PNG of 16 bits a sample, (height, width, channels); Pillow writes none (PNG 1.2, 4.1.1)."""
+
+    def chunk(name: bytes, content: bytes) -> bytes:
+        check = zlib.crc32(name + content)
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", check)
+
+    height, width = samples.shape[:2]
+    header = struct.pack(">IIBBBBB", width, height, 16, colour_type, 0, 0, 0)
+    lines = b"".join(b"\0" + line.astype(">u2").tobytes() for line in samples)
+    content = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + content
+
+
+@pytest.mark.parametrize(("colour_type", "channels"), [(2, 3), (4, 2), (6, 4)])
+def test_colours_of_16_bits_are_cut_with_a_word(colour_type, channels):
+    samples = np.full((16, 16, channels), 0x1234)
+    samples[..., -1] = 0x1234 if channels == 3 else 0xFFFF  # the last is transparency
+    decoded = decode(deep_png(samples, colour_type))
+    assert np.unique(np.asarray(decoded.image)) == [0x12]
+    assert decoded.warnings == ("16 bits a colour: the upper 8 are shown",)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA", "P", "L"])
+def test_shades_of_8_bits_need_no_word(mode):
+    for kind in ("PNG", "TIFF") if mode != "LA" else ("PNG",):
+        assert decode(encoded(Image.new(mode, (16, 16)), kind)).warnings == ()

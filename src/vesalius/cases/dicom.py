@@ -6,6 +6,7 @@ allocated, and the size inside a compressed frame against the one around it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -20,7 +21,7 @@ from pydicom.uid import RLELossless
 
 from vesalius.cases.decoded import DEFAULT_LIMITS, Decoded, Limits
 from vesalius.cases.dicom_elements import frame_count, invalid, label, raw_value, whole
-from vesalius.cases.dicom_frames import PIXELS, check_frames, misplaced, stored_values
+from vesalius.cases.dicom_frames import PIXELS, check_frames, has_surplus, misplaced, stored_values
 from vesalius.cases.dicom_grey import grey_shades
 from vesalius.cases.headers import codestream_size
 from vesalius.cases.inflation import inflated
@@ -51,8 +52,8 @@ def decode_dicom(data: bytes, view: View, *, limits: Limits) -> Decoded:
     (:mod:`vesalius.cases.dicom_grey`). Raises ImageError.
     """
     frame, window = view.frame, view.window
-    if window is not None and not window[1] > 0:
-        raise ImageError("image_window", "a window needs a width above 0")
+    if window is not None and not (window[1] > 0 and all(map(math.isfinite, window))):
+        raise ImageError("image_window", "a window needs a finite centre and a width above 0")
     file, odd = read_dicom(data)
     with refusing_dicom():
         frames = check_header(file, limits)
@@ -198,6 +199,8 @@ def _remarks(file: pydicom.Dataset, frame: int | None, chosen: int, frames: int)
         remarks.append("the header says that text is burned into the picture")
     if misplaced(file):
         remarks.append(f"{label('HighBit')} does not go with the stored bits: the lowest are shown")
+    if has_surplus(file, frames):
+        remarks.append("the pixel data holds more than the header describes: the rest is left out")
     return remarks
 
 

@@ -37,23 +37,41 @@ def check_frames(file: pydicom.Dataset, frames: int) -> None:
         raise ImageError("image_truncated" if held < frames else "dicom_invalid", fault)
 
 
+def has_surplus(file: pydicom.Dataset, frames: int) -> bool:
+    """Whether native pixel data go on after the last frame, by less than one more; padding aside.
+
+    Rows, columns or bits may then be other than the header says.
+    """
+    if file.file_meta.TransferSyntaxUID.is_encapsulated:
+        return False
+    return _held(file) > _even(_size(_frame_bits(file) * frames))
+
+
 def _native(file: pydicom.Dataset, frames: int) -> tuple[int, bool]:
     """The number of whole frames, and whether some of the pixels that are said are missing."""
-    have = max(len(file[name].value or b"") for name in PIXELS if name in file)
-    bits = int(file.Rows) * int(file.Columns) * int(file.BitsAllocated) * int(file.SamplesPerPixel)
-    if file.PhotometricInterpretation == "YBR_FULL_422":
-        if have == _even(_size(bits * frames)):
-            raise invalid(
-                "PhotometricInterpretation",
-                "says YBR_FULL_422, but all samples are stored: it is YBR_FULL or RGB",
-            )
-        # Two samples a pixel instead of three (PS3.3 C.7.6.3.1.2).
-        bits = bits // 3 * 2
+    have, bits = _held(file), _frame_bits(file)
+    halved = file.PhotometricInterpretation == "YBR_FULL_422"
+    if halved and have == _even(_size(bits // 2 * 3 * frames)):
+        raise invalid(
+            "PhotometricInterpretation",
+            "says YBR_FULL_422, but all samples are stored: it is YBR_FULL or RGB",
+        )
     if have < _size(bits * frames):
         return 8 * have // bits, True
     # Frames of single bits are packed without a gap, and the whole is padded to an even length.
     more = have > _even(_size(bits * frames)) and have >= _size(bits * (frames + 1))
     return (8 * have // bits if more else frames), False
+
+
+def _held(file: pydicom.Dataset) -> int:
+    return max(len(file[name].value or b"") for name in PIXELS if name in file)
+
+
+def _frame_bits(file: pydicom.Dataset) -> int:
+    # Of YBR_FULL_422 two samples a pixel are stored instead of three (PS3.3 C.7.6.3.1.2).
+    halved = file.PhotometricInterpretation == "YBR_FULL_422"
+    samples = 2 if halved else int(file.SamplesPerPixel)
+    return int(file.Rows) * int(file.Columns) * int(file.BitsAllocated) * samples
 
 
 def _size(bits: int) -> int:

@@ -8,6 +8,7 @@ dicom_no_pixels, dicom_transfer_syntax. No message repeats anything a file says 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -22,15 +23,18 @@ from vesalius.cases.view import OWN_VIEW, View
 from vesalius.errors import ImageError
 
 _TURNED = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
+_DEEP = re.compile(r";16[BLN]\b")  # Pillow's word for 16 bits a sample; it reads the upper 8
+_CUT = "16 bits a colour: the upper 8 are shown"
 _ALLOWED = "PNG, JPEG, WebP, TIFF, BMP, GIF or DICOM"
 
 
 def decode(data: bytes, view: View = OWN_VIEW, *, limits: Limits = DEFAULT_LIMITS) -> Decoded:
     """The picture in ``data`` as 8-bit RGB; the format is found by content, never by name.
 
-    EXIF orientation is applied and transparency laid over white. Pictures of more than 8 bits are
-    rescaled linearly, their lowest value to 0 and their highest to 255, or percentiles where a few
-    lone pixels set that range, with a warning. ``view.frame`` (0-based)
+    EXIF orientation is applied and transparency laid over white. Grey pictures of more than 8 bits
+    are rescaled linearly, their lowest value to 0 and their highest to 255, or percentiles where a
+    few lone pixels set that range; of colours, and of grey with transparency, the upper 8 bits are
+    shown; each with a warning. ``view.frame`` (0-based)
     chooses among the frames of a DICOM or TIFF file; the default is a DICOM's middle frame
     (``frames // 2``) and the first page of a TIFF. Of an animation only the first picture can be
     had, with a warning. ``view.window`` (centre, width, in modality units) replaces a DICOM's own;
@@ -122,11 +126,12 @@ def _opened(data: bytes, kind: Kind) -> Image.Image:
 
 def _upright(file: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
     """The picture the file stands at, upright and without metadata, and remarks on its shades."""
+    cut = any(_DEEP.search(str(tile.args)) for tile in getattr(file, "tile", ()))
     file.load()
     upright = ImageOps.exif_transpose(file)
     remarks: tuple[str, ...] = ()
     if (deep := samples_of(file, upright)) is None:
-        image = _rgb(upright)
+        image, remarks = _rgb(upright), ((_CUT,) if cut else ())
     else:
         values, inverted = deep
         grey, remarks = deep_shades(values, inverted=inverted)

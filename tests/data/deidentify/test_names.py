@@ -107,7 +107,9 @@ def test_a_name_that_stands_only_deep_in_a_sequence_that_goes() -> None:
         ("Li^Xu", "lixu"),
         ("MILLER01", "miller"), ("Иванов^Пётр", "ПЕТР"), ("Yamada^Tarou=山田^太郎", "山田さん"),
         ("ﾔﾏﾀﾞ^ﾀﾛｳ", "ヤマダ"), ("Hand^Max", "HAND"), ("Dr. Who^Lee", "lee"),
-        ("Siemens^Max", "max ip"),
+        ("Siemens^Max", "max ip"), ("李^明", "李明"), ("田田", "田田 头"), ("Sørensen^Bo", "SOERENSEN"),
+        ("Mu\u0308ller^A", "MUELLER"), ("Muller^A", "MUELLER 2"), ("Doe, Jane", "doejane"),
+        ("Doe Jane", "jdoe"),
     ],
 )  # fmt: skip
 def test_ways_to_write_a_name(name: str, text: str) -> None:
@@ -123,6 +125,7 @@ def test_ways_to_write_a_name(name: str, text: str) -> None:
         ("Miller^Dr. med.", "med", "SequenceName"), ("Lee^A", "SLEEP", "SequenceName"),
         ("Rgb^A", "RGB", "PhotometricInterpretation"), ("V-0123456789ABCDEF", "abc", "StackID"),
         ("Unknown^Dr.", "unknown dr", "SequenceName"), ("Seg^A", "SEG", "Modality"),
+        ("Aaa^Bbb", "AAA", "StackID"), ("Jane Mary Doe", "jmary", "StackID"),
     ],
 )  # fmt: skip
 def test_what_is_no_trace_of_a_name(name: str, text: str, keyword: str) -> None:

@@ -36,6 +36,8 @@ def of_frames(*types: str) -> Sequence:
         ({"SpecimenLabelInImage": "YES", "ImageType": ["ORIGINAL", "PRIMARY", "VOLUME"]}, "label"),
         ({"ImageType": ["DERIVED", "SECONDARY", "SCREEN SAVE"]}, "screen"),
         ({"ImageType": ["DERIVED", "SECONDARY", "OTHER", "SCREEN_SHOT"]}, "screen"),
+        ({"ImageType": ["DERIVED", "SCREEN SAVE"]}, "screen"),
+        ({"ImageType": "LABEL"}, "label"),
         ({"ImageType": ["DERIVED", "SECONDARY", "OTHER", "CT_SOM5 PROT"]}, "screen"),
         ({"ImageType": ["DERIVED", "SECONDARY", "DOSE_INFO"]}, "screen"),
         ({"SOPClassUID": CAPTURE, "ConversionType": "WSD"}, "screen"),

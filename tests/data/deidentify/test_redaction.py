@@ -10,7 +10,8 @@ import pydicom
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 from planted import done
-from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless
+from pydicom.pixels import pack_bits
+from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, SegmentationStorage
 from scans import colour_scan, scan
 
 from vesalius.data.deidentify.single import Unwanted
@@ -80,6 +81,40 @@ def test_a_bar_code_is_covered(reader) -> None:
     assert len(np.unique(out.pixel_array[30:70, 30:130])) == 1
     assert (out.pixel_array[:20] == 90).all()
     assert np.array_equal(cleaned(scan(coded)).pixel_array, coded)
+
+
+def single_bits(**fields: object) -> pydicom.Dataset:
+    """A sheet of one bit a pixel, 0 and 255 as it is shown, with a white patch."""
+    made = scan((TEXT > 250).astype(np.uint8), **fields)
+    made.BitsAllocated, made.BitsStored, made.HighBit = 1, 1, 0
+    made.PixelData = pack_bits((TEXT > 250).astype(np.uint8).reshape(-1), pad=True)
+    return made
+
+
+def test_a_sheet_of_single_bits(reader) -> None:
+    out = cleaned(single_bits(BurnedInAnnotation="YES"))
+    assert (out.BurnedInAnnotation, out.BitsAllocated, len(out.PixelData)) == (
+        "NO",
+        1,
+        64 * 64 // 8,
+    )
+    assert not out.pixel_array.any()
+
+
+def test_segments_are_not_looked_at(reader) -> None:
+    out = cleaned(single_bits(SOPClassUID=SegmentationStorage))
+    np.testing.assert_array_equal(out.pixel_array, TEXT > 250)
+    assert not reader
+
+
+def test_floats(reader) -> None:
+    made = scan(TEXT, WindowCenter=128, WindowWidth=256)
+    del made.PixelData, made.BitsStored, made.HighBit, made.PixelRepresentation
+    made.BitsAllocated, made.FloatPixelData = 32, TEXT.astype("<f4").tobytes()
+    out = cleaned(made)
+    expected = TEXT.astype(np.float32)
+    expected[6:16, 8:32] = 20
+    np.testing.assert_array_equal(out.pixel_array, expected)
 
 
 def test_grey_that_is_shown_inverted(reader) -> None:

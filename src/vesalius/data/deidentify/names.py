@@ -29,7 +29,7 @@ _PLAIN = str.maketrans(
 )
 DUMMIES = frozenset(("Removed", "REMOVED", "Anonymous"))
 """What stands in the place of removed text."""
-_UMLAUTS = {"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa"}
+_UMLAUTS = {"ä": "ae", "ö": "oe", "ø": "oe", "ü": "ue", "å": "aa"}
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,11 @@ class Names:
             return False
         plain = folded(text)
         maker = is_maker_element(keyword)
-        return any(
-            _has(plain, part)
-            for part in self.parts
-            if part in plain and not (maker and part in _tables()["makers"])
-        )
+        parts = self.parts - _tables()["makers"] if maker else self.parts
+        if any(part in plain and _has(plain, part) for part in parts):
+            return True
+        short = _shortened(plain)  # MUELLER of a patient whom a register has as Muller
+        return short != plain and not parts.isdisjoint(_LETTERS.findall(short))
 
 
 def folded(text: str) -> str:
@@ -75,7 +75,7 @@ def says_nothing(text: str) -> bool:
     """Whether a text is of placeholders, titles and repeated letters alone; not one of digits."""
     words, table = _LETTERS.findall(folded(text)), _tables()
     plain = table["placeholders"] | table["titles"]
-    return bool(words) and all(len(set(word)) == 1 or word in plain for word in words)
+    return bool(words) and all(_is_repeated(word) or word in plain for word in words)
 
 
 def measure(text: str) -> int:
@@ -85,7 +85,7 @@ def measure(text: str) -> int:
 
 def _parts(name: str) -> Iterator[str]:
     for group in name.split("="):
-        components = [component.strip() for component in group.split("^")]
+        components = _components(group)
         if says_nothing(group):
             continue  # Anonymous^Patient is nobody's name, Guest^Anna is
         yield from (part for one in components for part in _of_component(one))
@@ -98,21 +98,37 @@ def _parts(name: str) -> Iterator[str]:
                 yield from (given[0] + family, family + given[0])
 
 
+def _components(group: str) -> list[str]:
+    """Family, given name ...; ``Doe, Jane`` and ``Doe Jane`` without carets are two, too."""
+    components = [component.strip() for component in group.split("^")]
+    if any(components[1:]):
+        return components
+    family, comma, given = components[0].partition(",")
+    if comma:
+        return [family.strip(), given.strip()]
+    words = family.split()
+    return [family] if len(words) != 2 else words
+
+
 def _of_component(component: str) -> Iterator[str]:
     """The words of a component, as they are and transliterated, and all of them in one."""
     if _PSEUDONYM.fullmatch(component):
         return
-    lower = component.lower()
+    lower = unicodedata.normalize("NFC", component).lower()
     plain = folded(lower)
     spelled = folded("".join(_UMLAUTS.get(letter, letter) for letter in lower))
-    short = re.sub("ae|oe|ue", lambda pair: pair[0][0], plain)
-    for text in {plain, spelled, short}:
+    for text in {plain, spelled, _shortened(plain)}:
         words = [word for word in _words_of(text) if word not in _tables()["titles"]]
         named = [word for word in words if word not in _tables()["particles"]] or words
         yield from filter(_is_long_enough, named)
         joined = re.sub(r"['\-. ]", "", text)
         if named and joined.isalpha() and _is_long_enough(joined):
             yield joined
+
+
+def _shortened(plain: str) -> str:
+    """A folded text with bare vowels for its umlauts, or for what is spelled like one."""
+    return re.sub("ae|oe|ue", lambda pair: pair[0][0], plain)
 
 
 def _words_of(text: str) -> Iterator[str]:
@@ -124,7 +140,12 @@ def _words_of(text: str) -> Iterator[str]:
 
 
 def _is_long_enough(word: str) -> bool:
-    return measure(word) >= LEAST and len(set(word)) > 1
+    return measure(word) >= LEAST and not _is_repeated(word)
+
+
+def _is_repeated(word: str) -> bool:
+    """Whether a word is one letter again and again; one of a wide script is a word by itself."""
+    return len(set(word)) == 1 and measure(word) == len(word)
 
 
 def _has_capitals(word: str) -> bool:

@@ -6,7 +6,7 @@ No pixel is looked at: the rules are policy.yaml's, over what the header says th
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from pydicom.dataset import Dataset
 
@@ -16,8 +16,6 @@ from vesalius.data.deidentify.policy import tables
 CAPTURE = "capture"
 """A secondary capture that does not say of what: let through, and counted."""
 _SECONDARY = "1.2.840.10008.5.1.4.1.1.7"
-_FLAVORS = 2
-"""Values of Image Type before the third say nothing of what is shown (PS3.3 C.7.6.1.1.2)."""
 
 
 def pixel_classes(source: Dataset, kind: str) -> list[str]:
@@ -47,20 +45,18 @@ def _fits(rule: dict[str, str], source: Dataset) -> bool:
 
 def _values(source: Dataset, keyword: str) -> Iterator[str]:
     """An element's values in one spelling: capitals, and blanks for ``_`` and ``-``."""
-    if keyword == "ImageType":
-        yield from map(_spelling, _flavors(source))
-    elif keyword in source:
+    if keyword in source:
         yield from map(_spelling, operators.values(source[keyword]))
+    if keyword == "ImageType":
+        yield from map(_spelling, _frame_types(source))
 
 
-def _flavors(source: Dataset) -> Iterator[object]:
-    yield from operators.values(source["ImageType"])[_FLAVORS:] if "ImageType" in source else ()
-    # Of a slide each frame may say it, too.
+def _frame_types(source: Dataset) -> Iterator[object]:
+    """What each frame of a slide says that it is."""
     for groups in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
         for group in source.get(groups) or ():
             for item in group.get("WholeSlideMicroscopyImageFrameTypeSequence") or ():
-                types: Sequence[object] = operators.values(item["FrameType"])
-                yield from types[_FLAVORS:]
+                yield from operators.values(item["FrameType"])
 
 
 def _spelling(value: object) -> str:

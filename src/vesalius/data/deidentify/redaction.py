@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.pixels import apply_color_lut, pixel_array
-from pydicom.uid import UID, ExplicitVRLittleEndian
+from pydicom.pixels import apply_color_lut, pack_bits, pixel_array
+from pydicom.uid import UID, ExplicitVRLittleEndian, SegmentationStorage
 
 from vesalius.cases.dicom import decode_dicom
+from vesalius.cases.dicom_frames import PIXELS
 from vesalius.cases.view import View
 from vesalius.data.deidentify import operators
 from vesalius.data.deidentify.clean import Cleaner
-from vesalius.data.deidentify.pixels import LIMITS, PIXELS
+from vesalius.data.deidentify.pixels import LIMITS
 from vesalius.errors import ImageError
 
 ROUNDS = 3
@@ -29,10 +30,11 @@ def redact_text(output: Dataset, syntax: UID, cleaner: Cleaner, codes: bool = Fa
     """Black out what is read as text in any frame, and with ``codes`` what looks like a bar code.
 
     Returns the transfer syntax the pixels are now in. Frames are looked at through the header's
-    own window. An image without text and codes keeps its pixels and their compression. Raises
-    ImageError where some remains after three rounds, and MissingExtra without the extra ``ocr``.
+    own window. An image without text and codes keeps its pixels and their compression; segments
+    are not looked at. Raises ImageError where some remains after three rounds, and MissingExtra without the extra ``ocr``.
     """
-    if "PixelData" not in output or int(output.BitsAllocated) == 1:
+    # Segments are outlines of anatomy; other pictures of single bits are scanned sheets.
+    if output.SOPClassUID == SegmentationStorage or not any(name in output for name in PIXELS):
         return syntax
     frames = int(output.get("NumberOfFrames") or 1)
     for _ in range(ROUNDS):
@@ -77,9 +79,14 @@ def _redact(data: bytes, output: Dataset, texts: dict[int, Sequence[Any]]) -> No
             top, left = max(region.y - MARGIN, 0), max(region.x - MARGIN, 0)
             bottom, right = region.y + region.height + MARGIN, region.x + region.width + MARGIN
             frames[number, top:bottom, left:right] = black
-    content = frames.astype(frames.dtype.newbyteorder("<"), copy=False).tobytes()
-    content += b"\0" * (len(content) % 2)
-    output.add(operators.element(PIXELS, "OW" if frames.itemsize > 1 else "OB", content))
+    if int(file.BitsAllocated) == 1:
+        content = pack_bits(frames.reshape(-1), pad=True)
+    else:
+        content = frames.astype(frames.dtype.newbyteorder("<"), copy=False).tobytes()
+        content += b"\0" * (len(content) % 2)
+    name = next(name for name in PIXELS if name in output)
+    words = output[name].VR if frames.dtype.kind == "f" else "OW" if frames.itemsize > 1 else "OB"
+    output.add(operators.element(output[name].tag, words, content))
     if not grey:
         output.PhotometricInterpretation, output.PlanarConfiguration = "RGB", 0
 
@@ -90,4 +97,4 @@ def _black(file: Dataset, frame: np.ndarray) -> Any:
     if interpretation == "PALETTE COLOR":
         light = apply_color_lut(frame, file)[..., :3].sum(axis=-1)
         return frame.flat[int(light.argmin())]
-    return frame.max() if interpretation == "MONOCHROME1" else frame.min()
+    return np.nanmax(frame) if interpretation == "MONOCHROME1" else np.nanmin(frame)
