@@ -31,7 +31,8 @@ def redact_text(output: Dataset, syntax: UID, cleaner: Cleaner, codes: bool = Fa
 
     Returns the transfer syntax the pixels are now in. Frames are looked at through the header's
     own window. An image without text and codes keeps its pixels and their compression; segments
-    are not looked at. Raises ImageError where some remains after three rounds, and MissingExtra without the extra ``ocr``.
+    are not looked at. Raises ImageError where some remains after three rounds, and MissingExtra
+    without the extra ``ocr``.
     """
     # Segments are outlines of anatomy; other pictures of single bits are scanned sheets.
     if output.SOPClassUID == SegmentationStorage or not any(name in output for name in PIXELS):

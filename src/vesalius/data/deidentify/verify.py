@@ -178,7 +178,8 @@ def _is_expected(form: bytes, values: bytes) -> bool:
     """Whether numbers spell a text by themselves: as a ramp, or because most of them are such."""
     letters = np.frombuffer(form, np.uint8)
     shares = np.bincount(np.frombuffer(values, np.uint8), minlength=256) / max(len(values), 1)
-    steps = np.unique(np.diff(letters.astype(int)))
+    # Without the zeros of UTF-16, which a ramp of 16-bit values spells.
+    steps = np.unique(np.diff(letters[letters != 0].astype(int)))
     return len(steps) == 1 or float(np.prod(shares[letters])) * len(values) > _CHANCE
 
 
