@@ -256,3 +256,16 @@ def test_no_log_repeats_the_header(caplog: pytest.LogCaptureFixture):
 def test_a_modality_is_a_defined_term_or_none():
     assert decoded(scan(RAMP, Modality="XA")).modality == "XA"
     assert decoded(scan(RAMP, Modality="DOEJANE")).modality is None
+
+
+@pytest.mark.parametrize(("factor", "said"), [(1, True), (257, False)])
+def test_a_palette_whose_numbers_fill_fewer_bits_than_it_states(factor, said):
+    made = scan(np.arange(256, dtype=np.uint8).reshape(16, 16))
+    made.PhotometricInterpretation = "PALETTE COLOR"
+    for name in ("Red", "Green", "Blue"):
+        setattr(made, f"{name}PaletteColorLookupTableDescriptor", [256, 0, 16])
+        numbers = (np.arange(256) * factor).astype("<u2").tobytes()
+        setattr(made, f"{name}PaletteColorLookupTableData", numbers)
+    decoded = decode(written(made))
+    assert ("in one shade" in "".join(decoded.warnings)) == said
+    assert np.unique(np.asarray(decoded.image)).size == (1 if said else 256)

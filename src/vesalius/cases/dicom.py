@@ -66,6 +66,8 @@ def decode_dicom(data: bytes, view: View, *, limits: Limits) -> Decoded:
             notes += remarks
         else:
             pixels = colour(file, values)
+            if pixels.min() == pixels.max() and values.min() < values.max():
+                notes.append("the colours' stated bits show the whole picture in one shade")
     image = Image.fromarray(pixels).convert("RGB")
     return Decoded(
         image, "dicom", *image.size, frames=frames, modality=modality(file), warnings=tuple(notes)
