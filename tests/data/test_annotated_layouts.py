@@ -217,6 +217,24 @@ def test_labelme_beside_another_json_file_is_not_guessed_at(tmp_path):
         cases(tmp_path)
 
 
+def test_coco_without_a_box_says_so(tmp_path):
+    one = {
+        "id": 1,
+        "image_id": 1,
+        "category_id": 1,
+        "segmentation": {"counts": [4], "size": [2, 2]},
+    }
+    content = {
+        "images": [{"id": 1, "file_name": "1.png"}],
+        "categories": [{"id": 1, "name": "mass"}],
+        "annotations": [one],
+    }
+    put_json(tmp_path / "a.json", content)
+    put(tmp_path / "1.png", drawing(1))
+    with pytest.raises(DatasetError, match=r"row 1: no box is given: mass \(write its"):
+        cases(tmp_path)
+
+
 def test_captions_of_coco_are_read_the_first_of_several(tmp_path):
     said = [(1, "A knee."), (2, "A hip."), (1, "One knee.")]
     content = {

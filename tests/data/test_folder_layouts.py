@@ -140,6 +140,31 @@ def test_yolo_says_what_is_missing(tmp_path):
         open_dataset("folder", tmp_path)
 
 
+def test_a_damaged_label_makes_no_captions_of_the_others(tmp_path):
+    for n, line in enumerate(["0 0.5 0.5 0.2 0.2", "1 0.5 0.5 0.2 0.2", "0 nan 0.5 0.2"]):
+        put(tmp_path / f"{n}.png", drawing(n))
+        put(tmp_path / f"{n}.txt", line)
+    stream = open_dataset("folder", tmp_path)
+    assert stream.layout.startswith("YOLO boxes")
+    with pytest.raises(DatasetError, match=r"2.txt row 1: 3 numbers where 4 are expected"):
+        list(stream.cases("all"))
+
+
+@pytest.mark.parametrize("two", ["tables", "keys", "folders"])
+def test_two_of_one_split_are_refused_for_one_would_be_lost(tmp_path, two):
+    rows = [{"image": "a.png", "caption": "x"}]
+    if two == "tables":
+        put_lines(tmp_path / "val.jsonl", rows)
+        put_lines(tmp_path / "dev.jsonl", rows)
+    elif two == "keys":
+        put_json(tmp_path / "all.json", {"train": rows, "val": rows, "dev": rows})
+    else:
+        for name in ("val/a", "val/b", "dev/a", "dev/b"):
+            put(tmp_path / f"{name}/1.png", drawing(1))
+    with pytest.raises(DatasetError, match=r"(val|dev)\S* and (val|dev)\S* are both of the split"):
+        open_dataset("folder", tmp_path)
+
+
 def test_captions_with_numbers_are_captions(tmp_path):
     for n, words in enumerate(("1 nodule of 0.5 cm", "2 0.5 0.5 0.5 0.5")):
         put(tmp_path / f"{n}.png", drawing(n))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +16,22 @@ SIDES = ("left", "right")
 WHAT = ("A. Pneumonia", "B. Pleural effusion", "C. Pneumothorax", "D. None of the above")
 
 CASES = [
+    # a letter on a line of its own, and what explains it
+    *(
+        (reply, LETTERS, "A")
+        for reply in (
+            "A\nThe mass is large",
+            "Answer: A\nThe mass",
+            "The answer is A\n\nBecause",
+            "**A**\nmass",
+        )
+    ),
+    ("There is a\nmass", LETTERS, None),
+    ("A\nB\nC", LETTERS, None),
+    # a number that goes on is no option's
+    ("The answer is 2.5", ("1. Mass", "2. Cyst"), None),
+    ("Answer: 2,5 cm", ("1. Mass", "2. Cyst"), None),
+    ("The answer is 2.", ("1. Mass", "2. Cyst"), "2. Cyst"),
     # the letter, however it is set
     *(
         (reply, LETTERS, "A")
@@ -175,6 +193,13 @@ CASES = [
     ("The tumour is ER-.", ("ER+", "ER-"), "ER-"),
     ("50%", ("50 %", "5 %"), "50 %"),
 ]
+
+
+@pytest.mark.parametrize("again", ["(A) ", "A, ", "left ", "neither left nor right ", "not "])
+def test_a_reply_that_goes_round_is_read_in_time(again):
+    started = time.perf_counter()
+    option_of(again * 4000, (*LETTERS, *SIDES))
+    assert time.perf_counter() - started < 5  # was 30 s and more
 
 
 @pytest.mark.parametrize(("reply", "options", "option"), CASES)

@@ -30,7 +30,7 @@ _VERBS = [
 _SURELY = r"(?:(?:most|very)?\s*(?:likely|probably|clearly|definitely|therefore|thus|indeed)\s+)?"
 _NAMING = "(?:the )?(?:correct )?(?:options?|choices?|letters?|answers?)"
 _CHOOSING = "choose|chose|select(?:ed)?|pick(?:ed)?|go(?:ing)? with"
-_END = r"(?![A-Za-z0-9À-ɏ]|'\w)"
+_END = r"(?![A-Za-z0-9À-ɏ]|'\w|[.,][0-9])"
 _CHINESE = r"(?:答案|选项?|应该?[是为选])[是为选: ]*"
 _SPECIES = frozenset(
     [
@@ -46,6 +46,10 @@ _SPECIES = frozenset(
     ]
 )
 """What follows the letter of a genus: "E. coli" is no option E."""
+_LISTED = re.compile(r"\b[A-Z]$")
+_GENUS = re.compile(r"\.\s?(\w+)")
+_WORD = re.compile(r"\s+([^\W\d_][\w']*)")
+_WORD_OF_LINE = re.compile(r"[^\S\n]+([^\W\d_][\w']*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,23 +89,26 @@ def _listed(rule: re.Pattern[str], text: str, first: LabelMention) -> Iterator[L
 
 def _names(kind: str, match: re.Match[str], text: str) -> bool:
     """Whether a letter at such a place is an option's name, and no article, pronoun or genus."""
-    label, rest = match["label"], text[match.end("label") :]
+    label, end = match["label"], match.end("label")
     if kind == "brackets":
         return True
-    genus = re.match(r"\.\s?(\w+)", rest)
+    genus = _GENUS.match(text, end)
     if genus and genus[1] in _SPECIES:
         return False
-    word = re.match(r"\s+([^\W\d_][\w']*)", rest)
+    # A capital that ends its line is no article of the next line's word; "a" may be.
+    word = (_WORD_OF_LINE if label.isupper() else _WORD).match(text, end)
     follows = None if word is None else word[1]
     if label in "Ii":
-        return follows in {None, "is"} and not rest.startswith((",", "'"))
+        return follows in {None, "is"} and not text.startswith((",", "'"), end)
     if label == "a":
         return follows is None
     if label == "A" or kind in {"is", "next"}:
         return follows is None or follows in _VERBS
     return kind != "last" or (
         label.isupper()
-        and not (match[0][0] == "," and re.search(r"\b[A-Z]$", text[: match.start()]))
+        and not (
+            match[0][0] == "," and _LISTED.search(text, max(0, match.start() - 2), match.start())
+        )
     )
 
 
@@ -119,7 +126,7 @@ def _rules(labels: tuple[str, ...]) -> dict[str, re.Pattern[str]]:
         "is": rf"\b(?:is|be|was|it's)\s+{_SURELY}{opened}{label}{_END}",
         "start": (
             rf"(?:^|\n)\s*{opened}{label}(?:\s*[.):\]]+(?=\s|$)|\s*[,;](?=\s)|\s+-+\s"
-            rf"|[\"' \t]*(?:$|\n)|\s+(?=(?:{'|'.join(_VERBS)})\b))"
+            rf"|[\"' \t]*(?=$|\n)|\s+(?=(?:{'|'.join(_VERBS)})\b))"
         ),
         "last": rf"(?:[.,;:!?\n]|\bbut|\brather)\s*{opened}{label}[\"')\].!]*\s*$",
         "next": (

@@ -27,6 +27,8 @@ _ELSEWHERE = r"не|нет|nicht|kein\w*|ohne|pas|sans|sin|non|senza"  # the com
 _DENIED_BEFORE = re.compile(
     rf"\b(?:{CUES_BEFORE}|{_ELSEWHERE}|rather than|instead of)\b|n't\b|[不没无非未]"
 )
+_REACH = 400
+"""Characters before and after an option in which is looked for what is said of it."""
 _WRONG = "not|wrong|incorrect|false|unlikely|excluded"
 _DENIED_AFTER = re.compile(
     rf"\W*(?:\w+\W+)?(?:{CUES_AFTER}|(?:is|are|was|were|would be|seems) (?:{_WRONG})"
@@ -68,7 +70,9 @@ def option_of(reply: str, options: tuple[str, ...]) -> str | None:
     if whole:
         return whole[0].name if len({one.key for one in whole}) == 1 else None
     worded = _outermost(_worded(text, known))
-    lettered = [one for one in _lettered(text, known) if not _within(one, worded)]
+    lettered = list(_lettered(text, known))
+    inner = _inner([*worded, *lettered])
+    lettered = [one for one in lettered if one not in inner]
     taken = {one.option for one in lettered if not one.denied}
     if taken:
         taken |= {one.option for one in worded if one.option.label is None}
@@ -137,7 +141,7 @@ def _without_articles(key: Key) -> Key:
 
 def _worded(text: str, known: Iterable[Option]) -> list[Mention]:
     """Every occurrence of an option's words; a letter alone is none."""
-    spans = list(_spans(text))
+    spans, lower = list(_spans(text)), text.lower()
     words = [token for token, _, _ in spans]
     mentions = []
     for option in known:
@@ -147,14 +151,15 @@ def _worded(text: str, known: Iterable[Option]) -> list[Mention]:
         for at in range(len(words) - size + 1):
             if tuple(words[at : at + size]) == option.key:
                 start, end = spans[at][1], spans[at + size - 1][2]
-                mentions.append(Mention(option, start, end, _denied(text, start, end)))
+                mentions.append(Mention(option, start, end, _denied(lower, start, end)))
     return mentions
 
 
 def _lettered(text: str, known: Sequence[Option]) -> Iterator[Mention]:
     by_label = {one.label: one for one in known if one.label is not None}
+    lower = text.lower()
     for mention in label_mentions(text, tuple(by_label)) if by_label else ():
-        denied = _denied(text, mention.start, mention.end)
+        denied = _denied(lower, mention.start, mention.end)
         yield Mention(by_label[mention.label], mention.start, mention.end, denied)
 
 
@@ -166,22 +171,27 @@ def _only(
         return None
     option = next(iter(taken))
     ends = [one.end for one in mentions if one.option == option]
-    words = {tokens(re.split(r"[.;!?\n](?!\d)", text[end:].lstrip(" .):]-,"))[0]) for end in ends}
+    after = {text[end : end + _REACH].lstrip(" .):]-,") for end in ends}
+    words = {tokens(re.split(r"[.;!?\n](?!\d)", rest, maxsplit=1)[0]) for rest in after}
     others = {one.key for one in known if one != option and one.label is not None}
     return None if words & others else option.name
 
 
 def _outermost(mentions: Sequence[Mention]) -> list[Mention]:
-    return [one for one in mentions if not _within(one, mentions)]
+    inner = _inner(mentions)
+    return [one for one in mentions if one not in inner]
 
 
-def _within(one: Mention, others: Iterable[Mention]) -> bool:
-    """Whether a mention lies inside a longer one."""
-    return any(
-        other.start <= one.start and one.end <= other.end
-        for other in others
-        if other.end - other.start > one.end - one.start
-    )
+def _inner(mentions: Iterable[Mention]) -> set[Mention]:
+    """The mentions that lie inside longer ones."""
+    inner = set()
+    start, end = -1, -1  # of the mention that reaches farthest, the longest of those
+    for one in sorted(mentions, key=lambda one: (one.start, -one.end)):
+        if one.end > end:
+            start, end = one.start, one.end
+        elif (start, end) != (one.start, one.end):
+            inner.add(one)
+    return inner
 
 
 def _without_overruled(mentions: Sequence[Mention]) -> list[Mention]:
@@ -190,12 +200,12 @@ def _without_overruled(mentions: Sequence[Mention]) -> list[Mention]:
     return [one for one in mentions if one in cues or not (cues and one.start > cues[0].start)]
 
 
-def _denied(text: str, start: int, end: int) -> bool:
+def _denied(lower: str, start: int, end: int) -> bool:
     """Whether what the clause says before or after the span denies it."""
-    lower = text.lower()
-    ends = [match.end() for match in _SCOPE_ENDS.finditer(lower, 0, start)]
-    neither = lower.rfind("neither", 0, start)
-    before = lower[max([0, *ends]) : start]
+    first = max(0, start - _REACH)
+    ends = [match.end() for match in _SCOPE_ENDS.finditer(lower, first, start)]
+    neither = lower.rfind("neither", first, start)
+    before = lower[max([first, *ends]) : start]
     listed = neither >= 0 and not re.search(r"[.;!?\n]|\bbut\b", lower[neither:start])
     return listed or bool(_DENIED_BEFORE.search(before) or _DENIED_AFTER.match(lower, end))
 

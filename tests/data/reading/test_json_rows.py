@@ -44,6 +44,15 @@ def test_rows_by_their_id(tmp_path):
     ]
 
 
+def test_rows_of_the_wrong_width_beside_columns_are_refused(tmp_path):
+    table = {"columns": ["image", "caption"], "index": [0, 1], "data": [["a.png", "x"], ["b.png"]]}
+    with pytest.raises(DatasetError, match=r"x.json row 2: no list of as many cells"):
+        rows(put_json(tmp_path / "x.json", table))
+    table |= {"columns": ["image", "image"], "data": [["a.png", "x"]]}
+    with pytest.raises(DatasetError, match=r"x.json: two columns"):
+        rows(put_json(tmp_path / "x.json", table))
+
+
 @pytest.mark.parametrize("content", ["3", '{"a": 1}', "{}", '"x"', '{"a": [1, 2], "b": [3]}'])
 def test_what_is_no_table_is_told(tmp_path, content):
     with pytest.raises(DatasetError, match=r"x.json: "):

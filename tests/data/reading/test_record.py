@@ -36,10 +36,19 @@ def test_a_patients_column_is_suggested_unless_there_is_a_patient():
     assert {code for code, _ in remarks(record, has_patient=True)} == {"unread_column"}
 
 
+def test_what_cannot_be_mapped_is_not_suggested():
+    record = Record({"question": "q", "patient.id": "7", "turns": [{"q": "x"}]})
+    record.part(record["turns"][0], "turns", WHERE)
+    hinted = {what.split("'")[1]: "--column" in what for _, what in remarks(record)}
+    assert hinted == {"question": False, "patient.id": True, "turns.q": False}
+
+
 @pytest.mark.parametrize(
     ("value", "name", "code"),
     [
         (12, "12", None), (12.0, "12", "number_id"), ("12.0", "12", "number_id"),
+        ("-12.0", "-12", "number_id"),
+        (-12.0, "-12", "number_id"),
         ("12.50", "12.50", None), ("P1.0", "P1.0", None), ("007", "007", None),
         ("1.23E+11", "1.23E+11", "rounded_id"), (1e22, "1e+22", "rounded_id"),
         ("nan", None, "na_id"), ("<NA>", None, "na_id"), (None, None, None), ("  ", None, None),

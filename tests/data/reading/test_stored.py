@@ -58,11 +58,22 @@ def test_names_stay_names(value, name):
     assert name_or_cell(value, WHERE) == name
 
 
-@pytest.mark.parametrize("value", [3.5, True, {"x": 1}, "data:image/png;base64,iVBOR*&w0KGgo"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        3.5,
+        True,
+        {"x": 1},
+        "data:image/png;base64,iVBOR*&w0KGgo",
+        "iVBORw0KGgo*",
+        encoded(PNG)[:400] + "...",
+        encoded(JPEG)[:400] + "*",
+    ],
+)
 def test_what_is_no_picture_names_its_row_alone(value):
     with pytest.raises(DatasetError, match=r"rows.csv row 4: (an image|the picture)") as told:
         name_or_cell(value, WHERE)
-    assert "iVBOR" not in str(told.value)
+    assert not any(part in str(told.value) for part in ("iVBOR", "/9j/"))
 
 
 @given(st.binary(min_size=200, max_size=300))

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import balanced_accuracy_score, matthews_corrcoef
 
+from vesalius.evaluation.metrics import metrics
+
 CASES = [
     # gold, reply, strict, LLaVA-Med v1 as published
     ("no", "The lungs are normal.", 0, 1),  # "normal" contains "no"
@@ -20,6 +22,13 @@ def test_strict_and_bug_compatible(gold, said, strict, published, prediction, sc
     row = prediction(said, gold, kind="closed")
     assert scored("closed", row)["closed.accuracy"] == strict
     assert scored("llava_med_v1", row)["llava_med_v1.closed"] == published
+
+
+def test_llava_med_does_not_measure_closed_golds_of_another_script(prediction, scored):
+    rows = [prediction("是", "是", kind="closed"), prediction("yes", "yes", kind="closed", id="b")]
+    assert scored("llava_med_v1", *rows)["llava_med_v1.closed"] == 1
+    table = metrics["llava_med_v1"]().measure(rows)
+    assert table["unread"].tolist() == [1, 0]
 
 
 def test_llava_med_counts_repetition(prediction, scored):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vesalius.cases.case import Source
+from vesalius.data.reading.headings import require_distinct
 from vesalius.data.reading.rows import Located, Row
 from vesalius.data.reading.texts import lines, text
 from vesalius.errors import DatasetError
@@ -88,7 +89,7 @@ def _rows_of(content: Any, path: Path) -> list[Any]:
     if len(within) == 1:
         return list(within[0])
     if isinstance(content.get("columns"), list) and isinstance(content.get("data"), list):
-        return [dict(zip(content["columns"], row, strict=False)) for row in content["data"]]
+        return _split_oriented(content["columns"], content["data"], path)
     return _columns(content) or _by_id(content, path)
 
 
@@ -106,6 +107,16 @@ def _columns(content: Mapping[str, Any]) -> list[Row]:
         {name: (column or {})[row] for name, column in zip(content, cells, strict=True)}
         for row in next(iter(names))
     ]
+
+
+def _split_oriented(names: list[Any], rows: list[Any], path: Path) -> list[Row]:
+    """Rows of pandas' ``orient="split"``: the columns' names once, then each row's cells."""
+    require_distinct(names, path)
+    for number, row in enumerate(rows, start=1):
+        if not isinstance(row, list) or len(row) != len(names):
+            fault = f"no list of as many cells as there are columns ({len(names)})"
+            raise DatasetError(fault, where=Source(path.as_posix(), number))
+    return [dict(zip(map(str, names), row, strict=True)) for row in rows]
 
 
 def _cells(column: Any) -> dict[str, Any] | None:

@@ -16,6 +16,9 @@ CORNERS = 32
 
 def rectangle(numbers: Any, label: str, where: Source, outline: Points | None = None) -> Box:
     """A box from [left, top, width, height] in pixels; DatasetError names file, row and numbers."""
+    if numbers is None:
+        hint = "write its [left, top, width, height]"
+        raise DatasetError(f"no box is given: {label}", where=where, hint=hint)
     try:
         x, y, width, height = (float(number) for number in numbers)
         if not all(map(math.isfinite, (x, y, width, height))):

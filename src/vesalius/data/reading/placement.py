@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vesalius.cases.case import Case
 from vesalius.data.reading.listings import is_picture, same_name
-from vesalius.data.reading.streams import ALL, SPLIT_NAMES, split_of
+from vesalius.data.reading.streams import ALL, one_a_split, split_of
 from vesalius.errors import DatasetError
 
 Start = Callable[[], Iterator[Case]]
@@ -36,9 +36,8 @@ def entries(folder: Path) -> list[Path]:
 
 
 def split_folders(root: Path) -> dict[str, Path]:
-    """The folders that are called after a split, by it; none where there is no such folder."""
-    below = {SPLIT_NAMES.get(path.name.lower()): path for path in subfolders(root)}
-    return {split: path for split, path in below.items() if split}
+    """The folders that are called after a split, by it; DatasetError for two of one split."""
+    return one_a_split((path.name, path) for path in subfolders(root))
 
 
 def split_places(root: Path) -> dict[str, Path]:

@@ -75,7 +75,10 @@ class Record(dict[str, Any]):
 
     def remarks(self, *, has_patient: bool) -> tuple[Remark, ...]:
         """All remarks on the row, one for each column that was not read among them."""
-        unread = (_unread(name, has_patient=has_patient) for name in self.unread())
+        unread = (
+            _unread(name, has_patient=has_patient, inside=name not in self)
+            for name in self.unread()
+        )
         return tuple(dict.fromkeys((*self._remarks, *unread)))
 
 
@@ -91,9 +94,10 @@ def beside(located: Iterable[Located], published: Collection[str]) -> tuple[Rema
     return tuple(dict.fromkeys(Remark("unread_column", r.what.partition(";")[0]) for r in remarks))
 
 
-def _unread(name: str, *, has_patient: bool) -> Remark:
+def _unread(name: str, *, has_patient: bool, inside: bool = False) -> Remark:
     what, field = f"the column or key {headed(name)} is not read", suggested(name)
-    if field is None or (field == "patient" and has_patient):
+    # A field of ours is unread where another takes its place; --column maps columns, no keys.
+    if field in (None, name) or inside or (field == "patient" and has_patient):
         return Remark("unread_column", what)
     code = "unread_patient" if field == "patient" else "unread_column"
     return Remark(code, f"{what}; if it is the {field}: --column {field}={_quoted(name)}")
@@ -131,7 +135,7 @@ def id_of(record: Record, where: Source, *names: str) -> str | None:
         if is_missing(text):
             record.remark("na_id", f"{name} is a mark of a missing value")
             continue
-        if re.fullmatch(r"\d+\.0+", text):
+        if re.fullmatch(r"[-+]?\d+\.0+", text):
             record.remark("number_id", f"{name} is a number with .0 and read without it")
             return text.partition(".")[0]
         if re.fullmatch(r"\d([.,]\d+)?[eE]\+?\d+", text):

@@ -13,7 +13,9 @@ from vesalius.errors import DatasetError
 
 _DATA_URL = re.compile(r"data:(?P<kind>[^,]*),(?P<content>.*)", re.DOTALL | re.IGNORECASE)
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]+=*")
-_PNG = "iVBORw0KGgo"
+_BEGINNINGS = ("iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR", "SUkq", "TU0A", "AAAAAAAA")
+"""Of PNG, JPEG, GIF, WebP, TIFF and DICOM in base64."""
+_PNG = _BEGINNINGS[0]
 _LONGEST_NAME = 255
 """Bytes of a file's name on the usual file systems."""
 
@@ -45,6 +47,8 @@ def _of_text(text: str, where: Source) -> str | Cell:
     content = "".join((url["content"] if url else text).split()).replace("%2B", "+")
     stored = len(content) > _LONGEST_NAME or content.startswith(_PNG)
     if not url and not (stored and _BASE64.fullmatch(content)):
+        if stored and content.startswith(_BEGINNINGS):  # no name, so never to be told as one
+            raise DatasetError("the picture in the cell is not valid base64", where=where)
         return text
     try:
         plain = content.rstrip("=").translate(str.maketrans("-_", "+/"))

@@ -67,12 +67,25 @@ def split_of(text: str) -> str | None:
 
 
 def split_files(root: Path, ending: str, prefix: str = "") -> dict[str, Path]:
-    """Files called ``<prefix><split><ending>`` directly in ``root``, by split."""
-    paths = {}
-    for path in sorted(root.glob(f"{prefix}*")):
-        if not path.name.lower().endswith(ending):
-            continue
-        split = SPLIT_NAMES.get(path.name[len(prefix) : len(path.name) - len(ending)].lower())
+    """Files called ``<prefix><split><ending>`` directly in ``root``, by split.
+
+    DatasetError for two of one split, such as ``val`` and ``dev``.
+    """
+    named = [p for p in sorted(root.glob(f"{prefix}*")) if p.name.lower().endswith(ending)]
+    return one_a_split((p.name[len(prefix) : len(p.name) - len(ending)], p) for p in named)
+
+
+def one_a_split(named: Iterable[tuple[str, Path]]) -> dict[str, Path]:
+    """Paths by the split that they are called after; others left out, DatasetError for two of one.
+
+    Of ``val`` and ``dev`` only one would be read.
+    """
+    paths: dict[str, Path] = {}
+    for name, path in named:
+        split = SPLIT_NAMES.get(name.lower())
+        if split in paths:
+            fault = f"{paths[split].name} and {path.name} are both of the split {split}"
+            raise DatasetError(fault, where=path.parent, hint="rename or move away one of them")
         if split is not None:
             paths[split] = path
     return paths
@@ -90,15 +103,23 @@ def parquet_splits(root: Path) -> dict[str, Rows]:
 
 
 def json_splits(path: Path, encoding: str | None = None) -> dict[str, Rows]:
-    """A JSON object of ``{split: [row, ...]}`` as rows by split; empty for any other file."""
+    """A JSON object of ``{split: [row, ...]}`` as rows by split; empty for any other file.
+
+    DatasetError for two keys of one split.
+    """
     content = json_object(path, encoding) if path.suffix.lower() == ".json" else None
     if not content or not all(
         name.lower() in SPLIT_NAMES and isinstance(rows, list) for name, rows in content.items()
     ):
         return {}
-    return {
-        SPLIT_NAMES[name.lower()]: partial(_keyed_rows, path, encoding, name) for name in content
-    }
+    names: dict[str, str] = {}
+    for name in content:
+        split = SPLIT_NAMES[name.lower()]
+        if split in names:
+            fault = f"the keys {names[split]} and {name} are both of the split {split}"
+            raise DatasetError(fault, where=path, hint="rename or remove one of them")
+        names[split] = name
+    return {split: partial(_keyed_rows, path, encoding, name) for split, name in names.items()}
 
 
 def _keyed_rows(path: Path, encoding: str | None, name: str) -> Iterator[Located]:

@@ -7,10 +7,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from math import nan
 
+import numpy as np
+
 from vesalius.cases.prediction import Prediction
-from vesalius.evaluation.metrics import Array, ScoringProtocol, Table
+from vesalius.evaluation.metrics import UNREAD, Array, ScoringProtocol, Table
 from vesalius.evaluation.metrics.table import means, tabulate
 from vesalius.evaluation.metrics.words import golds, is_closed
+from vesalius.language.script import is_latin
 from vesalius.settings import Frozen
 
 # The script's own lists (llava/eval/eval_metrics/glossary.py); its contractions are left out, they
@@ -38,6 +41,8 @@ class LlavaMedV1(Frozen):
     gold ("normal" contains "no"). The script moreover forgets a reply that says the wrong one of
     yes and no: ``..._as_published`` leaves those out of the denominator as it does. Open: recall
     and F1 count how often the reply repeats a word. Source: microsoft/LLaVA-Med, run_eval.py.
+
+    A closed gold in another script, such as 是, is never right by this rule: it is not measured.
     """
 
     @property
@@ -54,16 +59,22 @@ class LlavaMedV1(Frozen):
 
     def measure(self, predictions: Sequence[Prediction]) -> Table:
         """A column a score; closed and open rows are measured by different ones."""
-        return tabulate(_NAMES, predictions, _row)
+        flags = np.array([_is_unread(p) for p in predictions], dtype=np.float64)
+        return {**tabulate(_NAMES, predictions, _row), UNREAD: flags}
 
     def aggregate(self, table: Table, weights: Array) -> Mapping[str, Array]:
         """The means."""
-        return means(table, weights)
+        return means(table, weights, _NAMES)
+
+
+def _is_unread(prediction: Prediction) -> bool:
+    texts = golds(prediction)
+    return bool(texts) and is_closed(prediction) and not is_latin(texts[0])
 
 
 def _row(prediction: Prediction) -> tuple[float, ...] | None:
     texts = golds(prediction)
-    if not texts:
+    if not texts or _is_unread(prediction):
         return None
     answer, gold = normalised(prediction.text), normalised(texts[0])
     if not is_closed(prediction):
