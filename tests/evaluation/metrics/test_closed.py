@@ -25,7 +25,10 @@ def test_strict_and_bug_compatible(gold, said, strict, published, prediction, sc
 
 
 def test_llava_med_does_not_measure_closed_golds_of_another_script(prediction, scored):
-    rows = [prediction("是", "是", kind="closed"), prediction("yes", "yes", kind="closed", id="b")]
+    rows = [
+        prediction("是", "是", kind="closed"),
+        prediction("yes", "yes", kind="closed", name="b"),
+    ]
     assert scored("llava_med_v1", *rows)["llava_med_v1.closed"] == 1
     table = metrics["llava_med_v1"]().measure(rows)
     assert table["unread"].tolist() == [1, 0]
