@@ -12,7 +12,17 @@ import typer
 import vesalius
 
 # Modules of commands postpone no annotations: typer compiles and evaluates each string of them.
-from vesalius.cli import data, deidentify, evaluation, extensions, models, retrieve, serve, web
+from vesalius.cli import (
+    data,
+    deidentify,
+    evaluation,
+    extensions,
+    models,
+    retrieve,
+    serve,
+    submit,
+    web,
+)
 from vesalius.cli.panels import ALL, ByStep
 from vesalius.errors import VesaliusError
 
@@ -42,6 +52,7 @@ serve.register(app)
 web.register(app)
 models.register(app)
 evaluation.register(app)
+submit.register(app)
 retrieve.register(app)
 
 

@@ -14,7 +14,7 @@ from vesalius.errors import RunError
 from vesalius.evaluation.score import ALL
 from vesalius.run import Run
 
-_ABSENT = frozenset({"nan", "NaN", "NAN", "None", "NULL", "null", "<NA>", "NaT", "undefined"})
+ABSENT = frozenset({"nan", "NaN", "NAN", "None", "NULL", "null", "<NA>", "NaT", "undefined"})
 SLICES = ("category", "modality", "kind", "dataset")
 
 
@@ -71,4 +71,4 @@ def facts(predictions: Sequence[Prediction]) -> dict[str, int]:
 
 def _is_absent(answer: Answer) -> bool:
     """Whether the text is what a program writes where there was none; "none" is an answer."""
-    return answer.text is not None and answer.text.strip() in _ABSENT
+    return answer.text is not None and answer.text.strip() in ABSENT

@@ -1,0 +1,1 @@
+"""Submissions to ImageCLEFmedical Caption: their forms by year, read strictly and written."""
