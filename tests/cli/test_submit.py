@@ -87,9 +87,7 @@ def test_a_run_and_a_file_become_both_tasks_files(root, captioner, concepts, tmp
         assert [line.split(",")[0] for line in lines] == ["ID", *wanted]
     truth = (root / "test_concepts.csv").read_text()
     assert (out / "concepts.csv").read_text() == truth
-    again = ran(
-        *sorted(out.iterdir()), "--check", "--data", "image_clef", "--root", root
-    )
+    again = ran(*sorted(out.iterdir()), "--check", "--data", "image_clef", "--root", root)
     assert again.count("5 images, form of 2026") == 4
 
 
@@ -108,6 +106,8 @@ def test_a_checked_file_in_another_order_is_written_beside_it(root, captioner, t
     assert "4 rows stood at another place and were put in order; wrote " in said
     assert (tmp_path / "captions.ordered.csv").read_text() == right
     assert path.read_text() == "".join([head, *reversed(lines)])
+    twice = (path, path, "--check", "--data", "image_clef", "--root", root, "--out", tmp_path / "x")
+    assert "another file is written as" in ran(*twice, code=2)
 
 
 def test_nothing_is_written_where_one_task_is_wrong(captioner, concepts, tmp_path):
@@ -122,7 +122,8 @@ def test_an_unknown_concept_is_refused_by_the_sets_own_mapping(captioner, root, 
     path = tmp_path / "concepts.csv"
     truth = (root / "test_concepts.csv").read_text().splitlines(keepends=True)
     place = truth[1].index(",") + 1
-    path.write_text("".join([truth[0], truth[1][:place] + "C9999999;" + truth[1][place:], *truth[2:]]))  # fmt: skip
+    wrong = f"{truth[1][:place]}C9999999;{truth[1][place:]}"
+    path.write_text("".join([truth[0], wrong, *truth[2:]]))
     data = ("--data", "image_clef", "--root", root)
     message = ran(path, "--check", *data, code=2)
     assert "line 2: concept 1 is not in the data set's mapping" in message

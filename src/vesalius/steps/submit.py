@@ -121,6 +121,9 @@ def check(
         rows = read(path, form, against.ids)
         ordered = (out or path.parent) / f"{path.stem}{ORDERED}{path.suffix}"
         if rows.moved:
+            if any(ordered in one.files for one in done):
+                hint = "check it alone, or without --out"
+                raise DatasetError(f"another file is written as {ordered}", where=path, hint=hint)
             write(ordered, rows, against.ids)
         done.append(Written(path, rows, (ordered,) if rows.moved else ()))
     return done

@@ -44,9 +44,7 @@ def refused(path: Path, text: str | bytes, form: Form) -> str:
 
 
 def rows(*captions: str) -> str:
-    return "ID,Caption\n" + "".join(
-        f"{i},{c}\n" for i, c in zip(IDS, captions, strict=False)
-    )
+    return "ID,Caption\n" + "".join(f"{i},{c}\n" for i, c in zip(IDS, captions, strict=False))
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -56,9 +54,7 @@ def rows(*captions: str) -> str:
 )
 def test_what_is_written_of_any_caption_is_read_again(tmp_path, texts, year):
     form = Form("captions", year, allow_empty=True)
-    answers = [
-        Prediction(id=i, answer=Answer(text=t)) for i, t in zip(IDS, texts, strict=True)
-    ]
+    answers = [Prediction(id=i, answer=Answer(text=t)) for i, t in zip(IDS, texts, strict=True)]
     path = tmp_path / "captions.csv"
     try:
         given_rows = submission(answers, form, IDS, "here")
@@ -179,7 +175,7 @@ def test_an_archive_of_anything_else_is_refused(tmp_path, names):
     with ZipFile(path, "w") as archive:
         for name in names:
             archive.writestr(name, rows("one", "two", "three"))
-    with pytest.raises(DatasetError, match="holds submission.csv and nothing else"):
+    with pytest.raises(DatasetError, match=r"holds submission\.csv and nothing else"):
         read(path, CAPTIONS, IDS)
 
 
@@ -232,8 +228,9 @@ def test_predictions_that_do_not_fit_are_named_by_their_number():
     )
     empty = [Prediction(id=i, answer=Answer(text=""), abstained=True) for i in IDS]
     assert submission(empty, CONCEPTS, IDS, "p").empty == 3
+    words = Prediction(id="a_2", answer=Answer(text="x"))
     with pytest.raises(DatasetError, match="prediction 2: the answer has no concepts"):
-        submission([*empty[:1], Prediction(id="a_2", answer=Answer(text="x")), *empty[2:]], CONCEPTS, IDS, "p")  # fmt: skip
+        submission([empty[0], words, empty[2]], CONCEPTS, IDS, "p")
 
 
 @pytest.mark.parametrize("ids", [(), ("a", "a"), ("a,b",), ("a ",), ("",), ("a\n",), ('"a',)])
