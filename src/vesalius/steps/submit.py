@@ -48,14 +48,14 @@ def images(
     all of them whatever the recipe's limits. The concepts are those of ``mapping``, else of the
     table in the data set's folder. RunError where neither names the images.
     """
-    if listing is None and data is None:
-        hint = "give --data NAME with --root, or --ids FILE"
-        raise RunError("which images the split has is not known", hint=hint)
     if listing is not None:
         ids = listed_ids(listing)
-    else:
-        whole = data.model_copy(update={"limit": {}, "mix": ()})  # type: ignore[union-attr]
+    elif data is not None:
+        whole = data.model_copy(update={"limit": {}, "mix": ()})
         ids = tuple(case.id for case in cases(whole, split or whole.splits.test))
+    else:
+        hint = "give --data NAME with --root, or --ids FILE"
+        raise RunError("which images the split has is not known", hint=hint)
     table = mapping or _mapping(data)
     return Images(ids, None if table is None else concepts_in(table))
 
