@@ -176,7 +176,10 @@ def test_a_file_without_a_header_needs_the_task(captioner, root, tmp_path):
     path.write_text("".join(path.read_text().splitlines(keepends=True)[1:]))
     words = (path, "--check", "--data", "image_clef", "--root", root, "--year", 2023)
     assert "does not say which task" in ran(*words, code=2)
+    assert "(it is ID|Caption or ID|CUIs in 2023; or give --task)" in ran(*words, code=2)
     assert "5 images, form of 2023" in ran(*words, "--task", "captions")
+    path.write_text("ID|Caption\n", encoding="utf-8-sig")
+    assert "line 1: a byte order mark" in ran(*words, code=2)
 
 
 def test_no_torch_is_loaded_and_a_fault_is_exit_2(root, tmp_path):

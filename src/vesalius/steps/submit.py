@@ -12,7 +12,7 @@ from vesalius.errors import DatasetError, RunError
 from vesalius.evaluation.prediction_sets import prediction_sets
 from vesalius.evaluation.submission.answers import submission, tasks_of
 from vesalius.evaluation.submission.files import ZIP, read, task_in, write
-from vesalius.evaluation.submission.forms import Form, Task, year_of
+from vesalius.evaluation.submission.forms import TASKS, Form, Task, year_of
 from vesalius.evaluation.submission.rows import Submission
 from vesalius.recipe import Data
 from vesalius.run import Run, read_predictions
@@ -132,7 +132,8 @@ def check(
 def _task(path: Path, number: int) -> Task:
     task = task_in(path, number)
     if task is None:
-        hint = "the first line is a header: ID and Caption, or ID and CUIs; or give --task"
+        headers = [Form(one, number).header for one in TASKS]
+        hint = f"it is {' or '.join(headers)} in {number}; or give --task"
         raise DatasetError("line 1 does not say which task it is of", where=path, hint=hint)
     return task
 

@@ -49,7 +49,7 @@ def read(path: Path, form: Form, ids: tuple[str, ...]) -> Submission:
 def task_in(path: Path, number: int) -> Task | None:
     """The task whose header a file of that year begins with; None if it begins with none."""
     with _opened(path, Form("captions", number)) as file:
-        line = file.readline(_BYTES).rstrip(b"\r\n").decode(errors="replace")
+        line = file.readline(_BYTES).rstrip(b"\r\n").decode("utf-8-sig", errors="replace")
     return next((task for task in TASKS if _names(line, Form(task, number))), None)
 
 
@@ -71,11 +71,10 @@ def _is_header(text: str, form: Form) -> bool:
     if _names(text, form):
         return True
     other = next((t for t in TASKS if _names(text, Form(t, form.number))), None)
-    expected = form.year.delimiter.join(form.headings)
     if other is not None:
-        raise Fault(f"the header is that of {other}, not {expected}")
+        raise Fault(f"the header is that of {other}, not {form.header}")
     if form.year.header == "required":
-        raise Fault(f"the header is not {expected}")
+        raise Fault(f"the header is not {form.header}")
     return False
 
 

@@ -91,9 +91,14 @@ class Form:
         """The names of the two columns."""
         return forms().id, forms().headings[self.task]
 
+    @property
+    def header(self) -> str:
+        """The first line, without its end."""
+        return self.year.delimiter.join(self.headings)
+
     def lines(self, values: Mapping[str, str], ids: tuple[str, ...]) -> Iterator[str]:
         """The file's lines: its header, then each image's row, in the order of ``ids``."""
-        yield self._line(*self.headings, bare=True)
+        yield f"{self.header}\n"
         for name in ids:
             yield self._line(name, values[name], bare=self.task == "concepts")
 
