@@ -25,7 +25,7 @@ SIDE = 48
 """Grey levels along each side of a thumbnail."""
 CELLS = 16
 """Along each side of what the first search compares."""
-ALIKE, ALIKE_OF_TWO = 0.70, 0.90
+ALIKE, ALIKE_OF_TWO = 0.70, 0.905
 """From this likeness on a picture may be another saved again, if it stands out; and where the two
 are said to be of two patients."""
 SAME = 0.97
@@ -209,7 +209,7 @@ def _fitted(a: Plane, in_a: Mask, b: Plane, in_b: Mask) -> NDArray[np.float64]:
     signed = _correlation(a, b, in_a & in_b)
     best = np.abs(signed)
     sign = np.where(signed < 0, -1, 1).astype(np.float32)[:, None, None]
-    fit = np.zeros((len(a), 4), np.float32)
+    fit = np.zeros((len(a), 3), np.float32)
     live = np.flatnonzero(best >= ALIKE / 4)
     for step in range(STEPS + 1):
         if not len(live):
@@ -232,18 +232,18 @@ def _correlation(a: Plane, b: Plane, both: Mask) -> NDArray[np.float64]:
 
 
 LIMITS = (
-    np.array([-STRETCH, -STRETCH, -SHIFT, -SHIFT], np.float32),
-    np.array([STRETCH, STRETCH, SHIFT, SHIFT], np.float32),
+    np.array([-STRETCH, -SHIFT, -SHIFT], np.float32),
+    np.array([STRETCH, SHIFT, SHIFT], np.float32),
 )
 AT = np.arange(SIDE, dtype=np.float32)
 FROM_CENTRE = AT - np.float32((SIDE - 1) / 2)
-HOLD = np.diag([SIDE**2 / 6, SIDE**2 / 6, 2.0, 2.0]).astype(np.float32)
+HOLD = np.diag([SIDE**2 / 6, 2.0, 2.0]).astype(np.float32)
 """Keeps a fit small where the pictures say little of it."""
 
 
 def _moved(a: Plane, in_a: Mask, fit: Plane) -> tuple[Plane, Mask]:
-    """``a`` stretched and shifted, horizontally by columns 0 and 2 of ``fit``, else by 1 and 3."""
-    rows, columns = _sampling(fit[:, 1], fit[:, 3]), _sampling(fit[:, 0], fit[:, 2])
+    """``a`` stretched by column 0 of ``fit``, and shifted across and down by the others."""
+    rows, columns = _sampling(fit[:, 0], fit[:, 2]), _sampling(fit[:, 0], fit[:, 1])
     across = columns.transpose(0, 2, 1)
     moved: Plane = (rows @ a @ across).astype(np.float32, copy=False)
     return moved, (rows @ in_a.astype(np.float32) @ across) > 0.6
@@ -258,8 +258,8 @@ def _sampling(stretch: Plane, shift: Plane) -> Plane:
 
 def _step(moved: Plane, b: Plane, inside: Mask) -> Plane:
     down, across = np.gradient(moved, axis=(1, 2))
-    slopes = (across * FROM_CENTRE, down * FROM_CENTRE[:, None], across, down)
-    by_pixel = (np.stack(slopes, axis=-1) * inside[..., None]).reshape(len(moved), -1, 4)
+    slopes = (across * FROM_CENTRE + down * FROM_CENTRE[:, None], across, down)
+    by_pixel = (np.stack(slopes, axis=-1) * inside[..., None]).reshape(len(moved), -1, 3)
     left = ((b - moved) * inside).reshape(len(moved), -1, 1)
     turned_over = by_pixel.transpose(0, 2, 1)
     step: Plane = np.linalg.solve(turned_over @ by_pixel + HOLD, turned_over @ left)[..., 0]
