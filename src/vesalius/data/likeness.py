@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import compress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,7 @@ CELLS = 16
 ALIKE, ALIKE_OF_TWO = 0.70, 0.905
 """From this likeness on a picture may be another saved again, if it stands out; and where the two
 are said to be of two patients."""
-SAME = 0.97
+SAME = 0.985
 """From this on it is, whatever else is like it."""
 OUTSTANDING = 0.5
 """What is left to 1 must be at most this share of what is left for the pictures around it."""
@@ -82,9 +83,12 @@ def near_pairs(
     _, of = np.unique(np.asarray(groups), return_inverse=True)
     neighbours: list[dict[int, float]] = [{} for _ in thumbnails]
     for first, second, turns in _candidates(stack, of):
-        values = likeness(stack, first, second, turns).tolist()
-        for i, j, value in zip(first.tolist(), second.tolist(), values, strict=True):
-            neighbours[i][j] = neighbours[j][i] = max(value, neighbours[i].get(j, 0.0))
+        pairs = list(zip(first.tolist(), second.tolist(), strict=True))
+        # What an earlier block found of a pair is its likeness from the other side, too.
+        new = np.array([i not in neighbours[j] for i, j in pairs], bool)
+        values = likeness(stack, first[new], second[new], turns[new]).tolist()
+        for (i, j), value in zip(compress(pairs, new), values, strict=True):
+            neighbours[i][j] = neighbours[j][i] = value
     around = _around(neighbours)
     for i, own in enumerate(neighbours):
         for j, value in sorted(own.items()):
