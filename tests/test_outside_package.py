@@ -103,7 +103,8 @@ def test_one_entry_of_each_kind_goes_the_whole_way(place: Place) -> None:
     assert (place.root / "runs/knees/report.html").exists()
     (row, *_) = (place.root / "runs/knees/predictions.jsonl").read_text().splitlines()
     assert {one["member"] for one in json.loads(row)["evidence"]} == {"grey", "common"}
-    assert re.search(r"\n  report .*\n  grades +Count a run's answers", place.run("--help"))
+    in_its_step = r"\nEvaluate:\n(?:  .*\n)+?  grades +Count a run's answers"
+    assert re.search(in_its_step, place.run("--help"))
     assert "CC0-1.0" in place.run("data", "list", "knee_grades")
     _serve(place, serve)
 
