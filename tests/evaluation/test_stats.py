@@ -14,7 +14,7 @@ from vesalius.evaluation.stats import (
     holm,
     interval,
     mcnemar,
-    newcombe,
+    paired_wilson,
     randomisation,
     resampled,
     wilson,
@@ -115,12 +115,11 @@ def test_wilson():
     assert all(isnan(v) for v in wilson(0, 0))
 
 
-def test_newcombe():
-    # The paper's first example: 56 of 70 against 48 of 80.
-    assert newcombe(48 / 80, 80, 56 / 70, 70, 0.95) == pytest.approx((0.0524, 0.3339), abs=1e-4)
-    # All of 4 against none: Wilson's bounds of 4/4 are [.5101, 1], of 0/4 [0, .4899].
-    low, high = newcombe(1.0, 4, 0.0, 4, 0.95)
-    assert (low, high) == pytest.approx((-1, -1 + 0.4899 * 2**0.5), abs=1e-4)
+def test_paired_wilson():
+    # Wilson's bounds of 4/4 are [.5101, 1], of 0/4 [0, .4899].
+    assert paired_wilson(1.0, 4, 0.95) == pytest.approx((0.5101, 1), abs=1e-4)
+    assert paired_wilson(-1.0, 4, 0.95) == pytest.approx((-1, -0.5101), abs=1e-4)
+    assert paired_wilson(0.0, 4, 0.95) == pytest.approx((-0.4899, 0.4899), abs=1e-4)
 
 
 def test_wilson_refuses_nonsense():

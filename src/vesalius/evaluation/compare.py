@@ -24,7 +24,7 @@ from vesalius.evaluation.stats import (
     holm,
     interval,
     mcnemar,
-    newcombe,
+    paired_wilson,
     randomisation,
     trials,
 )
@@ -34,7 +34,7 @@ from vesalius.evaluation.stats import (
 class Difference:
     """A score of two runs on the same predictions, and second minus first.
 
-    ``low`` and ``high`` bound the difference (paired cluster bootstrap; Newcombe's interval where a
+    ``low`` and ``high`` bound the difference (paired cluster bootstrap; Wilson's interval where a
     proportion differs by the same in every resample); ``p`` is from paired
     approximate randomisation of whole groups, ``p_holm`` adjusted over the slices of this score.
     ``mcnemar`` is the exact test on single questions where every row is right or wrong: it takes
@@ -196,12 +196,12 @@ class _Pair:
     def _widened(
         self, name: str, ends: tuple[float, float], units: int, level: float
     ) -> tuple[float, float] | None:
-        """Newcombe's interval of two proportions that differ by the same in every resample."""
+        """Wilson's interval of two proportions that differ by the same in every resample."""
         by = self.entry.metric.protocol.proportions.get(name)
         if by is None:
             return None
-        m, n = (trials(t[by], self.groups) if by else units for t in (self.first, self.second))
-        return newcombe(ends[0], m, ends[1], n, level)
+        n = trials(self.first[by], self.groups) if by else units
+        return paired_wilson(ends[1] - ends[0], n, level)
 
     def _gap(self, weights: Array) -> dict[str, Array]:
         aggregate = self.entry.metric.aggregate

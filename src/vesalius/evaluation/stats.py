@@ -135,17 +135,16 @@ def wilson(successes: float, n: float, level: float = 0.95) -> tuple[float, floa
     return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
 
 
-def newcombe(first: float, m: float, second: float, n: float, level: float) -> tuple[float, float]:
-    """An interval for ``second`` minus ``first``, shares of m and n trials.
+def paired_wilson(difference: float, n: float, level: float) -> tuple[float, float]:
+    """Of two shares of the same n trials that differ by the same everywhere.
 
-    From their Wilson intervals (R. G. Newcombe, 1998, the tenth of his unpaired methods); of
-    paired shares it is on the wide side.
+    Wilson's interval of the share of trials that differ, with the sign of the difference; both
+    signs where none does.
     """
-    (low_1, high_1), (low_2, high_2) = wilson(first * m, m, level), wilson(second * n, n, level)
-    difference = second - first
-    low = difference - sqrt((second - low_2) ** 2 + (high_1 - first) ** 2)
-    high = difference + sqrt((high_2 - second) ** 2 + (first - low_1) ** 2)
-    return max(-1.0, low), min(1.0, high)
+    low, high = wilson(abs(difference) * n, n, level)
+    if difference == 0:
+        return -high, high
+    return (low, high) if difference > 0 else (-high, -low)
 
 
 def trials(classes: Array, groups: Codes) -> float:
