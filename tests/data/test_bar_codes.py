@@ -8,6 +8,8 @@ from PIL import Image
 
 from vesalius.data.bar_codes import find_bar_codes
 
+cv2 = pytest.importorskip("cv2", reason="needs the extra ocr")
+
 
 def ground(size: int = 320) -> np.ndarray:
     rows, columns = np.mgrid[:size, :size] / size - 0.5
@@ -28,15 +30,26 @@ def matrix(module: int) -> np.ndarray:
 CODES = [*map(bars, (1, 2, 3)), *map(matrix, (2, 4, 6, 10))]
 
 
-@pytest.mark.parametrize("code", CODES)
+def qr() -> np.ndarray:
+    cells = cv2.QRCodeEncoder.create().encode("DOE^JANE 19700101")
+    return np.pad(np.kron(cells, np.ones((4, 4), np.uint8)), 8, constant_values=255)
+
+
+SURE = [
+    *((code, True) for code in (*map(bars, (1, 2, 3)), qr())),
+    *((code, False) for code in CODES),
+]
+
+
+@pytest.mark.parametrize(("code", "sure"), SURE)
 @pytest.mark.parametrize("lying", [False, True])
-def test_a_code_is_found_where_it_is(code: np.ndarray, lying: bool) -> None:
+def test_a_code_is_found_where_it_is(code: np.ndarray, sure: bool, lying: bool) -> None:
     code = code.T if lying else code
     picture = ground()
     height, width = code.shape
     picture[30 : 30 + height, 50 : 50 + width] = code
     covered = np.zeros(picture.shape, bool)
-    for box in find_bar_codes(Image.fromarray(picture)):
+    for box in find_bar_codes(Image.fromarray(picture), sure=sure):
         covered[box.y : box.y + box.height, box.x : box.x + box.width] = True
     assert covered[30 : 30 + height, 50 : 50 + width].mean() > 0.9
     covered[10 : 50 + height, 30 : 70 + width] = False
@@ -56,4 +69,13 @@ def test_a_code_is_found_where_it_is(code: np.ndarray, lying: bool) -> None:
     ids=["shade", "black", "noise", "grain", "ruler", "small"],
 )
 def test_what_is_no_code(picture: np.ndarray) -> None:
-    assert find_bar_codes(Image.fromarray(picture.astype(np.uint8))) == ()
+    for sure in (False, True):
+        assert find_bar_codes(Image.fromarray(picture.astype(np.uint8)), sure=sure) == ()
+
+
+def test_text_and_cells_are_no_code_for_sure() -> None:
+    """What is taken for a matrix on a label is no code where it may be anatomy."""
+    picture = ground()
+    picture[30:162, 50:182] = matrix(6)
+    assert find_bar_codes(Image.fromarray(picture), sure=True) == ()
+    assert find_bar_codes(Image.fromarray(picture)) != ()

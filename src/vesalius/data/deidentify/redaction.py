@@ -27,12 +27,13 @@ MARGIN = 2
 
 
 def redact_text(output: Dataset, syntax: UID, cleaner: Cleaner, codes: bool = False) -> UID:
-    """Black out what is read as text in any frame, and with ``codes`` what looks like a bar code.
+    """Black out what is read as text in any frame, and bar codes.
 
-    Returns the transfer syntax the pixels are now in. Frames are looked at through the header's
-    own window. An image without text and codes keeps its pixels and their compression; segments
-    are not looked at. Raises ImageError where some remains after three rounds, and MissingExtra
-    without the extra ``ocr``.
+    With ``codes`` all that looks like a code, else only what is one for sure. Returns the transfer
+    syntax the pixels are now in. Frames are looked at through the header's own window. An image
+    without text and codes keeps its pixels and their compression; segments are not looked at.
+    Raises ImageError where some remains after three rounds, and MissingExtra without the extra
+    ``ocr``.
     """
     # Segments are outlines of anatomy; other pictures of single bits are scanned sheets.
     if output.SOPClassUID == SegmentationStorage or not any(name in output for name in PIXELS):
@@ -65,7 +66,7 @@ def _text(data: bytes, frame: int, codes: bool) -> Sequence[Any]:
     from vesalius.data.burned_in import find_text
 
     image = decode_dicom(data, View(frame), limits=LIMITS).image
-    return [*find_text(image), *(find_bar_codes(image) if codes else ())]
+    return [*find_text(image), *find_bar_codes(image, sure=not codes)]
 
 
 def _redact(data: bytes, output: Dataset, texts: dict[int, Sequence[Any]]) -> None:

@@ -117,7 +117,7 @@ def _pixel_classes(source: Dataset, kind: str, options: Options) -> list[str]:
 
 
 _WITH_CODES = frozenset(("label", "overview", "screen", "document"))
-"""Classes in which bar codes are looked for: anatomy would be taken for some."""
+"""Classes in which all that looks like a code is one; elsewhere it may be anatomy."""
 _SHOWS = {
     "label": "a slide's label, with the patient's number or name",
     "overview": "an overview of a slide, with its label",
