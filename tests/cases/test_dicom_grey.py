@@ -394,3 +394,23 @@ def test_each_frame_is_shown_by_its_own_groups():
     assert decoded(made, View(1)).warnings == (EXACT,)
     assert decoded(made, View(0)).warnings == ()
     assert np.abs(shades(made, View(1)) - share(STEPS * 0.002, 0, 0.2)).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("photometric", "shape", "told"),
+    [
+        ("MONOCHROME2", "IDENTITY", False),
+        ("MONOCHROME1", "INVERSE", False),
+        ("MONOCHROME2", "INVERSE", True),
+        ("MONOCHROME1", "IDENTITY", True),
+    ],
+)
+def test_a_presentation_shape_that_does_not_fit_is_told(photometric, shape, told):
+    made = scan(
+        STEPS.astype(np.uint16), PhotometricInterpretation=photometric, PresentationLUTShape=shape
+    )
+    told_of = [w for w in decode(written(made)).warnings if "presentation LUT" in w]
+    assert bool(told_of) is told
+    first = shades(scan(STEPS.astype(np.uint16), PhotometricInterpretation=photometric))
+    assert np.array_equal(np.asarray(decode(written(made)).image)[..., 0], first)
+    assert [w for w in reencode(written(made)).warnings if "presentation LUT" in w] == told_of

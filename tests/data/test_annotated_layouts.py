@@ -303,3 +303,58 @@ def test_pictures_that_no_annotation_names_are_counted(tmp_path):
     assert read["all"][0].boxes == (Box(4, 5, 10, 12, "cyst"),)
     assert layout.endswith("shows nothing; 1 pictures that it does not name are not read")
     assert json.dumps(layout)
+
+
+def unread(root):
+    """What was told of the first case's annotations."""
+    read, _ = cases(root)
+    (some,) = read.values()
+    return [remark.what.removeprefix("the column or key ") for remark in some[0].remarks]
+
+
+def test_what_coco_says_beside_boxes_is_told(tmp_path):
+    put(tmp_path / "a.png", drawing(0))
+    plain = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4], "iscrowd": 0}
+    image = {"id": 1, "file_name": "a.png", "license": 1, "patient": "p1"}
+    crowd = plain | {"id": 2, "iscrowd": 1, "segmentation": {"counts": [1], "size": [9, 9]}}
+    content = {
+        "images": [image],
+        "annotations": [plain, crowd | {"attributes": {"grade": 3}}],
+        "categories": [{"id": 1, "name": "cyst"}],
+    }
+    put_json(tmp_path / "coco.json", content)
+    assert unread(tmp_path) == [
+        "'images.patient' is not read",
+        "'annotations.iscrowd' is not read",
+        "'annotations.attributes' is not read",
+        "of a segmentation in several parts, or run-length, the box is read",
+    ]
+
+
+def test_what_voc_says_beside_boxes_is_told(tmp_path):
+    corners = "<xmin>2</xmin><ymin>2</ymin><xmax>9</xmax><ymax>9</ymax>"
+    box = f"<name>cyst</name><bndbox>{corners}</bndbox>"
+    put(tmp_path / "JPEGImages" / "a.png", drawing(0))
+    put(
+        tmp_path / "Annotations" / "a.xml",
+        "<annotation><filename>a.png</filename><segmented>0</segmented><patient>p1</patient>"
+        f"<object>{box}<pose>Unspecified</pose><difficult>0</difficult></object>"
+        f"<object>{box}<truncated>1</truncated><difficult>1</difficult></object></annotation>",
+    )
+    assert unread(tmp_path) == [
+        "'patient' is not read",
+        "'object.truncated' is not read",
+        "'object.difficult' is not read",
+    ]
+
+
+def test_what_via_says_beside_labels_is_told(tmp_path):
+    put(tmp_path / "a.png", drawing(0))
+    shape = {"name": "rect", "x": 1, "y": 1, "width": 4, "height": 4}
+    region = {"shape_attributes": shape, "region_attributes": {"type": "cyst", "grade": "3"}}
+    row = {"filename": "a.png", "size": 9, "regions": [region], "file_attributes": {"age": "61"}}
+    put_json(tmp_path / "via.json", {"a.png9": row})
+    assert unread(tmp_path) == [
+        "'file_attributes.age' is not read",
+        "'region_attributes.grade' is not read",
+    ]

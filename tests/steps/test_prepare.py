@@ -117,3 +117,20 @@ def test_an_id_twice_in_a_split_is_refused_before_an_answer_is_lost(tmp_path: Pa
     run = fit(own, tmp_path / "run")
     with pytest.raises(DatasetError, match="have the id '1/1'"):
         predict(run)
+
+
+def test_system_turns_that_a_classifier_does_not_read_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for split in ("train", "validation", "test"):
+        rows = [
+            {"id": f"{n}", "query": f"{split} {n}?", "response": "yes", "system": "Be brief."}
+            for n in range(2)
+        ]
+        (tmp_path / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    data = {"dataset": "folder", "root": str(tmp_path)}
+    fit(
+        Recipe.model_validate({"name": "r", "data": data, "model": {"name": "majority"}}),
+        tmp_path / "run",
+    )
+    assert "4 dialogues have a system turn, which majority does not read" in caplog.text

@@ -31,6 +31,12 @@ _PADDING = {
 }
 
 
+OTHER_SHAPE = (
+    "the presentation LUT shape does not go with the photometric interpretation, which is shown"
+)
+"""PS3.3 C.11.6.1.2: INVERSE with MONOCHROME1, IDENTITY with MONOCHROME2, nothing else."""
+
+
 def grey_shades(
     file: pydicom.Dataset, stored: np.ndarray, frame: int, window: tuple[float, float] | None
 ) -> tuple[np.ndarray, list[str]]:
@@ -52,6 +58,9 @@ def grey_shades(
         shades, more = np.where(finite, shades, 0), (*more, NOT_FINITE)
     grey = rounded(shades)
     inverted = file.PhotometricInterpretation == "MONOCHROME1"
+    shape = str(file.get("PresentationLUTShape") or "")
+    if shape and shape != ("INVERSE" if inverted else "IDENTITY"):
+        more = (*more, OTHER_SHAPE)
     return (255 - grey if inverted else grey), [*remarks, *more]
 
 

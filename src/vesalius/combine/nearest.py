@@ -113,6 +113,7 @@ class Nearest:
 
     Settings: ClassVar[type[NearestSettings]] = NearestSettings
     needs_image: ClassVar[bool] = True
+    reads_system: ClassVar[bool] = False
 
     settings: NearestSettings
 

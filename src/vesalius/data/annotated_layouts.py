@@ -158,7 +158,7 @@ def _of_pictures(
 
 def _names(rows: Regions) -> list[str]:
     try:
-        return [name for _, name, _, _ in rows()]
+        return [one.name for one in rows()]
     except DatasetError:  # raised again, with its place, when the cases are read
         return []
 

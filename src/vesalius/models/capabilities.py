@@ -47,6 +47,13 @@ class Sighted(Protocol):
 
 
 @runtime_checkable
+class Wordless(Protocol):
+    """A learner whose model reads no system turn; any other is rendered or refused."""
+
+    reads_system: ClassVar[bool]
+
+
+@runtime_checkable
 class Carded(Protocol):
     """A learner whose exported weights are loaded in a way of their own."""
 

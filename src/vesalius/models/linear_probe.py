@@ -65,6 +65,7 @@ class LinearAnswers:
     """A fitted linear probe: it answers with one of the training answers."""
 
     needs_image: ClassVar[bool] = True
+    reads_system: ClassVar[bool] = False
 
     head: Head
     labels: Sequence[str]

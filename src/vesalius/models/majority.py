@@ -62,6 +62,7 @@ class Majority:
 
     Settings: ClassVar[type[MajoritySettings]] = MajoritySettings
     needs_image: ClassVar[bool] = False
+    reads_system: ClassVar[bool] = False
 
     settings: MajoritySettings
 

@@ -124,6 +124,7 @@ class Vilt:
 
     Settings: ClassVar[type[ViltSettings]] = ViltSettings
     needs_image: ClassVar[bool] = True
+    reads_system: ClassVar[bool] = False
     most_pictures: ClassVar[int] = 1
     card: ClassVar[HubCard] = HubCard(
         "visual-question-answering",

@@ -16,7 +16,7 @@ from vesalius.evaluation.measuring import Spec
 from vesalius.evaluation.metrics import metrics
 from vesalius.models import Learner, Wraps
 from vesalius.models.build import build
-from vesalius.models.capabilities import Sighted
+from vesalius.models.capabilities import Sighted, Wordless
 from vesalius.models.guard import require_at_most
 from vesalius.recipe import Data, Evaluation, Recipe, Reference
 from vesalius.run import Run
@@ -179,6 +179,11 @@ def ready(
         train = [dialogue for dialogue in train if dialogue.group in scope.groups]
     if isinstance(learner, Sighted):
         require_at_most(learner.most_pictures, [*train, *validation])
+    if isinstance(learner, Wordless) and not learner.reads_system:
+        unread = sum(dialogue.system is not None for dialogue in (*train, *validation))
+        if unread:
+            name = recipe.model["name"]
+            log.warning("%d dialogues have a system turn, which %s does not read", unread, name)
     facts = {
         "train": fingerprint(train),
         "validation": fingerprint(validation),

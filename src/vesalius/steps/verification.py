@@ -90,23 +90,23 @@ def verified(
     data, decoding = run.recipe().data, run.recipe().decoding
     items = list(islice(dialogues(data, data.splits.test), check))
 
-    def asked(load: Callable[[], Model]) -> list[Prediction]:
+    def answers_of(load: Callable[[], Model]) -> list[Prediction]:
         release()
         return answers(load(), items, decoding)
 
-    plain = asked(lambda: learner.load(run, merge=False, exact=True))
+    plain = answers_of(lambda: learner.load(run, merge=False, exact=True))
     found = {PLAIN: plain}
     if roundings is not None:
         whole = not any(name != "nf4" for name in roundings)
-        merged = asked(
+        merged = answers_of(
             lambda: learner.read(run, written) if whole else learner.load(run, exact=True)
         )
         _require_same(plain, merged, run)
         found[MERGED] = merged
         for name in roundings:
             four = "nf4" if name == "nf4" else None
-            found[name] = asked(partial(learner.read, run, written, quantization=four))
-    again = asked(lambda: learner.load(run))
+            found[name] = answers_of(partial(learner.read, run, written, quantization=four))
+    again = answers_of(lambda: learner.load(run))
     own = _stored(run, items)
     against = own or {p.id: p.answer for p in again}
     equal = {name: _equal(against, some) for name, some in {AS_SCORED: again, **found}.items()}

@@ -68,6 +68,21 @@ def test_images_with_text_files(tmp_path):
     assert (first.caption, second.caption) == ("A knee.", "")
 
 
+def test_parquet_without_splits_in_its_name_is_read_by_its_split_column(tmp_path):
+    rows = [
+        {"image": drawing(n), "caption": f"c{n}", "split": split}
+        for n, split in enumerate(("train", "val", "test", "train"))
+    ]
+    put_parquet(tmp_path / "rows.parquet", rows)
+    dataset = open_dataset("folder", tmp_path)
+    assert {s: [c.caption for c in dataset.cases(s)] for s in dataset.splits()} == {
+        "train": ["c0", "c3"],
+        "validation": ["c1"],
+        "test": ["c2"],
+    }
+    assert all(not case.remarks for split in dataset.splits() for case in dataset.cases(split))
+
+
 def test_parquet_with_stored_pictures(tmp_path):
     put_parquet(tmp_path / "train.parquet", [{"image": drawing(1), "caption": "x"}])
     (case,) = open_dataset("folder", tmp_path).cases("train")

@@ -10,9 +10,18 @@ from vesalius.cases.case import Box, Source
 from vesalius.data.reading.boxed import Annotated
 from vesalius.data.reading.coco import segment
 from vesalius.data.reading.outlines import outline_of, rectangle
+from vesalius.data.reading.record import unread_keys
 from vesalius.data.reading.rows import Row, Rows, image_id, required
 from vesalius.data.reading.tables import read_rows
 from vesalius.errors import DatasetError
+
+LINE = {
+    *("image", "boxes", "width", "height", "original_width", "original_height"),
+    "official_split",
+}
+BOX = {"bbox", "label", "shape", "segmentation", "area"}
+HUB = {"image", "image_id", "objects", "width", "height"}
+OBJECTS = {"bbox", "category", "id", "area"}
 
 
 def line_rows(path: Path) -> Iterator[Annotated]:
@@ -21,7 +30,9 @@ def line_rows(path: Path) -> Iterator[Annotated]:
         boxes = row.get("boxes") or []
         if not isinstance(boxes, list):
             raise DatasetError("boxes is not a list", where=where)
-        yield where, required(row, where, "image"), None, tuple(_line(b, where) for b in boxes)
+        drawn = tuple(_line(box, where) for box in boxes)
+        unread = (*unread_keys([row], LINE), *unread_keys(boxes, BOX, "boxes."))
+        yield Annotated(where, required(row, where, "image"), None, drawn, unread)
 
 
 def _line(box: Any, where: Source) -> Box:
@@ -44,7 +55,8 @@ def object_rows(rows: Rows) -> Iterator[Annotated]:
             rectangle(box, str(names[at]) if at < len(names) else "tumor", where)
             for at, box in enumerate(held.get("bbox") or [])
         )
-        yield where, _hub_name(row, where), row.get("image"), boxes
+        unread = (*unread_keys([row], HUB), *unread_keys([held], OBJECTS, "objects."))
+        yield Annotated(where, _hub_name(row, where), row.get("image"), boxes, unread)
 
 
 def _hub_name(row: Row, where: Source) -> str:

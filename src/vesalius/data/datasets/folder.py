@@ -209,7 +209,12 @@ def _tables(root: Path, options: FolderOptions) -> tuple[dict[str, Rows], str]:
         return tables, f"a table a split: {', '.join(names)}"
     shards = parquet_splits(root)
     if shards:
-        return shards, "parquet files"
+        words, whole = "parquet files", shards.get(ALL) if len(shards) == 1 else None
+        # Its rows hold pictures: all are read for a column of splits only where there is one.
+        first = None if whole is None else next(_mapped(whole, options), None)
+        if whole is not None and first is not None and "split" in first[1]:
+            return _by_column(whole, root, options), words
+        return shards, words
     alone = sorted(
         p
         for p in root.iterdir()
@@ -226,20 +231,19 @@ def _table(path: Path, options: FolderOptions) -> tuple[dict[str, Rows], str]:
     keyed = json_splits(path, options.encoding)
     if keyed:
         return keyed, f"rows by split in {path.name}"
-    return _by_column(
-        path, options
-    ), f"one table: {path.name}{loose_pictures(path, options.encoding)}"
+    rows = partial(held_rows, path, options.encoding)
+    words = f"one table: {path.name}{loose_pictures(path, options.encoding)}"
+    return _by_column(rows, path, options), words
 
 
-def _by_column(path: Path, options: FolderOptions) -> dict[str, Rows]:
-    """One table as splits: by its split column where it has one."""
-    rows = partial(_mapped, partial(held_rows, path, options.encoding), options)
-    names = {_split(where, row) for where, row in rows()}
+def _by_column(rows: Rows, place: Path, options: FolderOptions) -> dict[str, Rows]:
+    """Rows as splits: by their split column where they have one."""
+    names = {_split(where, row) for where, row in _mapped(rows, options)}
     if not names:
-        raise DatasetError("the table has no rows", where=path)
+        raise DatasetError("the table has no rows", where=place)
     if names == {ALL}:
-        return {ALL: partial(held_rows, path, options.encoding)}
-    return {name: partial(_of_split, path, options, name) for name in names}
+        return {ALL: rows}
+    return {name: partial(_of_split, rows, options, name) for name in names}
 
 
 def _split(_: Source, row: Mapping[str, Any]) -> str:
@@ -247,7 +251,7 @@ def _split(_: Source, row: Mapping[str, Any]) -> str:
     return SPLIT_NAMES.get(name.lower(), name)
 
 
-def _of_split(path: Path, options: FolderOptions, split: str) -> Iterator[Located]:
-    for where, row in held_rows(path, options.encoding):
+def _of_split(rows: Rows, options: FolderOptions, split: str) -> Iterator[Located]:
+    for where, row in rows():
         if _split(where, _in_our_names(row, dict(options.columns.items()), where)) == split:
             yield where, row

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
-from vesalius.cases.case import Box, Case, Source
+from vesalius.cases.case import Box, Case, Remark, Source
 from vesalius.data.reading.album import Album, picture_in
 from vesalius.data.reading.listings import same_name, stem_of
 
-Annotated = tuple[Source, str, Any, tuple[Box, ...]]
-"""Where, the image's name, a stored picture or None, and the boxes."""
+FLAGS = (0, False, "0", "Unspecified")
+"""Values of a key that says nothing: what is not crowded, cut off or difficult."""
 AUGMENTED = ".rf."
 """Roboflow names a picture's augmented copies ``<original>.rf.<hash>``: they belong together."""
+
+
+class Annotated(NamedTuple):
+    """A picture with its boxes, as one file of annotations has it."""
+
+    where: Source
+    name: str
+    picture: Any
+    """What is stored of it in the file, or None."""
+    boxes: tuple[Box, ...]
+    remarks: tuple[Remark, ...] = ()
+    """What of its annotations was not read."""
 
 
 def boxed_cases(
@@ -29,7 +41,7 @@ def boxed_cases(
     Augmented copies of one picture are one group.
     A picture without a box shows nothing with ``negatives``, and else is not annotated.
     """
-    for where, name, picture, boxes in rows():
+    for where, name, picture, boxes, remarks in rows():
         case = identity(same_name(name))
         yield Case(
             id=case,
@@ -39,4 +51,5 @@ def boxed_cases(
             modality=modality,
             source=where,
             split=split,
+            remarks=remarks,
         )

@@ -6,12 +6,22 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from vesalius.cases.case import Box, Source
-from vesalius.data.reading.boxed import Annotated
+from vesalius.cases.case import Box, Remark, Source
+from vesalius.data.reading.boxed import FLAGS, Annotated
 from vesalius.data.reading.json_rows import read_json
 from vesalius.data.reading.outlines import pairs, rectangle
+from vesalius.data.reading.record import unread_keys
 from vesalius.data.reading.rows import Located, required
 from vesalius.errors import DatasetError
+
+IMAGES = {
+    *("id", "file_name", "width", "height", "license", "date_captured"),
+    *("coco_url", "flickr_url"),
+}
+ANNOTATIONS = {"id", "image_id", "category_id", "bbox", "segmentation", "area"}
+PARTS = Remark(
+    "unread_column", "of a segmentation in several parts, or run-length, the box is read"
+)
 
 
 def is_coco(content: Any) -> bool:
@@ -47,6 +57,7 @@ def coco_rows(path: Path) -> Iterator[Annotated]:
         raise DatasetError("not a COCO file: there is no list of images", where=path)
     labels = {row.get("id"): str(row.get("name")) for row in content.get("categories", [])}
     boxes: dict[Any, list[Box]] = {}
+    remarks: dict[Any, dict[Remark, None]] = {}
     for number, row in enumerate(content.get("annotations", []), start=1):
         where = Source(f"{path.as_posix()} annotations", number)
         label = labels.get(row.get("category_id"))
@@ -56,10 +67,17 @@ def coco_rows(path: Path) -> Iterator[Annotated]:
         boxes.setdefault(row.get("image_id"), []).append(
             rectangle(row.get("bbox"), label, where, drawn)
         )
+        unread = unread_keys([row], ANNOTATIONS, "annotations.", FLAGS)
+        parts = (PARTS,) if drawn is None and row.get("segmentation") else ()
+        if unread or parts:
+            remarks.setdefault(row.get("image_id"), {}).update(dict.fromkeys((*unread, *parts)))
     _require_listed(boxes, content["images"], path)
     for number, row in enumerate(content["images"], start=1):
         where = Source(f"{path.as_posix()} images", number)
-        yield where, required(row, where, "file_name"), None, tuple(boxes.get(row.get("id"), ()))
+        own = row.get("id")
+        unread = (*unread_keys([row], IMAGES, "images.", FLAGS), *remarks.get(own, ()))
+        name = required(row, where, "file_name")
+        yield Annotated(where, name, None, tuple(boxes.get(own, ())), unread)
 
 
 def _require_listed(said: Iterable[Any], images: list[Any], path: Path) -> None:

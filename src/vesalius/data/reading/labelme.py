@@ -13,11 +13,19 @@ from pathlib import Path
 from typing import Any
 
 from vesalius.cases.case import Box, Source
-from vesalius.data.reading.boxed import Annotated
+from vesalius.data.reading.boxed import FLAGS, Annotated
 from vesalius.data.reading.json_rows import read_json
 from vesalius.data.reading.outlines import Points, enclosing, outline_of, rectangle
+from vesalius.data.reading.record import unread_keys
 from vesalius.data.reading.rows import Cell
 from vesalius.errors import DatasetError, ImageError
+
+PICTURE = {
+    *("version", "shapes", "imagePath", "imageData", "imageHeight", "imageWidth"),
+    "flags",
+}
+SHAPE = {"label", "points", "shape_type", "flags"}
+"""Flags are told of once a set (:func:`has_flags`)."""
 
 
 def is_labelme(content: Any) -> bool:
@@ -50,7 +58,12 @@ def labelme_rows(paths: Sequence[Path], unnamed: str) -> Iterator[Annotated]:
             _box(shape, unnamed, Source(f"{path.as_posix()} shapes", number))
             for number, shape in enumerate(content["shapes"], start=1)
         )
-        yield where, _beside(path, name), _held(path, name, content.get("imageData")), boxes
+        unread = (
+            *unread_keys([content], PICTURE, "", FLAGS),
+            *unread_keys(content["shapes"], SHAPE, "shapes.", FLAGS),
+        )
+        stored = _held(path, name, content.get("imageData"))
+        yield Annotated(where, _beside(path, name), stored, boxes, unread)
 
 
 def _beside(path: Path, name: str) -> str:

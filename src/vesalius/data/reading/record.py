@@ -87,11 +87,26 @@ def beside(located: Iterable[Located], published: Collection[str]) -> tuple[Rema
 
     Of its own a reader leaves out what it says on its card; others nobody has looked at.
     """
-    rows = (row for _, row in located)
-    names = (n for row in rows for n, v in row.items() if n not in published and not _is_empty(v))
-    remarks = (_unread(name, has_patient=False) for name in names)
-    # The readers of published sets take no --column.
-    return tuple(dict.fromkeys(Remark("unread_column", r.what.partition(";")[0]) for r in remarks))
+    return unread_keys((row for _, row in located), published)
+
+
+def unread_keys(
+    rows: Iterable[Mapping[str, Any]], known: Collection[str], place: str = "", plain: Any = ()
+) -> tuple[Remark, ...]:
+    """Remarks on keys that hold something and are none of those ``known``.
+
+    ``place`` goes before them, as in ``annotations.``; ``plain`` are values that say nothing, such
+    as a flag's 0.
+    """
+    held = (
+        f"{place}{name}"
+        for row in rows
+        for name, value in row.items()
+        if name not in known and not _is_empty(value) and value not in plain
+    )
+    # Where these stand no --column could map them.
+    remarks = (f"the column or key {headed(name)} is not read" for name in dict.fromkeys(held))
+    return tuple(Remark("unread_column", what) for what in remarks)
 
 
 def _unread(name: str, *, has_patient: bool, inside: bool = False) -> Remark:

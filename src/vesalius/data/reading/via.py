@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from vesalius.cases.case import Box, Source
-from vesalius.data.reading.boxed import Annotated
+from vesalius.data.reading.boxed import FLAGS, Annotated
 from vesalius.data.reading.json_rows import read_json
 from vesalius.data.reading.outlines import enclosing, outline_of
+from vesalius.data.reading.record import unread_keys
 from vesalius.data.reading.rows import gathered, json_in, mapping, required
 from vesalius.data.reading.tables import read_rows
 from vesalius.errors import DatasetError
 
+IMAGE = {"filename", "size", "regions", "base64_img_data", "fileref"}
 CSV_COLUMNS = {"filename", "region_shape_attributes", "region_attributes"}
 
 
@@ -40,7 +42,14 @@ def via_rows(path: Path, unnamed: str) -> Iterator[Annotated]:
         regions = row.get("regions") or []
         listed = list(regions.values()) if isinstance(regions, dict) else regions
         boxes = tuple(_region(region, unnamed, where) for region in listed)
-        yield where, required(row, where, "filename"), None, boxes
+        said = (attributes_beside(region.get("region_attributes") or {}) for region in listed)
+        whole = row.get("file_attributes")
+        unread = (
+            *unread_keys([row], {*IMAGE, "file_attributes"}, "", FLAGS),
+            *unread_keys([whole] if isinstance(whole, dict) else [], (), "file_attributes."),
+            *unread_keys(said, (), "region_attributes."),
+        )
+        yield Annotated(where, required(row, where, "filename"), None, boxes, unread)
 
 
 def _region(region: Any, unnamed: str, where: Source) -> Box:
@@ -59,6 +68,12 @@ def _label(attributes: dict[str, Any]) -> str | None:
     return None
 
 
+def attributes_beside(attributes: dict[str, Any]) -> dict[str, Any]:
+    """The attributes but the one that the label is taken from."""
+    taken = next((name for name, value in attributes.items() if _label({name: value})), None)
+    return {name: value for name, value in attributes.items() if name != taken}
+
+
 def via_csv_rows(path: Path, unnamed: str, encoding: str | None = None) -> Iterator[Annotated]:
     """The annotator's CSV export, a row a region; a picture without one has an empty shape."""
 
@@ -66,7 +81,7 @@ def via_csv_rows(path: Path, unnamed: str, encoding: str | None = None) -> Itera
         return required(row, where, "filename")
 
     for name, located in gathered(lambda: read_rows(path, encoding), filename):
-        boxes = []
+        boxes, beside = [], []
         for where, row in located:
             shape, said = (
                 mapping(json_in(row[column] or "{}", column, where), where)
@@ -75,4 +90,8 @@ def via_csv_rows(path: Path, unnamed: str, encoding: str | None = None) -> Itera
             if shape:
                 region = {"shape_attributes": shape, "region_attributes": said}
                 boxes.append(_region(region, unnamed, where))
-        yield located[0][0], name, None, tuple(boxes)
+                beside.append(attributes_beside(said))
+        columns = {*CSV_COLUMNS, "file_size", "region_count", "region_id"}
+        unread = unread_keys((row for _, row in located), columns, "", ("{}",))
+        unread += unread_keys(beside, (), "region_attributes.")
+        yield Annotated(located[0][0], name, None, tuple(boxes), unread)

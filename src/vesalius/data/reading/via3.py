@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from vesalius.cases.case import Box, Source
+from vesalius.cases.case import Box, Remark, Source
 from vesalius.data.reading.boxed import Annotated
 from vesalius.data.reading.json_rows import read_json
 from vesalius.data.reading.outlines import Points, enclosing, outline_of, pairs
@@ -26,6 +26,8 @@ SHAPES: Mapping[int, tuple[str, tuple[str, ...]]] = {
 }
 """Shapes by the number that a region's coordinates begin with."""
 POLYGONS = (6, 7)
+WHOLE = Remark("unread_column", "attributes of whole pictures, or of times in films, are not read")
+SECOND = Remark("unread_column", "of a region's attributes only the first is read, as its label")
 
 
 def is_via3(content: Any) -> bool:
@@ -40,17 +42,24 @@ def via3_rows(path: Path, unnamed: str) -> Iterator[Annotated]:
         raise DatasetError("not a project of VIA 3", where=path)
     labels = _option_names(content.get("attribute") or {})
     boxes: dict[str, list[Box]] = {}
+    unread: dict[Remark, None] = {}
     for number, region in enumerate(content["metadata"].values(), start=1):
         where = Source(f"{path.as_posix()} metadata", number)
         drawn = region.get("xy") if isinstance(region, dict) else None
-        if not drawn:  # said of a whole picture, or of a time in a film
+        if not drawn:
+            unread[WHOLE] = None
             continue
-        label = _label(region.get("av") or {}, labels) or unnamed
+        values = region.get("av") or {}
+        label = _label(values, labels) or unnamed
+        if sum(bool(value) for value in values.values()) > 1:
+            unread[SECOND] = None
         for file in _files_of(content["view"], region.get("vid"), where):
             boxes.setdefault(file, []).append(enclosing(_outline(drawn, where), label, where))
     for number, (file, row) in enumerate(content["file"].items(), start=1):
         where = Source(f"{path.as_posix()} file", number)
-        yield where, required(row, where, "fname"), None, tuple(boxes.get(file, ()))
+        told = tuple(unread) if number == 1 else ()  # of the whole project
+        name = required(row, where, "fname")
+        yield Annotated(where, name, None, tuple(boxes.get(file, ())), told)
 
 
 def _outline(drawn: list[Any], where: Source) -> Points:

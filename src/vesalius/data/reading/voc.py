@@ -12,9 +12,10 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from vesalius.cases.case import Box, Source
-from vesalius.data.reading.boxed import Annotated
+from vesalius.data.reading.boxed import FLAGS, Annotated
 from vesalius.data.reading.outlines import rectangle
 from vesalius.data.reading.placement import split_places, subfolders
+from vesalius.data.reading.record import unread_keys
 from vesalius.data.reading.streams import ALL, SPLIT_NAMES
 from vesalius.data.reading.texts import lines, text
 from vesalius.errors import DatasetError
@@ -22,6 +23,11 @@ from vesalius.errors import DatasetError
 LARGEST = 8 * 2**20
 """Bytes of one picture's XML; the challenge's own have one or two thousand."""
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
+PICTURE = {
+    *("folder", "filename", "path", "source", "owner", "size", "segmented"),
+    "object",
+}
+OBJECT = {"name", "bndbox"}
 _HEAD = 4096
 _DECLARED = re.compile(r"<!(?:DOCTYPE|ENTITY)")
 
@@ -68,11 +74,24 @@ def voc_rows(one: VocSet) -> Iterator[Annotated]:
             raise DatasetError(fault, where=one.folder, hint=hint)
         where = Source(path.as_posix(), 1)
         document = _document(path)
+        objects = list(document.iter("object"))
         boxes = tuple(
             _box(element, one.first, Source(path.as_posix(), at))
-            for at, element in enumerate(document.iter("object"), start=1)
+            for at, element in enumerate(objects, start=1)
         )
-        yield where, (document.findtext("filename") or name).strip(), None, boxes
+        unread = (
+            *unread_keys(map(_held, [document]), PICTURE, "", FLAGS),
+            *unread_keys(map(_held, objects), OBJECT, "object.", FLAGS),
+        )
+        named = (document.findtext("filename") or name).strip()
+        yield Annotated(where, named, None, boxes, unread)
+
+
+def _held(element: ElementTree.Element) -> dict[str, str]:
+    """What each child says; of one with children of its own that it is there."""
+    return {
+        child.tag: (child.text or "").strip() or ("yes" if len(child) else "") for child in element
+    }
 
 
 def _box(element: ElementTree.Element, first: int, where: Source) -> Box:

@@ -76,7 +76,7 @@ def yolo_rows(labels: Path, images: Path, names: dict[int, str]) -> Iterator[Ann
     pictures = sorted(p for p in images.iterdir() if p.suffix.lower() in ENDINGS)
     for number, picture in enumerate(pictures, start=1):
         boxes = _boxes(picture, files.get(picture.stem), names)
-        yield Source(images.as_posix(), number), picture.name, None, boxes
+        yield Annotated(Source(images.as_posix(), number), picture.name, None, boxes)
 
 
 def yolo_listed_rows(
@@ -87,7 +87,7 @@ def yolo_listed_rows(
         path = label_of(picture, root)
         boxes = _boxes(picture, path if path.is_file() else None, names)
         name = picture.relative_to(root).as_posix()
-        yield Source(picture.parent.as_posix(), number), name, None, boxes
+        yield Annotated(Source(picture.parent.as_posix(), number), name, None, boxes)
 
 
 def _boxes(picture: Path, labels: Path | None, names: dict[int, str]) -> tuple[Box, ...]:
