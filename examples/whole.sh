@@ -36,7 +36,7 @@ for _ in $(seq 240); do # at most two minutes until the model has made its first
   kill -0 $server || { cat "$work/serve.log" >&2; exit 1; }
   sleep 0.5
 done
-picture=$(find "$work/scans" -name '*.png' | sort | head -n 1)
+picture=$(find "$work/scans" -name '*.png' | sort | sed -n 1p)
 image=$(curl -sf -F "image_file=@$picture" "$url/upload_image" | python -c 'import json, sys; print(json.load(sys.stdin)["image_id"])')
 curl -sf "$url/ask_question" -d "image_id=$image" -d "question=which plane is shown?" |
   python -c 'import json, sys; print("served answer:", json.load(sys.stdin)["answer"])'
