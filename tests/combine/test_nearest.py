@@ -12,6 +12,7 @@ from vesalius.cases.picture import Picture
 from vesalius.errors import ModelError, RunError
 from vesalius.models import Lesson
 from vesalius.models.build import build
+from vesalius.models.capabilities import Neighboured
 from vesalius.recipe import Data, Decoding, Recipe
 from vesalius.run import Run
 
@@ -96,6 +97,16 @@ def test_its_own_patient_never_answers(model) -> None:
 def test_its_own_picture_never_answers(model) -> None:
     found = model.predict([ask("", PLANE, None, ONE)], Decoding())[0]
     assert found.text == "coronal"
+
+
+def test_unguarded_its_own_patient_answers_and_swapped_nobody_of_it(model) -> None:
+    asked = [ask("A-9", PLANE, None, ONE)]  # patient A's other picture is nearly the same
+    (unguarded,) = model.with_neighbours("unguarded").predict(asked, Decoding())
+    assert (unguarded.text, unguarded.evidence[0].case) == ("coronal", "A-2")
+    assert isinstance(model, Neighboured)
+    new = [ask("C", PLANE, None, picture("new", 1))]
+    (swapped,) = model.with_neighbours("swapped").predict(new, Decoding())
+    assert swapped.evidence != model.predict(new, Decoding())[0].evidence
 
 
 def test_if_nobody_was_asked_the_like_the_nearest_answers(model) -> None:

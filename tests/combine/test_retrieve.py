@@ -15,7 +15,7 @@ from vesalius.cases.dialogue import Dialogue, Turn
 from vesalius.cases.picture import Picture
 from vesalius.combine import indexing
 from vesalius.combine.retrieve import SAME, Retriever, same_picture
-from vesalius.errors import ImageError, ModelError, RunError
+from vesalius.errors import ImageError, ModelError, RunError, UnknownName
 from vesalius.models.encoders import image_encoder
 from vesalius.recipe import Data, Recipe, Retrieve
 from vesalius.run import Run
@@ -121,6 +121,21 @@ def test_others_of_an_unknown_picture_are_all(retriever) -> None:
     new = stored(drawing(77), "new")
     assert retriever.neighbours([new], 3, others=True) == retriever.neighbours([new], 3)
     assert all(n.similarity < SAME for n in retriever.neighbours([new])[0])
+
+
+def test_controls_take_the_guard_off_or_swap_the_neighbours(retriever) -> None:
+    shown, groups = [stored(drawing(1), "a1")], ["A"]
+    limits = {"exclude_groups": groups, "exclude_keys": ["a1"], "others": True}
+    (plain,) = retriever.neighbours(shown, 50, **limits)
+    (unguarded,) = retriever.controlled("unguarded").neighbours(shown, 50, **limits)
+    assert {n.case for n in unguarded} - {n.case for n in plain} == {"A-2"}
+    (swapped,) = retriever.controlled("swapped").neighbours(shown, 50, **limits)
+    # of the other patient B-G whose neighbours they are none comes either
+    assert len({n.case for n in plain} - {n.case for n in swapped}) == 1
+    assert "A" not in {n.case[0] for n in swapped}
+    assert retriever.neighbours(shown, 50, **limits) == [plain]  # untouched itself
+    with pytest.raises(UnknownName, match="control"):
+        retriever.controlled("guarded")
 
 
 def test_the_recipe_says_how_many_and_how_similar(tmp_path) -> None:

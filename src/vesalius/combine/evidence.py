@@ -6,7 +6,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.prediction import Neighbour, Prediction
@@ -15,6 +15,7 @@ from vesalius.combine import indexing
 from vesalius.combine.retrieve import Retriever
 from vesalius.errors import RunError
 from vesalius.models import Incremental, Lesson, Model, Piece, Streaming, Wraps
+from vesalius.models.capabilities import controlled
 from vesalius.recipe import Decoding, Retrieve
 from vesalius.run import Run
 
@@ -50,6 +51,10 @@ class SupportedAnswers:
                 yield self._supported([named[answer.id]], [answer])[0]
         else:
             yield from self.predict(dialogues, decoding)
+
+    def with_neighbours(self, control: str) -> Self:
+        """The model under the control, if it retrieves itself, beside cases under the same."""
+        return type(self)(controlled(self._model, control), self.retriever.controlled(control))
 
     def forget(self, picture: str) -> None:
         """Give up what was looked up for a picture, by its key, in every view of it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
@@ -21,6 +21,8 @@ from vesalius.system.files import read_lines, write_atomic
 Vectors = NDArray[np.float32]
 Hits = list[tuple[int, float]]
 """(position in the index, cosine similarity in [-1, 1]), most similar first."""
+Excluded = str | Collection[str]
+"""A name that may not come back, or several; the empty one names nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +66,14 @@ class Index:
         vectors: Vectors,
         k: int,
         *,
-        exclude_groups: Sequence[str] | None = None,
-        exclude_keys: Sequence[str] | None = None,
+        exclude_groups: Sequence[Excluded] | None = None,
+        exclude_keys: Sequence[Excluded] | None = None,
     ) -> list[Hits]:
         """The ``k`` nearest items of each query, fewer where exclusion leaves fewer.
 
         ``exclude_groups`` and ``exclude_keys`` hold one entry a query: no item of that group, or
-        with that picture key, is returned for it (an empty string excludes nothing). Equal
-        similarities come in the index's order.
+        with that picture key, is returned for it (an empty string excludes nothing; several names
+        may be left out at once). Equal similarities come in the index's order.
         """
         if k < 1:
             raise ModelError(f"a search needs k of at least 1, not {k}")
@@ -83,11 +85,14 @@ class Index:
         if not len(vectors):
             return []
         # So many more are fetched as exclusion can take away, hence none is missed.
-        lost = max(self._groups[g] + self._keys[y] for g, y in zip(groups, keys, strict=True))
+        lost = max(
+            sum(self._groups[g] for g in some) + sum(self._keys[y] for y in others)
+            for some, others in zip(groups, keys, strict=True)
+        )
         similarities, positions = self._flat.search(_unit(vectors), min(len(self), k + lost))
         return [
-            self._allowed(row, at, group, key)[:k]
-            for row, at, group, key in zip(similarities, positions, groups, keys, strict=True)
+            self._allowed(row, at, some, others)[:k]
+            for row, at, some, others in zip(similarities, positions, groups, keys, strict=True)
         ]
 
     def save(self, folder: Path) -> None:
@@ -110,13 +115,16 @@ class Index:
             raise RunError(f"not the vectors of an index: {error}", where=weights) from error
 
     def _allowed(
-        self, similarities: Vectors, positions: NDArray[np.int64], group: str, key: str
+        self,
+        similarities: Vectors,
+        positions: NDArray[np.int64],
+        groups: frozenset[str],
+        keys: frozenset[str],
     ) -> Hits:
         hits = [
             (int(at), min(1.0, max(-1.0, float(similarity))))  # rounding oversteps one
             for similarity, at in zip(similarities, positions, strict=True)
-            if not (group and self.items[at].group == group)
-            and not (key and self.items[at].key == key)
+            if self.items[at].group not in groups and self.items[at].key not in keys
         ]
         return sorted(hits, key=lambda one: (-one[1], one[0]))
 
@@ -129,12 +137,19 @@ def _unit(vectors: Vectors) -> Vectors:
     return np.ascontiguousarray(vectors, dtype=np.float32)
 
 
-def _one_each(excluded: Sequence[str] | None, queries: int, name: str) -> Sequence[str]:
+def as_set(excluded: Excluded) -> frozenset[str]:
+    """The names that may not come back."""
+    return frozenset({excluded} if isinstance(excluded, str) else excluded) - {""}
+
+
+def _one_each(
+    excluded: Sequence[Excluded] | None, queries: int, name: str
+) -> Sequence[frozenset[str]]:
     if excluded is None:
-        return [""] * queries
+        return [frozenset()] * queries
     if len(excluded) != queries:
         raise ModelError(f"{name} has {len(excluded)} entries for {queries} queries")
-    return excluded
+    return [as_set(one) for one in excluded]
 
 
 def _faiss() -> Any:

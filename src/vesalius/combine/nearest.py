@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
 
 import numpy as np
 from pydantic import Field
@@ -13,9 +13,11 @@ from vesalius.cases.case import Answer
 from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.picture import Picture
 from vesalius.cases.prediction import Confidence, Neighbour, Prediction
+from vesalius.combine.controls import Queries, under
 from vesalius.combine.index import Hits, Index, Item
 from vesalius.errors import ModelError, RunError
-from vesalius.models import Lesson
+from vesalius.models import Control, Lesson
+from vesalius.models.capabilities import require_control
 from vesalius.models.encoders import ImageEncoder, SentenceEncoder, image_encoder
 from vesalius.models.guard import require_pictures, require_studies
 from vesalius.models.wording import Example, examples, pictured, pooled
@@ -56,6 +58,11 @@ class NearestAnswers:
     answers: Sequence[Pairs]
     images: ImageEncoder
     sentences: SentenceEncoder
+    control: Control | None = None
+
+    def with_neighbours(self, control: str) -> Self:
+        """The same index under a control of its neighbours; UnknownName for one that is none."""
+        return replace(self, control=require_control(control))
 
     def predict(self, dialogues: Sequence[Dialogue], decoding: Decoding) -> list[Prediction]:
         """One prediction per dialogue, from an image of another patient and another key.
@@ -68,11 +75,17 @@ class NearestAnswers:
         studies = require_studies(dialogues)
         if not dialogues:
             return []
-        hits = self.index.search(
+        queries = Queries(
             self.images.embed_studies(studies),
+            [dialogue.group for dialogue in dialogues],
+            [study[-1].key for study in studies],
+        )
+        searched = under(self.control, self.index, queries)
+        hits = self.index.search(
+            searched.vectors,
             self.settings.neighbours,
-            exclude_groups=[dialogue.group for dialogue in dialogues],
-            exclude_keys=[study[-1].key for study in studies],
+            exclude_groups=searched.groups,
+            exclude_keys=searched.keys,
         )
         return [self._prediction(d, near) for d, near in zip(dialogues, hits, strict=True)]
 

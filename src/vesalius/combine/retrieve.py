@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import mmap
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,9 +13,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 from vesalius.cases.picture import Picture
 from vesalius.cases.prediction import Neighbour
-from vesalius.combine.index import Hits, Index
+from vesalius.combine.controls import Queries, under
+from vesalius.combine.index import Excluded, Hits, Index
 from vesalius.combine.indexing import ABOUT, CASES, THUMBNAILS
 from vesalius.errors import ModelError, RecipeError, RunError
+from vesalius.models import Control
+from vesalius.models.capabilities import require_control
 from vesalius.recipe import Retrieve
 from vesalius.run import Run
 from vesalius.settings import validated
@@ -62,6 +66,7 @@ class Retriever:
         self._most = max(Counter(item.case for item in index.items).values())
         self._at = {item.key: at for at, item in reversed(list(enumerate(index.items)))}
         self._encoding = Lock()
+        self._control: Control | None = None
 
     def __len__(self) -> int:
         return len(self._index)
@@ -89,8 +94,8 @@ class Retriever:
         pictures: Sequence[Picture],
         k: int | None = None,
         *,
-        exclude_groups: Sequence[str] | None = None,
-        exclude_keys: Sequence[str] | None = None,
+        exclude_groups: Sequence[Excluded] | None = None,
+        exclude_keys: Sequence[Excluded] | None = None,
         others: bool = False,
     ) -> list[tuple[Neighbour, ...]]:
         """For each picture up to ``k`` distinct cases, the most similar first, by cosine.
@@ -109,13 +114,28 @@ class Retriever:
             raise ModelError(f"at least one neighbour must be asked for, not {wanted}")
         # A case with many pictures must not crowd out the next one; and how many pictures a
         # patient has that is to be left out is not known yet.
+        others = others and self._control != "unguarded"
         reach = len(self) if others else min(len(self), wanted * self._most)
         with self._encoding:
             vectors = self._encoder().embed(pictures)
+        nothing = [""] * len(pictures)
+        queries = Queries(vectors, exclude_groups or nothing, exclude_keys or nothing)
+        searched = under(self._control, self._index, queries)
         hits = self._index.search(
-            vectors, reach, exclude_groups=exclude_groups, exclude_keys=exclude_keys
+            searched.vectors, reach, exclude_groups=searched.groups, exclude_keys=searched.keys
         )
         return [self._cases(one, wanted, others=others) for one in hits]
+
+    def controlled(self, control: str) -> Self:
+        """The same retriever under a control of its neighbours, the index and encoder shared.
+
+        ``unguarded``: the groups that callers name and ``others`` leave nothing out, the picture
+        keys still do. ``swapped``: each picture gets the neighbours of an indexed case of another
+        patient (:func:`vesalius.combine.controls.under`). UnknownName for any other.
+        """
+        again = copy.copy(self)
+        again._control = require_control(control)
+        return again
 
     def thumbnail(self, picture: str) -> bytes | None:
         """The small PNG of an indexed picture's key; None if there is none."""

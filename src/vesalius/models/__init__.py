@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
@@ -46,6 +46,14 @@ class Model(Protocol):
 
 Piece = tuple[int, str | Prediction]
 """Of the dialogue at a place: text as it is written, or, last and once, its prediction."""
+
+
+Control = Literal["unguarded", "swapped"]
+"""What is done to a model's neighbours to learn what they are worth.
+
+``unguarded``: cases of the same patient and near-duplicates may come, never the picture itself.
+``swapped``: the neighbours of another case take their place, still none of the same patient.
+"""
 
 
 @runtime_checkable

@@ -1,10 +1,15 @@
-"""What a learner may say of itself beside fitting and loading; each is optional."""
+"""What a learner or a model may be able to do beside its contract; each is optional."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, get_args, runtime_checkable
+
+from vesalius.errors import UnknownName
+from vesalius.models import Control, Model
+
+CONTROLS: tuple[str, ...] = get_args(Control)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,3 +65,25 @@ class Carded(Protocol):
     @property
     def card(self) -> HubCard:
         """How others load them."""
+
+
+@runtime_checkable
+class Neighboured(Protocol):
+    """A model whose answers rest on retrieved cases, and that can be asked under a control."""
+
+    def with_neighbours(self, control: str) -> Model:
+        """The same model under a :data:`~vesalius.models.Control`; UnknownName for any other."""
+
+
+def require_control(control: str) -> Control:
+    """The name of a control; UnknownName if it is none."""
+    for name in get_args(Control):
+        if name == control:
+            return name  # type: ignore[no-any-return]
+    raise UnknownName("control of neighbours", control, CONTROLS)
+
+
+def controlled(model: Model, control: str) -> Model:
+    """A model under a control of its neighbours; one that retrieves nothing as it is."""
+    require_control(control)
+    return model.with_neighbours(control) if isinstance(model, Neighboured) else model
