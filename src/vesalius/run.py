@@ -198,6 +198,11 @@ class Run:
         made = self.status().get("predictions", {})
         self.note(predictions=made | {name or "test": facts})
 
+    def counts(self, name: str = "") -> dict[str, int]:
+        """What a combination counted of the answers in a complete set, added up."""
+        noted = self.status().get("predictions", {}).get(name or "test", {})
+        return dict(noted.get("counts", {}))
+
     def predicted(self, name: str = "") -> set[str]:
         """The ids already predicted, a half-written last line cut first."""
         path = self.predictions_file(name)

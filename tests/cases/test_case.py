@@ -102,3 +102,17 @@ def test_evidence_of_every_kind_survives_a_row() -> None:
 def test_evidence_that_is_none_names_its_field(row: dict[str, object], match: str) -> None:
     with pytest.raises(RunError, match=match):
         Prediction.from_row({"id": "a", "answer": "b", "evidence": [row]})
+
+
+def test_a_prediction_is_told_of_the_dialogue_that_was_really_asked() -> None:
+    asked = Dialogue("a", (Turn(Question("what?", answers=(Answer("ct"),))),), "g", case="c")
+    other = Dialogue("b", (Turn(Question("examples, then: what?")),), "h")
+    sure = Confidence(0.5, "half")
+    given = Prediction.of(other, Answer("mr"), confidence=sure, finish="stop", notes={"shots": 2})
+    own = given.as_of(asked)
+    assert (own.id, own.question, own.group, own.case) == ("a", "what?", "g", "c")
+    assert own.references == (Answer("ct"),)
+    assert (own.answer, own.confidence, own.finish) == (Answer("mr"), sure, "stop")
+    assert Prediction.from_row(own.to_row()) == own
+    assert own.to_row()["notes"] == {"shots": 2}
+    assert "notes" not in Prediction.of(asked, Answer("ct")).to_row()

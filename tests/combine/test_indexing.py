@@ -211,3 +211,20 @@ def test_a_picture_is_read_and_decoded_once(tmp_path, monkeypatch, cached) -> No
     assert len(decodes) == 1
     small = Image.open(tmp_path / "index" / "thumbnails.bin")
     assert small.size == (11, 16)
+
+
+def test_what_was_said_is_whole_where_the_settings_want_it(tmp_path) -> None:
+    pairs = {f"{'is it so? ' * 40}{number}": "very long " * 100 for number in range(9)}
+    entries = indexing.index_entries([asked("A", pairs, picture("a", 1))])
+    (short,) = [entry.row() for entry in entries]
+    assert (len(short["said"]), short["more"]) == (8, 1)
+    assert max(len(answer) for _, answer in short["said"]) <= 400
+    indexing.write_index(tmp_path / "index", entries, Retrieve(whole=True), {})
+    ((_, row),) = read_lines(tmp_path / "index" / indexing.CASES)
+    assert row["said"] == [[question, answer.strip()] for question, answer in pairs.items()]
+    assert row["more"] == 0
+
+
+def test_settings_that_were_not_there_do_not_change_what_an_old_recipe_is() -> None:
+    assert "whole" not in Retrieve().model_dump()
+    assert Retrieve(whole=True).model_dump()["whole"]

@@ -220,3 +220,8 @@ def test_cases_must_belong_to_the_index(tmp_path, rows, words) -> None:
     (run.index / "about.json").write_text(json.dumps(about))
     with pytest.raises(RunError, match=words):
         Retriever.load(run)
+
+
+def test_pairs_are_those_of_the_neighbours_own_case(retriever) -> None:
+    (near,) = retriever.neighbours([stored(drawing(1), "again")], 1)[0]
+    assert retriever.pairs(near) == (("which?", "it is A-1"),)

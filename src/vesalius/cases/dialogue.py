@@ -28,7 +28,7 @@ class Dialogue:
     """Turns with one context. A caption or a VQA item is a dialogue of one turn.
 
     A few-shot prompt has pictures in several turns; a text writer's has none. Only the last turn
-    may be open.
+    may be open. The first ``examples`` turns are of other cases: context belongs behind them.
     """
 
     id: str
@@ -39,6 +39,7 @@ class Dialogue:
     context: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     dataset: str | None = None
     """Which data set it is of, where a recipe mixes several."""
+    examples: int = 0
 
     def __post_init__(self) -> None:
         if not self.turns:

@@ -81,6 +81,12 @@ class Usage:
     seconds: float = 0.0
 
 
+OF_THE_ANSWER = (
+    "confidence", "scores", "evidence", "abstained", "finish", "usage", "notes",
+)  # fmt: skip
+"""What a prediction holds of the answer itself; the rest is its dialogue's."""
+
+
 @dataclass(frozen=True, slots=True)
 class Prediction:
     """What a model answered to one dialogue's last turn; the row is self-contained.
@@ -109,6 +115,8 @@ class Prediction:
     usage: Usage | None = None
     dataset: str | None = None
     """The data set's name, where a recipe mixes several."""
+    notes: Mapping[str, int] | None = None
+    """What a combination counted of this answer: ``{"shots": 2}``; a run adds them up."""
 
     @classmethod
     def of(cls, dialogue: Dialogue, answer: Answer, **fields: Any) -> Prediction:
@@ -130,6 +138,14 @@ class Prediction:
             picture=None if picture is None else picture.key,
             **fields,
         )
+
+    def as_of(self, dialogue: Dialogue) -> Prediction:
+        """What was answered, as the answer to ``dialogue``: its question, references, provenance.
+
+        For answers that were given to the same question in other words or surroundings.
+        """
+        given = {name: getattr(self, name) for name in OF_THE_ANSWER}
+        return Prediction.of(dialogue, self.answer, **given)
 
     @property
     def text(self) -> str:

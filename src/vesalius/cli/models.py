@@ -106,7 +106,11 @@ def predict(
     )
     file = fitted.predictions_file(name or set_name(history, change))
     after = "vesalius evaluate" + (" --histories" if history else "")
-    Console().print(f"{count} answers in {file}\nnext: [bold]{after} {run}[/]")
+    console, counts = Console(), fitted.counts(name or set_name(history, change))
+    console.print(f"{count} answers in {file}")
+    if counts:
+        console.print(", ".join(f"{key} {value}" for key, value in counts.items()))
+    console.print(f"next: [bold]{after} {run}[/]")
 
 
 def ask(

@@ -43,7 +43,8 @@ def retrieve(
         str | None, typer.Option(help="With --build: another image encoder.")
     ] = None,
     thumbnails: Annotated[
-        int | None, typer.Option(min=0, max=512, help="With --build: thumbnails of so many pixels.")
+        int | None,
+        typer.Option(min=0, max=1024, help="With --build: thumbnails of so many pixels."),
     ] = None,
 ) -> None:
     """Show the training cases whose pictures are most like one, and what was said of them."""
@@ -74,11 +75,12 @@ def _built(run: "Run", encoder: str | None, thumbnails: int | None) -> dict[str,
     from vesalius.recipe import Retrieve
     from vesalius.settings import validated
     from vesalius.steps.retrieve import build as step
+    from vesalius.steps.retrieve import index_settings
 
     options = {"encoder": encoder, "thumbnails": thumbnails}
     changed = {key: value for key, value in options.items() if value is not None}
-    settings: Retrieve = run.recipe().retrieve or Retrieve()
-    return step(run, validated(Retrieve, settings.model_dump() | changed, where="--build"))
+    settings = index_settings(run).model_dump()
+    return step(run, validated(Retrieve, settings | changed, where="--build"))
 
 
 def _show(console: Any, neighbours: "Sequence[Neighbour]", *, as_json: bool) -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 from vesalius.cases.dialogue import Dialogue
-from vesalius.cases.prediction import Neighbour, Prediction
+from vesalius.cases.prediction import Prediction
 from vesalius.cases.tasks import task_of
 from vesalius.combine import indexing
+from vesalius.combine.lookup import Lookup
 from vesalius.combine.retrieve import Retriever
 from vesalius.errors import RunError
 from vesalius.models import Incremental, Lesson, Model, Piece, Streaming, Wraps
@@ -19,18 +19,13 @@ from vesalius.models.capabilities import controlled
 from vesalius.recipe import Decoding, Retrieve
 from vesalius.run import Run
 
-LOOKED_UP = 512
-"""Pictures whose neighbours are remembered: a conversation asks about one many times."""
-
 
 class SupportedAnswers:
     """A model's answers with similar cases as evidence, unless they bring neighbours themselves."""
 
     def __init__(self, model: Model, retriever: Retriever) -> None:
         self.members: Mapping[str, Model] = {"model": model}
-        self.retriever = retriever
-        self._model = model
-        self._known: OrderedDict[tuple[str, str], tuple[Neighbour, ...]] = OrderedDict()
+        self._model, self._lookup = model, Lookup(retriever)
 
     @property
     def needs_image(self) -> bool:
@@ -54,51 +49,28 @@ class SupportedAnswers:
 
     def with_neighbours(self, control: str) -> Self:
         """The model under the control, if it retrieves itself, beside cases under the same."""
-        return type(self)(controlled(self._model, control), self.retriever.controlled(control))
+        retriever = self._lookup.retriever.controlled(control)
+        return type(self)(controlled(self._model, control), retriever)
 
     def forget(self, picture: str) -> None:
         """Give up what was looked up for a picture, by its key, in every view of it."""
-        bare = picture.partition("#")[0]
-        for key in [key for key in self._known if key[1].partition("#")[0] == bare]:
-            del self._known[key]
+        self._lookup.forget(picture)
 
     def _supported(
         self, dialogues: Sequence[Dialogue], predictions: Sequence[Prediction]
     ) -> list[Prediction]:
-        bare = [one.neighbours == () for one in predictions]
-        todo = [d for d, is_bare in zip(dialogues, bare, strict=True) if is_bare and d.pictures]
-        self._look_up(todo)
-        return [
-            replace(one, evidence=(*one.evidence, *self._of(d))) if is_bare and d.pictures else one
-            for d, one, is_bare in zip(dialogues, predictions, bare, strict=True)
+        bare = [
+            place
+            for place, (dialogue, one) in enumerate(zip(dialogues, predictions, strict=True))
+            if one.neighbours == () and dialogue.pictures
         ]
-
-    def _of(self, dialogue: Dialogue) -> tuple[Neighbour, ...]:
-        """The cases nearest to any of its pictures, each told once, the most similar first."""
-        nearest: dict[str, Neighbour] = {}
-        for picture in dialogue.pictures:
-            key = (dialogue.group, picture.key)
-            self._known.move_to_end(key)
-            for one in self._known[key]:
-                other = nearest.get(one.case)
-                if other is None or one.similarity > other.similarity:
-                    nearest[one.case] = one
-        ordered = sorted(nearest.values(), key=lambda one: one.similarity, reverse=True)
-        return tuple(ordered[: self.retriever.settings.neighbours])
-
-    def _look_up(self, dialogues: Sequence[Dialogue]) -> None:
-        """Find what is not known yet, each picture once, all of them together."""
-        wanted = {(d.group, picture.key): picture for d in dialogues for picture in d.pictures}
-        new = {key: picture for key, picture in wanted.items() if key not in self._known}
-        near = self.retriever.neighbours(
-            list(new.values()),
-            exclude_groups=[group for group, _ in new],
-            exclude_keys=[key for _, key in new],
+        near = self._lookup.neighbours(
+            [(dialogues[at].group, dialogues[at].pictures) for at in bare]
         )
-        self._known.update(zip(new, near, strict=True))
-        for key in list(self._known)[: max(0, len(self._known) - LOOKED_UP)]:
-            if key not in wanted:
-                del self._known[key]
+        whole = list(predictions)
+        for at, cases in zip(bare, near, strict=True):
+            whole[at] = replace(whole[at], evidence=(*whole[at].evidence, *cases))
+        return whole
 
 
 class StreamedSupportedAnswers(SupportedAnswers):
@@ -122,8 +94,6 @@ class StreamedSupportedAnswers(SupportedAnswers):
 
 def supported(model: Model, run: Run) -> Model:
     """The model with the similar cases of a run that has an index of them."""
-    if isinstance(model, SupportedAnswers):
-        return model
     retriever = Retriever.load(run)
     if retriever is None:
         raise RunError("has no index of similar cases", where=run.path)
@@ -144,6 +114,11 @@ class Evidence:
 
     def __init__(self, settings: Retrieve) -> None:
         self.settings = settings
+
+    @property
+    def index_settings(self) -> Retrieve:
+        """As its block says."""
+        return self.settings
 
     def fit(self, lesson: Lesson, run: Run) -> None:
         """Write the index of the training pictures, unless it is there."""

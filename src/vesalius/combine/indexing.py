@@ -39,7 +39,8 @@ PART = 192
 HELD = 16
 """Pictures whose bytes are in memory at a time."""
 QUESTION, ANSWER, PAIRS = 120, 400, 8
-"""Characters that are kept of a question and of an answer, and pairs that are kept of a case."""
+"""Characters that are kept of a question and of an answer, and pairs that are kept of a case, where
+the settings do not want them whole."""
 
 
 @dataclass(slots=True)
@@ -53,8 +54,10 @@ class IndexEntry:
     picture: Picture
     pairs: dict[tuple[str, str], None] = field(default_factory=dict)
 
-    def row(self) -> dict[str, Any]:
+    def row(self, *, whole: bool = False) -> dict[str, Any]:
         """What is kept of what was said; ``more`` counts the pairs that are not."""
+        if whole:
+            return {"said": [list(pair) for pair in self.pairs], "more": 0}
         short = [
             [
                 shorten(question, QUESTION, placeholder=" …"),
@@ -108,7 +111,7 @@ def write_index(
         beside = folder.with_name(f".{folder.name}.new")
         shutil.rmtree(beside, ignore_errors=True)
         beside.mkdir(parents=True)
-        _join(beside, entries, files, thumbnails=settings.thumbnails > 0)
+        _join(beside, entries, files, settings)
         write_json(beside / ABOUT, {**ready_facts, "files": manifest(beside)})
         _replace(folder, beside)
         shutil.rmtree(parts, ignore_errors=True)
@@ -184,12 +187,12 @@ def _part(pictures: list[Picture], encoder: ImageEncoder, side: int) -> dict[str
 
 
 def _join(
-    folder: Path, entries: Sequence[IndexEntry], files: list[Path], *, thumbnails: bool
+    folder: Path, entries: Sequence[IndexEntry], files: list[Path], settings: Retrieve
 ) -> None:
     """All parts as one: ``index.safetensors`` and ``.jsonl``, ``cases.jsonl``, thumbnails."""
     vectors: list[NDArray[np.float32]] = []
     places: list[list[int]] = []
-    start = 0
+    thumbnails, start = settings.thumbnails > 0, 0
     with (folder / THUMBNAILS).open("wb") as pictures:
         for file in files:
             part = _read_part(file)
@@ -202,7 +205,7 @@ def _join(
     if not thumbnails:
         (folder / THUMBNAILS).unlink()
     Index(np.concatenate(vectors), [entry.item for entry in entries]).save(folder)
-    rows = [entry.row() for entry in entries]
+    rows = [entry.row(whole=settings.whole) for entry in entries]
     for row, place in zip(rows, places, strict=False):
         row["thumbnail"] = place
     lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)

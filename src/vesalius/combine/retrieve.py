@@ -43,6 +43,8 @@ class IndexedCase:
 
     text: str
     thumbnail: tuple[int, int] | None
+    pairs: tuple[tuple[str, str], ...] = ()
+    """Questions and answers; the question of a caption, which nobody asked, is empty."""
 
 
 class Retriever:
@@ -65,6 +67,7 @@ class Retriever:
         self._index, self._details, self._thumbnails = index, tuple(cases), thumbnails
         self._most = max(Counter(item.case for item in index.items).values())
         self._at = {item.key: at for at, item in reversed(list(enumerate(index.items)))}
+        self._places = {(item.case, item.key): at for at, item in enumerate(index.items)}
         self._encoding = Lock()
         self._control: Control | None = None
 
@@ -145,6 +148,10 @@ class Retriever:
             return None
         return bytes(self._thumbnails[place[0] : place[1]])
 
+    def pairs(self, neighbour: Neighbour) -> tuple[tuple[str, str], ...]:
+        """The (question, answer) pairs of a neighbour's case; whole where the settings say so."""
+        return self._details[self._places[neighbour.case, neighbour.picture or ""]].pairs
+
     def _cases(self, hits: Hits, wanted: int, *, others: bool) -> tuple[Neighbour, ...]:
         items = self._index.items
         known = {items[at].group for at, similarity in hits if others and similarity >= SAME}
@@ -190,13 +197,14 @@ def _read_cases(path: Path) -> list[IndexedCase]:
     cases = []
     for number, row in read_lines(path):
         try:
-            lines = [" ".join(filter(None, (q, a))) for q, a in row["said"]]
+            pairs = tuple((str(q), str(a)) for q, a in row["said"])
+            lines = [" ".join(filter(None, pair)) for pair in pairs]
             more, place = int(row.get("more", 0)), row.get("thumbnail")
             start_end = None if place is None else (int(place[0]), int(place[1]))
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise RunError(f"line {number} tells of no picture: {error}", where=path) from error
         lines += [f"({more} more)"] if more else []
-        cases.append(IndexedCase("\n".join(lines), start_end))
+        cases.append(IndexedCase("\n".join(lines), start_end, pairs))
     return cases
 
 

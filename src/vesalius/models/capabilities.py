@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, get_args, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, get_args, runtime_checkable
 
+from vesalius.cases.dialogue import Dialogue
 from vesalius.errors import UnknownName
 from vesalius.models import Control, Model
+from vesalius.recipe import Retrieve
 
 CONTROLS: tuple[str, ...] = get_args(Control)
 
@@ -87,3 +89,45 @@ def controlled(model: Model, control: str) -> Model:
     """A model under a control of its neighbours; one that retrieves nothing as it is."""
     require_control(control)
     return model.with_neighbours(control) if isinstance(model, Neighboured) else model
+
+
+Pictures = Literal["required", "optional", "none"]
+"""Whether a model answers from pictures alone, also without, or never sees any."""
+
+
+@runtime_checkable
+class Conversational(Protocol):
+    """A learner, or its model, that reads the turns before a question."""
+
+    @property
+    def takes_pictures(self) -> Pictures:
+        """Whether the last question must, may or cannot come with pictures."""
+
+    @property
+    def pictures_in_turns(self) -> bool:
+        """Whether later turns may show pictures; else all stand before the first question."""
+
+
+@runtime_checkable
+class Budgeted(Protocol):
+    """A model that knows whether a prompt is too long for it."""
+
+    def fits(self, dialogue: Dialogue) -> bool:
+        """Whether the dialogue, pictures included, is short enough to be answered."""
+
+
+@runtime_checkable
+class Combining(Protocol):
+    """A wrapper that refuses members by what they are, before anything is fitted."""
+
+    def check_members(self, members: Mapping[str, Any]) -> None:
+        """RecipeError that names the member whose learner it cannot wrap."""
+
+
+@runtime_checkable
+class Indexing(Protocol):
+    """A learner whose model looks cases up in the run's index, which it writes."""
+
+    @property
+    def index_settings(self) -> Retrieve:
+        """How the index is made and searched."""

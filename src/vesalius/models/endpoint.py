@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
@@ -12,6 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from vesalius.cases.tasks import Content
 from vesalius.errors import ModelError
 from vesalius.models import Lesson
+from vesalius.models.capabilities import Pictures
 from vesalius.models.guard import require_pictures
 from vesalius.models.remote.client import Server
 from vesalius.models.remote.model import RemoteModel
@@ -34,7 +35,7 @@ class EndpointSettings(Frozen):
     """The server may be on another machine: pictures and questions then leave this one."""
     key_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
     """The environment variable that holds the key; null: none is sent."""
-    pictures: Literal["required", "optional", "none"] = "required"
+    pictures: Pictures = "required"
     """``required``: a dialogue without a picture is refused; ``optional``: it is asked without;
     ``none``: the server is sent no pictures, for models that read text only."""
     answers: Content = "text"
@@ -95,6 +96,16 @@ class Endpoint:
         """The model of the server; ModelError if its key is not in the environment."""
         facts: dict[str, Any] = read_json(run.weights / FILE)
         return self._model(facts.get("model"))
+
+    @property
+    def takes_pictures(self) -> Pictures:
+        """As the recipe says."""
+        return self.settings.pictures
+
+    @property
+    def pictures_in_turns(self) -> bool:
+        """A request has each picture in the turn that shows it."""
+        return True
 
     def _model(self, name: str | None) -> RemoteModel:
         settings = self.settings

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -76,18 +76,7 @@ class SavedAnswers:
             saved = self.known.get((question, key))
         if saved is None and self.any_picture:
             saved = self.known.get((question,))
-        if saved is None:
-            return None
-        own = Prediction.of(dialogue, saved.answer)
-        return replace(
-            own,
-            confidence=saved.confidence,
-            scores=saved.scores,
-            evidence=saved.evidence,
-            abstained=saved.abstained,
-            finish=saved.finish,
-            usage=saved.usage,
-        )
+        return None if saved is None else saved.as_of(dialogue)
 
     def _prediction(self, dialogue: Dialogue) -> Prediction:
         prediction = self.find(dialogue)

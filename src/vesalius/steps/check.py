@@ -16,7 +16,7 @@ from vesalius.evaluation.measuring import Spec
 from vesalius.evaluation.metrics import metrics
 from vesalius.models import Learner, Wraps
 from vesalius.models.build import build
-from vesalius.models.capabilities import Sighted, Wordless
+from vesalius.models.capabilities import Combining, Indexing, Sighted, Wordless
 from vesalius.models.guard import require_at_most
 from vesalius.recipe import Data, Evaluation, Recipe, Reference
 from vesalius.run import Run
@@ -142,6 +142,7 @@ def check(recipe: Recipe, path: Path, scope: Scope | None = None) -> Checked:
     members = {
         key: _member(recipe, path, key, member, scope) for key, member in recipe.members().items()
     }
+    _require_suitable(unrolled[-1], learners[-1], members)
     resolved = [_resolved(*one, members) for one in zip(unrolled, learners, strict=True)]
     data = [scope.reading.read(stage.data) for stage in resolved]
     each = zip(resolved, learners, data, seen_before(recipe), strict=True)
@@ -241,6 +242,26 @@ def _member(
         what = f"the member's task is {task}, the recipe's {recipe.data.task}"
         raise RecipeError(what, where=where)
     return found
+
+
+def _require_suitable(
+    recipe: Recipe, learner: Learner, members: Mapping[str, Checked | Run]
+) -> None:
+    """RecipeError for members that the wrapper cannot use, or a second index beside its own."""
+    if isinstance(learner, Indexing) and recipe.retrieve is not None:
+        what = f"{recipe.model['name']} has an index of its own, which its settings describe"
+        raise RecipeError(what, where="retrieve", hint="leave the block out")
+    if isinstance(learner, Combining):
+        learner.check_members(
+            {
+                key: member.last.learner if isinstance(member, Checked) else _learner_of(member)
+                for key, member in members.items()
+            }
+        )
+
+
+def _learner_of(run: Run) -> Learner:
+    return build(run.recipe().model)
 
 
 def _require_same_data(members: Mapping[str, Checked | Run], own: Ready) -> None:

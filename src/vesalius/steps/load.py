@@ -8,6 +8,7 @@ from typing import Any
 from vesalius.errors import ModelError, UnknownName
 from vesalius.models import Model
 from vesalius.models.build import build
+from vesalius.models.capabilities import Indexing
 from vesalius.run import Run
 from vesalius.steps.members import member_runs
 from vesalius.steps.stages import stage_run
@@ -41,7 +42,7 @@ def load(run: Run, *, stage: str | None = None, quantization: str | None = None)
     if members:
         options["members"] = members
     model: Model = learner.load(run, **options)
-    return with_evidence(model, run)
+    return model if isinstance(learner, Indexing) else with_evidence(model, run)
 
 
 def _warn_of_another_base(run: Run, fitted: str, asked: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
@@ -91,8 +92,17 @@ def predict(
     whole = list(order | dict.fromkeys(said))
     if list(said) != whole:  # one that failed was answered after some that follow it
         run.order_predictions(whole, name)
-    run.note_predictions(name, n=len(said), complete=True, **made)
+    facts = {**made, "counts": counts} if (counts := counted(run, name)) else made
+    run.note_predictions(name, n=len(said), complete=True, **facts)
     return len(said)
+
+
+def counted(run: Run, name: str = "") -> dict[str, int]:
+    """What combinations counted of the answers in a set, added up; empty for any other model."""
+    total: Counter[str] = Counter()
+    for prediction in run.predictions(name) if run.predictions_file(name).exists() else ():
+        total.update(prediction.notes or {})
+    return dict(sorted(total.items()))
 
 
 def _answers(model: Model, todo: list[Dialogue], decoding: Decoding) -> Iterator[list[Prediction]]:

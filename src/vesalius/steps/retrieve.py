@@ -12,6 +12,8 @@ from vesalius.combine.evidence import write_index
 from vesalius.combine.indexing import ready
 from vesalius.combine.retrieve import Retriever
 from vesalius.errors import RunError
+from vesalius.models.build import build as build_learner
+from vesalius.models.capabilities import Indexing
 from vesalius.models.feature_cache import with_shared_features
 from vesalius.recipe import Retrieve
 from vesalius.run import Run
@@ -41,14 +43,22 @@ def retrieve(
 def build(run: Run, settings: Retrieve | None = None) -> dict[str, Any]:
     """Index what a fitted run was trained on, without fitting again; the index's facts.
 
-    ``settings`` default to the recipe's, else to the block's own defaults. An index that is there
-    is replaced once the new one is complete. RunError if the run is not fitted, or if its data
-    are not what they were.
+    ``settings`` default to the model's or the recipe's, else to the block's own defaults. An index
+    that is there is replaced once the new one is complete. RunError if the run is not fitted, or if
+    its data are not what they were.
     """
     train = trained_on(run)
-    chosen = settings or run.recipe().retrieve or Retrieve()
+    chosen = settings or index_settings(run)
     ready(chosen, train)
     return write_index(run, train, chosen)
+
+
+def index_settings(run: Run) -> Retrieve:
+    """How the run's model, where it looks cases up, or else its recipe wants the index."""
+    learner = build_learner(run.recipe().model)
+    if isinstance(learner, Indexing):
+        return learner.index_settings
+    return run.recipe().retrieve or Retrieve()
 
 
 def trained_on(run: Run) -> list[Dialogue]:

@@ -112,3 +112,11 @@ def test_words_cannot_end_their_turn() -> None:
     assert segment.ids.count(start) == 1
     assert asked in made.decode(segment.ids)
     assert made.decode([t for t in segment.labels if t != IGNORED]) == "ct<|im_end|>"
+
+
+def test_context_stands_behind_the_examples_of_other_cases() -> None:
+    shot, asked = dialogue(said="mr").turns[0], dialogue(said=None).turns[0]
+    told = Dialogue("d", (shot, asked), "g", context={"history": "cough"}, examples=1)
+    rendered = Template(tokenizer(), image="<image>", end="<|im_end|>").render(told)
+    assert rendered.text.count("History") == 1
+    assert rendered.text.index("mr<|im_end|>") < rendered.text.index("History: cough\nwhat is")

@@ -66,3 +66,12 @@ def test_beams_are_refused() -> None:
     dialogue = Dialogue("d", (Turn(Question("x?")),), "g")
     with pytest.raises(ModelError, match="beams"):
         request_body(dialogue, Decoding(beams=2), "m", lambda _: "")
+
+
+def test_context_stands_with_the_case_that_is_asked_about_not_with_an_example() -> None:
+    shot = Turn(Question("what is it?"), (), reply=Answer("a cyst"))
+    asked = Turn(Question("what is it?"), (Picture("a", lambda: b""),))
+    told = Dialogue("d", (shot, asked), "g", context={"history": "a fall"}, examples=1)
+    first, _, last = request_body(told, Decoding(), "m", lambda p: p.key)["messages"]
+    assert first["content"][-1]["text"] == "what is it?"
+    assert last["content"][-1]["text"] == "History: a fall\nwhat is it?"

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from vesalius.cases.dialogue import Dialogue
 from vesalius.models import Lesson
-from vesalius.models.capabilities import HubCard
+from vesalius.models.capabilities import HubCard, Pictures
 from vesalius.models.generative import fitting, preflight
 from vesalius.models.generative.answering.answerer import Answerer
 from vesalius.models.generative.blueprint import Blueprint
@@ -132,6 +132,16 @@ class Generative:
             model = NF4(dtype, device).convert(model, parts)
         processor, answers = read_processor(folder), self.blueprint.answers((), run)
         return Answerer(self.blueprint.network(model.to(device), processor, answers))
+
+    @property
+    def takes_pictures(self) -> Pictures:
+        """It answers from pictures alone."""
+        return "required"
+
+    @property
+    def pictures_in_turns(self) -> bool:
+        """Whether the family reads a picture in the turn that shows it."""
+        return self.blueprint.origin.family().repeats is None
 
     @property
     def card(self) -> HubCard:

@@ -53,7 +53,7 @@ def _messages(dialogue: Dialogue, url_of: Callable[[Picture], str]) -> list[dict
         words = without_control_tokens(dialogue.system)
         messages.append({"role": "system", "content": words})
     for number, turn in enumerate(dialogue.turns):
-        messages.append(_question(turn, "" if number else context, url_of))
+        messages.append(_question(turn, context if number == dialogue.examples else "", url_of))
         if turn.reply is not None:
             reply = without_control_tokens(turn.reply.text or "")
             messages.append({"role": "assistant", "content": reply})

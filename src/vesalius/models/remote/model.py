@@ -14,6 +14,7 @@ from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.prediction import Prediction
 from vesalius.errors import ModelError, VesaliusError
 from vesalius.models import Piece
+from vesalius.models.capabilities import Pictures
 from vesalius.models.guard import require_pictures
 from vesalius.models.remote.client import Client, Server
 from vesalius.recipe import Decoding
@@ -37,6 +38,18 @@ class RemoteModel:
         self._loop = _event_loop()
         self._client = Client(server)
         self._looked = False
+
+    @property
+    def takes_pictures(self) -> Pictures:
+        """Whether pictures must, may or cannot come with a question."""
+        if self.needs_image:
+            return "required"
+        return "optional" if self.server.pictures else "none"
+
+    @property
+    def pictures_in_turns(self) -> bool:
+        """A request has each picture in the turn that shows it."""
+        return True
 
     def look(self) -> None:
         """See that the server is there with the model; Unavailable or ModelError in one line."""

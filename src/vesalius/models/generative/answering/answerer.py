@@ -12,12 +12,15 @@ from transformers import PreTrainedModel
 
 from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.prediction import Prediction
+from vesalius.errors import TooLong
 from vesalius.models import Piece
+from vesalius.models.capabilities import Pictures
 from vesalius.models.generative.answering.generate import Generation, Sink
 from vesalius.models.generative.answering.prefix_cache import PrefixCache
 from vesalius.models.generative.answering.streaming import iterated
 from vesalius.models.generative.network import Network
 from vesalius.models.generative.rows.encoder import Prefixes
+from vesalius.models.generative.rows.sharing import rows_of
 from vesalius.models.guard import require_pictures
 from vesalius.recipe import Decoding
 
@@ -66,6 +69,25 @@ class Answerer:
             self._answer(dialogues, decoding, PieceSink(put, closed, cancelled))
 
         yield from iterated(work)
+
+    @property
+    def takes_pictures(self) -> Pictures:
+        """It answers from pictures alone."""
+        return "required"
+
+    @property
+    def pictures_in_turns(self) -> bool:
+        """Whether the family reads a picture in the turn that shows it."""
+        return self.network.family.repeats is None
+
+    def fits(self, dialogue: Dialogue) -> bool:
+        """Whether the dialogue, open, is no longer than a row may be: it is tokenised to see."""
+        opened, network = [dialogue.replying(None)], self.network
+        try:
+            list(rows_of(opened, network.encoder, share=False, max_length=network.max_length))
+        except TooLong:
+            return False
+        return True
 
     def _answer(self, dialogues: Sequence[Dialogue], decoding: Decoding, sink: Sink) -> None:
         require_pictures(dialogues)

@@ -63,7 +63,7 @@ def shared_key(dialogue: Dialogue) -> tuple[Any, ...]:
         return (dialogue.id,)
     last = _last_showing(dialogue)
     before = tuple((t.question.text, t.reply, t.pictures) for t in dialogue.turns[:last])
-    context = tuple(dialogue.context.items()) if last else ()
+    context = tuple(dialogue.context.items()) if last > dialogue.examples else ()
     return (dialogue.pictures, before, context, dialogue.system)
 
 

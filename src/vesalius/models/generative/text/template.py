@@ -194,7 +194,7 @@ def _messages(dialogue: Dialogue, words: list[str]) -> list[dict[str, Any]]:
         # Blanks carry no meaning but can carry the answer: in VQA-Med 2019 a stray tab in a
         # question tells yes from no.
         question = " ".join(turn.question.text.split())
-        prompt = (context if index == 0 else "") + question
+        prompt = (context if index == dialogue.examples else "") + question
         pictures = [{"type": "image"} for _ in turn.pictures]
         messages.append({"role": "user", "content": [*pictures, mark(prompt)]})
         if turn.reply is not None:
