@@ -27,3 +27,30 @@ def prediction():
 def scored():
     """scored(metric, *predictions) -> the overall scores by name."""
     return _scored
+
+
+@pytest.fixture(scope="session")
+def pair_weights(tmp_path_factory):
+    """pair_weights(labels) -> a folder with a tiny BERT classifier of pairs, in safetensors."""
+    import torch
+    from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
+
+    def write(labels):
+        folder = tmp_path_factory.mktemp("pairs") / f"tiny-{labels}"
+        words = "[PAD] [UNK] [CLS] [SEP] [MASK] no mass in the left right lung a ct of chest . yes"
+        vocabulary = {word: at for at, word in enumerate(words.split())}
+        torch.manual_seed(0)
+        config = BertConfig(
+            vocab_size=len(vocabulary),
+            hidden_size=16,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            intermediate_size=16,
+            max_position_embeddings=24,
+            num_labels=labels,
+        )
+        BertForSequenceClassification(config).save_pretrained(folder)
+        BertTokenizerFast(vocab=vocabulary).save_pretrained(folder)
+        return folder
+
+    return write

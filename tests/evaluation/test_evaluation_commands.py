@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from vesalius.cases.case import Answer
 from vesalius.cases.prediction import Prediction
 from vesalius.cli import evaluation
-from vesalius.errors import RecipeError, UnknownName
+from vesalius.errors import RecipeError, RunError, UnknownName
 from vesalius.recipe import Recipe
 from vesalius.run import Run
 from vesalius.system.files import append_lines
@@ -81,6 +81,26 @@ def test_compare(call, run):
     assert done.exit_code == 0, done.output
     assert "+0.375" in done.output
     assert "8 shared predictions, 3 answers differ" in done.output
+
+
+def test_compare_as_a_table(call, run, tmp_path):
+    file, out = run.predictions_file("blank"), [tmp_path / "t.md", tmp_path / "t.csv"]
+    done = call("compare", "--table", file, run.path, "--out", out[0], "--out", out[1])
+    assert done.exit_code == 0, done.output
+    assert "8 shared cases" in done.output
+    assert "+0.375 p" in done.output
+    assert "against predictions-blank" in done.output
+    assert "| r | 8 | 0.750 [" in out[0].read_text()
+    assert out[1].exists()
+
+
+def test_two_are_compared_and_more_make_a_table(call, run):
+    done = call("compare", run.path)
+    assert isinstance(done.exception, RunError)
+    assert "--table" in str(done.exception)
+    assert isinstance(call("compare", run.path, run.path, "--members").exception, RunError)
+    wrong = call("compare", "--table", run.path, run.path, "--out", "t.txt")
+    assert isinstance(wrong.exception, UnknownName)
 
 
 @pytest.mark.parametrize(

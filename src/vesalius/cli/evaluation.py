@@ -64,14 +64,28 @@ def evaluate(
 
 
 def compare(
-    first: Annotated[Path, typer.Argument(help="A run or a JSON-lines file: the baseline.")],
-    second: Annotated[Path, typer.Argument(help="A run or a JSON-lines file on the same data.")],
+    runs: Annotated[
+        list[Path], typer.Argument(help="Two runs or JSON-lines files, the baseline first.")
+    ],
     metric: Metrics = None,
     resamples: Resamples = None,
     by: By = FIELDS,
     save: Annotated[Path | None, typer.Option(help="Write the comparison here (JSON).")] = None,
+    table: Annotated[
+        bool, typer.Option("--table", help="Two runs or more, a row each, side by side.")
+    ] = False,
+    baseline: Annotated[
+        str | None, typer.Option(help="With --table: the row to test against; default: the first.")
+    ] = None,
+    members: Annotated[
+        bool,
+        typer.Option("--members", help="With --table: rows for members and their consensus, too."),
+    ] = False,
+    out: Annotated[
+        list[Path] | None, typer.Option(help="With --table: write it as .md, .csv or .json.")
+    ] = None,
 ) -> None:
-    """Compare two runs on the same questions: paired differences, intervals and p-values."""
+    """Compare runs on the same questions: paired differences, intervals and p-values."""
     from rich.console import Console
 
     from vesalius.cli.scores import print_differences
@@ -79,6 +93,14 @@ def compare(
     from vesalius.system.files import write_json
 
     options: dict[str, Any] = {"metrics": _specs(metric), "resamples": resamples}
+    if table:
+        from vesalius.cli.table import show
+
+        files = [*(out or ()), *([save] if save else ())]
+        show(Console(), runs, files, baseline=baseline, members=members, **options)
+        return
+    _require_two(runs, with_table=bool(baseline or members or out))
+    first, second = runs
     comparison = step(first, second, by=_fields(by), **options)
     if save is not None:
         write_json(save, comparison.to_json())
@@ -96,6 +118,17 @@ def report(
 
     page = step(*[Run.open(path) for path in runs], out=out, pictures=pictures)
     typer.echo(f"report: {page}")
+
+
+def _require_two(runs: Sequence[Path], *, with_table: bool) -> None:
+    """RunError where a comparison of two is asked for otherwise."""
+    from vesalius.errors import RunError
+
+    if len(runs) != 2:
+        what = f"two runs are compared, not {len(runs)}"
+        raise RunError(what, hint="--table puts several side by side")
+    if with_table:
+        raise RunError("--baseline, --members and --out belong to --table", hint="add --table")
 
 
 def _fields(by: str) -> tuple[str, ...]:

@@ -15,7 +15,8 @@ from vesalius.evaluation.caveats import of_metrics
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from vesalius.evaluation.compare import Comparison, Difference
+    from vesalius.evaluation.compare import Comparison
+    from vesalius.evaluation.differences import Difference
     from vesalius.evaluation.score import Evaluation
 
 _SCORE = 29

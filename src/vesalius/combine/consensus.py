@@ -68,8 +68,7 @@ class ConsensusAnswers:
             MemberAnswer(key, one.answer, one.confidence, abstained=one.abstained)
             for key, one in zip(self.members, answers, strict=True)
         )
-        votes = [one for one in answers if not one.abstained] or list(answers)
-        best, confidence = _vote(votes) if is_closed(dialogue.question) else self._medoid(votes)
+        best, confidence = agreed(dialogue.question, answers, self.settings.similarity)
         return Prediction.of(
             dialogue,
             best.answer,
@@ -78,17 +77,6 @@ class ConsensusAnswers:
             abstained=all(one.abstained for one in answers),
             finish=best.finish,
         )
-
-    def _medoid(self, votes: Sequence[Prediction]) -> tuple[Prediction, Confidence]:
-        name = self.settings.similarity
-        if len(votes) == 1:
-            return votes[0], Confidence(0.0, f"mean {name} with the other answers (there are none)")
-        alike = similarities([one.answer for one in votes], name)
-        means = (alike.sum(axis=1) - np.diag(alike)) / (len(votes) - 1)
-        # Rounded, so that a tie is one: it goes to the surer answer, then to the first member's.
-        best = max(range(len(votes)), key=lambda at: (means[at].round(9), _sure(votes[at]), -at))
-        value = min(1.0, max(0.0, float(means[best])))
-        return votes[best], Confidence(value, f"mean {name} with the other answers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +99,14 @@ class Consensus:
     def load(self, run: Run, *, members: Mapping[str, Model]) -> ConsensusAnswers:
         """The rule over the loaded members."""
         return ConsensusAnswers(self.settings, members)
+
+
+def agreed(
+    question: Question, answers: Sequence[Prediction], similarity: str = "token_f1"
+) -> tuple[Prediction, Confidence]:
+    """The answer to a question that members agree on most, and how much: the rule by itself."""
+    votes = [one for one in answers if not one.abstained] or list(answers)
+    return _vote(votes) if is_closed(question) else _medoid(votes, similarity)
 
 
 def is_closed(question: Question) -> bool:
@@ -141,6 +137,17 @@ def _vote(votes: Sequence[Prediction]) -> tuple[Prediction, Confidence]:
     winners = max(ballots.values(), key=lambda ones: (len(ones), sum(map(_sure, ones)) / len(ones)))
     share = len(winners) / len(votes)
     return winners[0], Confidence(share, f"share of {len(votes)} members' votes")
+
+
+def _medoid(votes: Sequence[Prediction], name: str) -> tuple[Prediction, Confidence]:
+    if len(votes) == 1:
+        return votes[0], Confidence(0.0, f"mean {name} with the other answers (there are none)")
+    alike = similarities([one.answer for one in votes], name)
+    means = (alike.sum(axis=1) - np.diag(alike)) / (len(votes) - 1)
+    # Rounded, so that a tie is one: it goes to the surer answer, then to the first member's.
+    best = max(range(len(votes)), key=lambda at: (means[at].round(9), _sure(votes[at]), -at))
+    value = min(1.0, max(0.0, float(means[best])))
+    return votes[best], Confidence(value, f"mean {name} with the other answers")
 
 
 def _ballot(answer: Answer) -> str:

@@ -46,14 +46,23 @@ def limits(evaluation: Evaluation, recipe: Recipe, status: Mapping[str, Any]) ->
 
 
 def of_metrics(evaluation: Evaluation) -> list[str]:
-    """A sentence for each count of rows that a metric could not read, cut, or left out."""
+    """What is not measured for want of weights; each count of rows unread, cut or left out."""
     total = evaluation.facts.get("predictions", 0)
-    return [
+    return absences(evaluation.protocols) + [
         f"{protocol}: {count} of {total} {_COUNTED[name]}."
         for protocol, counts in evaluation.counts.items()
         for name, count in counts.items()
         if name in _COUNTED
     ]
+
+
+def absences(protocols: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """A sentence for each reason why scores of a metric are not measured here."""
+    reasons: dict[str, list[str]] = {}
+    for facts in protocols.values():
+        for score, reason in facts.get("absent", {}).items():
+            reasons.setdefault(reason, []).append(score)
+    return [f"{', '.join(names)} not measured: {reason}." for reason, names in reasons.items()]
 
 
 def _of_intervals(evaluation: Evaluation, groups: int) -> str:

@@ -7,16 +7,13 @@ import json
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from importlib import metadata
 from typing import Any
 
-import numpy as np
-
 from vesalius.cases.prediction import Prediction
 from vesalius.errors import RunError
-from vesalius.evaluation.measuring import Measured, Spec, built, counted, measure
-from vesalius.evaluation.metrics import Array
+from vesalius.evaluation.differences import Draws
+from vesalius.evaluation.measuring import Spec, built, measure
 from vesalius.evaluation.prediction_sets import (
     SLICES,
     facts,
@@ -24,8 +21,9 @@ from vesalius.evaluation.prediction_sets import (
     refuse_duplicates,
     slices,
 )
-from vesalius.evaluation.score import ALL, Evaluation, Score
-from vesalius.evaluation.stats import Codes, bootstrap, clusters, interval, trials, wilson
+from vesalius.evaluation.score import Evaluation, Score
+from vesalius.evaluation.scoring import scores
+from vesalius.evaluation.stats import clusters
 from vesalius.run import Run
 from vesalius.system.files import read_json, write_json
 
@@ -50,22 +48,15 @@ def evaluate(
     refuse_duplicates(predictions)
     measured = measure(predictions, metrics)
     names = [group_of(p) for p in predictions]
-    scores: list[Score] = []
+    draws = Draws(resamples, level, seed)
+    rows: list[Score] = []
     for label, keep in slices(predictions, by):
         groups = clusters([name for name, inside in zip(names, keep, strict=True) if inside])
         parts = [replace(entry, table=entry.rows(keep)) for entry in measured]
-        statistic = partial(_all, parts)
-        drawn = bootstrap(statistic, groups, resamples, seed) if len(set(groups)) > 1 else {}
-        for (name, metric), value in statistic(np.ones((1, len(groups)))).items():
-            entry = next(part for part in parts if part.name == name)
-            n, units = counted(entry.table, metric, groups)
-            low, high = interval(drawn.get((name, metric), np.zeros(0)), level)
-            score = Score(metric, name, float(value[0]), low, high, n, units, label)
-            if n or label == ALL:
-                scores.append(_widened(score, entry, groups, level))
+        rows += scores(parts, groups, draws, label=label)
     protocols = {entry.name: entry.metric.protocol.to_dict() for entry in measured}
     return Evaluation(
-        tuple(scores),
+        tuple(rows),
         protocols,
         resamples,
         level,
@@ -121,30 +112,6 @@ def evaluate_run(
 def save_scores(run: Run, evaluation: Evaluation, name: str = "") -> None:
     """Write the scores of a prediction set into the run: ``scores.json``, ``scores-NAME.json``."""
     write_json(run.scores_file(name), evaluation.to_json())
-
-
-def _widened(score: Score, entry: Measured, groups: Codes, level: float) -> Score:
-    """The score with Wilson's interval where it is a proportion and no resample differs.
-
-    Then the bootstrap's bounds coincide, as if three right answers of three proved anything.
-    Groups are the trials: what is the same in every group was seen once a group. A mean over
-    classes has as many trials as a plain share would need to be as uncertain.
-    """
-    by = entry.metric.protocol.proportions.get(score.metric)
-    if by is None or score.low != score.high:
-        return score
-    n = trials(entry.table[by], groups) if by else float(score.groups)
-    low, high = wilson(score.value * n, n, level)
-    return replace(score, low=low, high=high, interval="wilson")
-
-
-def _all(parts: Sequence[Measured], weights: Array) -> dict[tuple[str, str], Array]:
-    """Every metric's scores under the same draws, by protocol and score."""
-    return {
-        (part.name, score): values
-        for part in parts
-        for score, values in part.metric.aggregate(part.table, weights).items()
-    }
 
 
 def _stored(run: Run, name: str) -> Evaluation | None:

@@ -8,7 +8,8 @@ from typing import Any
 
 from vesalius.cases.prediction import Prediction
 from vesalius.errors import NotComparable, RunError
-from vesalius.evaluation.compare import Difference, compare
+from vesalius.evaluation.compare import compare
+from vesalius.evaluation.differences import Difference
 from vesalius.evaluation.evaluate import evaluate_run
 from vesalius.evaluation.measuring import Spec
 from vesalius.evaluation.prediction_sets import prediction_sets

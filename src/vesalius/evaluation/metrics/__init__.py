@@ -28,9 +28,11 @@ _HERE = "vesalius.evaluation.metrics"
 metrics = Registry(
     "metric",
     {
+        "align_score": f"{_HERE}.align_score:AlignScore",
         "bertscore": f"{_HERE}.bertscore:BertScore",
         "bleu": f"{_HERE}.bleu:Bleu",
         "bleu_coco": f"{_HERE}.bleu:BleuCoco",
+        "bleurt": f"{_HERE}.bleurt:Bleurt",
         "calibration": f"{_HERE}.confidence:Calibration",
         "cider_d": f"{_HERE}.cider:CiderD",
         "closed": f"{_HERE}.closed:Closed",
@@ -62,7 +64,9 @@ class ScoringProtocol:
     are. ``proportions``: the scores that are shares of trials, each right or wrong, and the column
     by whose classes such a score is averaged ("" where it is not): for them alone a Wilson interval
     holds. ``unit``: what is scored, a row, all turns of a dialogue (a slice of turns has no such
-    score), or the corpus.
+    score), or the corpus. ``foremost``: the scores that stand for all in a table with room for few
+    (none named: the first). ``absent``: the scores that are not measured here, whatever was
+    answered, and why: weights that are not here.
     """
 
     name: str
@@ -77,10 +81,13 @@ class ScoringProtocol:
     role: Role = "headline"
     unit: Unit = "row"
     proportions: Mapping[str, str] = field(default_factory=dict)
+    foremost: tuple[str, ...] = ()
+    absent: Mapping[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """The protocol as JSON-ready data."""
-        return asdict(self) | {"baselines": list(self.baselines)}
+        lists = {"baselines": list(self.baselines), "foremost": list(self.foremost)}
+        return asdict(self) | lists
 
     def __str__(self) -> str:
         chosen = ", ".join(f"{k}={v}" for k, v in self.parameters.items())

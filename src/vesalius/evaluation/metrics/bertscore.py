@@ -14,6 +14,7 @@ import numpy as np
 from vesalius.cases.prediction import Prediction
 from vesalius.errors import MissingExtra, ModelError, RecipeError
 from vesalius.evaluation.metrics import CUT, UNREAD, Array, ScoringProtocol, Table
+from vesalius.evaluation.metrics.hub_weights import unreachable
 from vesalius.evaluation.metrics.table import means
 from vesalius.evaluation.metrics.words import golds
 from vesalius.language.script import normalised
@@ -51,6 +52,11 @@ class Encoder(Frozen):
             "transformers": _version("transformers"),
         }
 
+    def absence(self) -> str | None:
+        """Why nothing is measured: the hub's weights are not here; None where they are."""
+        here = self.model == PACKAGED or Path(self.model).is_dir()
+        return None if here else unreachable(self.model)
+
     def compare(
         self, candidates: Sequence[str], references: Sequence[Sequence[str]]
     ) -> tuple[Array, dict[str, Array]]:
@@ -58,12 +64,14 @@ class Encoder(Frozen):
 
         Empty texts never reach the library, which raises on them: they score 0, and NaN where
         there is no reference at all, or one with a word that the encoder's vocabulary lacks (every
-        such word is the same to it). The counts [n] are ``unread`` and ``cut`` (texts beyond the
-        encoder's length).
+        such word is the same to it), or where the weights are absent. The counts [n] are ``unread``
+        and ``cut`` (texts beyond the encoder's length).
         """
         scores = np.full((len(candidates), 3), np.nan)
         flags = {UNREAD: np.zeros(len(candidates)), CUT: np.zeros(len(candidates))}
         filled = [[normalised(r) for r in group if r.strip()] for group in references]
+        if self.absence() is not None:
+            return scores, flags
         scores[[i for i, group in enumerate(references) if group]] = 0.0
         rows = [i for i, text in enumerate(candidates) if text.strip() and filled[i]]
         if any(filled):
@@ -90,7 +98,8 @@ class BertScore(Encoder):
 
     @property
     def protocol(self) -> ScoringProtocol:
-        """How the scores are made."""
+        """How the scores are made, or why they are not."""
+        reason = self.absence()
         return ScoringProtocol(
             name="bertscore",
             implementation="bert-score",
@@ -98,6 +107,8 @@ class BertScore(Encoder):
             parameters=self.described(),
             normalisation="NFKC; the model's tokeniser; an empty text scores 0",
             averaging="maximum over references; mean over texts",
+            foremost=_NAMES[2:],
+            absent={} if reason is None else dict.fromkeys(_NAMES, reason),
         )
 
     def measure(self, predictions: Sequence[Prediction]) -> Table:

@@ -52,6 +52,7 @@ class Rouge(Frozen):
             normalisation=(_ANY_SCRIPT if self._any_script else _TOKENS)
             + (", Porter stems above 3 letters" if self.stemmed else ""),
             averaging="F-measure, maximum over references; mean over texts",
+            foremost=self.names[2:],
         )
 
     def measure(self, predictions: Sequence[Prediction]) -> Table:

@@ -1,0 +1,100 @@
+"""AlignScore: whether what an answer claims is in the reference, from weights in a folder."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import version
+
+import numpy as np
+
+from vesalius.cases.prediction import Prediction
+from vesalius.evaluation.metrics import CUT, Array, ScoringProtocol, Table
+from vesalius.evaluation.metrics.table import means
+from vesalius.evaluation.metrics.text_pairs import PairWeights, logits
+from vesalius.evaluation.metrics.words import golds
+
+_NAME = "align_score"
+_LABELS = 3
+CHUNK = 350
+"""Words of a reference that are read together, as the authors' ``nli_sp`` does; whole sentences."""
+_SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9])")
+
+
+class AlignScore(PairWeights):
+    """AlignScore in [0, 1]; not measured unless a folder with weights is named.
+
+    Each sentence of the answer gets the highest probability of being aligned with a part of the
+    reference, and the answer their mean. An empty answer scores 0, and 1 where the reference is
+    empty, too. The folder holds the authors' RoBERTa with its head of three labels (aligned first)
+    as a sequence classifier of transformers. Source: Zha et al., 2023.
+    """
+
+    @property
+    def protocol(self) -> ScoringProtocol:
+        """How the score is made, or why it is not."""
+        reason = self.absence("align_score")
+        return ScoringProtocol(
+            name="align_score",
+            implementation="transformers sequence classifier, nli_sp",
+            version=version("transformers"),
+            parameters={**self.described(), "reference_words": CHUNK},
+            normalisation="none; sentences end at . ! ? before a capital or a digit",
+            averaging="maximum over parts of the reference, mean over the answer's sentences; "
+            "maximum over references; mean over texts",
+            absent={} if reason is None else {_NAME: reason},
+        )
+
+    def measure(self, predictions: Sequence[Prediction]) -> Table:
+        """The column ``align_score``."""
+        scores, cut = self.compare([p.text for p in predictions], [golds(p) for p in predictions])
+        return {_NAME: scores, CUT: cut}
+
+    def aggregate(self, table: Table, weights: Array) -> Mapping[str, Array]:
+        """The mean."""
+        return means(table, weights, (_NAME,))
+
+    def compare(
+        self, answers: Sequence[str], references: Sequence[Sequence[str]]
+    ) -> tuple[Array, Array]:
+        """The best over a text's references [n], NaN without any; and whether a text was cut."""
+        scores, flags = np.full(len(answers), np.nan), np.zeros(len(answers))
+        folder = self.folder()
+        if folder is None:
+            return scores, flags
+        for i, (answer, group) in enumerate(zip(answers, references, strict=True)):
+            for gold in group:
+                if not answer.strip() or not gold.strip():
+                    value, cut = float(not answer.strip() and not gold.strip()), False
+                else:
+                    claims, parts = sentences(answer), list(_parts(gold))
+                    pairs = [(part, claim) for claim in claims for part in parts]
+                    values, beyond = logits(folder, _LABELS, pairs)
+                    aligned = _softmax(values)[:, 0].reshape(len(claims), len(parts))
+                    value, cut = float(aligned.max(axis=1).mean()), bool(beyond.any())
+                scores[i] = np.fmax(scores[i], value)
+                flags[i] = max(flags[i], float(cut))
+        return scores, flags
+
+
+def sentences(text: str) -> list[str]:
+    """The sentences of a text; "2.5 cm" and "e.g. the" end none."""
+    return [part for part in _SENTENCE.split(text.strip()) if part]
+
+
+def _parts(text: str) -> Iterator[str]:
+    """Stretches of whole sentences of about ``CHUNK`` words each."""
+    part: list[str] = []
+    for sentence in sentences(text):
+        if part and len(" ".join([*part, sentence]).split()) > CHUNK:
+            yield " ".join(part)
+            part = []
+        part.append(sentence)
+    if part:
+        yield " ".join(part)
+
+
+def _softmax(values: Array) -> Array:
+    powers = np.exp(values - values.max(axis=1, keepdims=True))
+    shares: Array = powers / powers.sum(axis=1, keepdims=True)
+    return shares

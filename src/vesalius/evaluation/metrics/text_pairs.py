@@ -1,0 +1,86 @@
+"""Text pairs through a sequence classifier of transformers, from a folder on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vesalius.errors import ModelError, RecipeError
+from vesalius.evaluation.metrics import Array
+from vesalius.settings import Frozen
+
+_BATCH = 32
+
+
+class PairWeights(Frozen):
+    """A trained scorer of text pairs: no such weights come with Vesalius, so a folder is named."""
+
+    model: str | None = None
+    """A folder with ``config.json``, a tokenizer and ``*.safetensors``; null: not measured."""
+
+    def folder(self) -> Path | None:
+        """The folder, None where none is named; RecipeError if it holds no such weights."""
+        if self.model is None:
+            return None
+        path = Path(self.model).expanduser()
+        if not (path / "config.json").is_file() or not list(path.glob("*.safetensors")):
+            hint = "a folder with config.json, a tokenizer and *.safetensors; pickles are not read"
+            raise RecipeError("holds no weights", where=path, hint=hint)
+        return path
+
+    def absence(self, metric: str) -> str | None:
+        """Why nothing is measured; None where the weights are here."""
+        if self.folder() is not None:
+            return None
+        return f"no weights are named ({metric}:model=FOLDER)"
+
+    def described(self) -> dict[str, Any]:
+        """Which weights, for a protocol."""
+        folder = self.folder()
+        return {"model": None if folder is None else folder.name}
+
+
+def logits(folder: Path, labels: int, pairs: Sequence[tuple[str, str]]) -> tuple[Array, Array]:
+    """The classifier's logits [n, labels] of text pairs, and whether a pair was cut [n].
+
+    ModelError where the folder's model has another number of labels or cannot be loaded.
+    """
+    import torch
+
+    tokenizer, model, longest = _loaded(folder)
+    if model.config.num_labels != labels:
+        what = f"has {model.config.num_labels} labels where {labels} are expected"
+        raise ModelError(what, where=folder)
+    values, cut = np.zeros((len(pairs), labels)), np.zeros(len(pairs))
+    for start in range(0, len(pairs), _BATCH):
+        part = [list(side) for side in zip(*pairs[start : start + _BATCH], strict=True)]
+        whole = tokenizer(*part, verbose=False)["input_ids"]
+        batch = tokenizer(
+            *part, padding=True, truncation=True, max_length=longest, return_tensors="pt"
+        )
+        with torch.inference_mode():
+            rows = model(**batch).logits.double().numpy()
+        values[start : start + len(rows)] = rows
+        cut[start : start + len(rows)] = [len(ids) > longest for ids in whole]
+    return values, cut
+
+
+@lru_cache(maxsize=2)
+def _loaded(folder: Path) -> tuple[Any, Any, int]:
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        model = AutoModelForSequenceClassification.from_pretrained(
+            folder, local_files_only=True, use_safetensors=True
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(str(error).splitlines()[0], where=folder) from error
+    positions = int(getattr(model.config, "max_position_embeddings", 512))
+    # RoBERTa's positions begin after the padding's: two of them are no place for a token.
+    offset = 2 if model.config.model_type in {"roberta", "xlm-roberta"} else 0
+    return tokenizer, model.eval(), min(tokenizer.model_max_length, positions - offset, 512)

@@ -1,0 +1,76 @@
+"""Systems: runs and files of predictions as rows to compare, with members and their consensus."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from vesalius.cases.case import Question
+from vesalius.cases.prediction import Prediction
+from vesalius.combine.consensus import agreed
+from vesalius.errors import RunError
+from vesalius.evaluation.member_answers import member_predictions
+from vesalius.evaluation.table import System
+from vesalius.run import Run, read_predictions
+
+CONSENSUS = "consensus"
+
+
+def systems(path: Path, *, members: bool = False, name: str | None = None) -> Iterator[System]:
+    """A run's or a file's predictions as a system; with ``members``, each of those before it.
+
+    Members are read from the combination's own rows, and with two or more their ``consensus`` is
+    computed anew. RunError where there are no predictions.
+    """
+    run = Run.open(path) if path.is_dir() else None
+    label = name or (path.stem if run is None else run.name)
+    rows = list(read_predictions(path) if run is None else run.predictions())
+    if not rows:
+        raise RunError("has no predictions", where=path)
+    remarks = () if run is None else remarks_of(run)
+    if members:
+        for member, own in with_consensus(member_predictions(rows)).items():
+            yield System(f"{label}/{member}", own, remarks)
+    yield System(label, rows, remarks)
+
+
+def with_consensus(
+    members: Mapping[str, Sequence[Prediction]],
+) -> dict[str, Sequence[Prediction]]:
+    """The members, and where there are two or more what they agree on most.
+
+    A member that is itself called ``consensus`` keeps its name and place.
+    """
+    if len(members) < 2 or CONSENSUS in members:
+        return dict(members)
+    return {**members, CONSENSUS: consensus(list(members.values()))}
+
+
+def consensus(members: Sequence[Sequence[Prediction]]) -> list[Prediction]:
+    """What members' answers to the same rows agree on most, by the rule of ``consensus``."""
+    rows = []
+    for answers in zip(*members, strict=True):
+        first = answers[0]
+        asked = Question(
+            first.question, kind=first.kind, options=first.options, language=first.language
+        )
+        best, confidence = agreed(asked, answers)
+        silent = all(one.abstained for one in answers)
+        rows.append(replace(best, confidence=confidence, abstained=silent))
+    return rows
+
+
+def remarks_of(run: Run) -> tuple[str, ...]:
+    """What a number of this run must not be read without: random weights, drawn pictures."""
+    recipe = run.recipe()
+    statuses = [run.status(), *(Run(path.parent).status() for path in _inner(run.path))]
+    random = any(status.get("weights") == "random" for status in statuses)
+    drawn = recipe.data.dataset == "phantom" or recipe.data.drawn
+    marks = {"random weights": random, "drawn pictures": drawn}
+    return tuple(mark for mark, holds in marks.items() if holds)
+
+
+def _inner(path: Path) -> list[Path]:
+    """The status files of the runs below a run, its members at any depth."""
+    return [file for file in sorted(path.rglob("members/*/status.json")) if file.is_file()]
