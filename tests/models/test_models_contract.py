@@ -41,6 +41,11 @@ BLOCKS: dict[str, dict[str, Any]] = {
     "consensus": {"members": {"often": {"name": "majority"}, "near": {"name": "nearest"}}},
     "evidence": {"members": {"often": {"name": "majority"}}, "threshold": -1.0},
     "endpoint": {"model": "echo"},
+    "few_shot": {
+        "members": {"vlm": {"name": "generative", "tiny": True, "family": "llava", "roles": {}}},
+        "threshold": -1.0,
+        "pictures": "none",
+    },
     "generative": {"tiny": True, "family": "llava", "training": {"max_steps": 2, "batch": 2}},
     "linear_probe": {"epochs": 2},
     "majority": {},

@@ -8,7 +8,10 @@ from collections.abc import Sequence
 from vesalius.cases.picture import Picture
 from vesalius.cases.prediction import Neighbour
 from vesalius.combine.retrieve import Retriever
+from vesalius.errors import RunError
+from vesalius.run import Run
 
+AGAIN = "vesalius retrieve --build --run RUN makes it again"
 LOOKED_UP = 512
 """Pictures whose neighbours are remembered: a conversation asks about one many times."""
 
@@ -69,3 +72,14 @@ class Lookup:
                     nearest[one.case] = one
         ordered = sorted(nearest.values(), key=lambda one: one.similarity, reverse=True)
         return tuple(ordered[: self.retriever.settings.neighbours])
+
+
+def whole_index(run: Run) -> Retriever:
+    """The retriever of a run whose model needs every word of its neighbours; RunError if none."""
+    retriever = Retriever.load(run)
+    if retriever is None:
+        raise RunError("has no index of similar cases", where=run.path, hint=AGAIN)
+    if not retriever.settings.whole:
+        what = "the index has answers that were cut, and this model shows them whole"
+        raise RunError(what, where=run.index, hint=AGAIN)
+    return retriever

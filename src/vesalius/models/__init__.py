@@ -23,6 +23,7 @@ models = Registry(
         "consensus": "vesalius.combine.consensus:Consensus",
         "endpoint": "vesalius.models.endpoint:Endpoint",
         "evidence": "vesalius.combine.evidence:Evidence",
+        "few_shot": "vesalius.combine.few_shot:FewShot",
         "generative": "vesalius.models.generative.learner:Generative",
         "linear_probe": "vesalius.models.linear_probe:LinearProbe",
         "majority": "vesalius.models.majority:Majority",
