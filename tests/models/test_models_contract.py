@@ -51,6 +51,7 @@ BLOCKS: dict[str, dict[str, Any]] = {
     "majority": {},
     "nearest": {},
     "replay": {},
+    "tagger": {"head_epochs": 2},
     "vilt": {"tiny": True, "training": {"max_steps": 2, "batch": 2}},
 }
 
@@ -59,13 +60,15 @@ DATA = {
     "dataset": "phantom",
     "options": {"cases": {"train": 6, "validation": 2, "test": 3}, "size": 48},
 }
+TASKS = {"tagger": "concepts"}
+"""What an entry answers, where that is no question in words."""
 
 
 def recipe(name: str) -> Recipe:
     return Recipe.model_validate(
         {
             "name": name,
-            "data": DATA,
+            "data": {**DATA, "task": TASKS.get(name, "vqa")},
             "model": {"name": name, **BLOCKS[name]},
             "decoding": {"max_new_tokens": 4},
         }

@@ -29,6 +29,7 @@ models = Registry(
         "majority": "vesalius.models.majority:Majority",
         "nearest": "vesalius.combine.nearest:Nearest",
         "replay": "vesalius.models.replay:Replay",
+        "tagger": "vesalius.models.tagging.tagger:Tagger",
         "vilt": "vesalius.models.vilt:Vilt",
     },
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib import import_module
 from importlib.util import find_spec
@@ -241,6 +242,46 @@ class SentenceEncoder:
         return _array(nn.functional.normalize(mean, dim=1))
 
 
+@dataclass(frozen=True)
+class Vision:
+    """A vision network, how a picture is prepared for it, and how its output is pooled to (B, d).
+
+    ``settings``: what of its preparation goes into the digest of its encoder.
+    """
+
+    name: str
+    network: nn.Module
+    prepare: Callable[[Image.Image], Tensor]
+    pool: Callable[[Tensor], Tensor]
+    settings: Sequence[Any]
+
+    def encoder(self) -> ImageEncoder:
+        """The network as it is now, frozen, on this machine's device."""
+        self.network.to(_device()).eval().requires_grad_(requires_grad=False)
+        digest = cache(lambda: _digest(self.network, self.settings))
+        return ImageEncoder(self.name, self.prepare, self.pool, device=_device(), digest=digest)
+
+
+def vision(name: str = "efficientnet_lite0") -> Vision:
+    """The network of that name with its weights, a new one at each call; see `image_encoder`."""
+    if name == "efficientnet_lite0":
+        network = efficientnet_lite0_features()
+        grid = cast("FeatureGrid", network)
+        settings = [name, SIZE, MEAN, STD]
+        return Vision(
+            name, network, to_tensor, lambda x: grid.extract_features(x).mean((2, 3)), settings
+        )
+    pretrained = _pretrained(name)
+    processor = AutoImageProcessor.from_pretrained(name)
+
+    def prepare(image: Image.Image) -> Tensor:
+        pixels: Tensor = processor(images=image, return_tensors="pt")["pixel_values"][0]
+        return pixels
+
+    settings = [processor.to_json_string()]
+    return Vision(name, pretrained, prepare, lambda x: _pooled(pretrained, x), settings)
+
+
 @cache
 def image_encoder(name: str = "efficientnet_lite0") -> ImageEncoder:
     """The frozen encoder of that name: the packaged EfficientNet-lite0, or a transformers one.
@@ -250,31 +291,7 @@ def image_encoder(name: str = "efficientnet_lite0") -> ImageEncoder:
     or hub name of a transformers vision model in safetensors, whose own processor prepares the
     picture; its image or pooler output is taken, else the mean of its states.
     """
-    device = _device()
-    if name == "efficientnet_lite0":
-        network = efficientnet_lite0_features().to(device)
-        grid = cast("FeatureGrid", network)
-        return ImageEncoder(
-            name,
-            to_tensor,
-            lambda x: grid.extract_features(x).mean((2, 3)),
-            device=device,
-            digest=cache(lambda: _digest(network, [name, SIZE, MEAN, STD])),
-        )
-    vision = _pretrained(name).to(device)
-    processor = AutoImageProcessor.from_pretrained(name)
-
-    def prepare(image: Image.Image) -> Tensor:
-        pixels: Tensor = processor(images=image, return_tensors="pt")["pixel_values"][0]
-        return pixels
-
-    return ImageEncoder(
-        name,
-        prepare,
-        lambda x: _pooled(vision, x),
-        device=device,
-        digest=cache(lambda: _digest(vision, [processor.to_json_string()])),
-    )
+    return vision(name).encoder()
 
 
 def require_encoder(name: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -54,6 +55,8 @@ class Head(nn.Module):
     def standardise(self, images: Tensor, questions: Tensor) -> None:
         """Take each feature's mean and deviation from training vectors (m, d)."""
         for name, vectors in (("image", images), ("question", questions)):
+            if not vectors.shape[1]:
+                continue  # a head that is asked nothing
             deviation = vectors.std(0, correction=0)
             self.get_buffer(f"{name}_mean").copy_(vectors.mean(0))
             # What never varied in training says nothing, and must not explode when it does.
@@ -72,6 +75,22 @@ class Head(nn.Module):
         return logits
 
 
+class Taught(Protocol):
+    """Examples that a head can be trained on, and scored on where they are held out."""
+
+    score_name: ClassVar[str]
+    """What the score is called in the log, after ``validation_``; a higher one is better."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+    def loss(self, head: Head, some: Tensor) -> Tensor:
+        """The mean loss over the examples ``some``."""
+
+    def score(self, head: Head) -> float:
+        """How well the head does on all of them; NaN where there are none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Features:
     """Distinct image and question vectors, and for each example its rows in them and its label.
@@ -79,10 +98,19 @@ class Features:
     A label of -1 is an answer that training does not have: it always counts as wrong.
     """
 
+    score_name: ClassVar[str] = "accuracy"
+
     images: Tensor
     questions: Tensor
     rows: Tensor
     labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def loss(self, head: Head, some: Tensor) -> Tensor:
+        """Cross-entropy in nats."""
+        return nn.functional.cross_entropy(self.logits(head, some), self.labels[some])
 
     def logits(self, head: Head, some: Tensor) -> Tensor:
         """The head's logits for the examples ``some``, (len(some), labels)."""
@@ -91,7 +119,7 @@ class Features:
         return output
 
     @torch.inference_mode()
-    def accuracy(self, head: Head) -> float:
+    def score(self, head: Head) -> float:
         """The share of examples whose likeliest label is right; NaN if there are none."""
         head.eval()
         parts = torch.split(torch.arange(len(self.labels)), 4096)
@@ -100,13 +128,13 @@ class Features:
 
 
 def train_head(
-    head: Head, train: Features, validation: Features | None, schedule: Schedule, log: Path
+    head: Head, train: Taught, validation: Taught | None, schedule: Schedule, log: Path
 ) -> None:
-    """Fit ``head`` in place by cross-entropy and leave it at its best validation epoch.
+    """Fit ``head`` in place and leave it at its best validation epoch.
 
     Without validation all epochs are run and the last one stays. A line an epoch goes to ``log``:
-    optimiser steps, mean loss in nats, validation accuracy. Order and dropout come from torch's
-    global generator, which the caller seeds.
+    optimiser steps, mean loss, validation score. Order and dropout come from torch's global
+    generator, which the caller seeds.
     """
     optimiser = torch.optim.AdamW(
         head.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay
@@ -115,22 +143,22 @@ def train_head(
     for _ in range(schedule.epochs):
         head.train()
         total = 0.0
-        for some in torch.split(torch.randperm(len(train.labels)), schedule.batch):
-            loss = nn.functional.cross_entropy(train.logits(head, some), train.labels[some])
+        for some in torch.split(torch.randperm(len(train)), schedule.batch):
+            loss = train.loss(head, some)
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             total += loss.item() * len(some)
             step += 1
-        line: dict[str, float] = {"step": step, "loss": total / len(train.labels)}
+        line: dict[str, float] = {"step": step, "loss": total / len(train)}
         if validation is None:
             append_lines(log, [line])
             continue
-        accuracy = validation.accuracy(head)
-        append_lines(log, [line | {"validation_accuracy": accuracy}])
+        score = validation.score(head)
+        append_lines(log, [line | {f"validation_{validation.score_name}": score}])
         since += 1
-        if accuracy > best:
-            best, since = accuracy, 0
+        if score > best:
+            best, since = score, 0
             best_state = {name: tensor.clone() for name, tensor in head.state_dict().items()}
         if since >= schedule.patience:
             break

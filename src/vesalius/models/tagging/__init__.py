@@ -1,0 +1,1 @@
+"""Concept detection: which of the training set's concepts a picture shows."""
