@@ -52,6 +52,7 @@ BLOCKS: dict[str, dict[str, Any]] = {
     "nearest": {},
     "replay": {},
     "tagger": {"head_epochs": 2},
+    "text": {"tiny": True, "kind": "seq2seq", "training": {"max_steps": 2, "batch": 2}},
     "vilt": {"tiny": True, "training": {"max_steps": 2, "batch": 2}},
 }
 
@@ -163,9 +164,9 @@ def study(*shown: Dialogue) -> Dialogue:
     return Dialogue("study", (type(turn)(turn.question, pictures),), "another group")
 
 
-@pytest.mark.parametrize("name", sorted(set(BLOCKS) - {"majority", "replay", "endpoint"}))
+@pytest.mark.parametrize("name", sorted(set(BLOCKS) - {"majority", "replay", "endpoint", "text"}))
 def test_several_pictures_are_all_looked_at_or_refused(name: str, runs: dict[str, Run]) -> None:
-    # Replay and a server see what they are sent; counting sees nothing.
+    # Replay and a server see what they are sent; counting and a language model see nothing.
     first, second, last = {d.pictures[0].key: d for d in asked(name)}.values()
     model, decoding = load(runs[name]), recipe(name).decoding
     studies = [study(first, last), study(second, last), study(last)]

@@ -30,6 +30,7 @@ models = Registry(
         "nearest": "vesalius.combine.nearest:Nearest",
         "replay": "vesalius.models.replay:Replay",
         "tagger": "vesalius.models.tagging.tagger:Tagger",
+        "text": "vesalius.models.text_only.learner:Text",
         "vilt": "vesalius.models.vilt:Vilt",
     },
 )
