@@ -38,6 +38,10 @@ SMALL = {
 }
 BLOCKS: dict[str, dict[str, Any]] = {
     "composed": {"preset": "nano", **SMALL},
+    "concept_ensemble": {
+        "members": {"near": {"name": "concept_neighbours"}, "tags": {"name": "tagger"}}
+    },
+    "concept_neighbours": {},
     "consensus": {"members": {"often": {"name": "majority"}, "near": {"name": "nearest"}}},
     "evidence": {"members": {"often": {"name": "majority"}}, "threshold": -1.0},
     "endpoint": {"model": "echo"},
@@ -61,7 +65,7 @@ DATA = {
     "dataset": "phantom",
     "options": {"cases": {"train": 6, "validation": 2, "test": 3}, "size": 48},
 }
-TASKS = {"tagger": "concepts"}
+TASKS = dict.fromkeys(("concept_ensemble", "concept_neighbours", "tagger"), "concepts")
 """What an entry answers, where that is no question in words."""
 
 

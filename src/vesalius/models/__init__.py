@@ -20,6 +20,8 @@ models = Registry(
     "model",
     {
         "composed": "vesalius.models.composed:Composed",
+        "concept_ensemble": "vesalius.combine.concept_ensemble:ConceptEnsemble",
+        "concept_neighbours": "vesalius.combine.concept_neighbours:ConceptNeighbours",
         "consensus": "vesalius.combine.consensus:Consensus",
         "endpoint": "vesalius.models.endpoint:Endpoint",
         "evidence": "vesalius.combine.evidence:Evidence",
