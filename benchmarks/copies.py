@@ -23,7 +23,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from vesalius.data.likeness import near_pairs, thumbnail
+from vesalius.cases.likeness import thumbnail
+from vesalius.data.likeness import near_pairs
 from vesalius.data.open import open_dataset
 
 TURN = Image.Transpose

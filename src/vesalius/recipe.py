@@ -14,6 +14,8 @@ from pydantic import AfterValidator, Field, NonNegativeInt, model_validator
 
 from vesalius.cases.tasks import task_of
 from vesalius.errors import RecipeError, UnknownName, VesaliusError
+from vesalius.retrieval import Retrieve as Retrieve  # noqa: PLC0414
+from vesalius.retrieval import Search as Search  # noqa: PLC0414
 from vesalius.settings import Frozen, differences, merged, read_yaml, validated
 
 MEMBER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -152,32 +154,6 @@ class Evaluation(Frozen):
     watch: str = "squad.em"
     """The score that validation looks at; one of which higher is better."""
     seed: int = 0
-
-
-class Search(Frozen):
-    """How training cases are looked for that are like a picture."""
-
-    encoder: str = "efficientnet_lite0"
-    """The frozen image encoder: the packaged one, or a folder or hub name of a transformers one."""
-    neighbours: int = Field(default=3, ge=1, le=100)
-    """How many cases are told, where a caller asks for no other number."""
-    threshold: float = Field(default=0.6, ge=-1.0, le=1.0)
-    """Least cosine similarity of two pictures for the one to be told of the other. In VQA-Med 2019
-    95 of 100 random pairs are below .62, and 95 of 100 validation pictures have one above .63."""
-
-
-class Retrieve(Search):
-    """Similar cases: an index over the training pictures, written when the fit is done.
-
-    It travels with the run and holds case and group ids and what was said of every training case.
-    """
-
-    thumbnails: int = Field(default=0, ge=0, le=1024)
-    """Longer side, in pixels, of the small pictures that are kept; 0: none. Pictures of training
-    patients then travel with the run."""
-    whole: bool = Field(default=False, exclude_if=lambda value: not value)
-    """Keep all that was said of a case, word by word; else the first words of eight questions and
-    answers."""
 
 
 class Stage(Frozen):

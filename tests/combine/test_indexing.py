@@ -111,7 +111,13 @@ def test_thumbnails_are_small_pngs_of_one_channel_where_grey(tmp_path) -> None:
 def test_without_thumbnails_there_is_no_picture_in_it(tmp_path) -> None:
     indexing.write_index(tmp_path / "index", indexing.index_entries(many(2)), Retrieve(), {})
     names = sorted(p.name for p in (tmp_path / "index").iterdir())
-    assert names == ["about.json", "cases.jsonl", "index.jsonl", "index.safetensors"]
+    assert names == [
+        "about.json",
+        "cases.jsonl",
+        "index.json",
+        "index.jsonl",
+        "index.safetensors",
+    ]
     assert [p.name for p in tmp_path.iterdir()] == ["index"]  # no parts, nothing beside it
 
 

@@ -14,7 +14,9 @@ from vesalius.cases.case import Answer, Question
 from vesalius.cases.dialogue import Dialogue, Turn
 from vesalius.cases.picture import Picture
 from vesalius.combine import indexing
-from vesalius.combine.retrieve import SAME, Retriever, same_picture
+from vesalius.combine.guard import SAME
+from vesalius.combine.index import Index, Item
+from vesalius.combine.retrieve import IndexedCase, Retriever, same_picture
 from vesalius.errors import ImageError, ModelError, RunError, UnknownName
 from vesalius.models.encoders import image_encoder
 from vesalius.recipe import Data, Recipe, Retrieve
@@ -115,6 +117,53 @@ def test_a_training_picture_that_comes_back_is_told_or_left_out_with_its_patient
     others = retriever.neighbours([back], 50, others=True)[0]
     assert {n.case[0] for n in others} == set("BCDEFG")
     assert not any(map(same_picture, others))
+
+
+@pytest.mark.parametrize("change", [lambda i: i.resize((50, 50)), lambda i: i.rotate(180)])
+def test_a_near_duplicate_is_left_out_of_the_others_with_its_patient(retriever, change) -> None:
+    back = stored(change(drawing(1)), "upload")
+    (plain,), (others,) = (
+        retriever.neighbours([back], 50),
+        retriever.neighbours([back], 50, others=True),
+    )
+    assert {"A-1", "A-2"} <= {n.case for n in plain}
+    assert {n.case[0] for n in others} == set("BCDEFG")
+    (unguarded,) = retriever.controlled("unguarded").neighbours([back], 50, others=True)
+    assert unguarded == plain
+
+
+def test_the_neighbours_end_where_similarity_drops(tmp_path) -> None:
+    class Hits(Retriever):
+        """Neighbours at .95, .93, .92, .80 and .79."""
+
+        def _see(self, pictures, *, guarded):
+            return np.array([[1.0, 0.0]], np.float32), None
+
+    cosines = np.array([0.95, 0.93, 0.92, 0.80, 0.79], np.float32)
+    vectors = np.stack([cosines, np.sqrt(1 - cosines**2)], axis=1)
+    index = Index(vectors, [Item(f"c{n}", f"p{n}", f"g{n}") for n in range(5)])
+    cases = [IndexedCase(f"case {n}", None) for n in range(5)]
+
+    def told(**settings) -> list[str]:
+        some = Hits(index, cases, Retrieve(**settings)).neighbours([stored(drawing(1), "x")], 5)
+        return [one.case for one in some[0]]
+
+    assert told(drop=0.05) == ["c0", "c1", "c2"]  # .92 - .80 = .12
+    assert told(drop=0.015) == ["c0"]  # .95 - .93 = .02
+    assert told(drop=0.2) == told() == ["c0", "c1", "c2", "c3", "c4"]
+    assert told(drop=0.05, threshold=0.94) == ["c0"]
+
+
+def test_an_index_of_another_encoder_is_refused_in_a_line(tmp_path) -> None:
+    run = written(tmp_path / "run")
+    facts = json.loads((run.index / "index.json").read_text())
+    assert facts["encoder"] == "efficientnet_lite0"
+    (run.index / "index.json").write_text(json.dumps(facts | {"identity": "0" * 64}))
+    about = json.loads((run.index / "about.json").read_text())
+    del about["files"]["index.json"]
+    (run.index / "about.json").write_text(json.dumps(about))
+    with pytest.raises(ModelError, match=r"made with efficientnet_lite0.*other weights"):
+        Retriever.load(run).neighbours([stored(drawing(1), "x")])
 
 
 def test_others_of_an_unknown_picture_are_all(retriever) -> None:

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from vesalius.data.likeness import near_pairs, structure, thumbnail, turned
+from vesalius.cases.likeness import structure, thumbnail, turned
+from vesalius.data.likeness import near_pairs
 from vesalius.data.open import open_dataset
 
 TURN = Image.Transpose

@@ -18,7 +18,7 @@ from transformers import (
 
 from vesalius.cases.picture import Picture
 from vesalius.errors import ImageError, MissingExtra, ModelError
-from vesalius.models import encoders
+from vesalius.models import encoders, vector_memory
 from vesalius.models.encoders import (
     SentenceEncoder,
     efficientnet_lite0_features,
@@ -95,7 +95,7 @@ def test_a_picture_is_decoded_once_and_a_changed_one_again(lite, draw, monkeypat
 
 
 def test_memory_is_bounded(lite, draw, monkeypatch) -> None:
-    monkeypatch.setattr(encoders, "REMEMBERED", 3)
+    monkeypatch.setattr(vector_memory, "REMEMBERED", 3)
     pictures = [draw(f"p{n}", size=n) for n in (11, 12, 13, 14, 15)]
     assert len(lite.embed(pictures)) == 5
     assert len(lite.memory) == 3

@@ -41,7 +41,7 @@ def vector(*values: float) -> np.ndarray:
 
 def fresh_encoder() -> encoders.ImageEncoder:
     """Another process's encoder: it remembers nothing itself."""
-    encoders.image_encoder.cache_clear()
+    encoders._image_encoder.cache_clear()
     return encoders.image_encoder()
 
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from vesalius.combine.index import Excluded, Index, Vectors, as_set
+from vesalius.combine.index import Excluded, Index, as_set
+from vesalius.combine.stores import Vectors
 from vesalius.models import Control
 
 SEED = "vesalius neighbours 1"
@@ -42,7 +43,7 @@ def under(control: Control | None, index: Index, queries: Queries) -> Queries:
     own = list(zip(queries.groups, queries.keys, strict=True))
     others = [_another(index, as_set(group), as_set(key)) for group, key in own]
     return Queries(
-        np.stack([index.vectors[at] for at in others]),
+        index.store.take(np.array(others)),
         [
             as_set(group) | {index.items[at].group}
             for group, at in zip(queries.groups, others, strict=True)

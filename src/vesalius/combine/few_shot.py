@@ -32,7 +32,7 @@ from vesalius.recipe import Decoding, Retrieve, Search
 from vesalius.run import Run
 
 if TYPE_CHECKING:
-    from vesalius.combine.index import Vectors
+    from vesalius.combine.stores import Vectors
     from vesalius.models.encoders import SentenceEncoder
 
 log = logging.getLogger(__name__)

@@ -22,8 +22,8 @@ from safetensors.numpy import load_file, save
 from vesalius.cases.case import Answer
 from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.picture import Picture
-from vesalius.combine.index import Index, Item
-from vesalius.combine.thumbnails import HeldPicture
+from vesalius.combine.index import Index, IndexFacts, Item, require_store
+from vesalius.combine.thumbnails import HELD, HeldPicture, structures_of
 from vesalius.errors import MissingExtra, ModelError, RunError
 from vesalius.recipe import Retrieve
 from vesalius.system.files import read_json, write_atomic, write_json
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 ABOUT, CASES, THUMBNAILS = "about.json", "cases.jsonl", "thumbnails.bin"
 PART = 192
 """Pictures that are encoded and written together: what a killed indexing loses at most."""
-HELD = 16
-"""Pictures whose bytes are in memory at a time."""
 QUESTION, ANSWER, PAIRS = 120, 400, 8
 """Characters that are kept of a question and of an answer, and pairs that are kept of a case, where
 the settings do not want them whole."""
@@ -71,6 +69,7 @@ class IndexEntry:
 def ready(settings: Retrieve, dialogues: Iterable[Dialogue]) -> None:
     """Raise what indexing would, before anything is fitted: packages, encoder, no picture."""
     _encoders().require_encoder(settings.encoder)
+    require_store(settings.store)
     if not any(dialogue.pictures for dialogue in dialogues):
         what = "no training dialogue shows a picture, so there is nothing to index"
         raise ModelError(what, where="retrieve")
@@ -148,7 +147,7 @@ def _words(answer: Answer) -> str | None:
 def _begin(parts: Path, entries: Sequence[IndexEntry], settings: Retrieve) -> None:
     """Keep the parts of the same pictures and settings, drop all others."""
     plan = [[asdict(e.item), e.picture.view.frame, e.picture.view.window] for e in entries]
-    content = json.dumps([plan, settings.encoder, settings.thumbnails, PART])
+    content = json.dumps([plan, str(settings.encoder), settings.thumbnails, PART, "structures"])
     mark = {"sha256": hashlib.sha256(content.encode()).hexdigest()}
     path = parts / "plan.json"
     if path.exists() and read_json(path) == mark:
@@ -174,12 +173,17 @@ def _encoded(parts: Path, entries: Sequence[IndexEntry], settings: Retrieve) -> 
 def _part(pictures: list[Picture], encoder: ImageEncoder, side: int) -> dict[str, NDArray[Any]]:
     """``vectors`` (n, d); with thumbnails their bytes one after the other, and where each ends."""
     vectors: list[NDArray[np.float32]] = []
+    structures: list[NDArray[np.uint8]] = []
     small: list[bytes] = []
     for at in range(0, len(pictures), HELD):
         held = [HeldPicture.of(picture, side) for picture in pictures[at : at + HELD]]
         vectors.append(encoder.embed(held))
+        structures.append(structures_of(held))
         small += [picture.thumbnail() for picture in held if side]
-    arrays: dict[str, NDArray[Any]] = {"vectors": np.concatenate(vectors)}
+    arrays: dict[str, NDArray[Any]] = {
+        "vectors": np.concatenate(vectors),
+        "structures": np.concatenate(structures),
+    }
     if side:
         arrays["bytes"] = np.frombuffer(b"".join(small), np.uint8)
         arrays["ends"] = np.cumsum([len(data) for data in small])
@@ -191,12 +195,14 @@ def _join(
 ) -> None:
     """All parts as one: ``index.safetensors`` and ``.jsonl``, ``cases.jsonl``, thumbnails."""
     vectors: list[NDArray[np.float32]] = []
+    structures: list[NDArray[np.uint8]] = []
     places: list[list[int]] = []
     thumbnails, start = settings.thumbnails > 0, 0
     with (folder / THUMBNAILS).open("wb") as pictures:
         for file in files:
             part = _read_part(file)
             vectors.append(part["vectors"])
+            structures.append(part["structures"])
             if thumbnails:
                 ends = [start + int(end) for end in part["ends"]]
                 places += [[a, b] for a, b in zip([start, *ends], ends, strict=False)]
@@ -204,7 +210,12 @@ def _join(
                 pictures.write(part["bytes"].tobytes())
     if not thumbnails:
         (folder / THUMBNAILS).unlink()
-    Index(np.concatenate(vectors), [entry.item for entry in entries]).save(folder)
+    encoder = _encoders().image_encoder(settings.encoder)
+    facts = IndexFacts(encoder.name, encoder.identity())
+    items = [entry.item for entry in entries]
+    own = np.concatenate(structures)
+    index = Index(np.concatenate(vectors), items, structures=own, facts=facts)
+    index.arranged(settings.index, settings.store).save(folder)
     rows = [entry.row(whole=settings.whole) for entry in entries]
     for row, place in zip(rows, places, strict=False):
         row["thumbnail"] = place

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
@@ -14,7 +14,9 @@ from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.picture import Picture
 from vesalius.cases.prediction import Confidence, Neighbour, Prediction
 from vesalius.combine.controls import Queries, under
-from vesalius.combine.index import Hits, Index, Item
+from vesalius.combine.guard import Guard, unguarded, walk
+from vesalius.combine.index import Index, IndexFacts, Item
+from vesalius.combine.thumbnails import seen
 from vesalius.errors import ModelError, RunError
 from vesalius.models import Control, Lesson
 from vesalius.models.capabilities import require_control
@@ -22,6 +24,7 @@ from vesalius.models.encoders import ImageEncoder, SentenceEncoder, image_encode
 from vesalius.models.guard import require_pictures, require_studies
 from vesalius.models.wording import Example, examples, pictured, pooled
 from vesalius.recipe import Decoding
+from vesalius.retrieval import Encoder
 from vesalius.run import Run
 from vesalius.settings import Frozen
 from vesalius.system.files import read_json, write_json
@@ -34,7 +37,7 @@ Pairs = Sequence[tuple[str, str]]
 class NearestSettings(Frozen):
     """How far a question may be from the one it borrows an answer from."""
 
-    encoder: str = "efficientnet_lite0"
+    encoder: Encoder = "efficientnet_lite0"
     """The frozen image encoder (``vesalius.models.encoders.image_encoder``)."""
     sentences: str = "minilm"
     """The frozen sentence encoder."""
@@ -65,7 +68,7 @@ class NearestAnswers:
         return replace(self, control=require_control(control))
 
     def predict(self, dialogues: Sequence[Dialogue], decoding: Decoding) -> list[Prediction]:
-        """One prediction per dialogue, from an image of another patient and another key.
+        """One prediction per dialogue, from an image of another patient that is not this one again.
 
         Confidence is the cosine similarity to the image whose answer is taken, cut to [0, 1];
         the evidence is every neighbour looked at, with the answer it could have given. ModelError
@@ -75,31 +78,41 @@ class NearestAnswers:
         studies = require_studies(dialogues)
         if not dialogues:
             return []
-        queries = Queries(
-            self.images.embed_studies(studies),
-            [dialogue.group for dialogue in dialogues],
-            [study[-1].key for study in studies],
+        guarded = self.control != "unguarded" and self.index.structures is not None
+        vectors, structures = (
+            seen(self.images, studies) if guarded else (self.images.embed_studies(studies), None)
         )
-        searched = under(self.control, self.index, queries)
-        hits = self.index.search(
-            searched.vectors,
+        groups = [dialogue.group for dialogue in dialogues]
+        queries = Queries(vectors, groups, [study[-1].key for study in studies])
+        near = walk(
+            self.index,
+            under(self.control, self.index, queries),
             self.settings.neighbours,
-            exclude_groups=searched.groups,
-            exclude_keys=searched.keys,
+            lambda row, hits: self._look(dialogues[row].question.text, hits),
+            allowed=Guard(self.index, structures).allowed if guarded else unguarded,
         )
-        return [self._prediction(d, near) for d, near in zip(dialogues, hits, strict=True)]
+        return [self._prediction(d, *one) for d, one in zip(dialogues, near, strict=True)]
 
-    def _prediction(self, dialogue: Dialogue, hits: Hits) -> Prediction:
-        if not hits:
-            raise ModelError("every indexed picture is of this same patient", where=dialogue.id)
-        looked_at, suits = [], False
+    def _look(
+        self, question: str, hits: Iterable[tuple[int, float]]
+    ) -> tuple[tuple[list[Neighbour], bool], bool]:
+        """Neighbours until one was asked the like, and whether one was; and whether to stop."""
+        looked_at: list[Neighbour] = []
         for position, similarity in hits:
-            text, closeness = self._best(dialogue.question.text, self.answers[position])
+            text, closeness = self._best(question, self.answers[position])
             item = self.index.items[position]
             looked_at.append(Neighbour(item.case, similarity, item.key, text))
             suits = closeness >= self.settings.threshold
-            if suits:
-                break
+            if suits or len(looked_at) == self.settings.neighbours:
+                return (looked_at, suits), True
+        return (looked_at, False), False
+
+    def _prediction(
+        self, dialogue: Dialogue, looked_at: Sequence[Neighbour], suits: bool
+    ) -> Prediction:
+        if not looked_at:
+            what = "every indexed picture is of this same patient, or this very one again"
+            raise ModelError(what, where=dialogue.id)
         taken = looked_at[-1] if suits else looked_at[0]
         sure = Confidence(
             min(1.0, max(0.0, taken.similarity)), "cosine similarity of the nearest image"
@@ -137,9 +150,10 @@ class Nearest:
         run.note(**pooled(taught))
         studies = _by_study(taught)
         images = image_encoder(self.settings.encoder)
-        vectors = images.embed_studies(list(studies), label="Indexing pictures")
+        vectors, structures = seen(images, list(studies), label="Indexing pictures")
         items = [Item(own[0].case, study[-1].key, own[0].group) for study, own in studies.items()]
-        Index(vectors, items).save(run.weights)
+        facts = IndexFacts(images.name, images.identity())
+        Index(vectors, items, structures=structures, facts=facts).save(run.weights)
         answers = [[(one.question, one.answer) for one in own] for own in studies.values()]
         write_json(run.weights / FILE, answers)
 
@@ -158,6 +172,7 @@ class Nearest:
         if len(answers) != len(index) or not all(answers):
             raise RunError(f"tells of {len(answers)} images, the index of {len(index)}", where=path)
         images = image_encoder(self.settings.encoder)
+        index.require(images.name, images.identity())
         return NearestAnswers(
             self.settings, index, answers, images, SentenceEncoder(self.settings.sentences)
         )

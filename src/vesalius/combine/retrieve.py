@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import copy
 import mmap
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Self
 
+from vesalius.cases.likeness import NEIGHBOURS, Packed
 from vesalius.cases.picture import Picture
 from vesalius.cases.prediction import Neighbour
 from vesalius.combine.controls import Queries, under
-from vesalius.combine.index import Excluded, Hits, Index
+from vesalius.combine.guard import SAME, Guard, unguarded, walk
+from vesalius.combine.index import Excluded, Index
 from vesalius.combine.indexing import ABOUT, CASES, THUMBNAILS
+from vesalius.combine.stores import Vectors
+from vesalius.combine.thumbnails import seen
 from vesalius.errors import ModelError, RecipeError, RunError
 from vesalius.models import Control
 from vesalius.models.capabilities import require_control
@@ -27,14 +30,6 @@ from vesalius.system.manifest import altered, missing
 
 if TYPE_CHECKING:
     from vesalius.models.encoders import ImageEncoder
-
-SAME = 0.9999
-"""From this cosine similarity on, two pictures are taken for the same one.
-
-EfficientNet-lite0 gives .9999998 and more to a picture that was re-encoded without loss, .9991 to
-.9999 after JPEG at quality 95, .98 and more at 75; two different phantoms at most .991, two
-different training pictures of VQA-Med 2019 at most .94.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +60,11 @@ class Retriever:
         self.settings = settings
         self.facts = dict(facts or {})
         self._index, self._details, self._thumbnails = index, tuple(cases), thumbnails
-        self._most = max(Counter(item.case for item in index.items).values())
         self._at = {item.key: at for at, item in reversed(list(enumerate(index.items)))}
         self._places = {(item.case, item.key): at for at, item in enumerate(index.items)}
         self._encoding = Lock()
         self._control: Control | None = None
+        self._required = False
 
     def __len__(self) -> int:
         return len(self._index)
@@ -107,7 +102,8 @@ class Retriever:
         are named for each picture (an empty string names none), and cases below the threshold of
         the recipe. A training picture that comes back, re-encoded without loss, under no known
         key, is told (see :func:`same_picture`), because to have been trained on is worth knowing;
-        with ``others`` it is left out, and with it all of its patient. ImageError names a picture
+        with ``others`` it is left out, and any near-duplicate of it, and with them all of their
+        patient (:mod:`vesalius.combine.guard`). ImageError names a picture
         that cannot be read, ModelError an impossible ``k`` or an encoder that is not here.
         """
         if not pictures:
@@ -115,19 +111,17 @@ class Retriever:
         wanted = self.settings.neighbours if k is None else k
         if wanted < 1:
             raise ModelError(f"at least one neighbour must be asked for, not {wanted}")
-        # A case with many pictures must not crowd out the next one; and how many pictures a
-        # patient has that is to be left out is not known yet.
-        others = others and self._control != "unguarded"
-        reach = len(self) if others else min(len(self), wanted * self._most)
-        with self._encoding:
-            vectors = self._encoder().embed(pictures)
+        guarded = others and self._control != "unguarded"
+        vectors, structures = self._see(pictures, guarded=guarded)
         nothing = [""] * len(pictures)
         queries = Queries(vectors, exclude_groups or nothing, exclude_keys or nothing)
-        searched = under(self._control, self._index, queries)
-        hits = self._index.search(
-            searched.vectors, reach, exclude_groups=searched.groups, exclude_keys=searched.keys
+        return walk(
+            self._index,
+            under(self._control, self._index, queries),
+            wanted + NEIGHBOURS,
+            lambda _, hits: self._cases(hits, wanted),
+            allowed=Guard(self._index, structures).allowed if guarded else unguarded,
         )
-        return [self._cases(one, wanted, others=others) for one in hits]
 
     def controlled(self, control: str) -> Self:
         """The same retriever under a control of its neighbours, the index and encoder shared.
@@ -152,23 +146,39 @@ class Retriever:
         """The (question, answer) pairs of a neighbour's case; whole where the settings say so."""
         return self._details[self._places[neighbour.case, neighbour.picture or ""]].pairs
 
-    def _cases(self, hits: Hits, wanted: int, *, others: bool) -> tuple[Neighbour, ...]:
-        items = self._index.items
-        known = {items[at].group for at, similarity in hits if others and similarity >= SAME}
+    def _cases(
+        self, hits: Iterable[tuple[int, float]], wanted: int
+    ) -> tuple[tuple[Neighbour, ...], bool]:
+        """The cases told of the hits, and whether no further hit could be told."""
         nearest: dict[str, Neighbour] = {}
+        threshold, drop, last = self.settings.threshold, self.settings.drop, None
         for at, similarity in hits:
-            item = items[at]
-            if len(nearest) == wanted or similarity < self.settings.threshold:
-                break
-            if item.group not in known and item.case not in nearest:
+            fell = drop is not None and last is not None and last - similarity > drop
+            if len(nearest) == wanted or similarity < threshold or fell:
+                return tuple(nearest.values()), True
+            last = similarity
+            item = self._index.items[at]
+            if item.case not in nearest:
                 text = self._details[at].text or None
                 nearest[item.case] = Neighbour(item.case, similarity, item.key, text)
-        return tuple(nearest.values())
+        return tuple(nearest.values()), len(nearest) == wanted
+
+    def _see(self, pictures: Sequence[Picture], *, guarded: bool) -> tuple[Vectors, Packed | None]:
+        """The pictures' vectors, and their structures where the guard compares them."""
+        with self._encoding:
+            encoder = self._encoder()
+            if guarded and self._index.structures is not None:
+                return seen(encoder, [[picture] for picture in pictures])
+            return encoder.embed(pictures), None
 
     def _encoder(self) -> ImageEncoder:
         from vesalius.models.encoders import image_encoder
 
-        return image_encoder(self.settings.encoder)
+        encoder = image_encoder(self.settings.encoder)
+        if not self._required:
+            self._index.require(encoder.name, encoder.identity())
+            self._required = True
+        return encoder
 
 
 def same_picture(neighbour: Neighbour) -> bool:

@@ -9,10 +9,11 @@ from itertools import islice
 from typing import Literal, NamedTuple
 
 from vesalius.cases.case import Case
+from vesalius.cases.likeness import Thumbnail
 from vesalius.data.datasets import Dataset
 from vesalius.data.fingerprints import Fingerprint, Inspected
 from vesalius.data.inspection import inspect_pictures
-from vesalius.data.likeness import Thumbnail, near_pairs
+from vesalius.data.likeness import near_pairs
 from vesalius.errors import Leakage
 
 Kind = Literal["group", "same_picture", "near_duplicate"]

@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from vesalius.cases.likeness import SIDE, Thumbnail
 from vesalius.cases.picture import Picture
 from vesalius.cases.view import OWN_VIEW
 from vesalius.data.fingerprints import Fingerprint, Inspected
-from vesalius.data.likeness import SIDE, Thumbnail
 from vesalius.errors import RunError
 from vesalius.system.files import read_lines, write_atomic
 

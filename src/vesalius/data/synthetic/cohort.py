@@ -13,10 +13,11 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from vesalius.cases.case import Case
+from vesalius.cases.likeness import Thumbnail
 from vesalius.cases.picture import Picture
 from vesalius.data.datasets.phantom import PhantomOptions, case
 from vesalius.data.fingerprints import fingerprint
-from vesalius.data.likeness import Thumbnail, near_pairs
+from vesalius.data.likeness import near_pairs
 from vesalius.data.synthetic import Drawn, Layout
 
 QUALITY = 95

@@ -35,8 +35,7 @@ def rehearse(stages: Sequence[tuple[Blueprint, Sequence[Dialogue]]]) -> None:
     first, train = stages[0]
     model, processor = outline(first, train)
     for blueprint, dialogues in stages:
-        if blueprint.needs_image:
-            require_pictures(dialogues)
+        require_pictures(dialogues)
         settings, answers = blueprint.settings, blueprint.answers(dialogues)
         network = blueprint.network(deepcopy(model), processor, answers)
         check_rows(dialogues, network)
@@ -46,19 +45,18 @@ def rehearse(stages: Sequence[tuple[Blueprint, Sequence[Dialogue]]]) -> None:
 
 def outline(blueprint: Blueprint, train: Sequence[Dialogue]) -> tuple[PreTrainedModel, Any]:
     """The model that a fit starts from on the meta device, and its processor."""
-    require_data(blueprint, train)
+    require_data(train)
     start = find_start(blueprint, None)
     if start is not None:
         return outline_of(start)
     return blueprint.origin.outline(blueprint.written(train, blueprint.answers(train)))
 
 
-def require_data(blueprint: Blueprint, train: Sequence[Dialogue]) -> None:
-    """ModelError if there is nothing to train on, or a dialogue lacks the picture it needs."""
+def require_data(train: Sequence[Dialogue]) -> None:
+    """ModelError if there is nothing to train on, or a dialogue shows no picture."""
     if not train:
         raise ModelError("there is nothing to fit on", hint="look at vesalius data show")
-    if blueprint.needs_image:
-        require_pictures(train)
+    require_pictures(train)
 
 
 def check_rows(dialogues: Sequence[Dialogue], network: Network, *, sample: int = SAMPLE) -> None:

@@ -24,7 +24,6 @@ LayoutName = Literal[
     "prefix_lm",
     "queried",
     "rotary_3d",
-    "seq2seq",
 ]
 
 
