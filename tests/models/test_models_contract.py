@@ -38,6 +38,10 @@ SMALL = {
 }
 BLOCKS: dict[str, dict[str, Any]] = {
     "composed": {"preset": "nano", **SMALL},
+    "concept_ensemble": {
+        "members": {"near": {"name": "concept_neighbours"}, "tags": {"name": "tagger"}}
+    },
+    "concept_neighbours": {},
     "consensus": {"members": {"often": {"name": "majority"}, "near": {"name": "nearest"}}},
     "evidence": {"members": {"often": {"name": "majority"}}, "threshold": -1.0},
     "endpoint": {"model": "echo"},
@@ -52,6 +56,7 @@ BLOCKS: dict[str, dict[str, Any]] = {
     "nearest": {},
     "replay": {},
     "tagger": {"head_epochs": 2},
+    "text": {"tiny": True, "kind": "seq2seq", "training": {"max_steps": 2, "batch": 2}},
     "vilt": {"tiny": True, "training": {"max_steps": 2, "batch": 2}},
 }
 
@@ -60,7 +65,7 @@ DATA = {
     "dataset": "phantom",
     "options": {"cases": {"train": 6, "validation": 2, "test": 3}, "size": 48},
 }
-TASKS = {"tagger": "concepts"}
+TASKS = dict.fromkeys(("concept_ensemble", "concept_neighbours", "tagger"), "concepts")
 """What an entry answers, where that is no question in words."""
 
 
@@ -163,9 +168,9 @@ def study(*shown: Dialogue) -> Dialogue:
     return Dialogue("study", (type(turn)(turn.question, pictures),), "another group")
 
 
-@pytest.mark.parametrize("name", sorted(set(BLOCKS) - {"majority", "replay", "endpoint"}))
+@pytest.mark.parametrize("name", sorted(set(BLOCKS) - {"majority", "replay", "endpoint", "text"}))
 def test_several_pictures_are_all_looked_at_or_refused(name: str, runs: dict[str, Run]) -> None:
-    # Replay and a server see what they are sent; counting sees nothing.
+    # Replay and a server see what they are sent; counting and a language model see nothing.
     first, second, last = {d.pictures[0].key: d for d in asked(name)}.values()
     model, decoding = load(runs[name]), recipe(name).decoding
     studies = [study(first, last), study(second, last), study(last)]

@@ -20,6 +20,8 @@ models = Registry(
     "model",
     {
         "composed": "vesalius.models.composed:Composed",
+        "concept_ensemble": "vesalius.combine.concept_ensemble:ConceptEnsemble",
+        "concept_neighbours": "vesalius.combine.concept_neighbours:ConceptNeighbours",
         "consensus": "vesalius.combine.consensus:Consensus",
         "endpoint": "vesalius.models.endpoint:Endpoint",
         "evidence": "vesalius.combine.evidence:Evidence",
@@ -30,6 +32,7 @@ models = Registry(
         "nearest": "vesalius.combine.nearest:Nearest",
         "replay": "vesalius.models.replay:Replay",
         "tagger": "vesalius.models.tagging.tagger:Tagger",
+        "text": "vesalius.models.text_only.learner:Text",
         "vilt": "vesalius.models.vilt:Vilt",
     },
 )

@@ -20,7 +20,7 @@ from vesalius.models.generative.settings import Settings
 from vesalius.models.generative.text.families import Family, family
 from vesalius.models.generative.text.tokenizer import words_of
 from vesalius.models.generative.weights.counts import weigh_composed
-from vesalius.models.generative.weights.origin import Origin, access_of
+from vesalius.models.generative.weights.origin import Folders, Origin, access_of
 from vesalius.settings import merged
 from vesalius.training.quantize import NF4
 
@@ -72,7 +72,7 @@ class ComposedSettings(Settings):
         return merged(presets()[name], data)
 
 
-class Joined:
+class Joined(Folders):
     """The origin of a composed model: its parts, joined by a fresh projector."""
 
     square = True

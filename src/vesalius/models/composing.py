@@ -148,7 +148,7 @@ def language(
     """
     if name == "llama":
         return _small_llama(sizes, words, vocabulary, device)
-    read = _packaged_language(device) if name == "smollm2" else _read_language(name, access, device)
+    read = packaged_language(device) if name == "smollm2" else _read_language(name, access, device)
     tokenizer, model = read
     # ChatML with picture parts; every tokenizer can write it, and its markers stay single tokens.
     markers = [t for t in ("<|im_start|>", "<|im_end|>") if t not in tokenizer.get_vocab()]
@@ -159,7 +159,11 @@ def language(
     return Language(model, tokenizer)
 
 
-def _packaged_language(device: str) -> tuple[Any, PreTrainedModel]:
+def packaged_language(device: str) -> tuple[Any, PreTrainedModel]:
+    """SmolLM2's tokenizer, with the chat template it came with, and its model in fp32.
+
+    On the ``device`` ``meta`` it has shapes and no numbers.
+    """
     file = packaged.smollm2()
     place, source = str(file.parent), {"gguf_file": file.name}
     with reading(file, LANGUAGE):

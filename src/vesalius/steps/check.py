@@ -16,7 +16,7 @@ from vesalius.evaluation.measuring import Spec
 from vesalius.evaluation.metrics import metrics
 from vesalius.models import Learner, Wraps
 from vesalius.models.build import build
-from vesalius.models.capabilities import Combining, Indexing, Sighted, Wordless
+from vesalius.models.capabilities import Combining, Conversational, Indexing, Sighted, Wordless
 from vesalius.models.guard import require_at_most
 from vesalius.recipe import Data, Evaluation, Recipe, Reference
 from vesalius.run import Run
@@ -185,6 +185,8 @@ def ready(
         if unread:
             name = recipe.model["name"]
             log.warning("%d dialogues have a system turn, which %s does not read", unread, name)
+    if isinstance(learner, Conversational) and learner.takes_pictures == "none":
+        _warn_of_pictures([*train, *validation], recipe.model["name"])
     facts = {
         "train": fingerprint(train),
         "validation": fingerprint(validation),
@@ -193,6 +195,13 @@ def ready(
         "dropped": {split: len(ids) for split, ids in outside.items() if ids},
     }
     return Ready(recipe, learner, train, validation, facts)
+
+
+def _warn_of_pictures(dialogues: Sequence[Dialogue], name: str) -> None:
+    """Say how many dialogues show pictures that are not looked at."""
+    shows = sum(bool(dialogue.pictures) for dialogue in dialogues)
+    if shows:
+        log.warning("%d dialogues show pictures, which %s does not look at", shows, name)
 
 
 def watched(evaluation: Evaluation) -> Spec:

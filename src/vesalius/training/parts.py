@@ -17,7 +17,7 @@ from vesalius.training.settings import Adapter
 Role = Literal["frozen", "adapter", "full"]
 
 Parts = Mapping[str, tuple[str, ...]]
-"""Part name (vision, projector, language ...) -> the module paths that make it up."""
+"""Part name (vision, projector, language ...) -> the module paths that make it up; "" is all."""
 
 LINEARS = r"\..*\.(q|k|v|o|gate|up|down)_proj"
 """What adapters land on behind a part's paths: the linear layers of a Llama-like decoder."""
@@ -75,7 +75,7 @@ def part_of(name: str, parts: Parts) -> str:
         (len(path), part)
         for part, paths in parts.items()
         for path in paths
-        if bare == path or bare.startswith(f"{path}.")
+        if path in ("", bare) or bare.startswith(f"{path}.")
     ]
     return max(held, default=(0, OTHER))[1]
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 import torch
 from transformers import PreTrainedModel
@@ -12,10 +14,11 @@ from transformers import PreTrainedModel
 from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.tasks import Content, content_of, task_of
 from vesalius.models.codecs import answer_codec, require_answers, written
+from vesalius.models.generative.features import FeatureStore, require_keepable
 from vesalius.models.generative.network import Network, assemble
 from vesalius.models.generative.rows.encoder import Prefixes
 from vesalius.models.generative.rows.groups import Groups
-from vesalius.models.generative.settings import Settings
+from vesalius.models.generative.settings import Settings, Trained
 from vesalius.models.generative.weights.origin import Origin
 from vesalius.run import Run
 from vesalius.training.device import resolve_device
@@ -23,11 +26,13 @@ from vesalius.training.parts import resolve_dtype
 
 
 @dataclass(frozen=True, slots=True)
-class Blueprint:
+class Blueprint(ABC):
     """From which networks are built, to be trained or asked."""
 
-    settings: Settings
+    settings: Trained
     origin: Origin
+    needs_image: ClassVar[bool] = True
+    """Whether a dialogue without a picture is refused."""
 
     @property
     def dtype(self) -> torch.dtype:
@@ -65,6 +70,31 @@ class Blueprint:
         require_answers(train, codec)
         return [written(dialogue.closed(), codec) for dialogue in train]
 
+    @abstractmethod
+    def network(self, model: PreTrainedModel, processor: Any, answers: Content = "text") -> Network:
+        """A model and its processor as they are trained and asked."""
+
+    @abstractmethod
+    def groups(
+        self, train: Sequence[Dialogue], network: Network, prefixes: Prefixes | None = None
+    ) -> Groups:
+        """What a fit on these dialogues iterates over; ``prefixes`` as in ``rows_of``."""
+
+    @abstractmethod
+    def require(self) -> None:
+        """RecipeError for settings that do not go with the origin; no weights are read for it."""
+
+    def prefixes(self, network: Network) -> Prefixes | None:
+        """What makes tokens of a prompt's head, where that is not the network's encoder."""
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Pictured(Blueprint):
+    """The blueprint of a model that sees pictures."""
+
+    settings: Settings
+
     def network(self, model: PreTrainedModel, processor: Any, answers: Content = "text") -> Network:
         """A model and its processor as they are trained and asked."""
         return assemble(
@@ -77,6 +107,18 @@ class Blueprint:
             chat_template=self.settings.chat_template,
             answers=answers,
         )
+
+    def require(self) -> None:
+        """RecipeError where features cannot be kept that should be."""
+        settings, origin = self.settings, self.origin
+        if settings.keep_features is not None:
+            require_keepable(origin.family(), settings.roles, settings.training.workers)
+
+    def prefixes(self, network: Network) -> Prefixes | None:
+        """The kept features, where a folder is named for them."""
+        if self.settings.keep_features is None:
+            return None
+        return FeatureStore(network, Path(self.settings.keep_features)).prefix
 
     def groups(
         self, train: Sequence[Dialogue], network: Network, prefixes: Prefixes | None = None

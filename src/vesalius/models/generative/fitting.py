@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,7 +14,6 @@ from vesalius.cases.dialogue import Dialogue
 from vesalius.models import Lesson
 from vesalius.models.generative.answering.answerer import Answerer
 from vesalius.models.generative.blueprint import Blueprint
-from vesalius.models.generative.features import FeatureStore
 from vesalius.models.generative.network import Network
 from vesalius.models.generative.preflight import require_data
 from vesalius.models.generative.rows.groups import collator
@@ -59,7 +57,7 @@ def _untrained(
     four_bit: NF4 | None,
 ) -> Network:
     """The network that a fit starts from."""
-    require_data(train)
+    require_data(blueprint, train)
     answers = blueprint.answers(train, run)
     torch.manual_seed(seed)
     origin, start = blueprint.origin, find_start(blueprint, run)
@@ -91,9 +89,8 @@ def _note_start(run: Run, start: Run) -> None:
 def train(blueprint: Blueprint, network: Network, lesson: Lesson, run: Run) -> dict[str, Any]:
     """Train a prepared network; the weights are in the run's folder. What to note of it."""
     settings, dtype, validate = blueprint.settings, blueprint.dtype, lesson.validate
-    bare, prefixes = replace(network, model=_bare(network.model)), None
-    if settings.keep_features is not None:
-        prefixes = FeatureStore(bare, Path(settings.keep_features)).prefix
+    bare = replace(network, model=_bare(network.model))
+    prefixes = blueprint.prefixes(bare)
     autocast = None if dtype == torch.float32 else dtype
     answerer = Answerer(bare, autocast=autocast, prefixes=prefixes)
     groups = blueprint.groups(lesson.train, network, prefixes)

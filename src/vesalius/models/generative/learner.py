@@ -14,14 +14,12 @@ from vesalius.models import Lesson
 from vesalius.models.capabilities import HubCard, Pictures
 from vesalius.models.generative import fitting, preflight
 from vesalius.models.generative.answering.answerer import Answerer
-from vesalius.models.generative.blueprint import Blueprint
-from vesalius.models.generative.features import require_keepable
+from vesalius.models.generative.blueprint import Blueprint, Pictured
 from vesalius.models.generative.planning import cost, masked_tokens
 from vesalius.models.generative.settings import GenerativeSettings, Settings
 from vesalius.models.generative.weights.counts import weigh_generative
 from vesalius.models.generative.weights.folder import copy_adapter, seal, write_whole
 from vesalius.models.generative.weights.lineage import cast, find_start, fitted
-from vesalius.models.generative.weights.loading import read_model, read_processor
 from vesalius.models.generative.weights.origin import HubOrTiny, Origin
 from vesalius.models.generative.weights.sizes import drawn
 from vesalius.run import Run, is_main
@@ -48,7 +46,7 @@ class Generative:
 
     def __init__(self, settings: Any) -> None:
         self.settings = settings
-        self.blueprint = Blueprint(settings, type(self).Origin(settings))
+        self.blueprint: Blueprint = Pictured(settings, type(self).Origin(settings))
 
     def check(self, *, validated: bool) -> None:
         """Refuse, before any data or weights are read, what cannot be fitted here.
@@ -63,8 +61,7 @@ class Generative:
             require_adapters(settings.roles)
         origin.look()
         require_parts(settings.roles, origin.family().parts)
-        if settings.keep_features is not None:
-            require_keepable(origin.family(), settings.roles, settings.training.workers)
+        self.blueprint.require()
         if settings.start is not None:
             find_start(self.blueprint, None)
 
@@ -127,10 +124,11 @@ class Generative:
     def read(self, run: Run, folder: Path, quantization: Literal["nf4"] | None = None) -> Answerer:
         """The model of a folder that :meth:`write` wrote, merged, as anybody would load it."""
         dtype, device = self.blueprint.where_to_answer()
-        model, parts = read_model(folder, dtype="auto"), self.blueprint.origin.family().parts
+        origin = self.blueprint.origin
+        model, parts = origin.saved_model(folder, dtype="auto"), origin.family().parts
         if quantization == "nf4":
             model = NF4(dtype, device).convert(model, parts)
-        processor, answers = read_processor(folder), self.blueprint.answers((), run)
+        processor, answers = origin.saved_processor(folder), self.blueprint.answers((), run)
         return Answerer(self.blueprint.network(model.to(device), processor, answers))
 
     @property

@@ -71,10 +71,16 @@ def assemble(
     if most_image_tokens is not None:
         limit(encoder, model.config, most_image_tokens)
     accept_row_batches(model, family)
+    stops = stop_tokens(model, tokenizer, end)
+    return Network(model, processor, encoder, stops, family, max_length)
+
+
+def stop_tokens(model: PreTrainedModel, tokenizer: Any, end: str) -> tuple[int, ...]:
+    """The ids that end a reply: the template's own first, then those of the model's settings."""
     configured = getattr(model.generation_config, "eos_token_id", None)
     more = configured if isinstance(configured, list) else [configured]
     stops = [tokenizer.convert_tokens_to_ids(end), *(t for t in more if t is not None)]
-    return Network(model, processor, encoder, tuple(dict.fromkeys(stops)), family, max_length)
+    return tuple(dict.fromkeys(stops))
 
 
 def resized(images: Any, size: tuple[int, int]) -> tuple[int, int]:

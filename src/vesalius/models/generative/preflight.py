@@ -35,7 +35,8 @@ def rehearse(stages: Sequence[tuple[Blueprint, Sequence[Dialogue]]]) -> None:
     first, train = stages[0]
     model, processor = outline(first, train)
     for blueprint, dialogues in stages:
-        require_pictures(dialogues)
+        if blueprint.needs_image:
+            require_pictures(dialogues)
         settings, answers = blueprint.settings, blueprint.answers(dialogues)
         network = blueprint.network(deepcopy(model), processor, answers)
         check_rows(dialogues, network)
@@ -45,18 +46,19 @@ def rehearse(stages: Sequence[tuple[Blueprint, Sequence[Dialogue]]]) -> None:
 
 def outline(blueprint: Blueprint, train: Sequence[Dialogue]) -> tuple[PreTrainedModel, Any]:
     """The model that a fit starts from on the meta device, and its processor."""
-    require_data(train)
+    require_data(blueprint, train)
     start = find_start(blueprint, None)
     if start is not None:
         return outline_of(start)
     return blueprint.origin.outline(blueprint.written(train, blueprint.answers(train)))
 
 
-def require_data(train: Sequence[Dialogue]) -> None:
-    """ModelError if there is nothing to train on, or a dialogue shows no picture."""
+def require_data(blueprint: Blueprint, train: Sequence[Dialogue]) -> None:
+    """ModelError if there is nothing to train on, or a dialogue lacks the picture it needs."""
     if not train:
         raise ModelError("there is nothing to fit on", hint="look at vesalius data show")
-    require_pictures(train)
+    if blueprint.needs_image:
+        require_pictures(train)
 
 
 def check_rows(dialogues: Sequence[Dialogue], network: Network, *, sample: int = SAMPLE) -> None:

@@ -30,8 +30,8 @@ class ImageTokens(Frozen):
         return data
 
 
-class Settings(Frozen):
-    """Settings that all generative learners share."""
+class Trained(Frozen):
+    """Settings of all learners that fit and ask a transformers model which writes text."""
 
     ORIGIN: ClassVar[tuple[str, ...]] = ()
     """The keys that say what the untrained model is."""
@@ -39,12 +39,9 @@ class Settings(Frozen):
     start: str | None = None
     """A run to start from: its folder. Its model, adapters merged, takes the place of the untrained
     one, with its processor. ``{run}`` in it stands for this run's own folder."""
-    roles: dict[str, Role] = Field(
-        default={"vision": "frozen", "projector": "frozen", "language": "adapter"}
-    )
-    """What trains: each part (vision, projector, language; the families table has more) is frozen,
-    adapter or full. A part that is not named is frozen; if all are, the run is the untuned
-    baseline."""
+    roles: dict[str, Role] = Field(default={"language": "adapter"})
+    """What trains: ``language``, the whole model, is adapter, full or frozen. If it is frozen, the
+    run is the untuned model."""
     adapter: Adapter = Adapter()
     training: Training = Training()
     precision: Precision = "auto"
@@ -57,6 +54,27 @@ class Settings(Frozen):
     """``cuda`` is refused where there is none; ``auto`` takes what there is."""
     max_length: int = Field(default=2048, ge=16)
     """Tokens a row may hold, image tokens included; longer dialogues are refused."""
+    answers: Content | None = Field(default=None, exclude_if=lambda value: value is None)
+    """What replies say: ``text``, ``boxes`` in the family's own convention, or ``concepts`` parted
+    by ``; ``. By default what the task's references hold."""
+    chat_template: str | None = None
+    """A Jinja chat template in the place of the model's own, for training and for asking."""
+    allow_pickle: bool = False
+    """Read weights that are there as a pickle only (``*.bin``), not as safetensors. A pickle can
+    run code: name this for weights that you trust."""
+    trust_remote_code: bool = False
+    """Run the code that a hub model brings with it. Read it first."""
+
+
+class Settings(Trained):
+    """Settings that all learners share whose models see pictures."""
+
+    roles: dict[str, Role] = Field(
+        default={"vision": "frozen", "projector": "frozen", "language": "adapter"}
+    )
+    """What trains: each part (vision, projector, language; the families table has more) is frozen,
+    adapter or full. A part that is not named is frozen; if all are, the run is the untuned
+    baseline."""
     image_tokens: ImageTokens = Field(
         default=ImageTokens(), exclude_if=lambda value: value.max is None
     )
@@ -69,16 +87,6 @@ class Settings(Frozen):
     """A folder in which the features of a frozen vision tower are kept, for this fit and later
     ones: each picture goes through the tower once. It grows by image tokens x width x 2 or 4 bytes
     a picture."""
-    answers: Content | None = Field(default=None, exclude_if=lambda value: value is None)
-    """What replies say: ``text``, ``boxes`` in the family's own convention, or ``concepts`` parted
-    by ``; ``. By default what the task's references hold."""
-    chat_template: str | None = None
-    """A Jinja chat template in the place of the model's own, for training and for asking."""
-    allow_pickle: bool = False
-    """Read weights that are there as a pickle only (``*.bin``), not as safetensors. A pickle can
-    run code: name this for weights that you trust."""
-    trust_remote_code: bool = False
-    """Run the code that a hub model brings with it. Read it first."""
 
 
 class GenerativeSettings(Settings):

@@ -33,8 +33,6 @@ class Answerer:
     prompt's head, where that is not the network's encoder.
     """
 
-    needs_image = True
-
     def __init__(
         self,
         network: Network,
@@ -44,6 +42,11 @@ class Answerer:
     ) -> None:
         self.network, self._autocast, self._prefixes = network, autocast, prefixes
         self.prefix_cache: PrefixCache | None = None
+
+    @property
+    def needs_image(self) -> bool:
+        """Whether a dialogue without a picture is refused."""
+        return self.network.encoder.needs_image
 
     def predict(self, dialogues: Sequence[Dialogue], decoding: Decoding) -> list[Prediction]:
         """One prediction per dialogue, in order: what :meth:`stream` ends with."""
@@ -72,8 +75,8 @@ class Answerer:
 
     @property
     def takes_pictures(self) -> Pictures:
-        """It answers from pictures alone."""
-        return "required"
+        """It answers from pictures alone, or is a language model and never sees any."""
+        return "required" if self.needs_image else "none"
 
     @property
     def pictures_in_turns(self) -> bool:
@@ -82,7 +85,8 @@ class Answerer:
 
     def fits(self, dialogue: Dialogue) -> bool:
         """Whether the dialogue, open, is no longer than a row may be: it is tokenised to see."""
-        opened, network = [dialogue.replying(None)], self.network
+        network = self.network
+        opened = [network.encoder.readable(dialogue.replying(None))]
         try:
             list(rows_of(opened, network.encoder, share=False, max_length=network.max_length))
         except TooLong:
@@ -90,7 +94,8 @@ class Answerer:
         return True
 
     def _answer(self, dialogues: Sequence[Dialogue], decoding: Decoding, sink: Sink) -> None:
-        require_pictures(dialogues)
+        if self.needs_image:
+            require_pictures(dialogues)
         generation = Generation(self.network, decoding, self.prefix_cache, self._prefixes)
         with _evaluating(self.network.model, self._autocast):
             generation.answer(dialogues, sink)

@@ -82,7 +82,7 @@ class Generation:
         encoder, prefixes = self.network.encoder, self.prefixes
         if self.prefix_cache is not None:
             prefixes = partial(self.prefix_cache.prefix, encoder)
-        opened = [dialogue.replying(None) for dialogue in dialogues]
+        opened = [encoder.readable(dialogue.replying(None)) for dialogue in dialogues]
         order = by_picture(opened)
         most, places = self.network.max_length, iter(order)
         for row in rows_of(

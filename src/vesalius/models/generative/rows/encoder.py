@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from copy import copy
-from typing import Any
+from typing import Any, ClassVar
 
 from PIL import ImageOps
 from PIL.Image import Image
@@ -32,6 +32,9 @@ Prefixes = Callable[[Rendered, Dialogue], Prefix]
 class Encoder:
     """Turns rendered dialogues into tokens, with the family's own processor and tokenizer."""
 
+    needs_image: ClassVar[bool] = True
+    """Whether a dialogue without a picture is refused."""
+
     def __init__(
         self,
         template: Template,
@@ -51,6 +54,10 @@ class Encoder:
         added = map(str, self.tokenizer.get_added_vocab())
         reserved = [token for token in added if not template.codec.is_own(token)]
         self._tokens = SpanTokenizer(self.tokenizer, anchor=family.image, reserved=reserved)
+
+    def readable(self, dialogue: Dialogue) -> Dialogue:
+        """What of a dialogue is read: all of it."""
+        return dialogue
 
     def prefix(self, rendered: Rendered, dialogue: Dialogue) -> Prefix:
         """The head with its pictures; ModelError if they did not become image tokens.

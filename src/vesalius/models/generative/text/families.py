@@ -24,6 +24,7 @@ LayoutName = Literal[
     "prefix_lm",
     "queried",
     "rotary_3d",
+    "seq2seq",
 ]
 
 

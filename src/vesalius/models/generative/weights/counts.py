@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from vesalius.models.generative.rows.budget import require_budget, require_least
-from vesalius.models.generative.settings import Settings
+from vesalius.models.generative.settings import Settings, Trained
 from vesalius.models.generative.text.families import Family, family
 from vesalius.models.generative.weights import sizes
 from vesalius.training.parts import census, part_of, prepare
@@ -46,7 +46,7 @@ def weigh_whole(weights: str, training: Training) -> dict[str, Any]:
     return {"parameters": number, "trainable": number, "least_memory_mb": round(trained / MIB)}
 
 
-def weigh(model: nn.Module, row: Family, settings: Settings) -> dict[str, Any]:
+def weigh(model: nn.Module, row: Family, settings: Trained) -> dict[str, Any]:
     """Parameters, those that train (adapters included), both by part, and the least memory in MiB.
 
     ``model`` has no numbers (meta device) and is changed as training would change it, so that what
@@ -97,7 +97,7 @@ def _quantised(model: nn.Module, row: Family) -> set[int]:
     }
 
 
-def _per_frozen(settings: Settings) -> float:
+def _per_frozen(settings: Trained) -> float:
     """Bytes of a frozen weight: two where the base stays frozen and a GPU computes in halves."""
     whole = {settings.roles.get(part) for part in ("vision", "language")}
     return 4.0 if settings.precision == "fp32" or "full" in whole else 2.0

@@ -139,8 +139,9 @@ def write_whole(model: PreTrainedModel, processor: Any, stops: Sequence[int], fo
     with writing("the model", folder):
         model.save_pretrained(str(folder))
         processor.save_pretrained(str(folder))
-        # transformers 5 keeps its settings in processor_config.json; vLLM and others look here
-        processor.image_processor.save_pretrained(str(folder))
+        if hasattr(processor, "image_processor"):
+            # transformers 5 keeps its settings in processor_config.json; vLLM and others look here
+            processor.image_processor.save_pretrained(str(folder))
 
 
 def shapes(model: PreTrainedModel) -> dict[str, Any]:

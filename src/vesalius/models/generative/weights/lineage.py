@@ -12,7 +12,6 @@ from vesalius.errors import ModelError, RunError
 from vesalius.models.build import build
 from vesalius.models.generative.blueprint import Blueprint
 from vesalius.models.generative.weights.folder import attach, require_base, require_sealed, start_of
-from vesalius.models.generative.weights.loading import read_model, read_processor
 from vesalius.recipe import RUN
 from vesalius.run import Run
 from vesalius.training.quantize import NF4, is_quantized
@@ -46,9 +45,9 @@ def fitted(
     """
     require_sealed(run)
     blueprint, folder = _blueprint(run), run.weights
-    processor = read_processor(folder / "processor")
+    processor = blueprint.origin.saved_processor(folder / "processor")
     if (folder / "model").exists():
-        model = read_model(folder / "model", dtype=dtype)
+        model = blueprint.origin.saved_model(folder / "model", dtype=dtype)
     else:
         model = cast(_base_again(blueprint, run, four_bit), dtype)
     if four_bit is not None:
@@ -61,14 +60,15 @@ def fitted(
 def outline_of(run: Run) -> tuple[PreTrainedModel, Any]:
     """The model of a fitted run on the meta device, without adapters, and its processor."""
     require_sealed(run)
-    processor = read_processor(run.weights / "processor")
+    origin = _blueprint(run).origin
+    processor = origin.saved_processor(run.weights / "processor")
     if (run.weights / "model").exists():
-        return read_model(run.weights / "model", device_map="meta"), processor
+        return origin.saved_model(run.weights / "model", device_map="meta"), processor
     if (run.weights / "base").exists():
-        model = read_model(run.weights / "base", device_map="meta")
+        model = origin.saved_model(run.weights / "base", device_map="meta")
     else:
         start = start_of(run)
-        model, _ = _blueprint(run).origin.outline(()) if start is None else outline_of(start)
+        model, _ = origin.outline(()) if start is None else outline_of(start)
     if (run.weights / "adapter").exists():
         require_base(model, run)
     return model, processor
@@ -82,7 +82,7 @@ def cast(model: PreTrainedModel, dtype: torch.dtype) -> PreTrainedModel:
 def _base_again(blueprint: Blueprint, run: Run, four_bit: NF4 | None) -> PreTrainedModel:
     """The base that a run's adapters lie on."""
     if (run.weights / "base").exists():
-        return read_model(run.weights / "base", dtype=torch.float32)
+        return blueprint.origin.saved_model(run.weights / "base", dtype=torch.float32)
     start = start_of(run)
     if start is not None:
         return fitted(start, torch.float32)[0]

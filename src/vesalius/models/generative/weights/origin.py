@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 from transformers import PreTrainedModel
 
 from vesalius.cases.dialogue import Dialogue
-from vesalius.models.generative.settings import GenerativeSettings, Settings
+from vesalius.models.generative.settings import GenerativeSettings, Trained
 from vesalius.models.generative.text.families import Family, family, family_of
-from vesalius.models.generative.weights.loading import Access, look, read
+from vesalius.models.generative.weights.loading import (
+    Access,
+    look,
+    read,
+    read_model,
+    read_processor,
+)
 from vesalius.models.generative.weights.tiny import tiny_model
 from vesalius.training.quantize import NF4
 
@@ -43,8 +50,26 @@ class Origin(Protocol):
     def outline(self, train: Sequence[Dialogue]) -> tuple[PreTrainedModel, Any]:
         """The same on torch's meta device: shapes without numbers, whatever the size."""
 
+    def saved_model(self, folder: Path, **options: Any) -> PreTrainedModel:
+        """A model that a run or an export saved; ``options`` go to ``from_pretrained``."""
 
-class HubOrTiny:
+    def saved_processor(self, folder: Path) -> Any:
+        """The processor that was saved with it."""
+
+
+class Folders:
+    """How what a run saved is read again, of a model that sees pictures."""
+
+    def saved_model(self, folder: Path, **options: Any) -> PreTrainedModel:
+        """An image-text-to-text model."""
+        return read_model(folder, **options)
+
+    def saved_processor(self, folder: Path) -> Any:
+        """Its processor."""
+        return read_processor(folder)
+
+
+class HubOrTiny(Folders):
     """A transformers model by hub id or folder, or its family's toy form."""
 
     square = False
@@ -91,7 +116,7 @@ class HubOrTiny:
         return read(str(self._settings.weights), access_of(self._settings), **options)
 
 
-def access_of(settings: Settings) -> Access:
+def access_of(settings: Trained) -> Access:
     """Which revision is read, and what may be done that can run a stranger's code."""
     return Access(
         revision=getattr(settings, "revision", None),

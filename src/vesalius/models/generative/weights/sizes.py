@@ -37,7 +37,7 @@ class Published(Frozen):
 
 @cache
 def published(part: str = "models") -> dict[str, Published]:
-    """Whole ``models``, or the ``vision`` and ``language`` parts of composed ones, by name."""
+    """Whole ``models``, ``vision`` and ``language`` parts, and ``text_to_text`` models, by name."""
     table = yaml.safe_load((files(__package__) / "sizes.yaml").read_text(encoding="utf-8"))
     return {name: Published(name=name, **row) for name, row in table[part].items()}
 
@@ -74,6 +74,18 @@ def outline(model: Published) -> PreTrainedModel:
     kind = AutoModelForImageTextToText if model.family else AutoModel
     with torch.device("meta"):
         network: PreTrainedModel = kind.from_config(config)
+    return network
+
+
+def language_outline(model: Published, kind: str) -> PreTrainedModel:
+    """A ``causal`` or ``seq2seq`` language model on torch's meta device."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
+
+    config = AutoConfig.for_model(model.model_type, **model.config)
+    loader = AutoModelForSeq2SeqLM if kind == "seq2seq" else AutoModelForCausalLM
+    with torch.device("meta"):
+        network: PreTrainedModel = loader.from_config(config)
     return network
 
 

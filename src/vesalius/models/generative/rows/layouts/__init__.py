@@ -6,6 +6,7 @@ from vesalius.models.generative.rows.layouts.causal import Causal, Layout
 from vesalius.models.generative.rows.layouts.crossed import Crossed
 from vesalius.models.generative.rows.layouts.queried import Queried
 from vesalius.models.generative.rows.layouts.rotary import Rotary3D
+from vesalius.models.generative.rows.layouts.seq2seq import Seq2Seq
 from vesalius.models.generative.rows.layouts.unshared import EncoderDecoder, PrefixLM
 from vesalius.models.generative.rows.layouts.windowed import Gemma3, Gemma4
 
@@ -20,4 +21,5 @@ layouts: dict[str, Layout] = {
     "prefix_lm": PrefixLM(),
     "queried": Queried(),
     "rotary_3d": Rotary3D(),
+    "seq2seq": Seq2Seq(),
 }

@@ -1,0 +1,1 @@
+"""Language models that read no pictures: causal ones and text-to-text ones."""
