@@ -36,10 +36,15 @@ def evaluate(
     histories: Annotated[
         bool, typer.Option(help="Dialogues: compare no, own and gold history instead.")
     ] = False,
+    without: Annotated[
+        Path | None,
+        typer.Option(help="A run or file without neighbours: what they help and harm."),
+    ] = None,
 ) -> None:
     """Score a run's predictions, with protocols and intervals; writes its scores.json."""
     from rich.console import Console
 
+    from vesalius.cli.gain import print_gain
     from vesalius.cli.scores import print_scores
     from vesalius.evaluation.prediction_sets import prediction_sets
     from vesalius.run import Run
@@ -56,9 +61,10 @@ def evaluate(
         return
     run = Run.open(target) if target.is_dir() else None
     for place, name in enumerate([None] if run is None else prediction_sets(run)):
-        scores = step(run or target, name, **options)
+        scores = step(run or target, name, without=None if name else without, **options)
         title = target.name if run is None else f"{run.name} {name}".strip()
         print_scores(console, scores, title)
+        print_gain(console, scores)
         if save is not None and place == 0:
             write_json(save, scores.to_json())
 

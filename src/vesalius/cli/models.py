@@ -73,6 +73,12 @@ def predict(
         str | None,
         typer.Option(help="Ask every turn of a dialogue after: none, own (answers) or gold."),
     ] = None,
+    control: Annotated[
+        str | None,
+        typer.Option(
+            help="Retrieve other neighbours: unguarded (of the same patient, too), swapped."
+        ),
+    ] = None,
     stage: Annotated[
         str | None, typer.Option(help="Ask the model that this earlier stage left.")
     ] = None,
@@ -84,15 +90,19 @@ def predict(
     from rich.console import Console
 
     from vesalius.run import Run
+    from vesalius.steps.controls import control_set, under
     from vesalius.steps.load import load
     from vesalius.steps.predict import predict as step
     from vesalius.steps.predict import set_name
 
     fitted = Run.open(run)
     loaded = None
-    if stage or quantization:
+    asked_of = " ".join(mark for mark in (stage, quantization, control) if mark)
+    if asked_of:
+        own = control_set(control) if control else None
         loaded = load(fitted, stage=stage, quantization=quantization)
-        marks = (stage, quantization, set_name(history, change))
+        loaded = under(loaded, control, fitted) if control else loaded
+        marks = (stage, quantization, set_name(history, change), own)
         name = name or "-".join(mark for mark in marks if mark)
     count = step(
         fitted,
@@ -102,15 +112,11 @@ def predict(
         limit=limit,
         history=history,
         model=loaded,
-        asked_of=" ".join(mark for mark in (stage, quantization) if mark),
+        asked_of=asked_of,
     )
     file = fitted.predictions_file(name or set_name(history, change))
     after = "vesalius evaluate" + (" --histories" if history else "")
-    console, counts = Console(), fitted.counts(name or set_name(history, change))
-    console.print(f"{count} answers in {file}")
-    if counts:
-        console.print(", ".join(f"{key} {value}" for key, value in counts.items()))
-    console.print(f"next: [bold]{after} {run}[/]")
+    Console().print(f"{count} answers in {file}\nnext: [bold]{after} {run}[/]")
 
 
 def ask(

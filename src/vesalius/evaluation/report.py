@@ -18,6 +18,7 @@ from vesalius.errors import RunError
 from vesalius.evaluation import calibration, plots
 from vesalius.evaluation.caveats import limits
 from vesalius.evaluation.formatting import flat
+from vesalius.evaluation.gain import Gain
 from vesalius.evaluation.gallery import Pictures, ReportCase, choose, row_scores, thumbnail
 from vesalius.evaluation.measuring import Spec
 from vesalius.evaluation.metrics.confidence import certainty
@@ -40,11 +41,12 @@ class Block:
     plot: str
 
 
-def report(runs: Sequence[Run], out: Path, pictures: Pictures) -> Path:
+def report(runs: Sequence[Run], out: Path, pictures: Pictures, *, gain: Gain | None = None) -> Path:
     """Write the page on ``runs`` to ``out``: the first run is the main one, others its baselines.
 
-    ``pictures`` gives the encoded bytes for a prediction's picture key, or None. RunError where a
-    run has no predictions or nothing could be measured.
+    ``pictures`` gives the encoded bytes for a prediction's picture key, or None; ``gain`` is what
+    the main run gains as a combination. RunError where a run has no predictions or nothing could be
+    measured.
     """
     if not runs:
         raise RunError("a report needs at least one run")
@@ -59,6 +61,7 @@ def report(runs: Sequence[Run], out: Path, pictures: Pictures) -> Path:
         headline=_headline(main),
         baselines=against(main, others, spec, primary),
         changed=changed(main, spec, primary),
+        gain=gain,
         blocks=_blocks([main, *others]),
         table=_table([main, *others]),
         slices=_slices([main, *others], primary),

@@ -70,7 +70,7 @@ def changed(main: RunResults, spec: Spec, primary: Score) -> list[tuple[str, Dif
     return [
         (name, _difference(list(main.run.predictions(name)), main, spec, primary))
         for name in prediction_sets(main.run)
-        if name and not name.startswith("history-")
+        if name and not name.startswith(("history-", "control-"))
     ]
 
 

@@ -53,7 +53,8 @@ class Evaluation:
     ``facts`` counts predictions, groups, abstentions, empty answers, answers cut at the token
     limit, predictions without a reference, and texts that are no words. ``counts`` has by protocol
     how many rows it could not read or had to cut, or are in no dialogue. Of a run's predictions it
-    names by hash what they and the settings were.
+    names by hash what they and the settings were. ``gain`` has what a combination gains
+    (:class:`vesalius.evaluation.gain.Gain`), where the run is one.
     """
 
     scores: tuple[Score, ...]
@@ -65,6 +66,7 @@ class Evaluation:
     counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     predictions_sha256: str = ""
     settings_sha256: str = ""
+    gain: Mapping[str, Any] = field(default_factory=dict)
 
     def overall(self) -> list[Score]:
         """The scores over all predictions."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from vesalius.cases.prediction import Prediction
 from vesalius.errors import RunError
@@ -16,6 +17,7 @@ from vesalius.evaluation.prediction_sets import SLICES, prediction_sets
 from vesalius.evaluation.score import Evaluation
 from vesalius.recipe import Evaluation as Settings
 from vesalius.run import Run, read_predictions
+from vesalius.steps.gain import with_gain
 
 Predicted = Run | Path | str | Sequence[Prediction]
 """A run, its folder, a JSON-lines file of predictions, or predictions."""
@@ -28,6 +30,7 @@ def evaluate(
     metrics: Sequence[Spec] = (),
     resamples: int | None = None,
     by: Sequence[str] = SLICES,
+    without: Path | str | None = None,
 ) -> Evaluation:
     """Score predictions, with protocols and intervals, overall and by slice.
 
@@ -35,7 +38,9 @@ def evaluate(
     recipe says: the set of predictions called ``name``, by default the unnamed one, or the first
     if all have names; the scores are also written into the run (``scores.json``). ``metrics`` are
     registry names or ``{name: parameters}``; ``resamples`` the number of bootstrap draws, 0 for no
-    intervals; ``by`` the fields that make slices.
+    intervals; ``by`` the fields that make slices. A combined run's evaluation has what it gains
+    over its members, over ``without`` (a run or file of answers without neighbours), and under the
+    controls that were predicted.
 
     RunError where there are no predictions, an id appears twice, or ``name`` is given for no run;
     UnknownName for a metric that does not exist.
@@ -44,6 +49,8 @@ def evaluate(
     if run is None:
         if name is not None:
             raise RunError(f"only a run has sets of predictions ({name!r})", hint="leave it out")
+        if without is not None:
+            raise RunError("only a run is held against one without neighbours", hint="name a run")
         settings = Settings()
         return scoring.evaluate(
             _rows(predicted),
@@ -53,6 +60,9 @@ def evaluate(
         )
     chosen = prediction_sets(run)[0] if name is None else name
     evaluation = evaluate_run(run, chosen, metrics=metrics, resamples=resamples, by=by)
+    if chosen == "":
+        how: dict[str, Any] = {"metrics": metrics, "resamples": resamples}
+        evaluation = with_gain(run, evaluation, without=without, **how)
     save_scores(run, evaluation, chosen)
     return evaluation
 

@@ -9,6 +9,7 @@ from vesalius.cases.picture import Picture
 from vesalius.errors import ImageError
 from vesalius.evaluation import report as page
 from vesalius.run import Run
+from vesalius.steps.gain import gain_of
 from vesalius.steps.prepare import cases
 
 
@@ -19,7 +20,8 @@ def report(run: Run, *baselines: Run, out: Path | str | None = None, pictures: b
     that it shows are embedded. RunError where a run has no predictions or nothing was measured.
     """
     path = run.path / "report.html" if out is None else Path(out)
-    return page.report([run, *baselines], path, pictures_of(run) if pictures else _no_picture)
+    find = pictures_of(run) if pictures else _no_picture
+    return page.report([run, *baselines], path, find, gain=gain_of(run))
 
 
 def pictures_of(run: Run) -> Callable[[str], bytes | None]:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from vesalius.cases.case import Answer, Box
-from vesalius.cases.prediction import Confidence, Prediction
+from vesalius.cases.prediction import Confidence, Neighbour, Prediction
 from vesalius.evaluation.evaluate import evaluate
 from vesalius.evaluation.metrics import metrics
 
@@ -35,6 +35,7 @@ def rows(texts=TEXTS):
             picture=f"p{i // 2}",
             confidence=Confidence(0.1 + 0.1 * i, "mean token probability"),
             scores=dict.fromkeys(golds, 0.1 * i),
+            evidence=(Neighbour("c", 0.9, "p", "No left effusion, 12 mm"),),
         )
         for i, (said, golds) in enumerate(texts)
     ]

@@ -39,6 +39,7 @@ metrics = Registry(
         "concepts_f1": f"{_HERE}.concepts:ConceptsF1",
         "content": f"{_HERE}.content:Content",
         "contradictions": f"{_HERE}.contradictions:Contradictions",
+        "copy_rate": f"{_HERE}.copying:CopyRate",
         "detection": f"{_HERE}.detection:Detection",
         "dialogue": f"{_HERE}.dialogue:TurnsByDialogue",
         "image_clef_caption": f"{_HERE}.image_clef:ImageClefCaption",

@@ -1,0 +1,121 @@
+"""Gain: whether a combined run helped, from its own rows and what it answers under controls."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from vesalius.cases.prediction import Prediction
+from vesalius.errors import RunError
+from vesalius.evaluation import contrasts
+from vesalius.evaluation.contrasts import CONTROLS, Control, Others
+from vesalius.evaluation.differences import Draws
+from vesalius.evaluation.evaluate import evaluate_run
+from vesalius.evaluation.gain import Gain
+from vesalius.evaluation.measuring import Spec
+from vesalius.evaluation.member_answers import member_predictions
+from vesalius.evaluation.score import Evaluation
+from vesalius.run import Run, read_predictions
+from vesalius.steps.controls import control_set
+from vesalius.steps.systems import consensus
+
+
+def gain(
+    run: Run,
+    *,
+    without: Path | str | None = None,
+    metrics: Sequence[Spec] = (),
+    resamples: int | None = None,
+) -> Gain | None:
+    """Hold a run's answers against those of its members, their consensus, and its controls.
+
+    Members are read from the run's rows and answer no question again; ``without`` is a run (or a
+    file) that had no neighbours; the controls are the sets that ``predict`` made under them. None
+    where there is nothing to hold them against. RunError where there are no predictions,
+    NotComparable where members do not stand in every row or another run answers other questions.
+    """
+    settings = run.recipe().evaluation
+    rows = list(run.predictions())
+    others = _others(run, rows, without)
+    if not others:
+        return None
+    drawn = settings.resamples if resamples is None else resamples
+    found = contrasts.gain(
+        rows, others, metrics or settings.metrics, Draws(drawn, settings.level, settings.seed)
+    )
+    return replace(found, inputs=inputs(run, without))
+
+
+def with_gain(
+    run: Run,
+    evaluation: Evaluation,
+    *,
+    without: Path | str | None = None,
+    metrics: Sequence[Spec] = (),
+    resamples: int | None = None,
+) -> Evaluation:
+    """The evaluation with what the combination gains; taken from it where it is of these inputs."""
+    if evaluation.gain and evaluation.gain.get("inputs") == inputs(run, without):
+        return evaluation
+    found = gain(run, without=without, metrics=metrics, resamples=resamples)
+    return replace(evaluation, gain={} if found is None else found.to_json())
+
+
+def gain_of(run: Run) -> Gain | None:
+    """What a run gains: as its ``scores.json`` says, if that is of what is there, else anew.
+
+    A run without neighbours that ``evaluate`` was given is believed as it was then.
+    """
+    stored = evaluate_run(run).gain
+    known = dict(stored.get("inputs", {}))
+    known.pop("without", None)
+    return Gain.from_json(stored) if stored and known == inputs(run) else gain(run)
+
+
+def inputs(run: Run, without: Path | str | None = None) -> dict[str, str]:
+    """What a gain is of beside the run's own answers: each file's hash, by its part in it."""
+    files: dict[str, Path] = {
+        control: file for control, file in _control_files(run).items() if file.exists()
+    }
+    if without is not None:
+        files["without"] = _file(without)
+    return {part: hashlib.sha256(file.read_bytes()).hexdigest() for part, file in files.items()}
+
+
+def _others(run: Run, rows: Sequence[Prediction], without: Path | str | None) -> Others:
+    members = member_predictions(rows)
+    agreed = consensus(list(members.values())) if len(members) > 1 else None
+    if agreed is not None and all(a.answer == p.answer for a, p in zip(agreed, rows, strict=True)):
+        agreed = None  # the run is the consensus: it is not held against itself
+    return Others(
+        members=members,
+        consensus=agreed,
+        without=None if without is None else (Path(without).name, _predictions(without)),
+        controls={
+            control: list(read_predictions(file))
+            for control, file in _control_files(run).items()
+            if file.exists()
+        },
+    )
+
+
+def _control_files(run: Run) -> Mapping[Control, Path]:
+    return {control: run.predictions_file(control_set(control)) for control in CONTROLS}
+
+
+def _predictions(where: Path | str) -> list[Prediction]:
+    rows = list(read_predictions(_file(where)))
+    if not rows:
+        raise RunError("has no predictions", where=where)
+    return rows
+
+
+def _file(where: Path | str) -> Path:
+    """The file of a run's unnamed set, or the file itself; RunError if it is not there."""
+    path = Path(where)
+    file = Run.open(path).predictions_file() if path.is_dir() else path
+    if not file.is_file():
+        raise RunError("has no predictions", where=path, hint=f"vesalius predict --run {path}")
+    return file
