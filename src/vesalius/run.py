@@ -8,8 +8,8 @@ import platform
 import re
 import sys
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -36,6 +36,7 @@ PACKAGES = """
 """
 
 
+CONCEPTS = "concepts.json"
 KEYS = 6
 """How many differing keys a message names."""
 RANKS = ("RANK", "PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK")
@@ -53,13 +54,24 @@ BEGUN = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
+class ConceptFacts:
+    """What a run notes of a concept: its name and semantic type, and how often training has it."""
+
+    name: str
+    kind: str | None = None
+    train: int = 0
+    """In how many training dialogues it is."""
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """A run folder.
 
     ``recipe.yaml`` the resolved recipe · ``environment.json`` versions and machine ·
     ``status.json`` fitting or fitted, with time and peak memory · ``weights/`` what the entry
     saved · ``log.jsonl`` the learning curve · ``predictions[-NAME].jsonl`` ·
-    ``scores[-NAME].json`` · ``index/`` training pictures, for similar cases. Every file is written
+    ``scores[-NAME].json`` · ``index/`` training pictures, for similar cases · ``concepts.json``
+    the concepts of its data. Every file is written
     whole or not at all; lines are appended.
     """
 
@@ -127,6 +139,21 @@ class Run:
     def log(self) -> Path:
         """The learning curve: a JSON line per logged step."""
         return self.path / "log.jsonl"
+
+    def concepts(self) -> dict[str, ConceptFacts]:
+        """``concepts.json``: the data set's concepts by identifier; empty where it has none."""
+        path = self._file(CONCEPTS)
+        if not path.exists():
+            return {}
+        try:
+            return {str(name): ConceptFacts(**facts) for name, facts in read_json(path).items()}
+        except (AttributeError, TypeError) as error:
+            raise RunError(f"not a table of concepts: {error}", where=path) from error
+
+    def note_concepts(self, concepts: Mapping[str, ConceptFacts]) -> None:
+        """Write ``concepts.json``."""
+        table = {name: asdict(facts) for name, facts in concepts.items()}
+        write_json(self._file(CONCEPTS), table)
 
     def recipe(self) -> Recipe:
         """The recipe this run was made from."""

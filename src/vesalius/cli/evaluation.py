@@ -45,6 +45,7 @@ def evaluate(
     from rich.console import Console
 
     from vesalius.cli.gain import print_gain
+    from vesalius.cli.long_tail import print_long_tail
     from vesalius.cli.scores import print_scores
     from vesalius.evaluation.prediction_sets import prediction_sets
     from vesalius.run import Run
@@ -65,6 +66,8 @@ def evaluate(
         title = target.name if run is None else f"{run.name} {name}".strip()
         print_scores(console, scores, title)
         print_gain(console, scores)
+        if run is not None:
+            print_long_tail(console, run, name or "")
         if save is not None and place == 0:
             write_json(save, scores.to_json())
 

@@ -7,14 +7,10 @@ from pathlib import Path
 
 from vesalius.data.reading.captions import ID
 from vesalius.data.reading.delimited import DELIMITERS, named_rows
+from vesalius.data.reading.mapping import mapping_names, mappings_in
 from vesalius.data.reading.rows import required
 from vesalius.data.reading.texts import lines
 from vesalius.errors import DatasetError
-
-MAPPING = re.compile(r"mapping.*\.(csv|tsv|txt)", re.IGNORECASE)
-"""``cui_mapping.csv`` and its like, which ROCOv2 and ImageCLEF ship beside their tables."""
-_CONCEPT = ("CUI", "concept", "concept_id", "ID")
-_NAME = ("Canonical name", "canonical_name", "name", "concept_name")
 
 
 def listed_ids(path: Path) -> tuple[str, ...]:
@@ -34,13 +30,7 @@ def mapping_in(root: Path | None, year: int | None = None) -> Path | None:
 
     DatasetError where several are there; with a ``year``, those whose path names it are looked at.
     """
-    if root is None or not root.is_dir():
-        return None
-    tables = sorted(
-        path for path in (*root.glob("*.*"), *root.glob("*/*.*")) if MAPPING.search(path.name)
-    )
-    of_year = [path for path in tables if str(year) in path.relative_to(root).as_posix()]
-    tables = of_year or tables
+    tables = mappings_in(root, year)
     if len(tables) > 1:
         hint = "name the one to use with --mapping"
         raise DatasetError(f"{len(tables)} tables of concepts", where=root, hint=hint)
@@ -49,8 +39,4 @@ def mapping_in(root: Path | None, year: int | None = None) -> Path | None:
 
 def concepts_in(path: Path) -> frozenset[str]:
     """The concepts (CUIs) of a mapping: a table of concepts and their names."""
-    columns = {"concept": _CONCEPT, "name": _NAME}
-    concepts = frozenset(required(row, at, "concept") for at, row in named_rows(path, columns))
-    if not concepts:
-        raise DatasetError("it has no concept", where=path)
-    return concepts
+    return frozenset(mapping_names(path))

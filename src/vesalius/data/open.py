@@ -11,6 +11,7 @@ from typing import Any
 
 from vesalius.cases.case import Case, Remark, Source
 from vesalius.data.audit import Key
+from vesalius.data.caption_concepts import OPTION, with_caption_concepts
 from vesalius.data.cards import card
 from vesalius.data.datasets import Dataset, datasets
 from vesalius.data.reading.rows import required, text_in
@@ -36,15 +37,19 @@ def open_dataset(
     """The data set ``name``, in folder ``root`` (by default ``$VESALIUS_DATA/<name>``) or the hub.
 
     ``hub`` is true for the card's id, or another id. ``split_file`` (JSON lines of ``id`` and
-    ``split``; also an option of that name) replaces the publisher's splits. Raises UnknownName,
+    ``split``; also an option of that name) replaces the publisher's splits. The option
+    ``concepts_from`` names a dictionary by which captions become concepts. Raises UnknownName,
     DatasetError where the folder is missing, RecipeError for an option the reader does not have.
     """
     reader, chosen = datasets[name], dict(options or {})
     split_file = chosen.pop("split_file", None) or split_file
+    dictionary = chosen.pop(OPTION, None)
     if hub:
         dataset: Dataset = reader.open(None, hub=_hub_id(name, hub), options=chosen)
     else:
         dataset = reader.open(dataset_root(name, root), options=chosen)
+    if dictionary is not None:
+        dataset = with_caption_concepts(dataset, str(dictionary))
     return dataset if split_file is None else under(dataset, Path(split_file))
 
 
@@ -105,6 +110,7 @@ def under(dataset: Dataset, split_file: Path) -> Streams:
             name: partial(_dealt, dataset, assigned, name, split_file, counts=name == names[0])
             for name in names
         },
+        mapping=getattr(dataset, "mapping", None),
     )
 
 

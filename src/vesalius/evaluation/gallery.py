@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from math import isnan
 
 import numpy as np
@@ -40,16 +40,24 @@ class ReportCase:
     prediction: Prediction
     score: float
     picture: Thumbnail | None
+    names: Mapping[str, str] = field(default_factory=dict)
+    """What concepts are called."""
 
     @property
     def references(self) -> list[str]:
         """The reference answers in words."""
-        return [in_words(answer) for answer in self.prediction.references]
+        return [in_words(self._named(answer)) for answer in self.prediction.references]
 
     @property
     def answer_text(self) -> str:
         """The model's answer in words."""
-        return in_words(self.prediction.answer)
+        return in_words(self._named(self.prediction.answer))
+
+    def _named(self, answer: Answer) -> Answer:
+        """The answer with its concepts by name, where they have one."""
+        if answer.concepts is None or not self.names:
+            return answer
+        return replace(answer, concepts=tuple(self.names.get(c, c) for c in answer.concepts))
 
     def boxes(self) -> list[tuple[str, Box]]:
         """(``reference`` or ``answer``, box) for every box of both."""

@@ -20,6 +20,7 @@ from vesalius.evaluation.caveats import limits
 from vesalius.evaluation.formatting import flat
 from vesalius.evaluation.gain import Gain
 from vesalius.evaluation.gallery import Pictures, ReportCase, choose, row_scores, thumbnail
+from vesalius.evaluation.long_tail import TailRow, by_frequency, by_type, concept_counts
 from vesalius.evaluation.measuring import Spec
 from vesalius.evaluation.metrics.confidence import certainty
 from vesalius.evaluation.prediction_sets import SLICES, prediction_sets
@@ -67,6 +68,7 @@ def report(runs: Sequence[Run], out: Path, pictures: Pictures, *, gain: Gain | N
         slices=_slices([main, *others], primary),
         curves=_curves(main.run),
         calibrated=_calibrated(main.predictions),
+        tail=_tail(main),
         cases=_cases(main, spec, primary, pictures),
         facts=[(name.replace("_", " "), value) for name, value in flat(main.status, " · ")],
         environment=main.run.environment(),
@@ -187,9 +189,12 @@ def _calibrated(predictions: Sequence[Prediction]) -> dict[str, Any] | None:
 def _cases(main: RunResults, spec: Spec, primary: Score, pictures: Pictures) -> dict[str, Any]:
     name, scores = row_scores(main.predictions, spec, primary.metric)
     places = choose(main.predictions, scores, each=_EACH, seed=main.recipe.seed)
+    names = {concept: facts.name for concept, facts in main.run.concepts().items()}
     cases = {
         kind: [
-            ReportCase(p := main.predictions[i], float(scores[i]), thumbnail(p.picture, pictures))
+            ReportCase(
+                p := main.predictions[i], float(scores[i]), thumbnail(p.picture, pictures), names
+            )
             for i in chosen
         ]
         for kind, chosen in places.items()
@@ -197,6 +202,17 @@ def _cases(main: RunResults, spec: Spec, primary: Score, pictures: Pictures) -> 
     boxes = any(card.picture and card.boxes() for cards in cases.values() for card in cards)
     kinds = {kind: cards for kind, cards in cases.items() if cards}
     return {"score": name, "kinds": kinds, "boxes": boxes}
+
+
+def _tail(main: RunResults) -> dict[str, list[TailRow]]:
+    """Concepts by training frequency and by type; nothing where the run has none."""
+    concepts = main.run.concepts()
+    counts = concept_counts(main.predictions) if concepts else {}
+    if not counts:
+        return {}
+    rows = {"training frequency": by_frequency(counts, concepts)}
+    kinds = by_type(counts, concepts)
+    return rows | ({"semantic type": kinds} if kinds else {})
 
 
 def _hashes(run: Run) -> dict[str, str]:

@@ -16,6 +16,7 @@ from vesalius.recipe import Recipe
 from vesalius.run import Run
 from vesalius.steps import folds
 from vesalius.steps.check import Checked, Ready, check, watched
+from vesalius.steps.concepts import note_concepts
 from vesalius.steps.load import load
 from vesalius.steps.members import FOLDER, member_path, note_references
 from vesalius.steps.stages import stage_path
@@ -71,6 +72,7 @@ def _fit_stage(ready: Ready, run: Run, answers: Answers) -> Run:
         raise RunError("the data are not those this run began with", where=run.path, hint=hint)
     if not run.fitted:
         run.note(data=ready.facts)
+        on_main(lambda: note_concepts(run, ready.train))
         release()
         lesson = Lesson(ready.train, ready.validation, _validate(ready), answers)
         ready.learner.fit(lesson, run)

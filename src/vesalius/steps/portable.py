@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from vesalius.recipe import RUN, Reference
-from vesalius.run import Run
+from vesalius.run import CONCEPTS, Run
 from vesalius.steps.members import FOLDER, digest, member_path, member_runs
 from vesalius.system.files import write_atomic, write_json
 
@@ -30,6 +30,8 @@ def copy(run: Run, folder: Path) -> Run:
         copy(member, member_path(folder, key))
     for name in NOTES:
         shutil.copyfile(run.path / name, folder / name)
+    if (run.path / CONCEPTS).exists():
+        shutil.copyfile(run.path / CONCEPTS, folder / CONCEPTS)
     recipe = run.recipe()
     content = recipe.model_dump(mode="json")
     references = [key for key, one in recipe.members().items() if isinstance(one, Reference)]

@@ -10,10 +10,12 @@ from typing import Any
 
 import yaml
 
+from vesalius.data.caption_concepts import OPTION
 from vesalius.data.open import ROOTLESS
 from vesalius.data.synthetic.cached import cached
 from vesalius.data.synthetic.draw import reading
 from vesalius.errors import RecipeError
+from vesalius.language.dictionary import OWN
 from vesalius.models import models
 from vesalius.models.capabilities import Shrinkable
 from vesalius.recipe import Recipe, Retrieve
@@ -73,7 +75,10 @@ def _data(data: Mapping[str, Any], seed: int | None = None) -> dict[str, Any]:
         root, options = None, {**options, "cases": cases}
     else:
         folder = cached(dataset, cases=cases, seed=seed)
-        root, options = folder.as_posix(), reading(dataset, folder, options)
+        drawn = reading(dataset, folder, options)
+        # A dictionary that had to be fetched is not there offline.
+        read = {OPTION: OWN} if OPTION in options else {}
+        root, options = folder.as_posix(), {**drawn, **read}
     # A publisher's one split (``all``) is three in a drawing.
     named = (data.get("splits") or {}).get("validation", "validation")
     splits = {"train": "train", "validation": named and "validation", "test": "test"}

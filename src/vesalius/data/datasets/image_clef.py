@@ -13,6 +13,7 @@ from pydantic import Field
 from vesalius.data.reading.album import Album
 from vesalius.data.reading.captions import Captioned, stored_cases
 from vesalius.data.reading.hub import hub_splits
+from vesalius.data.reading.mapping import own_mapping
 from vesalius.data.reading.streams import ORDER, SPLIT_NAMES, Streams, split_of, unknown_layout
 from vesalius.errors import DatasetError
 from vesalius.settings import Frozen, validated
@@ -68,11 +69,12 @@ def _streams(root: Path, year: int | None) -> Streams:
                 captions=files.get("captions"),
                 concepts=files.get("concepts") or files.get("manual"),
                 manual=files.get("manual"),
+                mapping=own_mapping(root, year),
             )
             starts[split] = partial(held.cases, split)
     if not starts:
         raise unknown_layout(root, "tables named after a split and caption or concept", "images")
-    return Streams("image_clef", starts)
+    return Streams("image_clef", starts, mapping=own_mapping(root, year))
 
 
 def _tables(root: Path, year: int | None) -> dict[tuple[str, str], Path]:

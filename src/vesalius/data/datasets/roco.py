@@ -12,6 +12,7 @@ from vesalius.data.reading.album import Album
 from vesalius.data.reading.captions import Captioned, modality_of, stored_cases
 from vesalius.data.reading.delimited import split_lines
 from vesalius.data.reading.hub import hub_splits
+from vesalius.data.reading.mapping import own_mapping
 from vesalius.data.reading.streams import (
     ALL,
     Streams,
@@ -58,7 +59,7 @@ class Roco:
             raise unknown_layout(
                 root, "<split>_captions.csv", "radiology/captions.txt", "<split>.jsonl", "parquet"
             )
-        return Streams("roco", starts)
+        return Streams("roco", starts, mapping=own_mapping(root))
 
 
 def _either(root: Path, options: RocoOptions) -> Starts:
@@ -76,6 +77,7 @@ def _second(root: Path, options: RocoOptions) -> Starts:
                 captions=path,
                 concepts=listed.get(split),
                 manual=manual.get(split),
+                mapping=own_mapping(root),
             ).cases,
             split,
         )

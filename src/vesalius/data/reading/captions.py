@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vesalius.cases.case import Case, Source
+from vesalius.cases.case import Case, Remark, Source
 from vesalius.cases.picture import Picture
 from vesalius.data.reading.album import Album, picture_in
 from vesalius.data.reading.delimited import named_rows
+from vesalius.data.reading.mapping import mapping_names, unknown_concepts
 from vesalius.data.reading.record import beside
 from vesalius.data.reading.rows import Located, Row, Rows, image_id, text_in, text_or_empty
 
@@ -44,10 +45,13 @@ class Captioned:
     captions: Path | None = None
     concepts: Path | None = None
     manual: Path | None = None
+    mapping: Path | None = None
+    """The publisher's table of concepts: one that is not in it is told."""
 
     def cases(self, split: str) -> Iterator[Case]:
         """The split's cases in the order of the caption file."""
         concepts, manual = _concepts(self.concepts), _concepts(self.manual)
+        named = None if self.mapping is None else mapping_names(self.mapping)
         if self.captions is None:
             rows: Iterable[Located] = (
                 (Source(name), {"id": name.rpartition(".")[0]}) for name in self.album.names()
@@ -66,8 +70,15 @@ class Captioned:
                 modality=modality_of((*manual.get(_stem(name), ()), *(known or ()))),
                 source=where,
                 split=split,
-                remarks=beside([(where, row)], PUBLISHED),
+                remarks=(*beside([(where, row)], PUBLISHED), *self._unknown(known, named)),
             )
+
+    def _unknown(
+        self, concepts: Iterable[str] | None, named: Collection[str] | None
+    ) -> tuple[Remark, ...]:
+        if self.mapping is None or named is None:
+            return ()
+        return unknown_concepts(concepts or (), named, self.mapping.name)
 
 
 def stored_cases(rows: Rows, album: Album, *, split: str) -> Iterator[Case]:

@@ -38,6 +38,8 @@ class Streams:
     starts: Mapping[str, Callable[[], Iterator[Case]]]
     layout: str = ""
     """What the folder or file was taken for, in words, where that had to be recognised."""
+    mapping: Path | None = None
+    """The publisher's table of concepts and their names, where there is one."""
 
     def __post_init__(self) -> None:
         if not self.starts:
