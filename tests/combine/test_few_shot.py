@@ -20,10 +20,11 @@ from vesalius.cases.picture import Picture
 from vesalius.cases.prediction import Prediction
 from vesalius.combine import indexing
 from vesalius.combine.few_shot import FewShot, FewShotAnswers, FewShotSettings
-from vesalius.combine.lookup import Lookup, whole_index
+from vesalius.combine.lookup import whole_index
+from vesalius.combine.prompting import Cases
 from vesalius.errors import ModelError, RecipeError, RunError
 from vesalius.models import Lesson, Piece, Streaming
-from vesalius.recipe import Data, Decoding, Recipe, Retrieve, Search
+from vesalius.recipe import Data, Decoding, Recipe, Retrieve
 from vesalius.run import Run
 from vesalius.steps.check import check
 from vesalius.steps.fit import fit
@@ -104,11 +105,10 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 def model(run: Run, member: Any, **settings: Any) -> FewShotAnswers:
     block = FewShotSettings(**{"threshold": -1.0, **settings})
-    lookup = Lookup(whole_index(run), others=True)
+    cases = Cases(whole_index(run), block.sentences)
     # A module's tests share an index; its settings say who passes, as the recipe's would have.
-    search = {name: getattr(block, name) for name in Search.model_fields}
-    lookup.retriever.settings = lookup.retriever.settings.model_copy(update=search)
-    return FewShotAnswers(block, {"vlm": member}, lookup)
+    cases.retriever.settings = block.index_settings(block.side)
+    return FewShotAnswers(block, {"vlm": member}, cases)
 
 
 def test_neighbours_are_turns_with_their_small_pictures_and_are_cited(run: Run) -> None:

@@ -13,15 +13,8 @@ from vesalius.cases.case import Answer, Question
 from vesalius.cases.dialogue import Dialogue, Turn
 from vesalius.cases.picture import Picture
 from vesalius.cases.prediction import MemberAnswer, Neighbour, Prediction, Usage
-from vesalius.combine.shots import (
-    FewShotPrompt,
-    Form,
-    Shot,
-    estimated_tokens,
-    few_shot_prompt,
-    fitting,
-    nearest_pair,
-)
+from vesalius.combine.prompting import CitedCase, estimated_tokens, fitting, nearest_pair
+from vesalius.combine.shots import FewShotPrompt, Form, Shot, few_shot_prompt
 
 FORMS: list[Form] = ["pictures", "words", "question"]
 
@@ -32,7 +25,8 @@ def picture(key: str) -> Picture:
 
 def shot(number: int, question: str = "") -> Shot:
     near = Neighbour(f"case {number}", 1 - number / 10, f"{number}.png", "all that was said")
-    return Shot(near, question, f"answer {number}", picture(f"shot:{number}.png"))
+    case = CitedCase(near, question, f"answer {number}")
+    return Shot(case, picture(f"shot:{number}.png"))
 
 
 def asked(text: str = "what is it?", key: str = "test.png") -> Dialogue:
@@ -62,13 +56,16 @@ def test_trap_the_test_image_is_missing_from_the_few_shot_prompt(
     def fits(prompt: Dialogue) -> bool:
         return sum(f"answer {n}" in str(prompt) for n in range(count)) <= fit
 
-    prompt, left = fitting(asked(), [shot(n) for n in range(count)], form, fits)
+    shots = [shot(n) for n in range(count)]
+    prompt, left = fitting(shots, lambda some: few_shot_prompt(asked(), some, form), fits)
     assert prompt.picture == picture("test.png")
     assert [p.key for p in prompt.study] == ["test.png"]
     assert prompt.question.text.endswith("what is it?")
     assert prompt.turns[-1].reply is None
     # the least similar were dropped, whatever was
-    assert [one.neighbour.case for one in left] == [f"case {n}" for n in range(min(count, fit))]
+    assert [one.case.neighbour.case for one in left] == [
+        f"case {n}" for n in range(min(count, fit))
+    ]
 
 
 def test_trap_train_and_inference_prompts_differ() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field
 
@@ -14,31 +14,21 @@ from vesalius.cases.picture import Picture
 from vesalius.cases.prediction import Neighbour, Prediction
 from vesalius.combine import indexing
 from vesalius.combine.evidence import write_index
-from vesalius.combine.lookup import AGAIN, Lookup, whole_index
-from vesalius.combine.shots import (
-    FewShotPrompt,
-    Form,
-    Shot,
-    estimated_tokens,
-    fitting,
-    nearest_pair,
-)
+from vesalius.combine.lookup import AGAIN, whole_index
+from vesalius.combine.prompting import Cases, CitedCase, Prompting, fitting
+from vesalius.combine.shots import FewShotPrompt, Form, Shot, few_shot_prompt
 from vesalius.errors import ModelError, RecipeError, RunError
 from vesalius.models import Lesson, Model, Piece, Streaming, Wraps, each, parts
-from vesalius.models.capabilities import Budgeted, Conversational, controlled
+from vesalius.models.capabilities import Conversational, controlled
 from vesalius.models.guard import require_pictures
 from vesalius.models.wording import examples
 from vesalius.recipe import Decoding, Retrieve, Search
 from vesalius.run import Run
 
-if TYPE_CHECKING:
-    from vesalius.combine.stores import Vectors
-    from vesalius.models.encoders import SentenceEncoder
-
 log = logging.getLogger(__name__)
 
 
-class FewShotSettings(Search):
+class FewShotSettings(Prompting):
     """Which training cases are shown before a question, and how."""
 
     neighbours: int = Field(default=1, ge=1, le=100)
@@ -52,14 +42,6 @@ class FewShotSettings(Search):
     """``turns``: each example is shown with its picture; ``none``: with words alone, and the run
     keeps no pictures; ``auto``: with its picture, unless the model reads all pictures before the
     first question."""
-    sentences: str = "minilm"
-    """The frozen sentence encoder that says which of a case's questions is most like the one
-    asked."""
-    context: int = Field(default=4096, ge=64)
-    """Tokens that a prompt may have, by estimate, of a model that cannot count them (a server's);
-    one that can holds to its own ``max_length``. Examples are left out until it fits."""
-    picture_tokens: int = Field(default=1024, ge=1)
-    """Tokens of a picture, in that estimate."""
 
 
 class FewShotAnswers:
@@ -68,12 +50,11 @@ class FewShotAnswers:
     needs_image: ClassVar[bool] = True
 
     def __init__(
-        self, settings: FewShotSettings, members: Mapping[str, Model], lookup: Lookup
+        self, settings: FewShotSettings, members: Mapping[str, Model], cases: Cases
     ) -> None:
         (self._model,) = members.values()
-        self.settings, self.members, self._lookup = settings, members, lookup
+        self.settings, self.members, self._cases = settings, members, cases
         self._form: Form = _form(settings, self._model)
-        self._sentences: SentenceEncoder | None = None
 
     def predict(self, dialogues: Sequence[Dialogue], decoding: Decoding) -> list[Prediction]:
         """One prediction per dialogue, of that dialogue; its evidence the cases shown before it.
@@ -97,52 +78,34 @@ class FewShotAnswers:
     def with_neighbours(self, control: str) -> Self:
         """The same model with other cases before its questions."""
         members = {key: controlled(one, control) for key, one in self.members.items()}
-        return type(self)(self.settings, members, self._lookup.controlled(control))
+        return type(self)(self.settings, members, self._cases.controlled(control))
 
     def forget(self, picture: str) -> None:
         """Give up what was looked up for a picture, by its key, in every view of it."""
-        self._lookup.forget(picture)
+        self._cases.forget(picture)
 
     def _prompts(self, dialogues: Sequence[Dialogue]) -> list[FewShotPrompt]:
         require_pictures(dialogues)
-        near = self._lookup.neighbours([(one.group, one.study) for one in dialogues])
+        near = self._cases.near(dialogues)
         return [self._prompt(*one) for one in zip(dialogues, near, strict=True)]
 
-    def _prompt(self, dialogue: Dialogue, near: Sequence[Neighbour]) -> FewShotPrompt:
-        shots = [shot for one in near if (shot := self._shot(dialogue, one)) is not None]
-        prompt, left = fitting(dialogue, shots, self._form, self._fits)
-        return FewShotPrompt(dialogue, prompt, left, len(shots), self.settings.neighbours)
+    def _prompt(self, dialogue: Dialogue, near: Sequence[CitedCase]) -> FewShotPrompt:
+        prompt, left = fitting(
+            [Shot(one, self._picture(one.neighbour)) for one in near],
+            lambda shots: few_shot_prompt(dialogue, shots, self._form),
+            lambda whole: self.settings.fits(whole, self._model),
+        )
+        return FewShotPrompt(dialogue, prompt, left, len(near), self.settings.neighbours)
 
-    def _shot(self, dialogue: Dialogue, neighbour: Neighbour) -> Shot | None:
-        """What is shown of a neighbour; None of a case that nobody said anything of."""
-        pairs = self._lookup.retriever.pairs(neighbour)
-        if not pairs:
+    def _picture(self, neighbour: Neighbour) -> Picture | None:
+        """The small picture that is shown of a neighbour; None where words are."""
+        if self._form != "pictures":
             return None
-        question, answer = nearest_pair(dialogue.question.text, pairs, self._embed)
-        shown = self._picture(neighbour) if self._form == "pictures" else None
-        return Shot(neighbour, question, answer, shown)
-
-    def _picture(self, neighbour: Neighbour) -> Picture:
         key = neighbour.picture or ""
-        small = self._lookup.retriever.thumbnail(key)
+        small = self._cases.retriever.thumbnail(key)
         if small is None:
             raise RunError(f"the index has no picture {key}", where=neighbour.case, hint=AGAIN)
         return Picture(f"shot:{key}", partial(bytes, small))
-
-    def _fits(self, prompt: Dialogue) -> bool:
-        counting = next((one for one in parts(self._model) if isinstance(one, Budgeted)), None)
-        if counting is not None:
-            return counting.fits(prompt)
-        settings = self.settings
-        return estimated_tokens(prompt, settings.picture_tokens) <= settings.context
-
-    def _embed(self, texts: Sequence[str]) -> Vectors:
-        """Sentence vectors, by an encoder that is loaded with the first question to choose for."""
-        if self._sentences is None:
-            from vesalius.models.encoders import SentenceEncoder
-
-            self._sentences = SentenceEncoder(self.settings.sentences)
-        return self._sentences.embed(texts)
 
 
 class StreamedFewShotAnswers(FewShotAnswers):
@@ -184,10 +147,9 @@ class FewShot:
     @property
     def index_settings(self) -> Retrieve:
         """An index with whole answers, and pictures of a size to be shown."""
-        settings = self.settings
-        search = {name: getattr(settings, name) for name in Search.model_fields}
-        side = 0 if settings.pictures == "none" else settings.side
-        return Retrieve(**search, thumbnails=side, whole=True)
+        return self.settings.index_settings(
+            0 if self.settings.pictures == "none" else self.settings.side
+        )
 
     def check_members(self, members: Mapping[str, Any]) -> None:
         """RecipeError for a member that reads no turns before a question, or sees no pictures."""
@@ -221,10 +183,10 @@ class FewShot:
 
     def load(self, run: Run, *, members: Mapping[str, Model]) -> FewShotAnswers:
         """The member behind the run's cases; RunError where the index is not one to show."""
-        lookup = Lookup(whole_index(run), others=True)
+        cases = Cases(whole_index(run), self.settings.sentences)
         (model,) = members.values()
         kind = StreamedFewShotAnswers if isinstance(model, Streaming) else FewShotAnswers
-        return kind(self.settings, members, lookup)
+        return kind(self.settings, members, cases)
 
     @classmethod
     def tiny(cls, block: Mapping[str, Any]) -> dict[str, Any]:

@@ -33,6 +33,7 @@ models = Registry(
         "replay": "vesalius.models.replay:Replay",
         "tagger": "vesalius.models.tagging.tagger:Tagger",
         "text": "vesalius.models.text_only.learner:Text",
+        "synthesizer": "vesalius.combine.synthesizer:Synthesizer",
         "vilt": "vesalius.models.vilt:Vilt",
     },
 )
@@ -143,12 +144,15 @@ class Lesson:
 class Wraps:
     """Which members an entry wants below it.
 
-    Those of ``names`` by name, or any if there are none, between ``least`` and ``most`` of them.
-    ``learns``: it is fitted on its members' answers to the training split, which must then be out
-    of fold.
+    Those of ``names`` by name, and where they like those of ``optional``, or any if there are no
+    names, between ``least`` and ``most`` of them. ``tasks``: by name, the other task that a member
+    may do than the wrapper's. ``learns``: it is fitted on its members' answers to the training
+    split, which must then be out of fold.
     """
 
     names: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
+    tasks: Mapping[str, str] = field(default_factory=dict)
     least: int = 1
     most: int | None = None
     learns: bool = False

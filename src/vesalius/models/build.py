@@ -32,8 +32,10 @@ def _require_members(name: str, wraps: Wraps | None, keys: list[str], where: obj
         if keys:
             raise RecipeError(f"{name} wraps no members", where=where)
         return
-    if wraps.names and (unwanted := sorted(set(keys) ^ set(wraps.names))):
-        wanted = ", ".join(wraps.names)
+    missing, known = set(wraps.names) - set(keys), {*wraps.names, *wraps.optional}
+    if wraps.names and (unwanted := sorted(missing | (set(keys) - known))):
+        optional = f" and, if there is one, {', '.join(wraps.optional)}" if wraps.optional else ""
+        wanted = ", ".join(wraps.names) + optional
         raise RecipeError(f"{name} wraps {wanted}; wrong: {', '.join(unwanted)}", where=where)
     most = wraps.most or len(keys)
     if not wraps.least <= len(keys) <= max(most, wraps.least):

@@ -14,7 +14,7 @@ from vesalius.errors import RecipeError, RunError, UnknownName
 from vesalius.evaluation.evaluate import evaluate
 from vesalius.evaluation.measuring import Spec
 from vesalius.evaluation.metrics import metrics
-from vesalius.models import Learner, Wraps
+from vesalius.models import Learner, Wraps, models
 from vesalius.models.build import build
 from vesalius.models.capabilities import Combining, Conversational, Indexing, Sighted, Wordless
 from vesalius.models.guard import require_at_most
@@ -247,7 +247,8 @@ def _member(
     else:
         found = check(member, member_path(path, key), scope)
         task = member.data.task
-    if task != recipe.data.task:
+    wraps: Wraps = models[recipe.model["name"]].wraps
+    if task not in (recipe.data.task, wraps.tasks.get(key)):
         what = f"the member's task is {task}, the recipe's {recipe.data.task}"
         raise RecipeError(what, where=where)
     return found
