@@ -34,6 +34,7 @@ models = Registry(
         "tagger": "vesalius.models.tagging.tagger:Tagger",
         "text": "vesalius.models.text_only.learner:Text",
         "synthesizer": "vesalius.combine.synthesizer:Synthesizer",
+        "trained_synthesizer": "vesalius.combine.trained_synthesizer:TrainedSynthesizer",
         "vilt": "vesalius.models.vilt:Vilt",
     },
 )
