@@ -105,7 +105,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 def model(run: Run, member: Any, **settings: Any) -> FewShotAnswers:
     block = FewShotSettings(**{"threshold": -1.0, **settings})
-    cases = Cases(whole_index(run), block.sentences)
+    cases = Cases(whole_index(run))
     # A module's tests share an index; its settings say who passes, as the recipe's would have.
     cases.retriever.settings = block.index_settings(block.side)
     return FewShotAnswers(block, {"vlm": member}, cases)

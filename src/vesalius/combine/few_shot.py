@@ -15,14 +15,14 @@ from vesalius.cases.prediction import Neighbour, Prediction
 from vesalius.combine import indexing
 from vesalius.combine.evidence import write_index
 from vesalius.combine.lookup import AGAIN, whole_index
-from vesalius.combine.prompting import Cases, CitedCase, Prompting, fitting
+from vesalius.combine.prompting import PACKAGED, Cases, CitedCase, Prompting, fitting
 from vesalius.combine.shots import FewShotPrompt, Form, Shot, few_shot_prompt
 from vesalius.errors import ModelError, RecipeError, RunError
 from vesalius.models import Lesson, Model, Piece, Streaming, Wraps, each, parts
 from vesalius.models.capabilities import Conversational, controlled
 from vesalius.models.guard import require_pictures
 from vesalius.models.wording import examples
-from vesalius.recipe import Decoding, Retrieve, Search
+from vesalius.recipe import Decoding, Retrieve
 from vesalius.run import Run
 
 log = logging.getLogger(__name__)
@@ -183,15 +183,15 @@ class FewShot:
 
     def load(self, run: Run, *, members: Mapping[str, Model]) -> FewShotAnswers:
         """The member behind the run's cases; RunError where the index is not one to show."""
-        cases = Cases(whole_index(run), self.settings.sentences)
+        cases = Cases(whole_index(run))
         (model,) = members.values()
         kind = StreamedFewShotAnswers if isinstance(model, Streaming) else FewShotAnswers
         return kind(self.settings, members, cases)
 
     @classmethod
     def tiny(cls, block: Mapping[str, Any]) -> dict[str, Any]:
-        """The block with the packaged encoder."""
-        return {**block, "encoder": Search.model_fields["encoder"].default}
+        """The block with the packaged encoders."""
+        return {**block, **PACKAGED}
 
     def _require_examples(self, train: Sequence[Dialogue]) -> None:
         indexing.ready(self.index_settings, train)

@@ -11,9 +11,9 @@ from pydantic import Field
 
 from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.prediction import Neighbour
-from vesalius.combine.stores import Vectors
 from vesalius.combine.lookup import Lookup
 from vesalius.combine.retrieve import Retriever
+from vesalius.combine.stores import Vectors
 from vesalius.models import Model, parts
 from vesalius.models.capabilities import Budgeted
 from vesalius.recipe import Retrieve, Search
@@ -25,15 +25,16 @@ CHARACTERS = 4
 """Of a token, where a model cannot count its own: what English text has in common tokenizers."""
 Pair = tuple[str, str]
 """A question and its answer; the question of a caption, which nobody asked, is empty."""
+PACKAGED = {
+    name: Search.model_fields[name].default for name in ("encoder", "sentences", "image_text")
+}
+"""What of the search is another in a tiny form: encoders that travel with Vesalius."""
 T = TypeVar("T")
 
 
 class Prompting(Search):
     """How neighbours are looked for whose words enter a prompt, and how long that may be."""
 
-    sentences: str = "minilm"
-    """The frozen sentence encoder that says which of a case's questions is most like the one
-    asked."""
     context: int = Field(default=4096, ge=64)
     """Tokens that a prompt may have, by estimate, of a model that cannot count them (a server's);
     one that can holds to its own ``max_length``. The least similar cases are left out until it
@@ -64,16 +65,19 @@ class CitedCase:
 
 
 class Cases:
-    """The training cases near dialogues, never of their patients, each with one of its pairs."""
+    """The training cases near dialogues, never of their patients, each with one of its pairs.
 
-    def __init__(self, retriever: Retriever, sentences: str) -> None:
-        self.retriever, self._sentences = retriever, sentences
+    Which of them, the sentence encoder of the index says, or the packaged one.
+    """
+
+    def __init__(self, retriever: Retriever) -> None:
+        self.retriever = retriever
         self._lookup = Lookup(retriever, others=True)
         self._encoder: SentenceEncoder | None = None
 
     def controlled(self, control: str) -> Cases:
         """The same under a control of its neighbours."""
-        return Cases(self.retriever.controlled(control), self._sentences)
+        return Cases(self.retriever.controlled(control))
 
     def near(self, dialogues: Sequence[Dialogue]) -> list[list[CitedCase]]:
         """For each dialogue the cases most like its last question's pictures, the nearest first.
@@ -101,7 +105,7 @@ class Cases:
         if self._encoder is None:
             from vesalius.models.encoders import SentenceEncoder
 
-            self._encoder = SentenceEncoder(self._sentences)
+            self._encoder = SentenceEncoder(self.retriever.settings.sentences or "minilm")
         return self._encoder.embed(texts)
 
 

@@ -11,14 +11,14 @@ from vesalius.combine import indexing
 from vesalius.combine.briefing import CONCEPTS, DRAFT, WRITER, Brief, Briefing, read_names
 from vesalius.combine.evidence import write_index
 from vesalius.combine.lookup import whole_index
-from vesalius.combine.prompting import Cases
+from vesalius.combine.prompting import PACKAGED, Cases
 from vesalius.combine.synthesis import Synthesis
 from vesalius.errors import RecipeError
 from vesalius.models import Lesson, Model, Piece, Streaming, Wraps, each
 from vesalius.models.capabilities import Conversational, Pictures, controlled
 from vesalius.models.guard import require_pictures
 from vesalius.models.wording import examples
-from vesalius.recipe import Decoding, Retrieve, Search
+from vesalius.recipe import Decoding, Retrieve
 from vesalius.run import Run
 from vesalius.system.files import read_json, write_json
 
@@ -159,11 +159,7 @@ class Synthesizer:
     @classmethod
     def tiny(cls, block: Mapping[str, Any]) -> dict[str, Any]:
         """The block with the packaged encoder; of drawn data nobody has names of concepts."""
-        return {**block, **TINY}
-
-
-TINY = {"encoder": Search.model_fields["encoder"].default, "concept_names": None}
-"""What of a block is another in its tiny form."""
+        return {**block, **PACKAGED, "concept_names": None}
 
 
 def synthesized(briefing: Briefing, members: Mapping[str, Model]) -> SynthesizedAnswers:
@@ -175,7 +171,7 @@ def synthesized(briefing: Briefing, members: Mapping[str, Model]) -> Synthesized
 def briefing_of(run: Run, settings: Synthesis, *, seeing: bool = False) -> Briefing:
     """How a run's writer is told of its cases; RunError where the index is none or is cut."""
     names = {} if settings.concept_names is None else read_json(run.weights / NAMES)
-    return Briefing(settings, Cases(whole_index(run), settings.sentences), names, seeing)
+    return Briefing(settings, Cases(whole_index(run)), names, seeing)
 
 
 def require_cases(train: Sequence[Dialogue], index: Retrieve) -> None:

@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 
 from vesalius.cases.dialogue import Dialogue
 from vesalius.combine.briefing import CONCEPTS, DRAFT, WRITER, read_names, writer_dialogue
+from vesalius.combine.prompting import PACKAGED
 from vesalius.combine.synthesis import Synthesis, writer_prompt
 from vesalius.combine.synthesizer import (
-    TINY,
     SynthesizedAnswers,
     briefing_of,
     require_cases,
@@ -42,7 +42,7 @@ class TrainedSynthesizer(Text):
     made by one function for training and for asking.
     """
 
-    Settings: ClassVar[type[TrainedSynthesizerSettings]] = TrainedSynthesizerSettings  # type: ignore[assignment]
+    Settings: ClassVar[type[TrainedSynthesizerSettings]] = TrainedSynthesizerSettings
     needs_image: ClassVar[bool] = True  # type: ignore[misc]
     wraps: ClassVar[Wraps] = Wraps(
         names=(DRAFT,), optional=(CONCEPTS,), tasks={CONCEPTS: CONCEPTS}, learns=True
@@ -96,7 +96,7 @@ class TrainedSynthesizer(Text):
     @classmethod
     def tiny(cls, block: Mapping[str, Any]) -> dict[str, Any]:
         """The block with a small language model and the packaged encoder."""
-        return {**super().tiny(block), **TINY}
+        return {**super().tiny(block), **PACKAGED, "concept_names": None}
 
     def _fits(self, train: Sequence[Dialogue]) -> Callable[[Dialogue], bool]:
         """Whether a prompt with its caption has room, by the model's own tokenizer."""
