@@ -22,9 +22,10 @@ from safetensors.numpy import load_file, save
 from vesalius.cases.case import Answer
 from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.picture import Picture
-from vesalius.combine.index import Index, IndexFacts, Item, require_store
+from vesalius.combine.building import encoder_module, require_parts, save_parts
+from vesalius.combine.index import Item
 from vesalius.combine.thumbnails import HELD, HeldPicture, structures_of
-from vesalius.errors import MissingExtra, ModelError, RunError
+from vesalius.errors import ModelError, RunError
 from vesalius.recipe import Retrieve
 from vesalius.system.files import read_json, write_atomic, write_json
 from vesalius.system.manifest import manifest
@@ -68,8 +69,7 @@ class IndexEntry:
 
 def ready(settings: Retrieve, dialogues: Iterable[Dialogue]) -> None:
     """Raise what indexing would, before anything is fitted: packages, encoder, no picture."""
-    _encoders().require_encoder(settings.encoder)
-    require_store(settings.store)
+    require_parts(settings)
     if not any(dialogue.pictures for dialogue in dialogues):
         what = "no training dialogue shows a picture, so there is nothing to index"
         raise ModelError(what, where="retrieve")
@@ -110,7 +110,7 @@ def write_index(
         beside = folder.with_name(f".{folder.name}.new")
         shutil.rmtree(beside, ignore_errors=True)
         beside.mkdir(parents=True)
-        _join(beside, entries, files, settings)
+        ready_facts |= _join(beside, entries, files, settings)
         write_json(beside / ABOUT, {**ready_facts, "files": manifest(beside)})
         _replace(folder, beside)
         shutil.rmtree(parts, ignore_errors=True)
@@ -161,7 +161,7 @@ def _encoded(parts: Path, entries: Sequence[IndexEntry], settings: Retrieve) -> 
     files = {at: parts / f"{at:08d}.safetensors" for at in range(0, len(entries), PART)}
     todo = [at for at, file in files.items() if not file.exists()]
     if todo:
-        encoder = _encoders().image_encoder(settings.encoder)
+        encoder = encoder_module().image_encoder(settings.encoder)
         bar = Console(stderr=True)
         some = track(todo, "Indexing pictures", console=bar, transient=True, disable=len(todo) < 2)
         for at in some:
@@ -192,7 +192,7 @@ def _part(pictures: list[Picture], encoder: ImageEncoder, side: int) -> dict[str
 
 def _join(
     folder: Path, entries: Sequence[IndexEntry], files: list[Path], settings: Retrieve
-) -> None:
+) -> dict[str, Any]:
     """All parts as one: ``index.safetensors`` and ``.jsonl``, ``cases.jsonl``, thumbnails."""
     vectors: list[NDArray[np.float32]] = []
     structures: list[NDArray[np.uint8]] = []
@@ -210,17 +210,14 @@ def _join(
                 pictures.write(part["bytes"].tobytes())
     if not thumbnails:
         (folder / THUMBNAILS).unlink()
-    encoder = _encoders().image_encoder(settings.encoder)
-    facts = IndexFacts(encoder.name, encoder.identity())
-    items = [entry.item for entry in entries]
-    own = np.concatenate(structures)
-    index = Index(np.concatenate(vectors), items, structures=own, facts=facts)
-    index.arranged(settings.index, settings.store).save(folder)
     rows = [entry.row(whole=settings.whole) for entry in entries]
     for row, place in zip(rows, places, strict=False):
         row["thumbnail"] = place
     lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     write_atomic(folder / CASES, lines)
+    items, pairs = [entry.item for entry in entries], [row["said"] for row in rows]
+    seen = (np.concatenate(vectors), np.concatenate(structures))
+    return save_parts(folder, items, pairs, seen, settings)
 
 
 def _read_part(file: Path) -> dict[str, NDArray[Any]]:
@@ -239,11 +236,3 @@ def _replace(folder: Path, beside: Path) -> None:
         folder.replace(old)
     beside.replace(folder)
     shutil.rmtree(old, ignore_errors=True)
-
-
-def _encoders() -> Any:
-    try:
-        from vesalius.models import encoders
-    except ModuleNotFoundError as error:
-        raise MissingExtra(str(error.name), "models") from error
-    return encoders

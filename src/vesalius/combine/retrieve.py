@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import logging
 import mmap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from vesalius.cases.likeness import NEIGHBOURS, Packed
 from vesalius.cases.picture import Picture
@@ -19,6 +21,7 @@ from vesalius.combine.index import Excluded, Index
 from vesalius.combine.indexing import ABOUT, CASES, THUMBNAILS
 from vesalius.combine.stores import Vectors
 from vesalius.combine.thumbnails import seen
+from vesalius.combine.words import WordSearch, texts_of
 from vesalius.errors import ModelError, RecipeError, RunError
 from vesalius.models import Control
 from vesalius.models.capabilities import require_control
@@ -27,6 +30,8 @@ from vesalius.run import Run
 from vesalius.settings import validated
 from vesalius.system.files import read_json, read_lines
 from vesalius.system.manifest import altered, missing
+
+log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from vesalius.models.encoders import ImageEncoder
@@ -56,12 +61,14 @@ class Retriever:
         *,
         facts: Mapping[str, Any] | None = None,
         thumbnails: bytes | mmap.mmap | None = None,
+        words: WordSearch | None = None,
     ) -> None:
         self.settings = settings
         self.facts = dict(facts or {})
         self._index, self._details, self._thumbnails = index, tuple(cases), thumbnails
         self._at = {item.key: at for at, item in reversed(list(enumerate(index.items)))}
         self._places = {(item.case, item.key): at for at, item in enumerate(index.items)}
+        self._words = words
         self._encoding = Lock()
         self._control: Control | None = None
         self._required = False
@@ -80,12 +87,15 @@ class Retriever:
             return None
         facts, settings = _about(folder)
         index = Index.load(folder)
-        cases = _read_cases(folder / CASES)
+        cases = _read_cases(folder / CASES, settings.by)
         if len(cases) != len(index):
             what = f"tells of {len(cases)} pictures, the index of {len(index)}"
             raise RunError(what, where=folder / CASES)
         thumbnails = _mapped(folder / THUMBNAILS) if settings.thumbnails else None
-        return cls(index, cases, settings, facts=facts, thumbnails=thumbnails)
+        words = WordSearch.load(folder, index, settings)
+        if index.structures is None:
+            _say_unstructured(str(folder))
+        return cls(index, cases, settings, facts=facts, thumbnails=thumbnails, words=words)
 
     def neighbours(
         self,
@@ -108,9 +118,7 @@ class Retriever:
         """
         if not pictures:
             return []
-        wanted = self.settings.neighbours if k is None else k
-        if wanted < 1:
-            raise ModelError(f"at least one neighbour must be asked for, not {wanted}")
+        wanted = self._wanted(k)
         guarded = others and self._control != "unguarded"
         vectors, structures = self._see(pictures, guarded=guarded)
         nothing = [""] * len(pictures)
@@ -122,6 +130,36 @@ class Retriever:
             lambda _, hits: self._cases(hits, wanted),
             allowed=Guard(self._index, structures).allowed if guarded else unguarded,
         )
+
+    def by_words(
+        self, texts: Sequence[str], k: int | None = None, *, pictures: bool = False
+    ) -> list[tuple[Neighbour, ...]]:
+        """For each text up to ``k`` cases of which the like was said, or that look like it.
+
+        Similarity is the cosine of two sentence vectors; with ``pictures`` that of a sentence and
+        a picture in the space of the recipe's ``image_text`` head. No threshold is applied.
+        ModelError where the index was made without them.
+        """
+        wanted = self._wanted(k)
+        with self._encoding:
+            search = self._with_words()
+            like = search.pictures_like if pictures else search.texts_like
+            return like(texts, wanted) if texts else []
+
+    def words_for(
+        self, pictures: Sequence[Picture], k: int | None = None
+    ) -> list[tuple[Neighbour, ...]]:
+        """For each picture up to ``k`` cases whose words lie nearest to it, by the head."""
+        wanted = self._wanted(k)
+        with self._encoding:
+            if not pictures:
+                return []
+            return self._with_words().texts_of_pictures(self._encoder().embed(pictures), wanted)
+
+    def similarities(self, pictures: Sequence[Picture], texts: Sequence[str]) -> Vectors:
+        """How well each text (m) goes with each picture (n), by the head: cosines (n, m)."""
+        with self._encoding:
+            return self._with_words().similarities(self._encoder().embed(pictures), texts)
 
     def controlled(self, control: str) -> Self:
         """The same retriever under a control of its neighbours, the index and encoder shared.
@@ -171,6 +209,18 @@ class Retriever:
                 return seen(encoder, [[picture] for picture in pictures])
             return encoder.embed(pictures), None
 
+    def _wanted(self, k: int | None) -> int:
+        wanted = self.settings.neighbours if k is None else k
+        if wanted < 1:
+            raise ModelError(f"at least one neighbour must be asked for, not {wanted}")
+        return wanted
+
+    def _with_words(self) -> WordSearch:
+        if self._words is None:
+            hint = "give retrieve.sentences in the recipe and build the index again"
+            raise ModelError("cases are not searched by words", where="retrieve", hint=hint)
+        return self._words
+
     def _encoder(self) -> ImageEncoder:
         from vesalius.models.encoders import image_encoder
 
@@ -184,6 +234,13 @@ class Retriever:
 def same_picture(neighbour: Neighbour) -> bool:
     """Whether the neighbour is the very picture that was asked about: it was trained on."""
     return neighbour.similarity >= SAME
+
+
+@cache
+def _say_unstructured(folder: str) -> None:
+    """Say it once a process."""
+    what = "an index of before structures were kept: near-duplicates are known by their cosine only"
+    log.warning("%s: %s; vesalius retrieve --build makes it anew", folder, what)
 
 
 def _about(folder: Path) -> tuple[dict[str, Any], Retrieve]:
@@ -203,12 +260,12 @@ def _about(folder: Path) -> tuple[dict[str, Any], Retrieve]:
     return facts, settings
 
 
-def _read_cases(path: Path) -> list[IndexedCase]:
+def _read_cases(path: Path, by: Literal["caption", "finding"]) -> list[IndexedCase]:
     cases = []
     for number, row in read_lines(path):
         try:
             pairs = tuple((str(q), str(a)) for q, a in row["said"])
-            lines = [" ".join(filter(None, pair)) for pair in pairs]
+            lines = list(filter(None, ["; ".join(texts_of(pairs, by))]))
             more, place = int(row.get("more", 0)), row.get("thumbnail")
             start_end = None if place is None else (int(place[0]), int(place[1]))
         except (KeyError, TypeError, ValueError, IndexError) as error:

@@ -112,7 +112,9 @@ def open_clip_config(folder: str) -> Mapping[str, Any] | None:
 
 def _open_clip(block: EncoderBlock) -> ImageNetwork:
     _require_pooled(block)
-    library, config = _library(), open_clip_config(block.weights) or {}
+    _library()
+    processing = import_module("open_clip.transform")
+    config = open_clip_config(block.weights) or {}
     weights = _weights_file(block.weights)
     model = config["model_cfg"]
     try:
@@ -126,20 +128,22 @@ def _open_clip(block: EncoderBlock) -> ImageNetwork:
         raise no_such(block.weights, error) from error
     size = model["vision_cfg"].get("image_size", 224)
     cfg = {"size": size} | config["preprocess_cfg"]
-    transform = library.image_transform_v2(library.PreprocessCfg(**cfg), is_train=False)
+    try:
+        transform = processing.image_transform_v2(processing.PreprocessCfg(**cfg), is_train=False)
+    except TypeError as error:
+        raise no_such(block.weights, error) from error
     network = tower.float().eval().requires_grad_(requires_grad=False)
     return ImageNetwork(
         block.weights, network, transform, network, ("open_clip",), (json.dumps(cfg),)
     )
 
 
-def _library() -> Any:
+def _library() -> None:
+    """MissingExtra unless open_clip is installed; timm, which builds most towers, comes with it."""
     try:
-        library = import_module("open_clip")
-        import_module("timm")
+        import_module("open_clip")
     except ImportError as error:
         raise MissingExtra("open_clip_torch", "clip") from error
-    return library
 
 
 def _weights_file(folder: str) -> Path:
