@@ -56,7 +56,8 @@ def test_captions_get_the_columns_of_published_tables_then_the_recipes(
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     found = table(run.path, members=True, resamples=20)
-    assert found.columns == ("bertscore.f1", "rouge.L", "bleurt", "bleu", "squad.em")
+    facts = ("caption.findings", "caption.polarity", "caption.numbers", "caption.sides")
+    assert found.columns == ("bertscore.f1", "rouge.L", "bleurt", "bleu", *facts, "squad.em")
     assert [row.name for row in found.rows] == [
         "combined/a",
         "combined/b",

@@ -36,7 +36,7 @@ def limits(evaluation: Evaluation, recipe: Recipe, status: Mapping[str, Any]) ->
     if any("bertscore" in score.metric or "rouge" in score.metric for score in evaluation.scores):
         sentences.append(
             "Overlap and embedding scores barely notice a flipped negation, a wrong side or a "
-            "wrong number: read them beside the content scores."
+            "wrong number: read them beside content or caption_facts."
         )
     sentences.append(
         "The baseline of always giving the most frequent answer knows the test references; a "

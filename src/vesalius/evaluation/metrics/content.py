@@ -54,7 +54,7 @@ def _row(prediction: Prediction) -> tuple[float, ...] | None:
     references = golds(prediction)
     if not references:
         return None
-    kinds: tuple[Callable[[str, str], float], ...] = (_negation, _laterality, _numbers)
+    kinds: tuple[Callable[[str, str], float], ...] = (_negation, laterality, numbers)
     values = [_best([kind(prediction.text, gold) for gold in references]) for kind in kinds]
     # Numbers are the same in every language; cues and sides are English words.
     return (*([nan, nan] if not all(map(is_latin, references)) else values[:2]), values[2])
@@ -73,11 +73,13 @@ def _negation(answer: str, gold: str) -> float:
     return sum(ours[word] == theirs[word] for word in shared) / len(shared)
 
 
-def _laterality(answer: str, gold: str) -> float:
+def laterality(answer: str, gold: str) -> float:
+    """F1 over the sides that two texts name; NaN where neither names one."""
     return _f1(Counter(sides(answer)), Counter(sides(gold)))
 
 
-def _numbers(answer: str, gold: str) -> float:
+def numbers(answer: str, gold: str) -> float:
+    """F1 over the numbers of two texts with their units; NaN where neither has one."""
     ours, theirs = quantities(answer), quantities(gold)
     if not ours and not theirs:
         return nan

@@ -1,0 +1,55 @@
+"""Which scores each year of ImageCLEFmedical Caption is made of, read from a data file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib.resources import files
+from typing import Literal
+
+import yaml
+
+from vesalius.settings import Frozen
+
+Year = Literal[2023, 2024, 2025, 2026]
+Component = Literal[
+    "bertscore_f1", "bertscore_recall", "rouge1", "bleurt", "similarity", "concept_f1",
+    "align_score", "bleu1", "meteor_exact_stem", "cider_d",
+]  # fmt: skip
+
+
+class YearScores(Frozen):
+    """A year's scores: ``groups`` are means of components; without any, the first two lead."""
+
+    groups: Mapping[str, tuple[Component, ...]]
+    components: tuple[Component, ...]
+    idf: bool
+    """Whether BERTScore weighs words by how rare they are in all references."""
+    source: str
+
+    @property
+    def leading(self) -> tuple[str, str]:
+        """The primary and the secondary score."""
+        names: list[str] = [*self.groups, *self.components]
+        return names[0], names[1]
+
+
+class _Years(Frozen):
+    manual_concepts: frozenset[str]
+    years: Mapping[Year, YearScores]
+
+
+def year_scores(year: Year) -> YearScores:
+    """What the organisers score in a year."""
+    return _content().years[year]
+
+
+def manual_concepts() -> frozenset[str]:
+    """The concepts that the secondary concept score knows: modalities and regions."""
+    return _content().manual_concepts
+
+
+@lru_cache(maxsize=1)
+def _content() -> _Years:
+    text = files("vesalius.evaluation.metrics").joinpath("image_clef_years.yaml").read_text("utf-8")
+    return _Years.model_validate(yaml.safe_load(text))
