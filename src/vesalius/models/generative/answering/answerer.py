@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -15,7 +16,7 @@ from vesalius.cases.prediction import Prediction
 from vesalius.errors import TooLong
 from vesalius.models import Piece
 from vesalius.models.capabilities import Pictures
-from vesalius.models.generative.answering.generate import Generation, Sink
+from vesalius.models.generative.answering.generate import Generation, Sink, Steering
 from vesalius.models.generative.answering.prefix_cache import PrefixCache
 from vesalius.models.generative.answering.streaming import iterated
 from vesalius.models.generative.network import Network
@@ -42,6 +43,13 @@ class Answerer:
     ) -> None:
         self.network, self._autocast, self._prefixes = network, autocast, prefixes
         self.prefix_cache: PrefixCache | None = None
+        self._steering: Steering | None = None
+
+    def steered(self, steering: Steering) -> Answerer:
+        """The same model, the scores of its next tokens changed by ``steering``."""
+        other = copy(self)
+        other._steering = steering
+        return other
 
     @property
     def needs_image(self) -> bool:
@@ -96,7 +104,9 @@ class Answerer:
     def _answer(self, dialogues: Sequence[Dialogue], decoding: Decoding, sink: Sink) -> None:
         if self.needs_image:
             require_pictures(dialogues)
-        generation = Generation(self.network, decoding, self.prefix_cache, self._prefixes)
+        generation = Generation(
+            self.network, decoding, self.prefix_cache, self._prefixes, self._steering
+        )
         with _evaluating(self.network.model, self._autocast):
             generation.answer(dialogues, sink)
 

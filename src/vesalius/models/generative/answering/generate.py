@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +11,7 @@ from hashlib import sha256
 from typing import Any, ClassVar, Protocol
 
 import torch
-from transformers import LogitsProcessorList, StoppingCriteriaList
+from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteriaList
 
 from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.prediction import Confidence, Prediction, Usage
@@ -30,6 +30,10 @@ from vesalius.models.generative.rows.sharing import by_picture, rows_of
 from vesalius.recipe import Decoding
 
 METHOD = "length-normalised token probability"
+
+Steering = Callable[[Sequence[Dialogue], int], Sequence[LogitsProcessor]]
+"""What changes the scores of next tokens: for dialogues answered together, in the rows' order (each
+so many rows as there are beams), and the place in a row at which its reply begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +64,14 @@ class Generation:
 
     ``prefix_cache``: where given, prompts begin with what it keeps, and are kept in turn.
     ``prefixes``: what makes tokens of a head, where that is not the network's encoder.
+    ``steering``: what changes the scores of next tokens, after the model's own were recorded.
     """
 
     network: Network
     decoding: Decoding
     prefix_cache: PrefixCache | None = None
     prefixes: Prefixes | None = None
+    steering: Steering | None = None
 
     def answer(self, dialogues: Sequence[Dialogue], sink: Sink) -> None:
         """Answer dialogues, those that share a prefix together; the sink gets every piece.
@@ -126,6 +132,11 @@ class Generation:
         assert self.prefix_cache is not None
         return layout.cached_prompt(model, batch.rows, self.prefix_cache, pad=pad)
 
+    def _steered(self, batch: Batch, prompt: Prompt) -> Sequence[LogitsProcessor]:
+        if self.steering is None:
+            return ()
+        return self.steering([one.dialogue for one in batch.prompts], prompt.start)
+
     @torch.inference_mode()
     def _generate(self, batch: Batch, sink: BatchSink) -> None:
         """Generate a batch's answers; of beams nothing is known before the end."""
@@ -133,6 +144,7 @@ class Generation:
         prompt, most = self._prompt(batch), decoding.max_new_tokens
         recorder = Recorder() if decoding.beams == 1 else None
         criteria = StreamingCriteria(sink, recorder, stops, rows=len(batch.prompts), most=most)
+        recording = [] if recorder is None else [recorder]
         with _drawing(decoding, batch.prompts[0].dialogue.id):
             output = prompt.model.generate(
                 **prompt.arguments,
@@ -140,7 +152,7 @@ class Generation:
                 num_beams=decoding.beams,
                 eos_token_id=list(stops),
                 pad_token_id=stops[0],
-                logits_processor=LogitsProcessorList([recorder] if recorder else []),
+                logits_processor=LogitsProcessorList([*recording, *self._steered(batch, prompt)]),
                 stopping_criteria=StoppingCriteriaList([criteria]),
                 return_dict_in_generate=True,
                 output_scores=decoding.beams > 1,
