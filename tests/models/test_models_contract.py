@@ -51,10 +51,24 @@ BLOCKS: dict[str, dict[str, Any]] = {
         "pictures": "none",
     },
     "generative": {"tiny": True, "family": "llava", "training": {"max_steps": 2, "batch": 2}},
+    "guided": {
+        "members": {
+            "draft": {"name": "composed", "preset": "nano", **SMALL},
+            "concepts": {
+                "model": {"name": "tagger", "head_epochs": 2},
+                "data": {"task": "concepts"},
+            },
+        }
+    },
     "linear_probe": {"epochs": 2},
     "majority": {},
     "nearest": {},
     "replay": {},
+    "reranked": {
+        "beams": 2,
+        "image_text": {"epochs": 2, "dimension": 8},
+        "members": {"draft": {"name": "composed", "preset": "nano", **SMALL}},
+    },
     "synthesizer": {
         "members": {
             "draft": {"name": "nearest"},
@@ -79,7 +93,10 @@ DATA = {
     "dataset": "phantom",
     "options": {"cases": {"train": 6, "validation": 2, "test": 3}, "size": 48},
 }
-TASKS = dict.fromkeys(("concept_ensemble", "concept_neighbours", "tagger"), "concepts")
+TASKS = {
+    **dict.fromkeys(("concept_ensemble", "concept_neighbours", "tagger"), "concepts"),
+    **dict.fromkeys(("guided", "reranked"), "caption"),
+}
 """What an entry answers, where that is no question in words."""
 FOLDS = {"trained_synthesizer": 2}
 """Of entries that learn from their members' answers."""

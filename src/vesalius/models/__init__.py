@@ -27,10 +27,12 @@ models = Registry(
         "evidence": "vesalius.combine.evidence:Evidence",
         "few_shot": "vesalius.combine.few_shot:FewShot",
         "generative": "vesalius.models.generative.learner:Generative",
+        "guided": "vesalius.combine.guided:Guided",
         "linear_probe": "vesalius.models.linear_probe:LinearProbe",
         "majority": "vesalius.models.majority:Majority",
         "nearest": "vesalius.combine.nearest:Nearest",
         "replay": "vesalius.models.replay:Replay",
+        "reranked": "vesalius.combine.reranked:Reranked",
         "synthesizer": "vesalius.combine.synthesizer:Synthesizer",
         "tagger": "vesalius.models.tagging.tagger:Tagger",
         "text": "vesalius.models.text_only.learner:Text",
@@ -132,13 +134,15 @@ class Lesson:
 
     ``validate`` gives the watched score of a model on validation dialogues, None where the recipe
     has none. ``answers`` holds, for a wrapper that learns, what each member predicts for each
-    dialogue of ``train``, in order, never by a model that was fitted on it.
+    dialogue of ``train``, in order, never by a model that was fitted on it. ``concepts`` reads, by
+    case, the concepts that experts gave the training cases, also where the task is another.
     """
 
     train: Sequence[Dialogue]
     validation: Sequence[Dialogue] = ()
     validate: Validate | None = None
     answers: Mapping[str, Sequence[Prediction]] = field(default_factory=dict)
+    concepts: Callable[[], Mapping[str, tuple[str, ...]]] = dict
 
 
 @dataclass(frozen=True, slots=True)

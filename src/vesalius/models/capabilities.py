@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.picture import Picture
+from vesalius.cases.prediction import Prediction
 from vesalius.errors import UnknownName
 from vesalius.models import Control, Model
-from vesalius.recipe import Retrieve
+from vesalius.recipe import Decoding, Retrieve
 
 CONTROLS: tuple[str, ...] = get_args(Control)
 
@@ -79,6 +80,19 @@ class Embedding(Protocol):
 
     def embed(self, pictures: Sequence[Picture]) -> NDArray[np.float32]:
         """A vector a picture, float32 (n, d), in order; ImageError names one that is unreadable."""
+
+
+@runtime_checkable
+class Steerable(Protocol):
+    """A model that writes, whose next tokens' scores can be changed, and whose beams be had."""
+
+    def steered(self, steering: Any) -> Model:
+        """The same model, the scores of its next tokens changed (``generate.Steering``)."""
+
+    def alternatives(
+        self, dialogues: Sequence[Dialogue], decoding: Decoding
+    ) -> list[list[Prediction]]:
+        """All beams of each dialogue, the best first; ModelError for fewer than two beams."""
 
 
 @runtime_checkable

@@ -12,6 +12,7 @@ from vesalius.language.dictionary import OWN, finding_dictionary
 from vesalius.recipe import Data
 from vesalius.run import ConceptFacts, Run
 from vesalius.steps.mix import opened
+from vesalius.steps.prepare import cases
 
 
 def note_concepts(run: Run, train: Sequence[Dialogue]) -> None:
@@ -46,3 +47,13 @@ def concept_names(data: Data) -> dict[str, ConceptName]:
         return {concept: ConceptName(one.name, one.kind) for concept, one in entries.items()}
     mapping = getattr(opened(data), "mapping", None)
     return {} if mapping is None else mapping_names(mapping)
+
+
+def training_concepts(data: Data, train: Sequence[Dialogue]) -> dict[str, tuple[str, ...]]:
+    """The concepts that the data set has for the cases of training dialogues, by case."""
+    wanted = {dialogue.case for dialogue in train}
+    return {
+        case.id: case.concepts
+        for case in cases(data, data.splits.train)
+        if case.id in wanted and case.concepts is not None
+    }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from vesalius.cases.dialogue import Dialogue
@@ -16,7 +17,7 @@ from vesalius.recipe import Recipe
 from vesalius.run import Run
 from vesalius.steps import folds
 from vesalius.steps.check import Checked, Ready, check, watched
-from vesalius.steps.concepts import note_concepts
+from vesalius.steps.concepts import note_concepts, training_concepts
 from vesalius.steps.load import load
 from vesalius.steps.members import FOLDER, member_path, note_references
 from vesalius.steps.stages import stage_path
@@ -74,7 +75,8 @@ def _fit_stage(ready: Ready, run: Run, answers: Answers) -> Run:
         run.note(data=ready.facts)
         on_main(lambda: note_concepts(run, ready.train))
         release()
-        lesson = Lesson(ready.train, ready.validation, _validate(ready), answers)
+        concepts = partial(training_concepts, ready.recipe.data, ready.train)
+        lesson = Lesson(ready.train, ready.validation, _validate(ready), answers, concepts)
         ready.learner.fit(lesson, run)
         run.finish()
         wait_for_everyone()

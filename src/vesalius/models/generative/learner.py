@@ -43,6 +43,8 @@ class Generative:
     Origin: ClassVar[Callable[[Any], Origin]] = HubOrTiny
     """Where an untrained model comes from, by the settings."""
     needs_image = True
+    steerable: ClassVar[bool] = True
+    """Its model is Steerable."""
 
     def __init__(self, settings: Any) -> None:
         self.settings = settings

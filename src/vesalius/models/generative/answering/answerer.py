@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
@@ -13,7 +14,7 @@ from transformers import PreTrainedModel
 
 from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.prediction import Prediction
-from vesalius.errors import TooLong
+from vesalius.errors import ModelError, TooLong
 from vesalius.models import Piece
 from vesalius.models.capabilities import Pictures
 from vesalius.models.generative.answering.generate import Generation, Sink, Steering
@@ -62,6 +63,16 @@ class Answerer:
         self._answer(dialogues, decoding, sink)
         return [sink.predictions[place] for place in range(len(dialogues))]
 
+    def alternatives(
+        self, dialogues: Sequence[Dialogue], decoding: Decoding
+    ) -> list[list[Prediction]]:
+        """All beams of each dialogue, the best first; ModelError for fewer than two beams."""
+        if decoding.beams < 2:
+            raise ModelError("alternatives are beams", hint="say decoding.beams: 4")
+        sink = BeamSink()
+        self._answer(dialogues, decoding, sink, alternatives=decoding.beams)
+        return [sink.beams[place] for place in range(len(dialogues))]
+
     def stream(
         self,
         dialogues: Sequence[Dialogue],
@@ -101,11 +112,18 @@ class Answerer:
             return False
         return True
 
-    def _answer(self, dialogues: Sequence[Dialogue], decoding: Decoding, sink: Sink) -> None:
+    def _answer(
+        self, dialogues: Sequence[Dialogue], decoding: Decoding, sink: Sink, alternatives: int = 1
+    ) -> None:
         if self.needs_image:
             require_pictures(dialogues)
         generation = Generation(
-            self.network, decoding, self.prefix_cache, self._prefixes, self._steering
+            self.network,
+            decoding,
+            self.prefix_cache,
+            self._prefixes,
+            self._steering,
+            alternatives,
         )
         with _evaluating(self.network.model, self._autocast):
             generation.answer(dialogues, sink)
@@ -124,6 +142,25 @@ class PredictionSink:
         place, prediction = piece
         assert isinstance(prediction, Prediction)
         self.predictions[place] = prediction
+
+    def is_cancelled(self, place: int) -> bool:
+        """Never."""
+        return False
+
+
+class BeamSink:
+    """A sink that keeps every beam's prediction by place, in the order of the beams."""
+
+    texts: ClassVar[bool] = False
+
+    def __init__(self) -> None:
+        self.beams: defaultdict[int, list[Prediction]] = defaultdict(list)
+
+    def emit(self, piece: Piece) -> None:
+        """Keep a prediction."""
+        place, prediction = piece
+        assert isinstance(prediction, Prediction)
+        self.beams[place].append(prediction)
 
     def is_cancelled(self, place: int) -> bool:
         """Never."""

@@ -65,6 +65,7 @@ class Generation:
     ``prefix_cache``: where given, prompts begin with what it keeps, and are kept in turn.
     ``prefixes``: what makes tokens of a head, where that is not the network's encoder.
     ``steering``: what changes the scores of next tokens, after the model's own were recorded.
+    ``alternatives``: how many of the beams are told of each dialogue, the best first.
     """
 
     network: Network
@@ -72,6 +73,7 @@ class Generation:
     prefix_cache: PrefixCache | None = None
     prefixes: Prefixes | None = None
     steering: Steering | None = None
+    alternatives: int = 1
 
     def answer(self, dialogues: Sequence[Dialogue], sink: Sink) -> None:
         """Answer dialogues, those that share a prefix together; the sink gets every piece.
@@ -150,6 +152,7 @@ class Generation:
                 **prompt.arguments,
                 max_new_tokens=most,
                 num_beams=decoding.beams,
+                num_return_sequences=self.alternatives,
                 eos_token_id=list(stops),
                 pad_token_id=stops[0],
                 logits_processor=LogitsProcessorList([*recording, *self._steered(batch, prompt)]),
@@ -209,9 +212,11 @@ class BatchSink:
             self._sink.emit((one.place, prediction))
 
     def finish(self, replies: Sequence[Sequence[int]], sures: Sequence[float]) -> None:
-        """All rows at once, for those who still wait."""
-        self.spend(range(len(replies)))
-        for place, (tokens, sure) in enumerate(zip(replies, sures, strict=True)):
+        """All rows at once, each with as many replies as are told, for those who still wait."""
+        self.spend(range(len(self._prompts)))
+        each = len(replies) // len(self._prompts)
+        for number, (tokens, sure) in enumerate(zip(replies, sures, strict=True)):
+            place = number // each
             if not self.is_cancelled(place):
                 self.write(place, tokens, sure)
 
