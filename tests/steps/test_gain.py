@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,9 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from vesalius import Recipe, Run, evaluate, fit, predict, report
+from vesalius.cases.prediction import MemberAnswer
 from vesalius.cli.main import app
-from vesalius.errors import ModelError, RunError, UnknownName
+from vesalius.errors import ModelError, NotComparable, RunError, UnknownName
 from vesalius.steps.controls import predict_control
 from vesalius.steps.gain import gain, gain_of
 from vesalius.system.files import append_lines
@@ -142,3 +144,21 @@ def test_the_command_answers_under_a_control(run: Run) -> None:
     done = CliRunner(env={"COLUMNS": "200"}).invoke(app, arguments)
     assert done.exit_code == 0, done.output
     assert f"{PATIENTS} answers in {run.predictions_file('control-swapped')}" in done.output
+
+
+def test_members_that_cannot_be_held_against_it_leave_the_scores_alone(run: Run) -> None:
+    recipe = run.recipe().model_copy(update={"name": "torn"})
+    torn = Run.create(run.path.parent / "torn", recipe)
+    rows = list(run.predictions())
+    member = (MemberAnswer("near", rows[0].answer),)
+    torn.append([replace(rows[0], evidence=member), replace(rows[1], evidence=())])
+    torn.finish()
+    evaluation = evaluate(torn)
+    assert evaluation.score("squad.em").value == 0
+    (note,) = evaluation.gain["notes"]
+    assert "1 of 2 rows have no answer of the member near" in note
+    done = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["evaluate", str(torn.path)])
+    assert done.exit_code == 0, done.output
+    assert "- it cannot be told: id" in done.output
+    with pytest.raises(NotComparable):
+        evaluate(torn, without=run.predictions_file())

@@ -20,7 +20,7 @@ from io import BytesIO
 import numpy as np
 from PIL import Image
 from vesalius.cases.picture import Picture
-from vesalius.evaluation import evaluate
+from vesalius.evaluation import scoring
 from vesalius.models.encoders import image_encoder
 from transformers import AutoModelForImageTextToText
 
@@ -29,7 +29,7 @@ Image.new("RGB", (8, 8)).save(file, "PNG")
 pictures = [Picture(key, file.getvalue) for key in "ab"]
 pictures[0].pixels().load()  # one: what is decoded is not decoded again
 image_encoder("efficientnet_lite0").embed(pictures)  # one: they are the same picture
-evaluate.bootstrap(lambda weights: {"n": weights.sum(1)}, np.arange(3), 5)
+scoring.bootstrap(lambda weights: {"n": weights.sum(1)}, np.arange(3), 5)
 AutoModelForImageTextToText.from_pretrained("BASE")
 AutoModelForImageTextToText.from_pretrained("BASE", device_map="meta")  # an outline is no base
 """

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from vesalius.cases.prediction import Prediction
-from vesalius.errors import RunError
+from vesalius.errors import DatasetError, NotComparable, RunError
 from vesalius.evaluation import contrasts
 from vesalius.evaluation.contrasts import CONTROLS, Control, Others
 from vesalius.evaluation.differences import Draws
@@ -56,11 +56,21 @@ def with_gain(
     metrics: Sequence[Spec] = (),
     resamples: int | None = None,
 ) -> Evaluation:
-    """The evaluation with what the combination gains; taken from it where it is of these inputs."""
-    if evaluation.gain and evaluation.gain.get("inputs") == inputs(run, without):
+    """The evaluation with what the combination gains; taken from it where it is of these inputs.
+
+    Where its own members or controls cannot be held against it, that is told in its place: the
+    run's scores are none the worse. What was named by ``without`` is refused.
+    """
+    own = inputs(run, without)
+    if evaluation.gain and evaluation.gain.get("inputs") == own:
         return evaluation
-    found = gain(run, without=without, metrics=metrics, resamples=resamples)
-    return replace(evaluation, gain={} if found is None else found.to_json())
+    try:
+        result = gain(run, without=without, metrics=metrics, resamples=resamples)
+    except (NotComparable, DatasetError) as error:
+        if without is not None:
+            raise
+        result = Gain("", (), (), notes=(f"it cannot be told: {error}",), inputs=own)
+    return replace(evaluation, gain={} if result is None else result.to_json())
 
 
 def gain_of(run: Run) -> Gain | None:
@@ -68,10 +78,13 @@ def gain_of(run: Run) -> Gain | None:
 
     A run without neighbours that ``evaluate`` was given is believed as it was then.
     """
-    stored = evaluate_run(run).gain
-    known = dict(stored.get("inputs", {}))
-    known.pop("without", None)
-    return Gain.from_json(stored) if stored and known == inputs(run) else gain(run)
+    evaluation = evaluate_run(run)
+    parts = evaluation.gain.get("inputs", {})
+    known = {part: digest for part, digest in parts.items() if part != "without"}
+    if known != inputs(run):
+        evaluation = replace(evaluation, gain={})
+    result = (evaluation if evaluation.gain else with_gain(run, evaluation)).gain
+    return Gain.from_json(result, where=run.scores_file()) if result else None
 
 
 def inputs(run: Run, without: Path | str | None = None) -> dict[str, str]:
