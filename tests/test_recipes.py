@@ -35,6 +35,14 @@ names = pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 TRAINED = [path for path in RECIPES if path.stem != "endpoint"]
 """Those that have a tiny form: nobody can make a small one of somebody else's server."""
 trained = pytest.mark.parametrize("path", TRAINED, ids=lambda path: path.stem)
+COMBINED = {
+    "aueb-few-shot": {},
+    "aueb-synthesizer": {"draft": 1},
+    "aueb-synthesizer-trained": {"draft": 6},
+}
+"""Those whose model wraps others, with how often each member that trains is fitted."""
+ALONE = [path for path in TRAINED if path.stem not in COMBINED]
+alone = pytest.mark.parametrize("path", ALONE, ids=lambda path: path.stem)
 
 
 @pytest.fixture(autouse=True)
@@ -107,6 +115,26 @@ PUBLISHED: dict[str, dict[str, Any]] = {
         "model.training.epochs": 3,
         "decoding.max_new_tokens": 100,
     },
+    "aueb-few-shot": {
+        "model.neighbours": 1,
+        "model.threshold": 0.75,  # of the grid 0.75 to 0.95
+        "model.members.llava.weights": "llava-hf/llava-1.5-7b-hf",
+        "model.members.llava.roles.language": "frozen",
+    },
+    "aueb-synthesizer": {
+        "model.neighbours": 5,
+        "model.words": 50,
+        "model.caption_sentences": 1,
+        "model.members.writer.weights": "meta-llama/Llama-3.1-8B-Instruct",
+        "model.members.writer.roles.language": "frozen",
+        "decoding.beams": 4,
+        "decoding.max_new_tokens": 100,
+    },
+    "aueb-synthesizer-trained": {
+        "model.weights": "google/flan-t5-large",
+        "model.neighbours": 5,
+        "model.training.learning_rate": 1e-5,
+    },
     "llava-imageclef": {
         "model.quantization": "nf4",
         "model.training.learning_rate": 1e-4,
@@ -178,7 +206,7 @@ def test_no_adapter_of_a_published_system_lands_elsewhere_than_published() -> No
     assert parts["vision"]["trainable"] == 0
 
 
-@trained
+@alone
 def test_the_dry_run_of_the_tiny_form(path: Path) -> None:
     recipe = tiny(load_recipe(path))
     assert recipe.name == f"{path.stem}-tiny"
@@ -189,7 +217,17 @@ def test_the_dry_run_of_the_tiny_form(path: Path) -> None:
             assert facts["steps"] == 4
 
 
-@trained
+@pytest.mark.parametrize("name", COMBINED)
+def test_the_dry_run_of_a_combination_counts_every_fit(name: str) -> None:
+    planned = plan(tiny(load_recipe(ROOT / "recipes" / f"{name}.yaml")))
+    assert planned["dialogues"] > 0
+    members = planned["members"]
+    trains = {key: one["fits"] for key, one in members.items() if one.get("steps")}
+    assert trains == COMBINED[name]
+    assert planned.get("steps") == (4 if name.endswith("-trained") else None)
+
+
+@alone
 def test_the_dry_run_without_data_or_weights(path: Path) -> None:
     recipe = load_recipe(path)
     said = estimate(recipe)

@@ -13,11 +13,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from typer.testing import CliRunner
 
 from vesalius.cases.case import Answer, Question
 from vesalius.cases.dialogue import Dialogue, Turn
 from vesalius.cases.picture import Picture
 from vesalius.cases.prediction import Prediction
+from vesalius.cli.main import app
 from vesalius.combine import indexing
 from vesalius.combine.few_shot import FewShot, FewShotAnswers, FewShotSettings
 from vesalius.combine.lookup import whole_index
@@ -276,6 +278,7 @@ def test_a_run_answers_cites_counts_and_builds_its_index_again(tmp_path: Path) -
         assert all(len(one.text or "") > 20 for one in answer.neighbours)  # captions, whole
         assert answer.references
     assert run.counts() == {"shots": 4}
+    assert "shots 4" in CliRunner().invoke(app, ["predict", "--run", str(run.path)]).output
     before = [one.neighbours for one in run.predictions()]
     assert build(run)["settings"]["thumbnails"] == 24  # the model's own settings, not a default's
     again = load(run)

@@ -114,9 +114,14 @@ def predict(
         model=loaded,
         asked_of=asked_of,
     )
-    file = fitted.predictions_file(name or set_name(history, change))
+    name = name or set_name(history, change)
+    file, counts = fitted.predictions_file(name), fitted.counts(name)
     after = "vesalius evaluate" + (" --histories" if history else "")
-    Console().print(f"{count} answers in {file}\nnext: [bold]{after} {run}[/]")
+    console = Console()
+    console.print(f"{count} answers in {file}")
+    if counts:  # of a combination: shots, neighbours, what a writer did that it should not
+        console.print(", ".join(f"{key} {value}" for key, value in counts.items()))
+    console.print(f"next: [bold]{after} {run}[/]")
 
 
 def ask(
