@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
-
-import pytest
 
 from vesalius.cases.case import Answer, Question
 from vesalius.cases.dialogue import Dialogue, Turn
 from vesalius.cases.picture import Picture
 from vesalius.cases.prediction import Confidence, MemberAnswer, Neighbour, Prediction, Usage
-from vesalius.combine.briefing import Briefing, read_names
+from vesalius.combine.briefing import Briefing
 from vesalius.combine.prompting import CitedCase
 from vesalius.combine.synthesis import Synthesis
-from vesalius.errors import RecipeError
 from vesalius.models.remote.messages import request_body
 from vesalius.recipe import Decoding
 
@@ -142,14 +138,3 @@ def test_neighbours_are_left_out_until_the_prompt_fits() -> None:
     assert "imilar" not in none.prompt.question.text
     own = none.prediction(written(none.prompt, "A CT."), Synthesis(neighbours=2))
     assert own.notes == {"neighbours": 0, "no_neighbours": 1, "dropped_neighbours": 2}
-
-
-def test_names_of_concepts_are_read_line_by_line(tmp_path: Path) -> None:
-    file = tmp_path / "names.csv"
-    file.write_text('﻿CUI,Canonical name\nC1,"X-Ray, plain"\n\nC2,Lung\n', encoding="utf-8")
-    assert read_names(str(file)) == {"CUI": "Canonical name", "C1": "X-Ray, plain", "C2": "Lung"}
-    file.write_text("C1\tX-Ray Computed\nC2\n")
-    with pytest.raises(RecipeError, match=r"line 2 of .*names\.csv has no code with its name"):
-        read_names(str(file))
-    with pytest.raises(RecipeError, match="cannot be read"):
-        read_names(str(tmp_path / "none.csv"))

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from vesalius.cases.case import Answer
 from vesalius.cases.dialogue import Dialogue, Turn
 from vesalius.cases.prediction import MemberAnswer, Prediction
 from vesalius.combine.prompting import Cases, CitedCase, fitting
 from vesalius.combine.synthesis import Synthesis, cleaned, violations, writer_prompt
-from vesalius.errors import RecipeError
 
 DRAFT, WRITER, CONCEPTS = "draft", "writer", "concepts"
 """What the members are called."""
-_DELIMITER = re.compile(r"[\t|;,]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +56,8 @@ class Brief:
 class Briefing:
     """How briefs are made; the same for training a writer and for asking it.
 
-    ``seeing``: the prompt comes with the pictures; otherwise it is words, and names none.
+    ``names``: of concepts, by identifier; one without a name is told as it is. ``seeing``: the
+    prompt comes with the pictures; otherwise it is words, and names none.
     """
 
     settings: Synthesis
@@ -121,20 +118,3 @@ def writer_dialogue(dialogue: Dialogue, words: str, *, seeing: bool) -> Dialogue
     question = replace(dialogue.question, text=words, options=None, shows=(), system=None)
     turn = Turn(question, dialogue.study if seeing else ())
     return replace(dialogue, turns=(turn,), context={}, examples=0)
-
-
-def read_names(path: str) -> dict[str, str]:
-    """Code -> name, of a file with a line a concept; RecipeError names the line without a name."""
-    names: dict[str, str] = {}
-    where = "model.concept_names"
-    try:
-        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path} cannot be read as text", where=where) from error
-    for number, line in enumerate(lines, start=1):
-        code, *name = _DELIMITER.split(line, maxsplit=1)
-        if line.strip() and not (name and code.strip() and name[0].strip()):
-            raise RecipeError(f"line {number} of {path} has no code with its name", where=where)
-        if line.strip():
-            names[code.strip().strip('"')] = name[0].strip().strip('"')
-    return names

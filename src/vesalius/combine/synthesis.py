@@ -47,9 +47,6 @@ class Synthesis(Prompting):
     violation: Literal["keep", "draft"] = "keep"
     """Of a caption that is longer, cut off, empty, or says what neither the draft nor a neighbour
     says: ``keep`` it and count it, or take the ``draft`` in its place."""
-    concept_names: str | None = None
-    """A file with a line a concept, its code and its name (comma, tab, ``;`` or ``|``): the data
-    set's own mapping. Without it concepts are told as the member writes them."""
 
 
 def writer_prompt(

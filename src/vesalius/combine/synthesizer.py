@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.prediction import Prediction
 from vesalius.combine import indexing
-from vesalius.combine.briefing import CONCEPTS, DRAFT, WRITER, Brief, Briefing, read_names
+from vesalius.combine.briefing import CONCEPTS, DRAFT, WRITER, Brief, Briefing
 from vesalius.combine.evidence import write_index
 from vesalius.combine.lookup import whole_index
 from vesalius.combine.prompting import PACKAGED, Cases
@@ -20,9 +20,6 @@ from vesalius.models.guard import require_pictures
 from vesalius.models.wording import examples
 from vesalius.recipe import Decoding, Retrieve
 from vesalius.run import Run
-from vesalius.system.files import read_json, write_json
-
-NAMES = "concept_names.json"
 
 
 class SynthesizerSettings(Synthesis):
@@ -107,8 +104,9 @@ class Synthesizer:
     """Has a writer refine a draft caption with the captions of similar cases; trains nothing.
 
     Members: ``draft``, a captioner; ``writer``, any language model, a model that sees, or an
-    endpoint; and, where it likes, ``concepts``, a model that answers with concepts, whose names the
-    writer is told. The form of the prompt is that of :mod:`vesalius.combine.synthesis`.
+    endpoint; optionally ``concepts``, a model that answers with concepts, whose names the writer is
+    told, as the data set's own table has them. The form of the prompt is that of
+    :mod:`vesalius.combine.synthesis`.
     """
 
     Settings: ClassVar[type[SynthesizerSettings]] = SynthesizerSettings
@@ -124,12 +122,6 @@ class Synthesizer:
     def index_settings(self) -> Retrieve:
         """An index with whole captions."""
         return self.settings.index_settings()
-
-    def check(self, *, validated: bool) -> None:
-        """RecipeError for a file of concepts' names that cannot be read."""
-        del validated  # nothing is chosen
-        if self.settings.concept_names is not None:
-            read_names(self.settings.concept_names)
 
     def check_members(self, members: Mapping[str, Any]) -> None:
         """RecipeError for a writer that would be shown what it cannot see, or not what it must."""
@@ -150,7 +142,8 @@ class Synthesizer:
     def fit(self, lesson: Lesson, run: Run) -> None:
         """Write the index of the training cases, unless it is there; nothing is trained."""
         require_cases(lesson.train, self.index_settings)
-        write_cases(run, lesson.train, self.settings)
+        if not run.index.exists():
+            write_index(run, lesson.train, self.index_settings)
 
     def load(self, run: Run, *, members: Mapping[str, Model]) -> SynthesizedAnswers:
         """The writer with its members and the run's cases; RunError where the index is cut."""
@@ -158,8 +151,8 @@ class Synthesizer:
 
     @classmethod
     def tiny(cls, block: Mapping[str, Any]) -> dict[str, Any]:
-        """The block with the packaged encoder; of drawn data nobody has names of concepts."""
-        return {**block, **PACKAGED, "concept_names": None}
+        """The block with the packaged encoders."""
+        return {**block, **PACKAGED}
 
 
 def synthesized(briefing: Briefing, members: Mapping[str, Model]) -> SynthesizedAnswers:
@@ -170,7 +163,7 @@ def synthesized(briefing: Briefing, members: Mapping[str, Model]) -> Synthesized
 
 def briefing_of(run: Run, settings: Synthesis, *, seeing: bool = False) -> Briefing:
     """How a run's writer is told of its cases; RunError where the index is none or is cut."""
-    names = {} if settings.concept_names is None else read_json(run.weights / NAMES)
+    names = {concept: facts.name for concept, facts in run.concepts().items()}
     return Briefing(settings, Cases(whole_index(run)), names, seeing)
 
 
@@ -178,15 +171,6 @@ def require_cases(train: Sequence[Dialogue], index: Retrieve) -> None:
     """ModelError unless there are training pictures, an encoder for them, and answers in words."""
     indexing.ready(index, train)
     examples(train)
-
-
-def write_cases(run: Run, train: Sequence[Dialogue], settings: Synthesis) -> None:
-    """Write the index of the training cases unless it is there, and the names of concepts."""
-    if not run.index.exists():
-        write_index(run, train, settings.index_settings())
-    if settings.concept_names is not None:
-        run.weights.mkdir(exist_ok=True)
-        write_json(run.weights / NAMES, read_names(settings.concept_names))
 
 
 def _takes_pictures(writer: Any) -> Pictures:

@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 from vesalius.cases.dialogue import Dialogue
-from vesalius.combine.briefing import CONCEPTS, DRAFT, WRITER, read_names, writer_dialogue
+from vesalius.combine.briefing import CONCEPTS, DRAFT, WRITER, writer_dialogue
+from vesalius.combine.evidence import write_index
 from vesalius.combine.prompting import PACKAGED
 from vesalius.combine.synthesis import Synthesis, writer_prompt
 from vesalius.combine.synthesizer import (
@@ -16,7 +17,6 @@ from vesalius.combine.synthesizer import (
     briefing_of,
     require_cases,
     synthesized,
-    write_cases,
 )
 from vesalius.errors import TooLong
 from vesalius.models import Lesson, Model, Wraps
@@ -56,10 +56,8 @@ class TrainedSynthesizer(Text):
         return self.settings.index_settings()
 
     def check(self, *, validated: bool) -> None:
-        """Refuse what a language model would, and a file of concepts' names that is none."""
+        """Refuse what a language model without validation would."""
         super().check(validated=False)  # no drafts of the validation split are made
-        if self.settings.concept_names is not None:
-            read_names(self.settings.concept_names)
 
     def rehearse(self, stages: Sequence[tuple[Any, Sequence[Dialogue]]], seed: int) -> None:
         """Refuse training cases that are none to tell of, and prompts that will be too long."""
@@ -70,7 +68,8 @@ class TrainedSynthesizer(Text):
     def fit(self, lesson: Lesson, run: Run) -> None:
         """Index the training cases, then learn from out-of-fold answers and their neighbours."""
         require_cases(lesson.train, self.index_settings)
-        write_cases(run, lesson.train, self.settings)
+        if not run.index.exists():
+            write_index(run, lesson.train, self.index_settings)
         if lesson.validate is not None:
             log.warning("no drafts of the validation split are made, so nothing is validated")
         fits, briefing = self._fits(lesson.train), briefing_of(run, self.settings)
@@ -96,7 +95,7 @@ class TrainedSynthesizer(Text):
     @classmethod
     def tiny(cls, block: Mapping[str, Any]) -> dict[str, Any]:
         """The block with a small language model and the packaged encoder."""
-        return {**super().tiny(block), **PACKAGED, "concept_names": None}
+        return {**super().tiny(block), **PACKAGED}
 
     def _fits(self, train: Sequence[Dialogue]) -> Callable[[Dialogue], bool]:
         """Whether a prompt with its caption has room, by the model's own tokenizer."""

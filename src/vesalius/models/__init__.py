@@ -149,8 +149,8 @@ class Lesson:
 class Wraps:
     """Which members an entry wants below it.
 
-    Those of ``names`` by name, and where they like those of ``optional``, or any if there are no
-    names, between ``least`` and ``most`` of them. ``tasks``: by name, the other task that a member
+    Those of ``names`` by name, and optionally those of ``optional``, or any if there are no names,
+    between ``least`` and ``most`` of them. ``tasks``: by name, the other task that a member
     may do than the wrapper's. ``learns``: it is fitted on its members' answers to the training
     split, which must then be out of fold.
     """
