@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -101,6 +102,14 @@ def pair(text: str, where: str) -> tuple[str, Any]:
         return key.strip(), yaml.safe_load(value)
     except yaml.YAMLError as error:
         raise RecipeError(f"the value of {key} is not valid YAML", where=where) from error
+
+
+def overridden(content: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
+    """The content with ``a.b=value`` overrides, values read as YAML; RecipeError names the key."""
+    whole = copy.deepcopy(content)
+    for override in overrides:
+        _set(whole, override)
+    return whole
 
 
 def _set(content: dict[str, Any], override: str) -> None:

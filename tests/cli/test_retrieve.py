@@ -85,6 +85,38 @@ def test_an_index_can_be_made_afterwards(image: Path, tmp_path: Path) -> None:
     assert not (made.index / "thumbnails.bin").exists()
 
 
+def test_a_sheet_shows_the_query_and_its_neighbours(run: Run, image: Path, tmp_path: Path) -> None:
+    page = tmp_path / "sheet.html"
+    assert f"wrote {page}" in said(image, "--run", run.path, "--sheet", page)
+    html = page.read_text()
+    assert html.count("<article>") == 3  # the query, and two neighbours
+    assert html.count("data:image/jpeg") == 1  # the query's own; the index has no thumbnails
+    assert html.count("no thumbnail in the index") == 2
+    said("--split", "test", "--run", run.path, "--sheet", page)
+    assert page.read_text().count('class="query"') == 2
+
+
+def test_a_sweep_tells_neighbours_by_threshold(run: Run, tmp_path: Path) -> None:
+    page = tmp_path / "sweep.html"
+    flags = ("--sweep", "--split", "test", "--run", run.path, "--threshold", 0.3, "--plot", page)
+    text = said(*flags)
+    assert "2 of 2" in text
+    result = json.loads(said(*flags, "--json"))
+    grid = [row["threshold"] for row in result["thresholds"]]
+    assert grid == [0.3, 0.6, 0.75, 0.8, 0.85, 0.9, 0.95]
+    assert (result["queries"], result["most"]) == (2, 2)
+    assert sum(bar["all"] for bar in result["histogram"]) == 4
+    assert page.read_text().count("<svg") == 3
+
+
+def test_words_search_where_the_index_has_them(run: Run, tmp_path: Path) -> None:
+    made = fit(RECIPE, tmp_path / "run")
+    said("--build", "--set", "sentences=minilm", "--set", "by=finding", "--run", made.path)
+    near = json.loads(said("--text", "a cyst", "--json", "--run", made.path))["neighbours"]
+    assert len(near) == 2
+    assert near[0]["text"]
+
+
 def test_faults_are_one_line(run: Run, image: Path, tmp_path: Path) -> None:
     bare = fit(RECIPE.model_copy(update={"retrieve": None}), tmp_path / "bare")
     for words, line in [

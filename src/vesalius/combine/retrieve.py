@@ -172,6 +172,14 @@ class Retriever:
         again._control = require_control(control)
         return again
 
+    def replaced(self, **settings: Any) -> Self:
+        """The same retriever with other settings of the search: ``neighbours``, ``threshold``,
+        ``drop``.
+        """
+        again = copy.copy(self)
+        again.settings = self.settings.model_copy(update=settings)
+        return again
+
     def thumbnail(self, picture: str) -> bytes | None:
         """The small PNG of an indexed picture's key; None if there is none."""
         at = self._at.get(picture)

@@ -73,6 +73,22 @@ def lines(series: Sequence[tuple[str, Sequence[Point]]], *, across: str, up: str
     return _svg(_WIDTH, _HEIGHT, f"{up} over {across}", body)
 
 
+def bars(values: Sequence[tuple[str, float]], *, across: str, up: str) -> Markup:
+    """A bar for each (label below its left edge, height); empty without any."""
+    if not values:
+        return Markup()
+    axes = _Axes((0.0, float(len(values))), (0.0, max(v for _, v in values)), (_WIDTH, _HEIGHT))
+    body = [axes.frame("", up, ticks_across=False)]
+    every = ceil(len(values) / 10)  # labels that do not run into each other
+    for at, (label, value) in enumerate(values):
+        (left, top), (right, bottom) = axes.at((at + 0.06, value)), axes.at((at + 0.94, 0.0))
+        body.append(_rectangle("bar", (left, top), (right, bottom), f"{label}: {value:g}"))
+        if at % every == 0:
+            body.append(_text("tick", (axes.at((at, 0.0))[0], bottom + 15), label, "middle"))
+    body.append(_text("axis", (_WIDTH - _RIGHT, _HEIGHT - 3), across, "end"))
+    return _svg(_WIDTH, _HEIGHT, f"{up} over {across}", body)
+
+
 def reliability(bins: Sequence[Bin]) -> Markup:
     """Share right over mean confidence, a dot a bin, its area by how many answers it holds."""
     axes = _Axes((0.0, 1.0), (0.0, 1.0), (_SQUARE, _SQUARE))
@@ -113,14 +129,14 @@ class _Axes:
         y = self._bottom - (point[1] - low) / (high - low) * (self._bottom - _TOP)
         return x, y
 
-    def frame(self, across: str, up: str) -> str:
+    def frame(self, across: str, up: str, *, ticks_across: bool = True) -> str:
         """Grid lines, ticks and the axes' names."""
         parts = []
         for tick in _ticks(*self._up):
             y = self.at((self._across[0], tick))[1]
             parts.append(_line("grid", (_LEFT, y), (self._right, y)))
             parts.append(_text("tick", (_LEFT - 7, y + 4), f"{tick:g}", "end"))
-        for tick in _ticks(*self._across):
+        for tick in _ticks(*self._across) if ticks_across else ():
             x = self.at((tick, self._up[0]))[0]
             parts.append(_text("tick", (x, self._bottom + 15), f"{tick:g}", "middle"))
         parts.append(_text("axis", (self._right, self._bottom + 31), across, "end"))
@@ -170,6 +186,12 @@ def _line(style: str, start: Point, end: Point) -> str:
 def _path(style: str, points: Iterable[Point]) -> str:
     places = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
     return f'<polyline class="line {style}" points="{places}"/>'
+
+
+def _rectangle(style: str, start: Point, end: Point, title: str) -> str:
+    (left, top), (right, bottom) = start, end
+    place = f'x="{left:.1f}" y="{top:.1f}" width="{right - left:.1f}" height="{bottom - top:.1f}"'
+    return f'<rect class="{style}" {place}><title>{escape(title)}</title></rect>'
 
 
 def _circle(style: str, at: Point, radius: float, title: str) -> str:

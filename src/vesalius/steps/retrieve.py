@@ -30,13 +30,28 @@ def retrieve(
     """
     picture = Picture.from_file(image)
     picture.pixels()  # a bad file is refused before anything is loaded
+    return retriever_of(run).neighbours([picture], k, others=others)[0]
+
+
+def retrieve_by_words(
+    run: Run, text: str, k: int | None = None, *, pictures: bool = False
+) -> tuple[Neighbour, ...]:
+    """The ``k`` training cases of which the like was said, or (``pictures``) that look like it.
+
+    RunError if the run has no index, ModelError if that is not searched by words.
+    """
+    return retriever_of(run).by_words([text], k, pictures=pictures)[0]
+
+
+def retriever_of(run: Run) -> Retriever:
+    """The retriever of a run; RunError if it has no index."""
     retriever = Retriever.load(run)
     if retriever is None:
         asked = run.recipe().retrieve is not None
         again = "vesalius fit with the same recipe and --run goes on"
         hint = again if asked else f"vesalius retrieve --build --run {run.path} makes one"
         raise RunError("has no index of similar cases", where=run.path, hint=hint)
-    return retriever.neighbours([picture], k, others=others)[0]
+    return retriever
 
 
 @with_shared_features
