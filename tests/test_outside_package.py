@@ -87,6 +87,7 @@ def lines_of(number: int) -> list[list[str]]:
     return [shlex.split(line) for line in blocks("sh")[number].splitlines()]
 
 
+@pytest.mark.slow
 def test_one_entry_of_each_kind_goes_the_whole_way(place: Place) -> None:
     said = {}
     *steps, serve = lines_of(0)

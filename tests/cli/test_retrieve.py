@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +10,7 @@ from typer.testing import CliRunner
 
 from vesalius import Recipe, Run
 from vesalius.cli.main import app
+from vesalius.errors import VesaliusError
 from vesalius.steps.fit import fit
 from vesalius.steps.prepare import cases
 
@@ -127,11 +126,8 @@ def test_faults_are_one_line(run: Run, image: Path, tmp_path: Path) -> None:
         ([tmp_path / "none.png", "--run", run.path], "there is no such file"),
         (["--build", "--encoder", tmp_path, "--run", run.path], "no such encoder"),
     ]:
-        done = subprocess.run(
-            [sys.executable, "-m", "vesalius.cli.main", "retrieve", *map(str, words)],
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert done.returncode == 2, words
-        assert line in done.stderr
-        assert done.stderr.count("\n") == 1
+        with pytest.raises(VesaliusError) as fault:
+            said(*words)
+        assert line in str(fault.value)
+        assert "\n" not in str(fault.value)
     assert len(json.loads(said(image, "--run", run.path, "--json"))["neighbours"]) == 2

@@ -162,6 +162,7 @@ def test_the_example_on_own_data_runs(tmp_path: Path, capsys: pytest.CaptureFixt
     assert (tmp_path / "my-data" / "train.jsonl").exists()
 
 
+@pytest.mark.slow
 def test_the_whole_way_goes_through_on_one_screen(tmp_path: Path) -> None:
     """``examples/whole.sh``: its service is asked once, and is gone when the script ends."""
     script = ROOT / "examples" / "whole.sh"

@@ -160,6 +160,7 @@ def test_keys_are_made_shown_once_and_taken_back(tmp_path: Path) -> None:
     assert head
 
 
+@pytest.mark.slow
 def test_a_killed_service_keeps_its_conversations(tmp_path: Path) -> None:
     killed(tmp_path, times=2)
 

@@ -35,6 +35,7 @@ AutoModelForImageTextToText.from_pretrained("BASE", device_map="meta")  # an out
 """
 
 
+@pytest.mark.slow
 def test_each_counter_counts_what_happens(tmp_path: Path) -> None:
     once.write_base(tmp_path)
     work = WORK.replace("BASE", str(tmp_path / "base"))

@@ -143,6 +143,7 @@ def test_every_stage_answers_the_final_test_set(whole: Run, tmp_path: Path) -> N
         load(run, stage="aline")
 
 
+@pytest.mark.slow
 def test_stages_that_were_killed_go_on_to_the_same_end(
     whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

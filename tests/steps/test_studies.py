@@ -73,7 +73,10 @@ def of_family(family: str, root: Path, **model: Any) -> Recipe:
 
 
 @pytest.mark.parametrize("family", ["paligemma", "blip2_t5"])
-@pytest.mark.parametrize("mixture", MIXTURES)
+@pytest.mark.parametrize(
+    "mixture",
+    ["one to three", *(pytest.param(m, marks=pytest.mark.slow) for m in ("all two", "one of two"))],
+)
 def test_families_that_read_pictures_first_take_any_mixture(
     family: str, mixture: str, tmp_path: Path
 ) -> None:

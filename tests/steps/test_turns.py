@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,9 +12,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from typer.testing import CliRunner
 
 from vesalius import Recipe, Run
-from vesalius.errors import Unshowable
+from vesalius.cli.main import app
+from vesalius.errors import ModelError, Unshowable
 from vesalius.steps.fit import fit
 from vesalius.steps.load import load
 from vesalius.steps.plan import mask, plan
@@ -144,10 +144,8 @@ def test_a_family_that_reads_pictures_first_is_refused_before_a_run_is_begun(
 def test_the_command_says_so_in_one_line(folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_text(recipe(folder, "paligemma").to_yaml(), encoding="utf-8")
-    words = [sys.executable, "-m", "vesalius.cli.main", "fit", str(path), "--dry-run"]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert "p0/dialogue: turn 2 shows a picture" in done.stderr.replace("\n", " ")
+    with pytest.raises(ModelError, match="p0/dialogue: turn 2 shows a picture"):
+        CliRunner().invoke(app, ["fit", str(path), "--dry-run"], catch_exceptions=False)
 
 
 def test_a_run_that_learnt_one_picture_refuses_a_second(folder: Path, tmp_path: Path) -> None:

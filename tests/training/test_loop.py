@@ -27,7 +27,10 @@ def kill_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
     monkeypatch.setattr(callbacks.Log, "on_step_end", die, raising=False)
 
 
-@pytest.mark.parametrize("step", [1, 3, 4, 6, 8, 9])
+SLOW = [pytest.param(step, marks=pytest.mark.slow) for step in (1, 3, 6, 8, 9)]
+
+
+@pytest.mark.parametrize("step", [4, *SLOW])
 def test_a_killed_run_goes_on_to_the_same_bits(
     whole: Fitted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:

@@ -123,7 +123,10 @@ def test_the_watched_score_decides(tmp_path: Path) -> None:
         fit(tmp_path / "again", validate=scripted(tmp_path / "again", {3: 0.1}), watch="acc")
 
 
-@pytest.mark.parametrize("kill", [4, 5, 7, 9])
+SLOW = [pytest.param(step, marks=pytest.mark.slow) for step in (4, 5, 9)]
+
+
+@pytest.mark.parametrize("kill", [7, *SLOW])
 def test_a_killed_run_chooses_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kill: int
 ) -> None:

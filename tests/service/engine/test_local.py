@@ -336,6 +336,7 @@ def test_a_hanging_worker_is_replaced(frequent: Run) -> None:
         hosting.do(work)
 
 
+@pytest.mark.slow
 def test_a_worker_that_never_ends_its_batch_is_replaced(run: Run) -> None:
     """It answers pings all the while: its other thread does."""
     hosting = Hosting(run.path, hung=1.0)
@@ -356,6 +357,7 @@ def test_a_worker_that_never_ends_its_batch_is_replaced(run: Run) -> None:
         hosting.do(work)
 
 
+@pytest.mark.slow
 def test_a_slow_worker_is_not_taken_for_a_hanging_one(run: Run) -> None:
     hosting = Hosting(run.path, hung=3.0)
     engine = hosting.engine
