@@ -89,6 +89,15 @@ PUBLISHED: dict[str, dict[str, Any]] = {
         "model.members.neighbours.neighbours": 33,
         "data.task": "concepts",
     },
+    "aueb-fuser": {
+        "model.weights": "google/flan-t5-large",
+        "model.training.learning_rate": 1e-4,
+        "model.training.schedule": "linear",
+        "model.training.batch": 2,
+        "model.training.epochs": 4,
+        "decoding.max_new_tokens": 300,
+        "decoding.beams": 4,
+    },
     "bsatlas-rocov2": {
         "model.weights": "meta-llama/Llama-3.2-11B-Vision-Instruct",
         "model.quantization": "nf4",

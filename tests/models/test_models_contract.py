@@ -50,6 +50,12 @@ BLOCKS: dict[str, dict[str, Any]] = {
         "threshold": -1.0,
         "pictures": "none",
     },
+    "fuser": {
+        "tiny": True,
+        "kind": "seq2seq",
+        "method": "boost",  # so the recipe needs no folds
+        "members": {"often": {"name": "majority"}, "near": {"name": "nearest"}},
+    },
     "generative": {"tiny": True, "family": "llava", "training": {"max_steps": 2, "batch": 2}},
     "guided": {
         "members": {
@@ -204,7 +210,8 @@ def study(*shown: Dialogue) -> Dialogue:
 
 @pytest.mark.parametrize("name", sorted(set(BLOCKS) - {"majority", "replay", "endpoint", "text"}))
 def test_several_pictures_are_all_looked_at_or_refused(name: str, runs: dict[str, Run]) -> None:
-    # Replay and a server see what they are sent; counting and a language model see nothing.
+    # Replay and a server see what they are sent; counting and a language model see nothing. A
+    # fuser's usage is its language model's, its evidence what members saw.
     first, second, last = {d.pictures[0].key: d for d in asked(name)}.values()
     model, decoding = load(runs[name]), recipe(name).decoding
     studies = [study(first, last), study(second, last), study(last)]
@@ -213,7 +220,8 @@ def test_several_pictures_are_all_looked_at_or_refused(name: str, runs: dict[str
             model.predict(studies, decoding)
         return
     one, other, alone = (model.predict([asked_of], decoding)[0] for asked_of in studies)
-    writes = "writer" in getattr(model, "members", {})  # of words alone
+    # Of words alone: a writer among the members, or a fuser's own.
+    writes = name == "fuser" or "writer" in getattr(model, "members", {})
     if one.usage is not None and alone.usage is not None and not writes:
         assert one.usage.image_tokens == 2 * alone.usage.image_tokens > 0
     elif model.needs_image:

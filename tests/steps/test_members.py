@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -299,3 +300,23 @@ def test_two_members_of_one_name_are_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(RecipeError, match=r"line 7: the key 'a' stands twice"):
         Recipe.read(file)
+
+
+def test_a_fold_that_leaks_is_refused_by_name(tmp_path: Path, stacker: dict[str, Any]) -> None:
+    train = list(dialogues(recipe(OFTEN).data, "train"))
+    picture = train[0].pictures[0].key
+    again = next(one for one in train if one.group != train[0].group)
+    twin = replace(again, turns=tuple(replace(t, pictures=train[0].pictures) for t in again.turns))
+    bare = replace(train[0], turns=tuple(replace(turn, pictures=()) for turn in train[0].turns))
+    with pytest.raises(RecipeError, match=rf"a fold leaks: {twin.id} .* picture {picture} is held"):
+        folds.require_apart([twin], [train[0]], "model.members.a")
+    with pytest.raises(RecipeError, match=r"model.members.a.*its case is held out"):
+        folds.require_apart([bare], [train[0]], "model.members.a")
+    folds.require_apart([again], [train[0]], "model.members.a")
+    # What a fold of a run trains on, and what it is to answer, are held against each other.
+    patched = [*train, replace(twin, id="twin", case="twin")]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("vesalius.steps.check._read", lambda data: (patched, []))
+        with pytest.raises(RecipeError, match="a fold leaks"):
+            fit(recipe(stacker, folds=2), tmp_path / "run")
+    assert not (tmp_path / "run").exists()

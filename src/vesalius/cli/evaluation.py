@@ -53,7 +53,7 @@ def evaluate(
     from vesalius.system.files import write_json
 
     console = Console()
-    metrics = _specs(metric)
+    metrics = metric_specs(metric)
     options: dict[str, Any] = {"metrics": metrics, "resamples": resamples, "by": _fields(by)}
     if histories:
         from vesalius.cli.histories import show
@@ -101,7 +101,7 @@ def compare(
     from vesalius.steps.evaluate import compare as step
     from vesalius.system.files import write_json
 
-    options: dict[str, Any] = {"metrics": _specs(metric), "resamples": resamples}
+    options: dict[str, Any] = {"metrics": metric_specs(metric), "resamples": resamples}
     if table:
         from vesalius.cli.table import show
 
@@ -151,7 +151,8 @@ def _fields(by: str) -> tuple[str, ...]:
     return chosen
 
 
-def _specs(texts: Sequence[str] | None) -> list[Any]:
+def metric_specs(texts: Sequence[str] | None) -> list[Any]:
+    """Metrics as they are named on the command line: ``rouge:stemmed=true``."""
     return [_spec(text) for text in texts or ()]
 
 

@@ -13,6 +13,7 @@ import vesalius
 
 # Modules of commands postpone no annotations: typer compiles and evaluates each string of them.
 from vesalius.cli import (
+    ablate,
     data,
     deidentify,
     evaluation,
@@ -52,6 +53,7 @@ serve.register(app)
 web.register(app)
 models.register(app)
 evaluation.register(app)
+ablate.register(app)
 submit.register(app)
 retrieve.register(app)
 

@@ -26,6 +26,7 @@ models = Registry(
         "endpoint": "vesalius.models.endpoint:Endpoint",
         "evidence": "vesalius.combine.evidence:Evidence",
         "few_shot": "vesalius.combine.few_shot:FewShot",
+        "fuser": "vesalius.combine.fuser:Fuser",
         "generative": "vesalius.models.generative.learner:Generative",
         "guided": "vesalius.combine.guided:Guided",
         "linear_probe": "vesalius.models.linear_probe:LinearProbe",
@@ -136,6 +137,7 @@ class Lesson:
     has none. ``answers`` holds, for a wrapper that learns, what each member predicts for each
     dialogue of ``train``, in order, never by a model that was fitted on it. ``concepts`` reads, by
     case, the concepts that experts gave the training cases, also where the task is another.
+    ``validation_answers``: what each member predicts for the dialogues that ``validate`` asks.
     """
 
     train: Sequence[Dialogue]
@@ -143,6 +145,7 @@ class Lesson:
     validate: Validate | None = None
     answers: Mapping[str, Sequence[Prediction]] = field(default_factory=dict)
     concepts: Callable[[], Mapping[str, tuple[str, ...]]] = dict
+    validation_answers: Mapping[str, Sequence[Prediction]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache, cached_property
 from importlib import import_module
 from importlib.util import find_spec
@@ -209,15 +209,25 @@ class SentenceEncoder:
         contents = {text: Content.of_text(text) for text in texts}
         encoded = self.memory.read(list(contents.values()))
         todo = [text for text, content in contents.items() if content not in encoded]
-        todo.sort(key=lambda text: (len(text), text))  # so that a batch pads little
-        new: dict[Content, Vectors] = {}
-        for at in range(0, len(todo), self._batch):
-            some = todo[at : at + self._batch]
-            new |= zip((contents[text] for text in some), self._encode(some), strict=True)
+        new = {contents[text]: vector for text, vector in self._encoded(todo).items()}
         if new:
             self.memory.write(new)
         encoded |= new
         return _stack([encoded[contents[text]] for text in texts])
+
+    def embed_once(self, texts: Sequence[str]) -> Vectors:
+        """As :meth:`embed`, past the shared cache: for texts that do not come again."""
+        encoded = self._encoded(set(texts))
+        return _stack([encoded[text] for text in texts])
+
+    def _encoded(self, texts: Iterable[str]) -> dict[str, Vectors]:
+        """Vectors by text; those of a length together, so that a batch pads little."""
+        todo = sorted(texts, key=lambda text: (len(text), text))
+        encoded: dict[str, Vectors] = {}
+        for at in range(0, len(todo), self._batch):
+            some = todo[at : at + self._batch]
+            encoded |= zip(some, self._encode(some), strict=True)
+        return encoded
 
     @torch.inference_mode()
     def _encode(self, texts: list[str]) -> Vectors:

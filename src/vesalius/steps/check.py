@@ -350,4 +350,7 @@ def _folds_of(
     for fold in range(checked.recipe.folds or 0):
         others = {group for group, at in dealt.items() if at != fold}
         path = checked.path / FOLDER / key / folds.FOLDER / str(fold)
-        yield check(recipe, path, Scope(reading, others))
+        node = check(recipe, path, Scope(reading, others))
+        held_out = [one for one in checked.last.train if dealt[one.group] == fold]
+        folds.require_apart(node.last.train, held_out, where)
+        yield node

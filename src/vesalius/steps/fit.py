@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.prediction import Prediction
@@ -28,6 +29,16 @@ PARTS = ("train", "validation")
 Answers = Mapping[str, Sequence[Prediction]]
 
 
+class Taught(NamedTuple):
+    """What members answered, by member: to the training split out of fold, and to validation."""
+
+    train: Answers
+    validation: Answers
+
+
+NOTHING = Taught({}, {})
+
+
 @with_shared_features
 def fit(recipe: Recipe, path: Path | str) -> Run:
     """Fit the recipe's model; the run is in ``path``. A killed fit goes on where it stopped.
@@ -48,15 +59,15 @@ def _fit(checked: Checked) -> Run:
     run = _begin(last, checked.path)
     on_main(lambda: note_references(run, checked.references))
     if run.fitted:
-        return _fit_stage(last, run, {})
+        return fit_stage(last, run)
     for member in checked.members.values():
         if isinstance(member, Checked):
             _fit(member)
-    answers = {key: _out_of_fold(checked, key) for key in checked.folds}
+    taught = member_answers(checked)
     named = zip(checked.stages[:-1], checked.recipe.stages, strict=False)
     for number, (ready, stage) in enumerate(named, start=1):
-        _fit_stage(ready, _begin(ready, stage_path(checked.path, number, stage.name)), {})
-    return _fit_stage(last, run, answers)
+        fit_stage(ready, _begin(ready, stage_path(checked.path, number, stage.name)))
+    return fit_stage(last, run, taught)
 
 
 def _begin(ready: Ready, path: Path) -> Run:
@@ -65,7 +76,7 @@ def _begin(ready: Ready, path: Path) -> Run:
         return Run.create(path, ready.recipe)
 
 
-def _fit_stage(ready: Ready, run: Run, answers: Answers) -> Run:
+def fit_stage(ready: Ready, run: Run, taught: Taught = NOTHING) -> Run:
     """Fit into a run, unless that was done; RunError if it began with other data."""
     noted = run.status().get("data", {})
     if any(noted.get(split, ready.facts[split]) != ready.facts[split] for split in PARTS):
@@ -76,7 +87,14 @@ def _fit_stage(ready: Ready, run: Run, answers: Answers) -> Run:
         on_main(lambda: note_concepts(run, ready.train))
         release()
         concepts = partial(training_concepts, ready.recipe.data, ready.train)
-        lesson = Lesson(ready.train, ready.validation, _validate(ready), answers, concepts)
+        lesson = Lesson(
+            ready.train,
+            ready.validation,
+            _validate(ready),
+            taught.train,
+            concepts,
+            taught.validation,
+        )
         ready.learner.fit(lesson, run)
         run.finish()
         wait_for_everyone()
@@ -84,6 +102,27 @@ def _fit_stage(ready: Ready, run: Run, answers: Answers) -> Run:
     # Last of all: until the run is marked as fitted, they are what a killed fit goes on from.
     on_main(lambda: shutil.rmtree(run.path / "checkpoints", ignore_errors=True))
     return run
+
+
+def member_answers(checked: Checked) -> Taught:
+    """What a wrapper learns from: members' answers, computed once and read again.
+
+    To the training split each is given by a model that was not fitted on its dialogue; to what is
+    validated on by the members themselves. Nothing where the recipe has no folds.
+    """
+    return Taught(
+        {key: _out_of_fold(checked, key) for key in checked.folds},
+        {key: _on_validation(checked, key) for key in checked.folds},
+    )
+
+
+def _on_validation(checked: Checked, key: str) -> list[Prediction]:
+    """A member's answers to the dialogues that are validated on."""
+    decoding = checked.recipe.decoding
+    path = checked.path / FOLDER / key / folds.FOLDER / folds.VALIDATION
+    label = f"Answers of {key} to validate on"
+    some = _validated(checked.last)
+    return folds.answered(path, some, lambda: load(_member_run(checked, key)), decoding, label)
 
 
 def _out_of_fold(checked: Checked, key: str) -> list[Prediction]:
@@ -114,10 +153,15 @@ def _index(ready: Ready, run: Run) -> None:
         Evidence(ready.recipe.retrieve).fit(Lesson(ready.train), run)
 
 
+def _validated(ready: Ready) -> list[Dialogue]:
+    """The validation dialogues that a fit may look at."""
+    return ready.validation[: ready.recipe.evaluation.validate_on]
+
+
 def _validate(ready: Ready) -> Validate | None:
     """The score that fitting may look at, on the first validation dialogues."""
     recipe = ready.recipe
-    some: list[Dialogue] = ready.validation[: recipe.evaluation.validate_on]
+    some = _validated(ready)
     if not some:
         return None
     spec = watched(recipe.evaluation)

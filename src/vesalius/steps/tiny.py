@@ -49,6 +49,8 @@ def tiny(recipe: Recipe) -> Recipe:
         block["evaluation"] |= _at_most(block["evaluation"], _limits()["evaluation"])
         if "metrics" in block["evaluation"]:
             block["evaluation"]["metrics"] = [_offline(m) for m in block["evaluation"]["metrics"]]
+    if said["folds"]:
+        said["folds"] = min(said["folds"], _limits()["folds"])
     if said["retrieve"]:
         said["retrieve"]["encoder"] = Retrieve.model_fields["encoder"].default  # packaged
     said["name"] = said["name"].removesuffix(ENDING) + ENDING
