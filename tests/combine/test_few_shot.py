@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
+from chat_server import Server
 from vesalius.cases.case import Answer, Question
 from vesalius.cases.dialogue import Dialogue, Turn
 from vesalius.cases.picture import Picture
@@ -26,11 +27,15 @@ from vesalius.combine.lookup import whole_index
 from vesalius.combine.prompting import Cases
 from vesalius.errors import ModelError, RecipeError, RunError
 from vesalius.models import Lesson, Piece, Streaming
+from vesalius.models.remote.client import Server as Connection
+from vesalius.models.remote.model import RemoteModel
 from vesalius.recipe import Data, Decoding, Recipe, Retrieve
 from vesalius.run import Run
 from vesalius.steps.check import check
+from vesalius.steps.export import export
 from vesalius.steps.fit import fit
 from vesalius.steps.load import load
+from vesalius.steps.members import digest
 from vesalius.steps.predict import predict
 from vesalius.steps.retrieve import build
 
@@ -204,6 +209,29 @@ def test_a_dialogue_without_a_picture_is_refused(run: Run) -> None:
         model(run, Member()).predict([Dialogue("bare", (Turn(Question("?")),), "g")], Decoding())
 
 
+def test_a_server_is_sent_turns_with_pictures_and_it_is_said_where_it_is_elsewhere(
+    run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = Server()
+    try:
+        remote = RemoteModel(Connection(server.url, model="echo"))
+        (answer,) = model(run, remote, neighbours=2).predict(
+            [case("F-1", stored(99, "new"))], Decoding()
+        )
+    finally:
+        server.close()
+    roles = [(one["role"], len(one["content"])) for one in server.seen[0]["messages"]]
+    assert [role for role, _ in roles] == ["user", "assistant"] * 2 + ["user"]
+    shown = [one["content"] for one in server.seen[0]["messages"] if one["role"] == "user"]
+    assert [[part["type"] for part in parts] for parts in shown] == [["image_url", "text"]] * 3
+    assert answer.notes == {"shots": 2}
+    assert "another machine" not in caplog.text
+    elsewhere = RemoteModel(Connection("https://models.example/v1", model="echo"))
+    with caplog.at_level(logging.WARNING):
+        FewShot(FewShotSettings()).load(run, members={"vlm": elsewhere})
+    assert "pictures and words of similar training cases go to another machine" in caplog.text
+
+
 DATA = {
     "dataset": "phantom",
     "options": {"cases": {"train": 6, "validation": 1, "test": 2}, "size": 32},
@@ -283,6 +311,13 @@ def test_a_run_answers_cites_counts_and_builds_its_index_again(tmp_path: Path) -
     assert build(run)["settings"]["thumbnails"] == 24  # the model's own settings, not a default's
     again = load(run)
     assert max(again._picture(near).pixels().size[0] for near in before[0]) == 24  # type: ignore[attr-defined]
+    export(run, tmp_path / "alone", check=1)
+    card = (tmp_path / "alone" / "README.md").read_text()
+    assert (
+        "every word that experts said of 6 training cases, and small pictures of them (24" in card
+    )
+    before_it_changed = digest(run)
     build(run, Retrieve())
+    assert digest(run) != before_it_changed  # what it answers by is part of the model
     with pytest.raises(RunError, match=r"answers that were cut.*retrieve --build"):
         load(run)

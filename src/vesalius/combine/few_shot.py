@@ -12,16 +12,22 @@ from pydantic import Field
 from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.picture import Picture
 from vesalius.cases.prediction import Neighbour, Prediction
-from vesalius.combine import indexing
-from vesalius.combine.evidence import write_index
 from vesalius.combine.lookup import AGAIN, whole_index
-from vesalius.combine.prompting import PACKAGED, Cases, CitedCase, Prompting, fitting
+from vesalius.combine.prompting import (
+    PACKAGED,
+    Cases,
+    CitedCase,
+    Prompting,
+    fitting,
+    require_cases,
+    warn_of_leaving,
+    write_cases,
+)
 from vesalius.combine.shots import FewShotPrompt, Form, Shot, few_shot_prompt
 from vesalius.errors import ModelError, RecipeError, RunError
 from vesalius.models import Lesson, Model, Piece, Streaming, Wraps, each, parts
 from vesalius.models.capabilities import Conversational, controlled
 from vesalius.models.guard import require_pictures
-from vesalius.models.wording import examples
 from vesalius.recipe import Decoding, Retrieve
 from vesalius.run import Run
 
@@ -173,18 +179,17 @@ class FewShot:
         """ModelError where there is nothing to show: no pictures, no answers in words."""
         del seed  # nothing is drawn
         for _, train in stages:
-            self._require_examples(train)
+            require_cases(train, self.index_settings)
 
     def fit(self, lesson: Lesson, run: Run) -> None:
         """Write the index of the training cases, unless it is there; nothing is trained."""
-        self._require_examples(lesson.train)
-        if not run.index.exists():
-            write_index(run, lesson.train, self.index_settings)
+        write_cases(run, lesson.train, self.index_settings)
 
     def load(self, run: Run, *, members: Mapping[str, Model]) -> FewShotAnswers:
         """The member behind the run's cases; RunError where the index is not one to show."""
         cases = Cases(whole_index(run))
         (model,) = members.values()
+        warn_of_leaving(model, "pictures and words" if self.index_settings.thumbnails else "words")
         kind = StreamedFewShotAnswers if isinstance(model, Streaming) else FewShotAnswers
         return kind(self.settings, members, cases)
 
@@ -192,10 +197,6 @@ class FewShot:
     def tiny(cls, block: Mapping[str, Any]) -> dict[str, Any]:
         """The block with the packaged encoders."""
         return {**block, **PACKAGED}
-
-    def _require_examples(self, train: Sequence[Dialogue]) -> None:
-        indexing.ready(self.index_settings, train)
-        examples(train)
 
 
 def shows_pictures(model: Conversational) -> bool:

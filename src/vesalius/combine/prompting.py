@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
@@ -11,16 +12,22 @@ from pydantic import Field
 
 from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.prediction import Neighbour
+from vesalius.combine import indexing
+from vesalius.combine.evidence import write_index
 from vesalius.combine.lookup import Lookup
 from vesalius.combine.retrieve import Retriever
 from vesalius.combine.stores import Vectors
-from vesalius.models import Model, parts
+from vesalius.models import Model, Remote, parts
 from vesalius.models.capabilities import Budgeted
+from vesalius.models.wording import examples
 from vesalius.recipe import Retrieve, Search
+from vesalius.run import Run
+from vesalius.training.processes import on_main
 
 if TYPE_CHECKING:
     from vesalius.models.encoders import SentenceEncoder
 
+log = logging.getLogger(__name__)
 CHARACTERS = 4
 """Of a token, where a model cannot count its own: what English text has in common tokenizers."""
 Pair = tuple[str, str]
@@ -107,6 +114,29 @@ class Cases:
 
             self._encoder = SentenceEncoder(self.retriever.settings.sentences or "minilm")
         return self._encoder.embed(texts)
+
+
+def require_cases(train: Sequence[Dialogue], index: Retrieve) -> None:
+    """ModelError unless there are training pictures, an encoder for them, and answers in words."""
+    indexing.ready(index, train)
+    examples(train)
+
+
+def write_cases(run: Run, train: Sequence[Dialogue], index: Retrieve) -> None:
+    """Write the index of the training cases, unless it is there; of several processes one does."""
+
+    def write() -> None:
+        if not run.index.exists():
+            write_index(run, train, index)
+
+    require_cases(train, index)
+    on_main(write)
+
+
+def warn_of_leaving(model: Model, what: str) -> None:
+    """Say once that a member on another machine is sent training cases, beside what is asked."""
+    if any(isinstance(one, Remote) and getattr(one, "beyond", True) for one in parts(model)):
+        log.warning("%s of similar training cases go to another machine with every question", what)
 
 
 def nearest_pair(

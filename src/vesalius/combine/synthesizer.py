@@ -7,17 +7,14 @@ from typing import Any, ClassVar, Self
 
 from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.prediction import Prediction
-from vesalius.combine import indexing
 from vesalius.combine.briefing import CONCEPTS, DRAFT, WRITER, Brief, Briefing
-from vesalius.combine.evidence import write_index
 from vesalius.combine.lookup import whole_index
-from vesalius.combine.prompting import PACKAGED, Cases
+from vesalius.combine.prompting import PACKAGED, Cases, require_cases, warn_of_leaving, write_cases
 from vesalius.combine.synthesis import Synthesis
 from vesalius.errors import RecipeError
 from vesalius.models import Lesson, Model, Piece, Streaming, Wraps, each
 from vesalius.models.capabilities import Conversational, Pictures, controlled
 from vesalius.models.guard import require_pictures
-from vesalius.models.wording import examples
 from vesalius.recipe import Decoding, Retrieve
 from vesalius.run import Run
 
@@ -141,9 +138,7 @@ class Synthesizer:
 
     def fit(self, lesson: Lesson, run: Run) -> None:
         """Write the index of the training cases, unless it is there; nothing is trained."""
-        require_cases(lesson.train, self.index_settings)
-        if not run.index.exists():
-            write_index(run, lesson.train, self.index_settings)
+        write_cases(run, lesson.train, self.index_settings)
 
     def load(self, run: Run, *, members: Mapping[str, Model]) -> SynthesizedAnswers:
         """The writer with its members and the run's cases; RunError where the index is cut."""
@@ -157,6 +152,7 @@ class Synthesizer:
 
 def synthesized(briefing: Briefing, members: Mapping[str, Model]) -> SynthesizedAnswers:
     """The model of a briefing and members, of which one writes."""
+    warn_of_leaving(members[WRITER], "words")
     streams = isinstance(members[WRITER], Streaming)
     return (StreamedSynthesizedAnswers if streams else SynthesizedAnswers)(briefing, members)
 
@@ -165,12 +161,6 @@ def briefing_of(run: Run, settings: Synthesis, *, seeing: bool = False) -> Brief
     """How a run's writer is told of its cases; RunError where the index is none or is cut."""
     names = {concept: facts.name for concept, facts in run.concepts().items()}
     return Briefing(settings, Cases(whole_index(run)), names, seeing)
-
-
-def require_cases(train: Sequence[Dialogue], index: Retrieve) -> None:
-    """ModelError unless there are training pictures, an encoder for them, and answers in words."""
-    indexing.ready(index, train)
-    examples(train)
 
 
 def _takes_pictures(writer: Any) -> Pictures:

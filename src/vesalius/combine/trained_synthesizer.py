@@ -9,13 +9,11 @@ from typing import Any, ClassVar
 
 from vesalius.cases.dialogue import Dialogue
 from vesalius.combine.briefing import CONCEPTS, DRAFT, WRITER, writer_dialogue
-from vesalius.combine.evidence import write_index
-from vesalius.combine.prompting import PACKAGED
+from vesalius.combine.prompting import PACKAGED, require_cases, write_cases
 from vesalius.combine.synthesis import Synthesis, writer_prompt
 from vesalius.combine.synthesizer import (
     SynthesizedAnswers,
     briefing_of,
-    require_cases,
     synthesized,
 )
 from vesalius.errors import TooLong
@@ -67,9 +65,7 @@ class TrainedSynthesizer(Text):
 
     def fit(self, lesson: Lesson, run: Run) -> None:
         """Index the training cases, then learn from out-of-fold answers and their neighbours."""
-        require_cases(lesson.train, self.index_settings)
-        if not run.index.exists():
-            write_index(run, lesson.train, self.index_settings)
+        write_cases(run, lesson.train, self.index_settings)
         if lesson.validate is not None:
             log.warning("no drafts of the validation split are made, so nothing is validated")
         fits, briefing = self._fits(lesson.train), briefing_of(run, self.settings)

@@ -17,8 +17,10 @@ from vesalius.models.build import build
 from vesalius.models.capabilities import Carded, HubCard
 from vesalius.recipe import Data, Recipe
 from vesalius.run import Run
+from vesalius.steps.members import member_runs
 from vesalius.steps.mix import parts
 from vesalius.steps.verification import BASES, NOTHING, Verified, scored_in
+from vesalius.system.files import read_json
 
 TEXT = """---
 {{ card_data }}
@@ -100,7 +102,7 @@ def model_card(
         "data_citation": about["citation"],
         "made": "\n".join(f"- {line}" for line in _made(run, checks)),
         "scores": "\n\n".join([*_whose(run, evaluation, verified), _table(evaluation)]),
-        "limits": "\n".join(f"- {said}" for said in _limits(run, evaluation)),
+        "limits": "\n".join(f"- {said}" for said in [*_held(run), *_limits(run, evaluation)]),
         "use": USE.format(auto=loaded.loader, asking=loaded.remark) if merged else _adapter(recipe),
     }
     base = recipe.model.get("weights")
@@ -201,6 +203,22 @@ def _table(evaluation: Evaluation | None) -> str:
         for name, protocol in evaluation.protocols.items()
     ]
     return "\n".join([*lines, "", *said])
+
+
+def _held(run: Run) -> Iterator[str]:
+    """What a copy with members holds of training cases, in its own index and in theirs."""
+    members = member_runs(run)
+    for holder in (run, *members.values()) if members else ():
+        about = holder.index / "about.json"
+        if about.exists():
+            facts = read_json(about)
+            words = "every word" if facts["settings"].get("whole") else "words"
+            side = facts["settings"]["thumbnails"]
+            small = f", and small pictures of them ({side} pixels)" if side else ""
+            yield (
+                f"The copy holds {words} that experts said of {facts['cases']:,} training cases"
+                f"{small}: it may go only to those who may have the data."
+            )
 
 
 def _limits(run: Run, evaluation: Evaluation | None) -> list[str]:

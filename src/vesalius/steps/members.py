@@ -11,6 +11,7 @@ from typing import Any
 from vesalius.errors import RecipeError, RunError
 from vesalius.recipe import RUN, Recipe, Reference
 from vesalius.run import Run
+from vesalius.system.files import read_json
 
 FOLDER = "members"
 
@@ -87,8 +88,16 @@ def note_references(run: Run, references: Mapping[str, Run]) -> None:
 def _weights(path: Path) -> Iterator[Path]:
     """Folders of weights in a run and in the runs inside it; folds are only teaching material."""
     yield path / "weights"
+    if _answers_by_index(path):
+        yield path / "index"
     for inner in sorted([*path.glob("stages/*/recipe.yaml"), *path.glob("members/*/recipe.yaml")]):
         yield from _weights(inner.parent)
+
+
+def _answers_by_index(path: Path) -> bool:
+    """Whether a run's model shows the words of its index: others are only cited beside answers."""
+    about = path / "index" / "about.json"
+    return about.exists() and bool(read_json(about).get("settings", {}).get("whole"))
 
 
 def _refuse_cycle(run: Run, path: Path, where: object, seen: tuple[Path, ...] = ()) -> None:

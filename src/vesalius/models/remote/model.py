@@ -40,6 +40,11 @@ class RemoteModel:
         self._looked = False
 
     @property
+    def beyond(self) -> bool:
+        """Whether what it is sent leaves this machine."""
+        return self.server.beyond
+
+    @property
     def takes_pictures(self) -> Pictures:
         """Whether pictures must, may or cannot come with a question."""
         if self.needs_image:
@@ -62,7 +67,7 @@ class RemoteModel:
         ``pictures()`` counts them, and is called only then.
         """
         self.look()
-        if self.server.beyond:
+        if self.beyond:
             count = pictures() if self.server.pictures else 0
             what = f"questions with {count} picture{'' if count == 1 else 's'}"
             to = f"{self.server.base} (model {self._client.model})"
