@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from vesalius import Answer, Dialogue, Picture, Prediction, Question, Turn
-from vesalius.cases.prediction import Confidence
+from vesalius.cases.prediction import Confidence, MemberAnswer, Reason
 from vesalius.combine.reranked import Reranked, RerankedAnswers, RerankedSettings
 from vesalius.errors import ModelError, RecipeError
 from vesalius.recipe import Decoding
@@ -65,7 +65,13 @@ def test_the_beam_that_fits_is_taken() -> None:
     assert chosen.confidence is not None
     assert chosen.confidence.value == pytest.approx(0.75)
     assert chosen.notes == {"reranked": 1}
-    assert [one.answer.text for one in chosen.evidence] == ["A mass.", "A cyst.", "Nothing."]
+    draft_answer, *beams = chosen.evidence
+    assert draft_answer == MemberAnswer("draft", Answer("A mass."), Confidence(0.9, "beam"))
+    assert beams == [
+        Reason("beam 1", "A mass.", 0.45),
+        Reason("beam 2", "A cyst.", 0.75),
+        Reason("beam 3", "Nothing.", 0.1),
+    ]
     assert draft.wide == 4
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field
 
 from vesalius.cases.dialogue import Dialogue
-from vesalius.cases.prediction import MemberAnswer, Prediction
+from vesalius.cases.prediction import Prediction, Reason
 from vesalius.combine.concept_words import ConceptWords, medians
 from vesalius.errors import ModelError, RecipeError, RunError
 from vesalius.language.dictionary import finding_dictionary
@@ -73,7 +73,7 @@ class GuidedAnswers:
         }
         answers = draft.steered(self._steering(draft, named)).predict(dialogues, decoding)
         return [
-            replace(answer, evidence=(*answer.evidence, _evidence(one)))
+            replace(answer, evidence=(*answer.evidence, _evidence(named[answer.id], one)))
             for answer, one in zip(answers, told, strict=True)
         ]
 
@@ -150,5 +150,7 @@ def _measure(settings: GuidedSettings) -> ConceptWords:
     return ConceptWords(SentenceEncoder(settings.sentences).embed)
 
 
-def _evidence(one: Prediction) -> MemberAnswer:
-    return MemberAnswer(CONCEPTS, one.answer, one.confidence, abstained=one.abstained)
+def _evidence(names: Sequence[str], one: Prediction) -> Reason:
+    """The concepts by name, as what guided the words: they are no answer to the same question."""
+    sure = None if one.confidence is None else one.confidence.value
+    return Reason(CONCEPTS, ", ".join(names) or "no concepts", sure)

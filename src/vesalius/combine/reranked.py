@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from vesalius.cases.dialogue import Dialogue
-from vesalius.cases.prediction import Confidence, MemberAnswer, Prediction
+from vesalius.cases.prediction import Confidence, MemberAnswer, Prediction, Reason
 from vesalius.combine.guided import CONCEPTS, DRAFT, concept_words
 from vesalius.errors import ModelError, RecipeError
 from vesalius.models import Lesson, Model, Wraps
@@ -62,7 +62,7 @@ class RerankedAnswers:
         return True
 
     def predict(self, dialogues: Sequence[Dialogue], decoding: Decoding) -> list[Prediction]:
-        """One prediction per dialogue: a beam, its evidence all of them with their place.
+        """One prediction per dialogue: a beam. Its evidence: the draft's own first one, and all.
 
         Of beams that say the same in small letters the first stands. ModelError names a dialogue
         without a picture.
@@ -82,8 +82,9 @@ class RerankedAnswers:
         scores = weight * np.clip(near, 0.0, 1.0) + (1 - weight) * own
         best = int(np.argmax(scores))  # the first of equals: the draft model's own order
         method = f"{weight:g} similarity with the {self.settings.by} + {1 - weight:g} confidence"
-        evidence = tuple(
-            MemberAnswer(f"{DRAFT} beam {at}", one.answer, Confidence(min(1.0, score), method))
+        draft = MemberAnswer(DRAFT, beams[0].answer, beams[0].confidence)
+        beside = tuple(
+            Reason(f"beam {at}", one.text, round(score, 6))
             for at, (one, score) in enumerate(zip(beams, scores.tolist(), strict=True), start=1)
         )
         sure = Confidence(min(1.0, float(scores[best])), method)
@@ -91,7 +92,7 @@ class RerankedAnswers:
         return replace(
             chosen,
             confidence=sure,
-            evidence=(*chosen.evidence, *evidence),
+            evidence=(*chosen.evidence, draft, *beside),
             notes={"reranked": int(best > 0)},
         )
 
