@@ -13,7 +13,7 @@ from vesalius.errors import NotComparable, UnknownName
 from vesalius.evaluation.compare import compare
 from vesalius.evaluation.differences import Draws
 from vesalius.evaluation.evaluate import evaluate
-from vesalius.evaluation.member_answers import member_predictions
+from vesalius.evaluation.member_answers import member_predictions, rivals
 from vesalius.evaluation.table import System, table
 from vesalius.evaluation.table_files import write_table
 
@@ -150,6 +150,16 @@ def test_members_are_read_from_the_combinations_rows(prediction):
     assert members["near"][0].references == row.references
     assert members["near"][0].evidence == ()
     assert member_predictions([prediction("ct", "ct")]) == {}
+
+
+def test_a_member_that_answers_with_something_else_is_no_rival(prediction):
+    tagger = MemberAnswer("tagger", Answer(concepts=("C0040405",)))
+    silent = MemberAnswer("silent", Answer(concepts=()), abstained=True)
+    row = prediction("ct", "ct", evidence=(MemberAnswer("near", Answer("mri")), tagger, silent))
+    members, others = rivals([row])
+    assert (list(members), others) == (["near", "silent"], ["tagger"])
+    joined = replace(row, answer=Answer(concepts=("C0040405",)))
+    assert rivals([joined])[1] == ["near"]
 
 
 def test_members_that_disagree_on_ids_are_refused(prediction):

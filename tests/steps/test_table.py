@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from vesalius.cases.prediction import Confidence, MemberAnswer, Prediction
 from vesalius.errors import RunError
 from vesalius.recipe import Recipe
 from vesalius.run import Run
+from vesalius.steps.gain import gain
 from vesalius.steps.systems import consensus, with_consensus
 from vesalius.steps.table import table
 
@@ -87,6 +89,19 @@ def test_files_of_one_name_are_told_apart_by_their_path(tmp_path: Path) -> None:
     files = [run / "predictions.jsonl" for run in runs]
     found = table(*files, metrics=["squad"], resamples=5)
     assert [row.name for row in found.rows] == [file.as_posix() for file in files]
+
+
+def test_a_tagger_within_a_captioner_has_no_row(run: Run) -> None:
+    rows = list(run.predictions())
+    run.predictions_file().unlink()
+    tagger = MemberAnswer("tagger", Answer(concepts=("C0040405",)))
+    run.append([replace(p, evidence=(*p.evidence, tagger)) for p in rows])
+    found = table(run.path, metrics=["squad"], members=True, resamples=5)
+    assert "combined/tagger" not in [row.name for row in found.rows]
+    assert "combined: its member tagger answers with something else" in " ".join(found.notes())
+    result = gain(run)
+    assert result is not None
+    assert any("its member tagger" in note for note in result.notes)
 
 
 def test_the_consensus_is_that_of_the_rule() -> None:

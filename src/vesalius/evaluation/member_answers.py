@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from vesalius.cases.prediction import MemberAnswer, Prediction
+from vesalius.cases.tasks import content_of
 from vesalius.errors import NotComparable
 
 
@@ -36,6 +37,24 @@ def member_predictions(predictions: Sequence[Prediction]) -> dict[str, list[Pred
     return columns
 
 
+def rivals(predictions: Sequence[Prediction]) -> tuple[dict[str, list[Prediction]], list[str]]:
+    """The members that answer with what the combination answers with, and the names of others.
+
+    A tagger whose concepts went into a caption has given no caption: it has no score beside one.
+    """
+    wanted = [content_of(p.answer) for p in predictions]
+    members = member_predictions(predictions)
+    others = [
+        name
+        for name, rows in members.items()
+        if not all(
+            p.abstained or getattr(p.answer, content) is not None
+            for p, content in zip(rows, wanted, strict=True)
+        )
+    ]
+    return {name: rows for name, rows in members.items() if name not in others}, others
+
+
 def _own(prediction: Prediction, member: MemberAnswer) -> Prediction:
     return replace(
         prediction,
@@ -46,4 +65,5 @@ def _own(prediction: Prediction, member: MemberAnswer) -> Prediction:
         evidence=(),
         finish=None,
         usage=None,
+        notes=None,
     )

@@ -15,11 +15,11 @@ from vesalius.evaluation.differences import Draws
 from vesalius.evaluation.evaluate import evaluate_run
 from vesalius.evaluation.gain import Gain
 from vesalius.evaluation.measuring import Spec
-from vesalius.evaluation.member_answers import member_predictions
+from vesalius.evaluation.member_answers import rivals
 from vesalius.evaluation.score import Evaluation
 from vesalius.run import Run, read_predictions
 from vesalius.steps.controls import control_set
-from vesalius.steps.systems import consensus
+from vesalius.steps.systems import consensus, no_rival
 
 
 def gain(
@@ -38,14 +38,15 @@ def gain(
     """
     settings = run.recipe().evaluation
     rows = list(run.predictions())
-    others = _others(run, rows, without)
+    others, apart = _others(run, rows, without)
     if not others:
         return None
     drawn = settings.resamples if resamples is None else resamples
     found = contrasts.gain(
         rows, others, metrics or settings.metrics, Draws(drawn, settings.level, settings.seed)
     )
-    return replace(found, inputs=inputs(run, without))
+    notes = (*found.notes, *map(no_rival, apart))
+    return replace(found, notes=notes, inputs=inputs(run, without))
 
 
 def with_gain(
@@ -97,12 +98,15 @@ def inputs(run: Run, without: Path | str | None = None) -> dict[str, str]:
     return {part: hashlib.sha256(file.read_bytes()).hexdigest() for part, file in files.items()}
 
 
-def _others(run: Run, rows: Sequence[Prediction], without: Path | str | None) -> Others:
-    members = member_predictions(rows)
+def _others(
+    run: Run, rows: Sequence[Prediction], without: Path | str | None
+) -> tuple[Others, list[str]]:
+    """What the run is held against, and the members that answer with something else."""
+    members, apart = rivals(rows)
     agreed = consensus(list(members.values())) if len(members) > 1 else None
     if agreed is not None and all(a.answer == p.answer for a, p in zip(agreed, rows, strict=True)):
         agreed = None  # the run is the consensus: it is not held against itself
-    return Others(
+    others = Others(
         members=members,
         consensus=agreed,
         without=None if without is None else (Path(without).name, _predictions(without)),
@@ -112,6 +116,7 @@ def _others(run: Run, rows: Sequence[Prediction], without: Path | str | None) ->
             if file.exists()
         },
     )
+    return others, apart
 
 
 def _control_files(run: Run) -> Mapping[Control, Path]:

@@ -10,7 +10,7 @@ from vesalius.cases.case import Question
 from vesalius.cases.prediction import Prediction
 from vesalius.combine.consensus import agreed
 from vesalius.errors import RunError
-from vesalius.evaluation.member_answers import member_predictions
+from vesalius.evaluation.member_answers import rivals
 from vesalius.evaluation.table import System
 from vesalius.run import Run, read_predictions
 
@@ -30,9 +30,16 @@ def systems(path: Path, *, members: bool = False, name: str | None = None) -> It
         raise RunError("has no predictions", where=path)
     remarks = () if run is None else remarks_of(run)
     if members:
-        for member, own in with_consensus(member_predictions(rows)).items():
-            yield System(f"{label}/{member}", own, remarks)
+        own, others = rivals(rows)
+        for member, answers in with_consensus(own).items():
+            yield System(f"{label}/{member}", answers, remarks)
+        remarks = (*remarks, *map(no_rival, others))
     yield System(label, rows, remarks)
+
+
+def no_rival(member: str) -> str:
+    """What is said of a member that answers with something else than the combination."""
+    return f"its member {member} answers with something else and is not scored beside it"
 
 
 def with_consensus(
