@@ -83,6 +83,21 @@ def test_of_one_group_nothing_can_be_said(rows):
     assert any("cannot be said of 1 groups" in s for s in found.sentences())
 
 
+def test_of_five_groups_an_interval_alone_decides_nothing(rows):
+    """All five got better: the interval is above zero, but 2 of 2^5 swaps are as far: p .0625."""
+    others = Others(members={"a": rows()[:5]})
+    found = gain(rows(*range(5))[:5], others, ["squad"], Draws(resamples=2000))
+    contrast = found.contrasts[0]
+    assert contrast.difference.low > 0
+    assert contrast.difference.p == pytest.approx(2 / 32, abs=0.02)
+    assert contrast.outcome == "undecided"
+
+
+def test_without_resamples_nothing_is_decided(rows):
+    found = gain(rows(*range(20)), Others(members={"a": rows()}), ["squad"], Draws(resamples=0))
+    assert {c.outcome for c in found.contrasts} == {"unknown"}
+
+
 def test_lower_is_better_where_the_score_says_so(rows):
     """The combination says neither yes nor no less often than its member."""
     silent = [replace(p, answer=Answer("perhaps")) for p in rows()]

@@ -12,6 +12,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from vesalius import Recipe, Run, evaluate, fit, predict, report
+from vesalius.cases.case import Answer
 from vesalius.cases.prediction import MemberAnswer
 from vesalius.cli.main import app
 from vesalius.errors import ModelError, NotComparable, RunError, UnknownName
@@ -144,6 +145,25 @@ def test_the_command_answers_under_a_control(run: Run) -> None:
     done = CliRunner(env={"COLUMNS": "200"}).invoke(app, arguments)
     assert done.exit_code == 0, done.output
     assert f"{PATIENTS} answers in {run.predictions_file('control-swapped')}" in done.output
+
+
+def test_a_run_with_neighbours_alone_tells_copies_and_what_is_missing(run: Run) -> None:
+    recipe = run.recipe().model_copy(update={"name": "near"})
+    near = Run.create(run.path.parent / "near", recipe)
+    near.append(list(run.predictions()))
+    near.finish()
+    found = gain(near)
+    assert found is not None
+    assert found.contrasts == ()
+    assert [note.split(":")[0] for note in found.notes] == [
+        "unguarded neighbours",
+        "swapped neighbours",
+    ]
+    assert "copy rate" in found.sentences()[0]
+    bare = Run.create(run.path.parent / "bare", recipe.model_copy(update={"name": "bare"}))
+    bare.append([replace(p, answer=Answer("ct")) for p in run.predictions()])
+    bare.finish()
+    assert gain(bare) is None  # too short to have copied anything
 
 
 def test_members_that_cannot_be_held_against_it_leave_the_scores_alone(run: Run) -> None:

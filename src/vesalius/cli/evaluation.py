@@ -61,15 +61,17 @@ def evaluate(
         show(console, Run.open(target), metrics, resamples, save)
         return
     run = Run.open(target) if target.is_dir() else None
+    first = None
     for place, name in enumerate([None] if run is None else prediction_sets(run)):
         scores = step(run or target, name, without=None if name else without, **options)
         title = target.name if run is None else f"{run.name} {name}".strip()
         print_scores(console, scores, title)
-        print_gain(console, scores)
+        first = scores if place == 0 else first
         if run is not None:
             print_long_tail(console, run, name or "")
         if save is not None and place == 0:
             write_json(save, scores.to_json())
+    print_gain(console, first)
 
 
 def compare(

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from vesalius.evaluation.score import Evaluation
 
 
-def print_gain(console: Console, evaluation: Evaluation) -> None:
+def print_gain(console: Console, evaluation: Evaluation | None) -> None:
     """What a combination gains; nothing where the evaluation is of no combination."""
-    if not evaluation.gain:
+    if evaluation is None or not evaluation.gain:
         return
     gain = Gain.from_json(evaluation.gain)
     console.print("\n[bold]Did it help?[/bold]")

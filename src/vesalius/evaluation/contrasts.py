@@ -68,8 +68,8 @@ class _Pair:
             first, second = second, first
         for d in differences(first, second, self.groups, self.draws):
             direction = _directions(self.own).get((d.protocol, d.metric))
-            if direction is not None:
-                yield Contrast(kind, name, direction, d)
+            if direction is not None and d.measured:
+                yield Contrast(kind, name, direction, d, self.draws.level)
 
     def harms(self, name: str) -> Iterator[Harm]:
         yield from harms(self.other, self.own, name, self.groups, self.draws)
@@ -85,10 +85,13 @@ def gain(
 
     The best member is chosen by each score on these very cases, which favours it: what is better
     all the same is. Calibration, baselines of the references, and scores without a direction are
-    left out. Harm is told against the system without neighbours if there is one, else against the
-    best member by the primary score. NotComparable where nothing of it can be measured.
+    left out, as is what was not measured in both. Harm is told against the system without
+    neighbours if there is one, else against the best member by the primary score. Without any other
+    only the copy rate is told. NotComparable where nothing of it can be measured.
     """
     draws = draws or Draws()
+    if not others:
+        return Gain("", (), (), _copied(combined, draws))
     own = measure(combined, metrics)
     primary = _primary(own)
     groups = clusters([group_of(p) for p in combined])

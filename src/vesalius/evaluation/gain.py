@@ -57,13 +57,14 @@ class Contrast:
 
     ``difference`` is the combination minus ``other``; under ``unguarded`` it is the other way
     round, what the score gains where the guard of patients is off. ``better``: whether higher or
-    lower is.
+    lower is. ``level`` is that of the interval.
     """
 
     kind: Kind
     other: str
     better: str
     difference: Difference
+    level: float = 0.95
 
     @property
     def heading(self) -> str:
@@ -72,12 +73,17 @@ class Contrast:
 
     @property
     def outcome(self) -> Outcome:
-        """What the interval of the difference says; ``unknown`` without an interval."""
+        """What the interval of the difference says, where the test agrees; ``unknown`` without one.
+
+        Of few groups a bootstrap's interval is too narrow, and randomisation knows how few.
+        """
         d = self.difference
-        if not d.measured or isnan(d.low):
+        if not d.measured or isnan(d.low) or isnan(d.p):
             return "unknown"
         low, high = (d.low, d.high) if self.better == "higher" else (-d.high, -d.low)
-        return "better" if low > 0 else "worse" if high < 0 else "undecided"
+        if low <= 0 <= high or d.p > 1 - self.level:
+            return "undecided"
+        return "better" if low > 0 else "worse"
 
     @property
     def says(self) -> str:
@@ -144,7 +150,13 @@ class Gain:
         """What :meth:`to_json` wrote; RunError if it is something else."""
         try:
             contrasts = tuple(
-                Contrast(c["kind"], c["other"], c["better"], Difference(**_nan(c["difference"])))
+                Contrast(
+                    c["kind"],
+                    c["other"],
+                    c["better"],
+                    Difference(**_nan(c["difference"])),
+                    c["level"],
+                )
                 for c in data["contrasts"]
             )
             rows = tuple(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,19 +33,23 @@ def gain(
 
     Members are read from the run's rows and answer no question again; ``without`` is a run (or a
     file) that had no neighbours; the controls are the sets that ``predict`` made under them. None
-    where there is nothing to hold them against. RunError where there are no predictions,
-    NotComparable where members do not stand in every row or another run answers other questions.
+    where there is nothing to hold them against, or no reference. RunError where there are no
+    predictions, NotComparable where members do not stand in every row or another run answers other
+    questions.
     """
     settings = run.recipe().evaluation
     rows = list(run.predictions())
     others, apart = _others(run, rows, without)
-    if not others:
+    nothing = not others and not any(p.neighbours for p in rows)
+    if nothing or not any(p.references for p in rows):
         return None
     drawn = settings.resamples if resamples is None else resamples
     found = contrasts.gain(
         rows, others, metrics or settings.metrics, Draws(drawn, settings.level, settings.seed)
     )
-    notes = (*found.notes, *map(no_rival, apart))
+    if not others and found.copy is None:
+        return None
+    notes = (*found.notes, *map(no_rival, apart), *_missing(run, rows, others))
     return replace(found, notes=notes, inputs=inputs(run, without))
 
 
@@ -117,6 +121,15 @@ def _others(
         },
     )
     return others, apart
+
+
+def _missing(run: Run, rows: Sequence[Prediction], others: Others) -> Iterator[str]:
+    """What of a run that retrieves cases was not measured, and the command for it."""
+    if any(p.neighbours for p in rows):
+        for control in CONTROLS:
+            if control not in others.controls:
+                command = f"vesalius predict --run {run.path} --control {control}"
+                yield f"{control} neighbours: not measured ({command})"
 
 
 def _control_files(run: Run) -> Mapping[Control, Path]:
