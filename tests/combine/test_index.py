@@ -137,7 +137,7 @@ def test_missing_faiss_is_named(monkeypatch) -> None:
 
     monkeypatch.setattr(module, "import_module", absent)
     with pytest.raises(MissingExtra, match="faiss-cpu"):
-        Index(at(0), [Item("x", "x", "g")])
+        Index(cloud(300), named(300)).arranged(IndexBlock(kind="ivf"))
 
 
 def cloud(count: int, width: int = 16, seed: int = 0) -> np.ndarray:

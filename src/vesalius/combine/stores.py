@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from vesalius.combine.exact import nearest
 from vesalius.errors import MissingExtra, RunError
 from vesalius.retrieval import IndexBlock
 
@@ -28,6 +29,8 @@ SAMPLE, TEN = 256, 10
 """Of so many vectors the recall of their ten nearest is measured."""
 LINKS, BUILT = 32, 80
 """HNSW: neighbours a vector is linked to, and how many are looked at to choose them."""
+ROUNDS, TRAINED = 10, 64
+"""IVF: rounds of k-means, and vectors a cluster that it looks at."""
 EFFORTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 """Clusters that are looked into, or a tenth of the steps in a graph, until recall is reached."""
 
@@ -53,7 +56,6 @@ class FlatStore:
     """Every vector is compared with every query."""
 
     def __init__(self, vectors: Vectors) -> None:
-        faiss()
         self.vectors = vectors
 
     @property
@@ -72,9 +74,7 @@ class FlatStore:
 
     def exact(self, queries: Vectors, k: int) -> tuple[Vectors, Places]:
         """By blocks of matrix products."""
-        metric = faiss().METRIC_INNER_PRODUCT
-        cosines, places = faiss().knn(queries, self.vectors, k, metric=metric)
-        return cosines, places
+        return nearest(queries, self.vectors, k)
 
 
 class ApproximateStore(FlatStore):
@@ -158,10 +158,11 @@ def _graph(vectors: Vectors, kind: str) -> Any:
         graph = library.IndexHNSWFlat(width, LINKS, library.METRIC_INNER_PRODUCT)
         graph.hnsw.efConstruction = BUILT
     else:
-        lists = max(1, min(int(4 * count**0.5), count // 39))  # faiss wants 39 a cluster
+        lists = max(1, min(int(count**0.5), count // 39))  # faiss wants 39 a cluster
         centres = library.IndexFlatIP(width)
         graph = library.IndexIVFFlat(centres, width, lists, library.METRIC_INNER_PRODUCT)
-        chosen = np.random.default_rng(0).permutation(count)[: 64 * lists]
+        graph.cp.niter = ROUNDS
+        chosen = np.random.default_rng(0).permutation(count)[: TRAINED * lists]
         graph.train(np.ascontiguousarray(vectors[np.sort(chosen)]))
     for part in blocks(count):
         graph.add(np.ascontiguousarray(vectors[part]))
