@@ -311,13 +311,20 @@ def test_a_run_answers_cites_counts_and_builds_its_index_again(tmp_path: Path) -
     assert build(run)["settings"]["thumbnails"] == 24  # the model's own settings, not a default's
     again = load(run)
     assert max(again._picture(near).pixels().size[0] for near in before[0]) == 24  # type: ignore[attr-defined]
+
+
+@pytest.mark.slow
+def test_what_a_run_answers_by_is_part_of_it_and_must_be_whole(tmp_path: Path) -> None:
+    run = fit(recipe(VLM, neighbours=2, side=24), tmp_path / "run")
     export(run, tmp_path / "alone", check=1)
     card = (tmp_path / "alone" / "README.md").read_text()
-    assert (
-        "every word that experts said of 6 training cases, and small pictures of them (24" in card
-    )
-    before_it_changed = digest(run)
+    assert "every word that experts said of 6 training cases" in card
+    assert "small pictures of them (24 pixels)" in card
+    first = digest(run)
+    build(run)
+    assert digest(run) == first
+    build(run, Retrieve(thumbnails=16, whole=True))
+    assert digest(run) != first
     build(run, Retrieve())
-    assert digest(run) != before_it_changed  # what it answers by is part of the model
     with pytest.raises(RunError, match=r"answers that were cut.*retrieve --build"):
         load(run)

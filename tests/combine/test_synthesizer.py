@@ -36,7 +36,7 @@ MEMBERS = {"draft": DRAFT, "writer": WRITER}
 
 
 def recipe(name: str = "synthesizer", folds: int | None = None, **model: Any) -> Recipe:
-    members = {"draft": DRAFT} if name == "trained_synthesizer" else MEMBERS
+    members = {"draft": {"name": "majority"}} if name == "trained_synthesizer" else MEMBERS
     content = {
         "name": "whole",
         "data": DATA,
@@ -156,6 +156,7 @@ def test_refused_before_a_folder_is_made(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_writer_that_sees_is_taken_where_it_is_shown_the_picture(tmp_path: Path) -> None:
     run = fit(recipe(seeing=True, members={**MEMBERS, "writer": VLM}), tmp_path / "run")
     (answer,) = load(run).predict(asked()[:1], Decoding(max_new_tokens=2))
@@ -163,6 +164,7 @@ def test_a_writer_that_sees_is_taken_where_it_is_shown_the_picture(tmp_path: Pat
     assert answer.usage.image_tokens > 0
 
 
+@pytest.mark.slow
 def test_multi_a_member_tells_concepts_of_its_own_task(tmp_path: Path) -> None:
     tagger = {
         "model": {"name": "tagger", "head_epochs": 1},
