@@ -11,9 +11,15 @@ import pytest
 from vesalius.cases.case import Answer
 from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.prediction import Prediction
-from vesalius.combine.synthesizer import Synthesizer, SynthesizerSettings
+from vesalius.combine.synthesizer import (
+    SynthesizedAnswers,
+    Synthesizer,
+    SynthesizerSettings,
+    briefing_of,
+)
 from vesalius.errors import ModelError, RecipeError
 from vesalius.models import Lesson, Piece, Streaming
+from vesalius.models.build import build
 from vesalius.models.text_only.learner import Text
 from vesalius.recipe import Decoding, Recipe
 from vesalius.run import Run
@@ -59,6 +65,17 @@ class Scripted:
     def predict(self, dialogues: Sequence[Dialogue], _: Decoding) -> list[Prediction]:
         self.prompts += dialogues
         return [Prediction.of(one, Answer(self.text), finish="stop") for one in dialogues]
+
+
+class Listed(Scripted):
+    """Answers with what it was given, in that order."""
+
+    def __init__(self, answers: Sequence[Prediction]) -> None:
+        super().__init__()
+        self.answers = list(answers)
+
+    def predict(self, dialogues: Sequence[Dialogue], _: Decoding) -> list[Prediction]:
+        return self.answers
 
 
 class Talking(Scripted):
@@ -182,32 +199,35 @@ def test_multi_a_member_tells_concepts_of_its_own_task(tmp_path: Path) -> None:
 TRAINED = {"tiny": True, "kind": "seq2seq", "training": {"max_steps": 2, "batch": 2}}
 
 
-def test_trained_it_learns_what_it_will_be_asked_from_answers_out_of_fold(
+def test_trap_train_and_inference_prompts_differ(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     learnt: list[Dialogue] = []
-    whole = Text.fit
-
-    def listen(self: Text, lesson: Lesson, run: Run) -> None:
-        learnt.extend(lesson.train)
-        whole(self, lesson, run)
-
-    monkeypatch.setattr(Text, "fit", listen)
-    run = fit(recipe("trained_synthesizer", folds=2, neighbours=2, **TRAINED), tmp_path / "run")
+    monkeypatch.setattr(Text, "fit", lambda _, lesson, run: learnt.extend(lesson.train))
+    whole = recipe("trained_synthesizer", folds=2, neighbours=2, **TRAINED)
+    run, learner = Run.create(tmp_path / "run", whole), build(whole.model)
+    train = list(dialogues(whole.data, "train"))
+    run.note(data={"train": {"sha256": ""}})
+    drafts = [Prediction.of(one, Answer(f"draft {at}")) for at, one in enumerate(train)]
+    learner.fit(Lesson(train, answers={"draft": drafts}), run)
     assert len(learnt) == 6
+    asked = SynthesizedAnswers(
+        briefing_of(run, learner.settings),  # type: ignore[attr-defined]
+        {"draft": Listed(drafts), "writer": (writer := Scripted())},
+    )
+    answers = asked.predict(train, Decoding())
+    assert writer.prompts == learnt
+    for answer, prompt in zip(answers, learnt, strict=True):
+        assert prompt.question.answers == answer.references
+        # Trap: nothing of the case itself, or of its patient, is among what it learns from.
+        assert answer.case not in {one.case for one in answer.neighbours}
+
+
+@pytest.mark.slow
+def test_trained_it_learns_from_answers_out_of_fold(tmp_path: Path) -> None:
+    run = fit(recipe("trained_synthesizer", folds=2, neighbours=2, **TRAINED), tmp_path / "run")
     folder = run.path / "members" / "draft" / "folds"
     assert {path.name for path in folder.iterdir()} == {"0", "1", "predictions.jsonl"}
-    train = {one.id: one for one in dialogues(recipe().data, "train")}
-    synthesizer: Any = load(run)
-    out_of_fold = {one.id: one for one in Run(folder).predictions()}
-    for prompt in learnt:
-        # Trap: train and inference prompts differ. Asked with the same draft, it is this prompt.
-        drafts = {"draft": [out_of_fold[prompt.id]]}
-        (brief,) = synthesizer._briefing.briefs([train[prompt.id]], drafts, lambda _: True)
-        assert brief.prompt == prompt
-        assert prompt.question.answers == train[prompt.id].question.answers
-        # Trap: nothing of the case itself, or of its patient, is among what it learns from.
-        assert train[prompt.id].case not in {one.neighbour.case for one in brief.cases}
     assert predict(run) == 2
 
 
