@@ -31,6 +31,7 @@ from vesalius.models.guard import require_pictures
 from vesalius.recipe import Decoding, Retrieve
 from vesalius.run import Run
 
+WRAPPED = "few_shot wraps generative, composed, endpoint or a finished run of one"
 log = logging.getLogger(__name__)
 
 
@@ -163,8 +164,7 @@ class FewShot:
         where = f"model.members.{key}"
         if not isinstance(member, Conversational):
             what = "reads no turns before a question, so examples would tell it nothing"
-            hint = "few_shot wraps generative, composed, endpoint or a finished run of one"
-            raise RecipeError(what, where=where, hint=hint)
+            raise RecipeError(what, where=where, hint=WRAPPED)
         if member.takes_pictures == "none":
             what = "sees no pictures, so not the one that is asked about either"
             raise RecipeError(what, where=where)
@@ -208,7 +208,7 @@ def _form(settings: FewShotSettings, model: Model) -> Form:
     """How shots stand in the prompts of a model; ModelError if it reads none."""
     reading = next((one for one in parts(model) if isinstance(one, Conversational)), None)
     if reading is None:
-        raise ModelError("the member reads no turns before a question", hint="few_shot wraps it")
+        raise ModelError("the member reads no turns before a question", hint=WRAPPED)
     if not reading.pictures_in_turns:
         return "question"
     return "words" if settings.pictures == "none" or not shows_pictures(reading) else "pictures"
