@@ -113,6 +113,16 @@ def test_it_is_computed_once_and_anew_where_a_control_is_another(run: Run) -> No
     assert file.read_text() == lines
 
 
+def test_a_stored_gain_that_cannot_be_read_is_computed_anew(run: Run) -> None:
+    evaluate(run)
+    stored = json.loads(run.scores_file().read_text())
+    stored["gain"]["contrasts"] = [{"kind": "unguarded"}]
+    run.scores_file().write_text(json.dumps(stored))
+    found = gain_of(run)
+    assert found is not None
+    assert len(found.contrasts) == 4  # two scores under two controls
+
+
 def test_a_run_without_neighbours_is_named(run: Run, tmp_path: Path) -> None:
     plain = tmp_path / "plain.jsonl"
     rows = [json.loads(line) for line in run.predictions_file().read_text().splitlines()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -67,7 +68,8 @@ def with_gain(
     run's scores are none the worse. What was named by ``without`` is refused.
     """
     own = inputs(run, without)
-    if evaluation.gain and evaluation.gain.get("inputs") == own:
+    stored = _stored(evaluation)
+    if stored is not None and stored.inputs == own:
         return evaluation
     try:
         result = gain(run, without=without, metrics=metrics, resamples=resamples)
@@ -84,12 +86,20 @@ def gain_of(run: Run) -> Gain | None:
     A run without neighbours that ``evaluate`` was given is believed as it was then.
     """
     evaluation = evaluate_run(run)
-    parts = evaluation.gain.get("inputs", {})
-    known = {part: digest for part, digest in parts.items() if part != "without"}
-    if known != inputs(run):
-        evaluation = replace(evaluation, gain={})
-    result = (evaluation if evaluation.gain else with_gain(run, evaluation)).gain
-    return Gain.from_json(result, where=run.scores_file()) if result else None
+    stored = _stored(evaluation)
+    if stored is not None:
+        controls = {part: one for part, one in stored.inputs.items() if part != "without"}
+        if controls == inputs(run):
+            return stored
+    return _stored(with_gain(run, replace(evaluation, gain={})))
+
+
+def _stored(evaluation: Evaluation) -> Gain | None:
+    """The gain that an evaluation holds; None where it has none that can be read."""
+    if evaluation.gain:
+        with suppress(RunError):
+            return Gain.from_json(evaluation.gain)
+    return None
 
 
 def inputs(run: Run, without: Path | str | None = None) -> dict[str, str]:
