@@ -96,6 +96,7 @@ def test_of_five_groups_an_interval_alone_decides_nothing(rows):
 def test_without_resamples_nothing_is_decided(rows):
     found = gain(rows(*range(20)), Others(members={"a": rows()}), ["squad"], Draws(resamples=0))
     assert {c.outcome for c in found.contrasts} == {"unknown"}
+    assert "cannot be said without resamples: +0.833, n = 24" in sentence(found, "differs")
 
 
 def test_lower_is_better_where_the_score_says_so(rows):

@@ -94,10 +94,12 @@ class Contrast:
     def __str__(self) -> str:
         d = self.difference
         if self.outcome == "unknown":
-            what = f"whether it differs from {self.other} cannot be said of {d.groups} groups"
+            basis = "without resamples" if isnan(d.p) and d.groups > 1 else f"of {d.groups} groups"
+            what = f"whether it differs from {self.other} cannot be said {basis}"
         else:
             what = _SENTENCES[self.kind][self.outcome].format(other=self.other, n=f"{d.n:,}")
-        return f"{d.metric}: {what}: {d}, p {d.p:.4f}, n = {d.n:,} in {d.groups:,} groups"
+        p = "" if isnan(d.p) else f", p {d.p:.4f}"
+        return f"{d.metric}: {what}: {d}{p}, n = {d.n:,} in {d.groups:,} groups"
 
 
 @dataclass(frozen=True, slots=True)
