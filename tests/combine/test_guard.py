@@ -84,6 +84,29 @@ def test_of_an_index_without_structures_the_cosine_alone_tells() -> None:
     assert cases(old, Guard(old, structure(drawn(0))), 3) == ["b", "c"]
 
 
+@pytest.mark.parametrize("kind", ["flat", "ivf"])
+def test_trap_retrieval_may_return_the_test_image_itself_or_the_same_patient(kind) -> None:
+    """Each of 300 pictures is asked about, though all are indexed, half of them twice."""
+    rng = np.random.default_rng(3)
+    vectors = rng.normal(size=(300, 8)).astype(np.float32)
+    vectors[150:] = vectors[:150] + 1e-4  # the same pictures, under other keys and patients
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    planes = structure(*(drawn(n % 150) for n in range(300)))
+    items = [Item(f"c{n}", f"p{n}", f"g{n // 2}") for n in range(300)]
+    index = Index(vectors, items, structures=planes).arranged(IndexBlock(kind=kind, recall=0.9))
+    queries = Queries(vectors, [item.group for item in items], [item.key for item in items])
+
+    def choose(_, hits):
+        some = [at for at, _cosine in hits][:5]
+        return some, len(some) == 5
+
+    near = walk(index, queries, 5 + NEIGHBOURS, choose, allowed=Guard(index, planes).allowed)
+    for n, places in enumerate(near):
+        twin = (n + 150) % 300
+        assert len(places) == 5
+        assert not {items[at].group for at in places} & {items[n].group, items[twin].group}
+
+
 def test_search_goes_on_in_an_approximate_index_too() -> None:
     rng = np.random.default_rng(0)
     vectors = rng.normal(size=(600, 8)).astype(np.float32)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.numpy import save_file
 
 from vesalius.cases.case import Answer, Question
 from vesalius.cases.dialogue import Dialogue, Turn
@@ -164,6 +165,24 @@ def test_an_index_of_another_encoder_is_refused_in_a_line(tmp_path) -> None:
     (run.index / "about.json").write_text(json.dumps(about))
     with pytest.raises(ModelError, match=r"made with efficientnet_lite0.*other weights"):
         Retriever.load(run).neighbours([stored(drawing(1), "x")])
+
+
+def test_an_index_of_before_structures_loads_and_says_so_once(tmp_path, caplog) -> None:
+    run = written(tmp_path / "run")
+    folder = run.index
+    save_file({"vectors": np.array(Index.load(folder).vectors)}, folder / "index.safetensors")
+    rows = [json.loads(line) for line in (folder / "index.jsonl").read_text().splitlines()]
+    old = "".join(json.dumps({k: r[k] for k in ("case", "key", "group")}) + "\n" for r in rows)
+    (folder / "index.jsonl").write_text(old)
+    (folder / "index.json").unlink()
+    about = json.loads((folder / "about.json").read_text())
+    about["files"] = {"cases.jsonl": about["files"]["cases.jsonl"]}
+    (folder / "about.json").write_text(json.dumps(about))
+    retriever, _ = Retriever.load(run), Retriever.load(run)
+    assert caplog.text.count("near-duplicates are known by their cosine only") == 1
+    back = stored(drawing(1), "upload")
+    (others,) = retriever.neighbours([back], 50, others=True)
+    assert {n.case[0] for n in others} == set("BCDEFG")  # the very picture is still known
 
 
 def test_others_of_an_unknown_picture_are_all(retriever) -> None:

@@ -10,7 +10,7 @@ from vesalius.service.http.schemas import ConfidenceOut, Content, Window
 from vesalius.service.web.api_errors import ApiError
 
 SAME = 0.9999
-"""Cosine similarity from which two pictures are called the same: ``combine.retrieve.SAME``."""
+"""Cosine similarity from which two pictures are called the same: ``combine.guard.SAME``."""
 _SURE = ((0.9, "very sure"), (0.7, "fairly sure"), (0.5, "unsure"), (0.0, "very unsure"))
 PRESETS = {
     "Lung": Window(centre=-600, width=1500),
