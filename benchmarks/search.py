@@ -21,7 +21,7 @@ import platform
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -92,7 +92,7 @@ def timed(call: Callable[[], Any]) -> tuple[float, float]:
     return round(min(walls), 4), round(min(cpus), 4)
 
 
-def exact(rows: int, batches: list[int], folder: Path) -> list[dict[str, Any]]:
+def exact(rows: int, batches: list[int], folder: Path) -> Iterator[dict[str, Any]]:
     from sklearn.neighbors import NearestNeighbors
 
     vectors, queries = stored(rows, folder), drawn(max(batches), 2)
@@ -101,7 +101,6 @@ def exact(rows: int, batches: list[int], folder: Path) -> list[dict[str, Any]]:
     published = NearestNeighbors(n_neighbors=K, algorithm="brute", metric="cosine")
     with Memory() as fitting:
         published.fit(np.array(vectors))
-    lines = []
     for count in batches:
         some = queries[:count]
         with Memory() as their_memory:
@@ -109,20 +108,17 @@ def exact(rows: int, batches: list[int], folder: Path) -> list[dict[str, Any]]:
         with Memory() as our_memory:
             own = timed(lambda some=some: ours.search(some, K))
         same = published.kneighbors(some)[1] == ours.search(some, K)[1]
-        lines.append(
-            {
-                "rows": rows,
-                "queries": count,
-                "scikit_learn_s": theirs,
-                "ours_s": own,
-                "ratio_wall": round(theirs[0] / own[0], 1),
-                "ratio_cpu": round(theirs[1] / own[1], 1),
-                "same_neighbours": round(float(same.mean()), 4),
-                "scikit_learn_mib": fitting.mib + their_memory.mib,
-                "ours_mib": our_memory.mib,
-            }
-        )
-    return lines
+        yield {
+            "rows": rows,
+            "queries": count,
+            "scikit_learn_s": theirs,
+            "ours_s": own,
+            "ratio_wall": round(theirs[0] / own[0], 1),
+            "ratio_cpu": round(theirs[1] / own[1], 1),
+            "same_neighbours": round(float(same.mean()), 4),
+            "scikit_learn_mib": fitting.mib + their_memory.mib,
+            "ours_mib": our_memory.mib,
+        }
 
 
 def approximate(rows: int, kind: str, recall: float, folder: Path) -> list[dict[str, Any]]:
@@ -198,13 +194,13 @@ def main() -> None:
     print(json.dumps({"cpu": platform.processor() or platform.machine(), "cores": os.cpu_count()}))
     with tempfile.TemporaryDirectory(dir=args.folder) as folder:
         if args.what == "exact":
-            lines = exact(args.rows, args.queries, Path(folder))
+            lines: Iterable[dict[str, Any]] = exact(args.rows, args.queries, Path(folder))
         elif args.what == "approximate":
             lines = approximate(args.rows, args.kind, args.recall, Path(folder))
         else:
             lines = encode(args.pictures)
-    for line in lines:
-        print(json.dumps(line), flush=True)
+        for line in lines:
+            print(json.dumps(line), flush=True)
 
 
 if __name__ == "__main__":
