@@ -17,7 +17,7 @@ from vesalius.combine.synthesizer import (
     SynthesizerSettings,
     briefing_of,
 )
-from vesalius.errors import ModelError, RecipeError
+from vesalius.errors import ModelError, RecipeError, RunError
 from vesalius.models import Lesson, Piece, Streaming
 from vesalius.models.build import build
 from vesalius.models.text_only.learner import Text
@@ -194,6 +194,16 @@ def test_multi_a_member_tells_concepts_of_its_own_task(tmp_path: Path) -> None:
     assert answer.member_answers[1].answer.concepts is not None
     with pytest.raises(RecipeError, match=r"draft: the member's task is concepts"):
         check(recipe(members={**MEMBERS, "draft": tagger}), tmp_path / "other")
+
+    member = recipe(members={**MEMBERS, "concepts": tagger}).members()["concepts"]
+    assert isinstance(member, Recipe)
+    finished = {"run": fit(member, tmp_path / "tagger").path.as_posix()}
+    check(recipe(members={**MEMBERS, "concepts": finished}), tmp_path / "again")
+    data = member.data.model_copy(update={"limit": {"train": 2}})
+    fewer = member.model_copy(update={"data": data})
+    finished = {"run": fit(fewer, tmp_path / "fewer").path.as_posix()}
+    with pytest.raises(RunError, match="fitted on other data than this recipe's training split"):
+        check(recipe(members={**MEMBERS, "concepts": finished}), tmp_path / "never")
 
 
 TRAINED = {"tiny": True, "kind": "seq2seq", "training": {"max_steps": 2, "batch": 2}}

@@ -94,6 +94,10 @@ class Checked:
             indexing.ready(self.last.recipe.retrieve, self.last.train)
 
 
+WORDS = {"task", "instruction", "context", "categories"}
+"""Of a data block: what is asked of the cases, not which they are."""
+
+
 class Reading:
     """Data blocks read once, however many members, stages and folds are fitted on them."""
 
@@ -147,7 +151,7 @@ def check(recipe: Recipe, path: Path, scope: Scope | None = None) -> Checked:
     data = [scope.reading.read(stage.data) for stage in resolved]
     each = zip(resolved, learners, data, seen_before(recipe), strict=True)
     stages = tuple(ready(*one, scope) for one in each)
-    _require_same_data(members, stages[-1])
+    _require_same_data(members, stages[-1], scope)
     checked = Checked(path, recipe, stages, members)
     return _with_folds(checked, scope.reading)
 
@@ -274,15 +278,31 @@ def _learner_of(run: Run) -> Learner:
     return build(run.recipe().model)
 
 
-def _require_same_data(members: Mapping[str, Checked | Run], own: Ready) -> None:
+def _require_same_data(members: Mapping[str, Checked | Run], own: Ready, scope: Scope) -> None:
     """RunError if a finished run was fitted on other data: it may have seen what is tested on."""
     for key, member in members.items():
         if isinstance(member, Run):
             noted = member.status().get("data", {}).get("train", {})
-            if noted.get("sha256") != own.facts["train"]["sha256"]:
+            if noted.get("sha256") != _trained_on(member, own, scope):
                 what = f"{member.path} was fitted on other data than this recipe's training split"
                 hint = "name the member's model, so that it is fitted here"
                 raise RunError(what, where=f"model.members.{key}", hint=hint)
+
+
+def _trained_on(member: Run, own: Ready, scope: Scope) -> str | None:
+    """The hash of what a member should have trained on: the wrapper's cases, for its own task.
+
+    None if its recipe reads other cases.
+    """
+    recipe = member.recipe().unrolled()[-1]
+    if recipe.data.task == own.recipe.data.task:
+        return str(own.facts["train"]["sha256"])
+    cases, others = (data.model_dump(exclude=WORDS) for data in (own.recipe.data, recipe.data))
+    if cases != others:
+        return None
+    data = scope.reading.read(recipe.data)
+    facts = ready(recipe, build(recipe.model), data, Seen(), scope).facts
+    return str(facts["train"]["sha256"])
 
 
 def _resolved(recipe: Recipe, learner: Learner, members: Mapping[str, Checked | Run]) -> Recipe:

@@ -139,9 +139,12 @@ def _inner(key: str, value: Any) -> Any:
 
 
 def _member(block: Mapping[str, Any]) -> dict[str, Any]:
-    """A member's tiny form: on the recipe's own data; of a finished run that of its model."""
+    """A member's tiny form: on the recipe's own data; of a finished run its model on its task."""
     if "run" in block:
-        return _model(Run.open(Path(block["run"])).recipe().model)
+        whole = Run.open(Path(block["run"])).recipe()
+        task = whole.data.model_dump(include={"task", "instruction"})
+        scored = whole.evaluation.model_dump(mode="json")
+        return {"model": _model(whole.model), "data": task, "evaluation": scored}
     if "name" in block:
         return _model(block)
     rest = {key: value for key, value in block.items() if key != "data"}
