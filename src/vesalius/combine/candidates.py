@@ -42,27 +42,26 @@ def fused(dialogue: Dialogue, answers: Sequence[Prediction], instruction: str) -
 
     It has the last question's references and context, and no pictures.
     """
-    asked = " ".join(dialogue.question.text.split())
-    told = instruction.replace(QUESTION, asked)
+    opening = instruction.replace(QUESTION, " ".join(dialogue.question.text.split()))
     numbered = (f"{number}. {candidate(one)}" for number, one in enumerate(answers, start=1))
-    question = replace(dialogue.question, text=" ".join([told, *numbered]), shows=())
+    question = replace(dialogue.question, text=" ".join([opening, *numbered]), shows=())
     return replace(dialogue, turns=(Turn(question),), examples=0)
 
 
 def require_aligned(dialogues: Sequence[Dialogue], columns: Columns) -> None:
     """ModelError, naming the first, where a member answers other dialogues than were asked."""
-    asked = [dialogue.id for dialogue in dialogues]
+    wanted = [dialogue.id for dialogue in dialogues]
     for member, answers in columns.items():
         ids = [one.id for one in answers]
-        if ids == asked:
+        if ids == wanted:
             continue
-        place = next((at for at, (a, b) in enumerate(zip(asked, ids, strict=False)) if a != b), -1)
+        place = next((at for at, (a, b) in enumerate(zip(wanted, ids, strict=False)) if a != b), -1)
         if place < 0:
-            what = f"the member {member} gives {len(ids)} answers to {len(asked)} questions"
-            place = min(len(ids), len(asked) - 1)
+            what = f"the member {member} gives {len(ids)} answers to {len(wanted)} questions"
+            place = min(len(ids), len(wanted) - 1)
         else:
             what = f"the member {member} answers {ids[place]} instead"
-        raise ModelError(what, where=asked[place], hint="members must answer the same dialogues")
+        raise ModelError(what, where=wanted[place], hint="members must answer the same dialogues")
 
 
 def rows(dialogues: Sequence[Dialogue], columns: Columns) -> list[list[Prediction]]:
