@@ -40,7 +40,7 @@ COMBINED = {
     "aueb-synthesizer": {"draft": 1},
     "aueb-synthesizer-trained": {"draft": 3},
 }
-"""Those whose model wraps others, with how often each member that trains is fitted, with two folds."""
+"""Those whose model wraps others: how often each member that trains is fitted, with two folds."""
 ALONE = [path for path in TRAINED if path.stem not in COMBINED]
 alone = pytest.mark.parametrize("path", ALONE, ids=lambda path: path.stem)
 
