@@ -71,7 +71,7 @@ def test_an_answer_without_words_is_no_candidate() -> None:
 
 @settings(max_examples=25)
 @given(st.lists(st.text(min_size=1).filter(str.strip), min_size=2, max_size=9))
-def test_any_number_of_members_is_numbered_in_their_order(texts: list[str]) -> None:
+def test_trap_exactly_three_models_only(texts: list[str]) -> None:
     # The trap: exactly three models only.
     prompt = fused(dialogue(), [said(text) for text in texts], "Say.").question.text
     plain = [" ".join(text.split()) for text in texts]

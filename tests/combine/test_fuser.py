@@ -94,7 +94,7 @@ def test_it_learns_from_members_answers_and_says_who_answered_what(
     assert list(parts(model))[1:] == list(model.members.values())
 
 
-def test_train_and_inference_prompts_are_the_same(
+def test_trap_train_and_inference_prompts_differ(
     new_run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[list[str]] = []
@@ -210,7 +210,7 @@ def test_what_cannot_be(settings: dict[str, Any], line: str) -> None:
         build(block(**settings))
 
 
-def test_a_fuser_that_learns_wants_folds(tmp_path: Any) -> None:
+def test_trap_fuser_trained_on_captions_of_images_its_members_trained_on(tmp_path: Any) -> None:
     # The trap: the fuser trained on captions of images its base models had trained on.
     from vesalius.steps.fit import fit
 

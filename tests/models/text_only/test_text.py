@@ -64,7 +64,7 @@ def fitted(new_run: Make, dialogues: list[Dialogue]) -> Make:
 
 
 @kinds
-def test_loss_falls_on_the_answer_and_its_end_alone(kind: str, dialogues: list[Dialogue]) -> None:
+def test_trap_loss_over_the_prompt(kind: str, dialogues: list[Dialogue]) -> None:
     net = network(kind, dialogues)
     tokenizer = net.encoder.tokenizer
     for dialogue, (question, answer) in zip(dialogues, PAIRS, strict=True):
