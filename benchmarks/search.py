@@ -34,8 +34,8 @@ import psutil
 from PIL import Image
 
 from vesalius.cases.picture import Picture
-from vesalius.combine.stores import ApproximateStore, FlatStore
-from vesalius.combine.tensors import mapped_tensors, write_tensors
+from vesalius.combine.retrieval.stores import ApproximateStore, FlatStore
+from vesalius.combine.retrieval.tensors import mapped_tensors, write_tensors
 
 WIDTH, K, CLUSTERS = 512, 10, 1000
 SPREAD = 0.9

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from vesalius import Picture, Recipe, Run
-from vesalius.combine.index import Index
-from vesalius.combine.retrieve import Retriever
+from vesalius.combine.retrieval.index import Index
+from vesalius.combine.retrieval.retrieve import Retriever
 from vesalius.errors import ImageError, ModelError, RecipeError, RunError
 from vesalius.models.encoders import ImageEncoder
 from vesalius.recipe import Retrieve

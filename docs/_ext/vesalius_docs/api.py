@@ -9,7 +9,7 @@ MODULES = {
         "vesalius.steps.evaluate",
         "vesalius.steps.report",
         "vesalius.steps.retrieve",
-        "vesalius.combine.retrieve",
+        "vesalius.combine.retrieval.retrieve",
         "vesalius.steps.export",
         "vesalius.steps.plan",
         "vesalius.steps.tiny",

@@ -210,7 +210,7 @@ def _show(console: Any, neighbours: "Sequence[Neighbour]", *, as_json: bool) -> 
     import json
     from dataclasses import asdict
 
-    from vesalius.combine.retrieve import same_picture
+    from vesalius.combine.retrieval.retrieve import same_picture
 
     if as_json:
         rows = [{**asdict(one), "same_picture": same_picture(one)} for one in neighbours]

@@ -10,9 +10,9 @@ from typing import Any, ClassVar, Self
 from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.prediction import Prediction
 from vesalius.cases.tasks import task_of
-from vesalius.combine import indexing
-from vesalius.combine.lookup import Lookup
-from vesalius.combine.retrieve import Retriever
+from vesalius.combine.retrieval import indexing
+from vesalius.combine.retrieval.lookup import Lookup
+from vesalius.combine.retrieval.retrieve import Retriever
 from vesalius.errors import RunError
 from vesalius.models import Incremental, Lesson, Model, Piece, Streaming, Wraps
 from vesalius.models.capabilities import controlled

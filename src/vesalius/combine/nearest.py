@@ -13,10 +13,10 @@ from vesalius.cases.case import Answer
 from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.picture import Picture
 from vesalius.cases.prediction import Confidence, Neighbour, Prediction
-from vesalius.combine.controls import Queries, under
-from vesalius.combine.guard import Guard, unguarded, walk
-from vesalius.combine.index import Index, IndexFacts, Item
-from vesalius.combine.thumbnails import seen
+from vesalius.combine.retrieval.controls import Queries, under
+from vesalius.combine.retrieval.guard import Guard, unguarded, walk
+from vesalius.combine.retrieval.index import Index, IndexFacts, Item
+from vesalius.combine.retrieval.thumbnails import seen
 from vesalius.errors import ModelError, RunError
 from vesalius.models import Control, Lesson
 from vesalius.models.capabilities import require_control

@@ -12,11 +12,11 @@ from pydantic import Field
 
 from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.prediction import Neighbour
-from vesalius.combine import indexing
 from vesalius.combine.evidence import write_index
-from vesalius.combine.lookup import Lookup
-from vesalius.combine.retrieve import Retriever
-from vesalius.combine.stores import Vectors
+from vesalius.combine.retrieval import indexing
+from vesalius.combine.retrieval.lookup import Lookup
+from vesalius.combine.retrieval.retrieve import Retriever
+from vesalius.combine.retrieval.stores import Vectors
 from vesalius.models import Model, Remote, parts
 from vesalius.models.capabilities import Budgeted
 from vesalius.models.wording import examples

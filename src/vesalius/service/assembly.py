@@ -123,7 +123,7 @@ def _thumbnails(folder: Path) -> Callable[[str], bytes | None] | None:
     """Small pictures of the run's index, where it has some."""
     if not (folder / "index").is_dir():
         return None
-    from vesalius.combine.retrieve import Retriever
+    from vesalius.combine.retrieval.retrieve import Retriever
 
     retriever = Retriever.load(Run.open(folder))
     return None if retriever is None else retriever.thumbnail

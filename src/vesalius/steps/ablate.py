@@ -8,7 +8,7 @@ from itertools import combinations
 from typing import Any
 
 from vesalius.cases.prediction import Prediction
-from vesalius.combine.candidates import Stored
+from vesalius.combine.fuser.candidates import Stored
 from vesalius.errors import RunError
 from vesalius.evaluation import table as side_by_side
 from vesalius.evaluation.differences import Draws

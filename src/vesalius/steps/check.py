@@ -89,7 +89,7 @@ class Checked:
         if isinstance(first, DryRunnable) and not (self.path / "recipe.yaml").exists():
             first.rehearse([(one.learner, one.train) for one in self.stages], self.recipe.seed)
         if self.last.recipe.retrieve is not None:
-            from vesalius.combine import indexing
+            from vesalius.combine.retrieval import indexing
 
             indexing.ready(self.last.recipe.retrieve, self.last.train)
 

@@ -13,8 +13,8 @@ from PIL import Image
 
 from vesalius.cases.picture import Picture
 from vesalius.cases.prediction import Neighbour
-from vesalius.combine.retrieve import Retriever
-from vesalius.combine.sweep import GRID, Sweep, sweep
+from vesalius.combine.retrieval.retrieve import Retriever
+from vesalius.combine.retrieval.sweep import GRID, Sweep, sweep
 from vesalius.errors import DatasetError, RecipeError
 from vesalius.evaluation.plots import bars, lines
 from vesalius.models.feature_cache import with_shared_features

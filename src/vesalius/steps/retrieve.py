@@ -9,8 +9,8 @@ from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.picture import Picture
 from vesalius.cases.prediction import Neighbour
 from vesalius.combine.evidence import write_index
-from vesalius.combine.indexing import ready
-from vesalius.combine.retrieve import Retriever
+from vesalius.combine.retrieval.indexing import ready
+from vesalius.combine.retrieval.retrieve import Retriever
 from vesalius.errors import RunError
 from vesalius.models.build import build as build_learner
 from vesalius.models.capabilities import Indexing

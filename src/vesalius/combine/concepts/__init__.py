@@ -1,0 +1,1 @@
+"""Concepts by neighbours and ensembles, and captions guided or ordered by them."""

@@ -1,0 +1,1 @@
+"""Few-shot: similar training cases before a question."""

@@ -1,0 +1,1 @@
+"""The fuser: a language model that writes one answer of several."""

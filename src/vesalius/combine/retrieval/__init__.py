@@ -1,0 +1,1 @@
+"""Retrieval: an index of training pictures, and neighbours that are never the patient's own."""

@@ -1,0 +1,1 @@
+"""The synthesizer: a writer refines a draft with similar cases."""
