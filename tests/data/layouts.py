@@ -66,7 +66,10 @@ def roco(root: Path) -> dict:
     put(root / "train_concepts_manual.csv", f"ID,CUIs\n{names[1]},C1306645\n")
     put(root / "valid" / "ROCOv2_2023_valid_000001.png", drawing(7))
     put(root / "valid_captions.csv", "ID,Caption\nROCOv2_2023_valid_000001,MRI of a knee\n")
-    put(root / "cui_mapping.csv", "CUI,Canonical name\nC0040405,X-Ray Computed Tomography\n")
+    put(
+        root / "cui_mapping.csv",
+        "CUI,Canonical name\nC0040405,X-Ray Computed Tomography\nC0577559,Mass\n",
+    )
     return {}
 
 
@@ -84,7 +87,7 @@ def image_clef(root: Path) -> dict:
     put(root / f"{year}_caption_train_labels.csv", f"ID\tCaption\n{year}_train_1\tA, b; c\n")
     concepts = f"ID\tCUIs\n{year}_train_1\tC0024485;C1\n"
     put(root / f"{year}_concept_detection_train_labels.csv", concepts)
-    put(root / f"{year}_cui_mapping.csv", "C1\tsomething\n")
+    put(root / f"{year}_cui_mapping.csv", "C1\tsomething\nC0024485\tMagnetic resonance imaging\n")
     put(root / "train" / f"{year}_train_1.jpg", drawing(1, kind="JPEG"))
     put_zip(root / "test_images.zip", {f"{year}_test_{n}.jpg": drawing(n) for n in (2, 3)})
     return {}

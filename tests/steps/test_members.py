@@ -224,7 +224,8 @@ def test_the_tiny_form_descends_into_members(finished: Run) -> None:
     members = {"nano": nano, "far": {"run": finished.path.as_posix()}, "own": {"model": nano}}
     small = tiny(recipe({"name": "consensus", "members": members}))
     blocks = small.model["members"]
-    assert blocks["far"] == {"name": "majority"}
+    assert blocks["far"]["model"] == {"name": "majority"}
+    assert blocks["far"]["data"]["task"] == "vqa"
     assert blocks["nano"]["training"]["max_steps"] == 4
     assert blocks["own"]["model"] == blocks["nano"]
 

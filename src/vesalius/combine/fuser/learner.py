@@ -16,7 +16,7 @@ from vesalius.combine.fuser.boost import boosting
 from vesalius.combine.fuser.candidates import Stored
 from vesalius.errors import UnknownName
 from vesalius.models import Lesson, Model, Piece, Validate, Wraps
-from vesalius.models.capabilities import controlled
+from vesalius.models.capabilities import HubCard, controlled
 from vesalius.models.generative.answering.answerer import Answerer
 from vesalius.models.generative.blueprint import Blueprint
 from vesalius.models.text_only.learner import Text
@@ -166,6 +166,11 @@ class Fuser:
     def blueprint(self) -> Blueprint:
         """What its language model is built from."""
         return self.text.blueprint
+
+    @property
+    def card(self) -> HubCard:
+        """How its language model's exported weights are loaded."""
+        return self.text.card
 
     def check(self, *, validated: bool) -> None:
         """Refuse, before any data or weights are read, what cannot be fitted here."""
