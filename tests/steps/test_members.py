@@ -317,7 +317,7 @@ def test_a_fold_that_leaks_is_refused_by_name(tmp_path: Path, stacker: dict[str,
     # What a fold of a run trains on, and what it is to answer, are held against each other.
     patched = [*train, replace(twin, id="twin", case="twin")]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("vesalius.steps.check._read", lambda data: (patched, []))
+        patch.setattr("vesalius.steps.ready._read", lambda data: (patched, []))
         with pytest.raises(RecipeError, match="a fold leaks"):
             fit(recipe(stacker, folds=2), tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -2,38 +2,22 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from vesalius.cases.dialogue import Dialogue
-from vesalius.data.check import unread
-from vesalius.errors import RecipeError, RunError, UnknownName
-from vesalius.evaluation.evaluate import evaluate
-from vesalius.evaluation.measuring import Spec
-from vesalius.evaluation.metrics import metrics
+from vesalius.errors import RecipeError, RunError
 from vesalius.models import Learner, Wraps, models
 from vesalius.models.build import build
-from vesalius.models.capabilities import Combining, Conversational, Indexing, Sighted, Wordless
-from vesalius.models.guard import require_at_most
-from vesalius.recipe import Data, Evaluation, Recipe, Reference
+from vesalius.models.capabilities import Combining, Indexing
+from vesalius.recipe import Recipe, Reference
 from vesalius.run import Run
 from vesalius.steps import folds
 from vesalius.steps.members import FOLDER, member_path, referenced
-from vesalius.steps.prepare import Used, fingerprint, leaks, to_fit_on, without
+from vesalius.steps.ready import Reading, Ready, Scope, built, ready
 from vesalius.steps.stages import Seen, seen_before
-
-log = logging.getLogger(__name__)
-
-
-@runtime_checkable
-class Checkable(Protocol):
-    """A learner that can be refused before any data are read."""
-
-    def check(self, *, validated: bool) -> None:
-        """Raise what a fit would raise: a device, weights, roles, settings that cannot be."""
 
 
 @runtime_checkable
@@ -42,18 +26,6 @@ class DryRunnable(Protocol):
 
     def rehearse(self, stages: Sequence[tuple[Any, Sequence[Dialogue]]], seed: int) -> None:
         """Raise what fitting one of the stages (its learner, what it trains on) would raise."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """A recipe of which everything was checked, with its learner and its data."""
-
-    recipe: Recipe
-    learner: Learner
-    train: list[Dialogue]
-    validation: list[Dialogue]
-    facts: dict[str, Any]
-    """Of the data: counts, hashes, leaks, what was dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,40 +70,6 @@ WORDS = {"task", "instruction", "context", "categories"}
 """Of a data block: what is asked of the cases, not which they are."""
 
 
-class Reading:
-    """Data blocks read once, however many members, stages and folds are fitted on them."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, tuple[list[Dialogue], list[Dialogue]]] = {}
-        self._leaks: dict[str, tuple[dict[str, int], dict[str, set[str]]]] = {}
-
-    def read(self, data: Data) -> tuple[list[Dialogue], list[Dialogue]]:
-        """What a recipe trains on and what it validates on; RecipeError where that cannot be."""
-        key = data.model_dump_json()
-        if key not in self._known:
-            self._known[key] = _read(data)
-        return self._known[key]
-
-    def leaks(self, data: Data) -> tuple[dict[str, int], dict[str, set[str]]]:
-        """What the splits share, and the ids to leave out of each (see ``prepare.leaks``)."""
-        named = {"dataset", "root", "hub", "options", "splits", "leaks", "limit", "drawn", "mix"}
-        key = data.model_dump_json(include=named & set(type(data).model_fields))
-        if key not in self._leaks:
-            for one in unread(Used(data)):  # `data import` names these; not all data were imported
-                log.warning("%s: %s (%s)", one.where, one.what, one.code)
-            self._leaks[key] = leaks(data)
-        counts, outside = self._leaks[key]
-        return dict(counts), {split: set(ids) for split, ids in outside.items()}
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """What was read, and of which groups alone a fold trains (None: of all)."""
-
-    reading: Reading = field(default_factory=Reading)
-    groups: Set[str] | None = None
-
-
 def check(recipe: Recipe, path: Path, scope: Scope | None = None) -> Checked:
     """Everything of a recipe that is to be fitted into ``path``, read and checked, nothing made.
 
@@ -154,89 +92,6 @@ def check(recipe: Recipe, path: Path, scope: Scope | None = None) -> Checked:
     _require_same_data(members, stages[-1], scope)
     checked = Checked(path, recipe, stages, members)
     return _with_folds(checked, scope.reading)
-
-
-def built(recipe: Recipe) -> Learner:
-    """The recipe's learner, checked as far as that goes without data."""
-    learner = build(recipe.model)
-    watched(recipe.evaluation)
-    if isinstance(learner, Checkable):
-        validates = recipe.evaluation.validate_on > 0 and recipe.data.splits.validation is not None
-        learner.check(validated=validates)
-    return learner
-
-
-def ready(
-    recipe: Recipe,
-    learner: Learner,
-    data: tuple[list[Dialogue], list[Dialogue]],
-    seen: Seen,
-    scope: Scope,
-) -> Ready:
-    """The recipe with its data, without what leaks."""
-    splits = recipe.data.splits
-    shared, outside = scope.reading.leaks(recipe.data)
-    for split, ids in seen.outside.items():
-        outside[split] = outside.get(split, set()) | ids
-    train = without(data[0], outside, splits.train)
-    validation = without(data[1], outside, splits.validation)
-    if scope.groups is not None:
-        train = [dialogue for dialogue in train if dialogue.group in scope.groups]
-    if isinstance(learner, Sighted):
-        require_at_most(learner.most_pictures, [*train, *validation])
-    if isinstance(learner, Wordless) and not learner.reads_system:
-        unread = sum(dialogue.system is not None for dialogue in (*train, *validation))
-        if unread:
-            name = recipe.model["name"]
-            log.warning("%d dialogues have a system turn, which %s does not read", unread, name)
-    if isinstance(learner, Conversational) and learner.takes_pictures == "none":
-        _warn_of_pictures([*train, *validation], recipe.model["name"])
-    facts = {
-        "train": fingerprint(train),
-        "validation": fingerprint(validation),
-        "leaks": shared,
-        "shared_with_final_test": seen.counts,
-        "dropped": {split: len(ids) for split, ids in outside.items() if ids},
-    }
-    return Ready(recipe, learner, train, validation, facts)
-
-
-def _warn_of_pictures(dialogues: Sequence[Dialogue], name: str) -> None:
-    """Say how many dialogues show pictures that are not looked at."""
-    shows = sum(bool(dialogue.pictures) for dialogue in dialogues)
-    if shows:
-        log.warning("%d dialogues show pictures, which %s does not look at", shows, name)
-
-
-def watched(evaluation: Evaluation) -> Spec:
-    """The metric that gives the watched score, with the parameters that the recipe gives it.
-
-    UnknownName if none does; RecipeError if a higher one is not better.
-    """
-    watch, where = evaluation.watch, "evaluation.watch"
-    prefix = watch.partition(".")[0]
-    chosen: list[Spec] = list(evaluation.metrics)
-    known: list[str] = []
-    for spec in [*chosen, *([prefix] if prefix in metrics else [])]:
-        empty = evaluate([], [spec], resamples=0, by=())
-        known += [score.metric for score in empty.scores]
-        if watch not in known:
-            continue
-        if empty.better(empty.score(watch)) != "higher":
-            hint = f"one of {', '.join(s.metric for s in empty.scores)}?"
-            raise RecipeError(f"a higher {watch} is not better", where=where, hint=hint)
-        return spec
-    raise UnknownName("score", watch, known, where=where)
-
-
-def _read(data: Data) -> tuple[list[Dialogue], list[Dialogue]]:
-    train = to_fit_on(data, data.splits.train)
-    for dialogue in train:
-        replies = (turn.reply for turn in dialogue.closed().turns)
-        if any(r is not None and r.text is not None and not r.text.strip() for r in replies):
-            hint = "vesalius data check lists them all"
-            raise RecipeError("an answer to learn is empty", where=dialogue.id, hint=hint)
-    return train, [] if data.splits.validation is None else to_fit_on(data, data.splits.validation)
 
 
 def _member(

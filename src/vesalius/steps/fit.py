@@ -17,10 +17,11 @@ from vesalius.models.feature_cache import with_shared_features
 from vesalius.recipe import Recipe
 from vesalius.run import Run
 from vesalius.steps import folds
-from vesalius.steps.check import Checked, Ready, check, watched
+from vesalius.steps.check import Checked, check
 from vesalius.steps.concepts import note_concepts, training_concepts
 from vesalius.steps.load import load
 from vesalius.steps.members import FOLDER, member_path, note_references
+from vesalius.steps.ready import Ready, watched
 from vesalius.steps.stages import stage_path
 from vesalius.training.memory import release
 from vesalius.training.processes import main_first, on_main, wait_for_everyone

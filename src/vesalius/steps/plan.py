@@ -10,9 +10,10 @@ from vesalius.cases.dialogue import Dialogue
 from vesalius.errors import ModelError
 from vesalius.models.build import build
 from vesalius.recipe import Recipe, Reference
-from vesalius.steps.check import Checked, Ready, check
+from vesalius.steps.check import Checked, check
 from vesalius.steps.estimate import estimate, missing
 from vesalius.steps.prepare import to_fit_on
+from vesalius.steps.ready import Ready
 
 
 @runtime_checkable
