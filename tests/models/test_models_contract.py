@@ -17,7 +17,7 @@ from vesalius.errors import ModelError, RunError
 from vesalius.models import Lesson, models
 from vesalius.models.build import build
 from vesalius.recipe import Data
-from vesalius.steps import check
+from vesalius.steps import ready
 from vesalius.steps.fit import fit
 from vesalius.steps.load import load
 from vesalius.steps.plan import plan
@@ -232,7 +232,7 @@ def test_pictures_that_a_model_leaves_out_are_refused_before_a_folder_is_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     several = [study(*asked("vilt")[:2])]
-    monkeypatch.setattr(check, "_read", lambda data: (several, []))
+    monkeypatch.setattr(ready, "_read", lambda data: (several, []))
     with pytest.raises(ModelError, match=r"study: shows 2 pictures"):
         fit(recipe("vilt"), tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-import vesalius.steps.check as step
+import vesalius.steps.ready as step
 from vesalius import Answer, Dialogue, Recipe, Run, load_recipe
 from vesalius.errors import Leakage, ModelError, RecipeError, UnknownName, VesaliusError
 from vesalius.recipe import Data
