@@ -72,3 +72,15 @@ def test_a_steered_model_is_another_and_the_model_stays(model: Any, asked: list[
     assert len({p.text for p in answers}) == 1
     assert answers[0].text != before[0]
     assert [p.text for p in model.predict(asked, Decoding(max_new_tokens=3))] == before
+
+
+@pytest.mark.parametrize("beams", [1, 3])
+def test_confidence_is_the_models_own_however_it_is_steered(
+    model: Any, asked: list[Dialogue], beams: int
+) -> None:
+    token = model.network.encoder.tokenizer("seen", add_special_tokens=False)["input_ids"][-1]
+    decoding = Decoding(beams=beams, max_new_tokens=3)
+    answers = model.steered(lambda *_: [Only(token)]).predict(asked, decoding)
+    # The steering leaves one token, with the score of a probability of 1; drawn weights give it
+    # about one in the size of the vocabulary.
+    assert all(0.0 < one.confidence.value < 0.1 for one in answers)

@@ -158,12 +158,12 @@ class Generation:
                 logits_processor=LogitsProcessorList([*recording, *self._steered(batch, prompt)]),
                 stopping_criteria=StoppingCriteriaList([criteria]),
                 return_dict_in_generate=True,
-                output_scores=decoding.beams > 1,
+                output_logits=decoding.beams > 1,
                 **_sampling(decoding),
             )
         if recorder is None:
             new = [_until(tokens, stops) for tokens in output.sequences[:, prompt.start :].tolist()]
-            sink.finish(new, output.sequences_scores.exp().tolist())
+            sink.finish(new, _confidences(output, prompt.start))
         elif batch.cached:
             assert self.prefix_cache is not None
             cache, layout = output.past_key_values, self.network.layout
@@ -269,6 +269,17 @@ def _until(tokens: list[int], stops: Sequence[int]) -> list[int]:
         if token in stops:
             return tokens[: index + 1]
     return tokens
+
+
+def _confidences(output: Any, start: int) -> list[float]:
+    """exp(mean log-probability) of each beam's new tokens as the model gave them, unsteered."""
+    new, beams = output.sequences[:, start:], output.beam_indices
+    total = torch.zeros(len(new), device=new.device)
+    for step, logits in enumerate(output.logits[: beams.shape[1]]):
+        chosen = torch.log_softmax(logits[beams[:, step].clamp(min=0)].float(), dim=-1)
+        sure = chosen.gather(1, new[:, step : step + 1])[:, 0]
+        total += torch.where(beams[:, step] >= 0, sure, torch.zeros_like(sure))
+    return (total / (beams >= 0).sum(1)).exp().tolist()  # type: ignore[no-any-return]
 
 
 def _usage(row: Row, new_tokens: int, seconds: float) -> Usage:
