@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from vesalius.cases.case import Answer, Box, Question
 from vesalius.cases.dialogue import Dialogue
-from vesalius.cases.prediction import Confidence, MemberAnswer, Prediction
+from vesalius.cases.prediction import Confidence, Prediction
+from vesalius.combine.members import in_step, member_answers
 from vesalius.language.questions import YES_NO, parse_question, polarity
 from vesalius.models import Lesson, Model, Wraps, each
 from vesalius.models.wording import plain
@@ -57,23 +58,17 @@ class ConsensusAnswers:
         self, dialogues: Sequence[Dialogue], decoding: Decoding
     ) -> Iterator[Prediction]:
         """The same one by one: what all members answered before one of them failed is not lost."""
-        columns = [each(member, dialogues, decoding) for member in self.members.values()]
-        for dialogue, *answers in zip(dialogues, *columns, strict=True):
-            # A member that failed gives what it has of later ones, and then raises.
-            if all(one.id == dialogue.id for one in answers):
-                yield self._choice(dialogue, answers)
+        columns = {key: each(one, dialogues, decoding) for key, one in self.members.items()}
+        for dialogue, answers in in_step(dialogues, columns):
+            yield self._choice(dialogue, answers)
 
     def _choice(self, dialogue: Dialogue, answers: Sequence[Prediction]) -> Prediction:
-        evidence = tuple(
-            MemberAnswer(key, one.answer, one.confidence, abstained=one.abstained)
-            for key, one in zip(self.members, answers, strict=True)
-        )
         best, confidence = agreed(dialogue.question, answers, self.settings.similarity)
         return Prediction.of(
             dialogue,
             best.answer,
             confidence=confidence,
-            evidence=evidence,
+            evidence=member_answers(self.members, answers),
             abstained=all(one.abstained for one in answers),
             finish=best.finish,
         )

@@ -82,7 +82,7 @@ def test_members_that_abstain_count_only_where_all_do() -> None:
 
 
 def test_members_that_disagree_on_ids_are_refused() -> None:
-    with pytest.raises(ModelError, match=r"case/concepts.*member m1 answered other/concepts"):
+    with pytest.raises(ModelError, match=r"case/concepts: .* m1 answers other/concepts instead"):
         joined(A, Fixed(("a",), name="other/concepts"))
 
 

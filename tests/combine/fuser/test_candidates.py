@@ -11,10 +11,7 @@ from hypothesis import strategies as st
 from vesalius import Answer, Dialogue, Picture, Prediction, Question, Turn
 from vesalius.combine.fuser.candidates import (
     Stored,
-    evidence,
     fused,
-    require_aligned,
-    rows,
     wordless,
     words_of,
 )
@@ -76,23 +73,6 @@ def test_trap_exactly_three_models_only(texts: list[str]) -> None:
     prompt = fused(dialogue(), [said(text) for text in texts], "Say.").question.text
     plain = [" ".join(text.split()) for text in texts]
     assert prompt == "Say. " + " ".join(f"{n}. {t}" for n, t in enumerate(plain, start=1))
-
-
-def test_members_that_disagree_on_ids_are_refused_with_the_first() -> None:
-    asked = [dialogue("one"), dialogue("two"), dialogue("three")]
-    good = [said("a", d.id) for d in asked]
-    swapped = [good[0], good[2], good[1]]
-    assert [len(row) for row in rows(asked, {"a": good, "b": good})] == [2, 2, 2]
-    with pytest.raises(ModelError, match=r"^two: the member b answers three instead"):
-        rows(asked, {"a": good, "b": swapped})
-    with pytest.raises(ModelError, match=r"^three: the member b gives 2 answers to 3 questions"):
-        require_aligned(asked, {"a": good, "b": good[:2]})
-
-
-def test_who_said_what() -> None:
-    first, second = evidence(["a", "b"], [said("x"), said("y", abstained=True)])
-    assert (first.member, first.answer.text, first.abstained) == ("a", "x", False)
-    assert (second.member, second.answer.text, second.abstained) == ("b", "y", True)
 
 
 def test_stored_answers_are_found_by_id_or_not_given() -> None:

@@ -10,8 +10,9 @@ from pydantic import Field
 
 from vesalius.cases.case import Answer
 from vesalius.cases.dialogue import Dialogue
-from vesalius.cases.prediction import Confidence, MemberAnswer, Prediction
-from vesalius.errors import ModelError, RecipeError
+from vesalius.cases.prediction import Confidence, Prediction
+from vesalius.combine.members import in_step, member_answers, named_concepts
+from vesalius.errors import RecipeError
 from vesalius.models import Lesson, Model, Wraps, each
 from vesalius.models.tagging.space import MOST
 from vesalius.recipe import Decoding
@@ -56,13 +57,13 @@ class ConceptVotes:
         self, dialogues: Sequence[Dialogue], decoding: Decoding
     ) -> Iterator[Prediction]:
         """The same one by one."""
-        columns = [each(member, dialogues, decoding) for member in self.members.values()]
-        for dialogue, *answers in zip(dialogues, *columns, strict=True):
+        columns = {key: each(one, dialogues, decoding) for key, one in self.members.items()}
+        for dialogue, answers in in_step(dialogues, columns):
             yield self._joined(dialogue, answers)
 
     def _joined(self, dialogue: Dialogue, answers: Sequence[Prediction]) -> Prediction:
         for key, one in zip(self.members, answers, strict=True):
-            _require_concepts(key, one, dialogue)
+            named_concepts(key, one)
         votes = [one for one in answers if not one.abstained]
         ranked = _ranked(votes)
         wanted = self._wanted(len(votes))
@@ -73,10 +74,7 @@ class ConceptVotes:
             Answer(concepts=tuple(chosen)),
             confidence=Confidence(value, METHOD),
             scores={name: count / len(votes) for name, count in ranked.items()} or None,
-            evidence=tuple(
-                MemberAnswer(key, one.answer, one.confidence, abstained=one.abstained)
-                for key, one in zip(self.members, answers, strict=True)
-            ),
+            evidence=member_answers(self.members, answers),
             abstained=not votes,
         )
 
@@ -115,16 +113,6 @@ class ConceptEnsemble:
     def load(self, run: Run, *, members: Mapping[str, Model]) -> ConceptVotes:
         """The rule over the loaded members."""
         return ConceptVotes(self.settings, members)
-
-
-def _require_concepts(key: str, one: Prediction, dialogue: Dialogue) -> None:
-    """ModelError for an answer to another dialogue, or one that holds no concepts."""
-    if one.id != dialogue.id:
-        what = f"the member {key} answered {one.id} where this was asked"
-        raise ModelError(what, where=dialogue.id, hint="were its answers made for other data?")
-    if one.answer.concepts is None and not one.abstained:
-        hint = "wrap taggers, or models with model.answers: concepts"
-        raise ModelError(f"the member {key} answers without concepts", where=dialogue.id, hint=hint)
 
 
 def _ranked(votes: Sequence[Prediction]) -> dict[str, int]:

@@ -11,6 +11,7 @@ from pydantic import Field
 from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.prediction import Prediction, Reason
 from vesalius.combine.concepts.words import ConceptWords, medians
+from vesalius.combine.members import named_concepts, table
 from vesalius.errors import ModelError, RecipeError, RunError
 from vesalius.language.dictionary import finding_dictionary
 from vesalius.models import Lesson, Model, Wraps
@@ -62,14 +63,10 @@ class GuidedAnswers:
         draft = self.members[DRAFT]
         if not isinstance(draft, Steerable):
             raise ModelError("guided steers generative, composed and text models alone")
-        told = self.members[CONCEPTS].predict(dialogues, decoding)
-        for one, dialogue in zip(told, dialogues, strict=True):
-            if one.answer.concepts is None and not one.abstained:
-                what = f"the member {CONCEPTS} answers without concepts"
-                raise ModelError(what, where=dialogue.id)
+        columns = {CONCEPTS: self.members[CONCEPTS].predict(dialogues, decoding)}
+        told = [one for (one,) in table(dialogues, columns)]
         named = {
-            dialogue.id: [self.names.get(c, c) for c in one.answer.concepts or ()]
-            for dialogue, one in zip(dialogues, told, strict=True)
+            one.id: [self.names.get(c, c) for c in named_concepts(CONCEPTS, one)] for one in told
         }
         answers = draft.steered(self._steering(draft, named)).predict(dialogues, decoding)
         return [
@@ -94,7 +91,8 @@ class Guided:
     For each concept training tells how alike its captions are to its name: the median, over the
     captions whose case has the concept, of the largest similarity of a word with the name. While
     the model writes, a text is penalised by its squared distance from these medians. Nothing is
-    trained. Source: P. Kaliosis et al., Findings of ACL 2024 (:mod:`~.concept_words`).
+    trained. Source: P. Kaliosis et al., Findings of ACL 2024
+    (:mod:`vesalius.combine.concepts.words`).
     """
 
     Settings: ClassVar[type[GuidedSettings]] = GuidedSettings

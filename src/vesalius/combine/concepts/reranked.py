@@ -13,6 +13,7 @@ from pydantic import Field
 from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.prediction import Confidence, MemberAnswer, Prediction, Reason
 from vesalius.combine.concepts.guided import CONCEPTS, DRAFT, concept_words
+from vesalius.combine.members import named_concepts, table
 from vesalius.errors import ModelError, RecipeError
 from vesalius.models import Lesson, Model, Wraps
 from vesalius.models.capabilities import Steerable
@@ -176,8 +177,9 @@ def _by_concepts(member: Model, names: Mapping[str, str], settings: RerankedSett
     def similarity(
         dialogues: Sequence[Dialogue], texts: Sequence[Sequence[str]]
     ) -> list[NDArray[np.float32]]:
-        answers = member.predict(dialogues, Decoding())
-        spelled = [", ".join(names.get(c, c) for c in a.answer.concepts or ()) for a in answers]
+        answers = table(dialogues, {CONCEPTS: member.predict(dialogues, Decoding())})
+        named = [named_concepts(CONCEPTS, one) for (one,) in answers]
+        spelled = [", ".join(names.get(concept, concept) for concept in some) for some in named]
         return [_cosines(*one, sentences) for one in zip(spelled, texts, strict=True)]
 
     return similarity

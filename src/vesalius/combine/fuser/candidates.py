@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 from vesalius.cases.dialogue import Dialogue, Turn
-from vesalius.cases.prediction import MemberAnswer, Prediction
+from vesalius.cases.prediction import Prediction
 from vesalius.errors import ModelError
 from vesalius.recipe import Decoding
 
@@ -16,9 +16,6 @@ QUESTION = "{question}"
 """Stands in an instruction for what was asked."""
 EMPTY, ABSTAINED = "(empty)", "(abstained)"
 """How a candidate without words stands in the prompt."""
-
-Columns = Mapping[str, Sequence[Prediction]]
-"""Member -> its answers, one for each dialogue, in their order."""
 
 
 def candidate(answer: Prediction) -> str:
@@ -48,41 +45,11 @@ def fused(dialogue: Dialogue, answers: Sequence[Prediction], instruction: str) -
     return replace(dialogue, turns=(Turn(question),), examples=0)
 
 
-def require_aligned(dialogues: Sequence[Dialogue], columns: Columns) -> None:
-    """ModelError, naming the first, where a member answers other dialogues than were asked."""
-    wanted = [dialogue.id for dialogue in dialogues]
-    for member, answers in columns.items():
-        ids = [one.id for one in answers]
-        if ids == wanted:
-            continue
-        place = next((at for at, (a, b) in enumerate(zip(wanted, ids, strict=False)) if a != b), -1)
-        if place < 0:
-            what = f"the member {member} gives {len(ids)} answers to {len(wanted)} questions"
-            place = min(len(ids), len(wanted) - 1)
-        else:
-            what = f"the member {member} answers {ids[place]} instead"
-        raise ModelError(what, where=wanted[place], hint="members must answer the same dialogues")
-
-
-def rows(dialogues: Sequence[Dialogue], columns: Columns) -> list[list[Prediction]]:
-    """The members' answers by dialogue; ModelError where they disagree on ids."""
-    require_aligned(dialogues, columns)
-    return [[answers[at] for answers in columns.values()] for at in range(len(dialogues))]
-
-
 def wordless(answers: Sequence[Prediction]) -> dict[str, int]:
     """How many of a dialogue's candidates are empty, and how many abstained; none where none."""
     counts = Counter(candidate(one) for one in answers)
     numbers = {"empty_candidates": counts[EMPTY], "abstained_candidates": counts[ABSTAINED]}
     return {name: number for name, number in numbers.items() if number}
-
-
-def evidence(members: Sequence[str], answers: Sequence[Prediction]) -> tuple[MemberAnswer, ...]:
-    """Who said what, in the members' order."""
-    return tuple(
-        MemberAnswer(member, one.answer, one.confidence, abstained=one.abstained)
-        for member, one in zip(members, answers, strict=True)
-    )
 
 
 @dataclass(frozen=True, slots=True)

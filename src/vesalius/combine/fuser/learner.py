@@ -14,6 +14,7 @@ from vesalius.cases.prediction import Prediction
 from vesalius.combine.fuser import candidates
 from vesalius.combine.fuser.boost import boosting
 from vesalius.combine.fuser.candidates import Stored
+from vesalius.combine.members import member_answers, table
 from vesalius.errors import UnknownName
 from vesalius.models import Lesson, Model, Piece, Validate, Wraps
 from vesalius.models.capabilities import HubCard, controlled
@@ -79,10 +80,10 @@ class Fusion:
         abstained, stands in the prompt as such and is counted in the prediction's notes; where all
         members abstain, so does the answer. ModelError where members answer other dialogues.
         """
-        table = self._candidates(dialogues, decoding)
-        prompts = self._prompts(dialogues, table)
-        replies = self._writer(dialogues, table).predict(prompts, decoding)
-        each = zip(dialogues, table, replies, strict=True)
+        rows = self._candidates(dialogues, decoding)
+        prompts = self._prompts(dialogues, rows)
+        replies = self._writer(dialogues, rows).predict(prompts, decoding)
+        each = zip(dialogues, rows, replies, strict=True)
         return [self._prediction(*one) for one in each]
 
     def stream(
@@ -93,12 +94,12 @@ class Fusion:
         cancelled: Callable[[int], bool] | None = None,
     ) -> Iterator[Piece]:
         """The writer's pieces, once all members have answered."""
-        table = self._candidates(dialogues, decoding)
-        prompts = self._prompts(dialogues, table)
-        writer = self._writer(dialogues, table)
+        rows = self._candidates(dialogues, decoding)
+        prompts = self._prompts(dialogues, rows)
+        writer = self._writer(dialogues, rows)
         for place, piece in writer.stream(prompts, decoding, cancelled=cancelled):
             if isinstance(piece, Prediction):
-                yield place, self._prediction(dialogues[place], table[place], piece)
+                yield place, self._prediction(dialogues[place], rows[place], piece)
             else:
                 yield place, piece
 
@@ -111,26 +112,26 @@ class Fusion:
         self, dialogues: Sequence[Dialogue], decoding: Decoding
     ) -> list[list[Prediction]]:
         columns = {key: one.predict(dialogues, decoding) for key, one in self.members.items()}
-        return candidates.rows(dialogues, columns)
+        return table(dialogues, columns)
 
     def _prompts(
-        self, dialogues: Sequence[Dialogue], table: Sequence[Sequence[Prediction]]
+        self, dialogues: Sequence[Dialogue], rows: Sequence[Sequence[Prediction]]
     ) -> list[Dialogue]:
         instruction = self.settings.instruction
         return [
             candidates.fused(dialogue, answers, instruction)
-            for dialogue, answers in zip(dialogues, table, strict=True)
+            for dialogue, answers in zip(dialogues, rows, strict=True)
         ]
 
     def _writer(
-        self, dialogues: Sequence[Dialogue], table: Sequence[Sequence[Prediction]]
+        self, dialogues: Sequence[Dialogue], rows: Sequence[Sequence[Prediction]]
     ) -> Answerer:
         """The writer, for ``boost`` steered to the words of each dialogue's candidates."""
         if self.settings.method == "learn":
             return self.writer
         words = {
             dialogue.id: [text for one in answers if (text := candidates.words_of(one))]
-            for dialogue, answers in zip(dialogues, table, strict=True)
+            for dialogue, answers in zip(dialogues, rows, strict=True)
         }
         return self.writer.steered(boosting(self.writer, words, self.settings.bonus))
 
@@ -139,7 +140,7 @@ class Fusion:
     ) -> Prediction:
         return replace(
             reply.as_of(dialogue),
-            evidence=candidates.evidence(list(self.members), answers),
+            evidence=member_answers(self.members, answers),
             abstained=all(one.abstained for one in answers),
             notes=candidates.wordless(answers) or None,
         )
@@ -196,10 +197,10 @@ class Fuser:
         if self.settings.method == "boost":
             self.text.fit(Lesson(self.imagined(lesson.train)), run)
             return
-        table = candidates.rows(lesson.train, self._used(lesson.answers))
-        total = sum((Counter(candidates.wordless(answers)) for answers in table), Counter[str]())
-        run.note(candidates=len(table) * len(table[0]), **total)
-        train = self._fused(lesson.train, table)
+        rows = table(lesson.train, self._used(lesson.answers))
+        total = sum((Counter(candidates.wordless(answers)) for answers in rows), Counter[str]())
+        run.note(candidates=len(rows) * len(rows[0]), **total)
+        train = self._fused(lesson.train, rows)
         self.text.rehearse([(self.text, train)], run.recipe().seed)
         self.text.fit(Lesson(train, validate=self._validate(lesson)), run)
 
@@ -237,18 +238,18 @@ class Fuser:
     def imagined(self, train: Sequence[Dialogue]) -> list[Dialogue]:
         """Prompts in which the reference stands for each candidate: what can be known before."""
         number = len(self.settings.use or ()) or self.wraps.least
-        table = [
+        rows = [
             [Prediction.of(dialogue, dialogue.question.answers[0])] * number for dialogue in train
         ]
-        return self._fused(train, table)
+        return self._fused(train, rows)
 
     def _fused(
-        self, train: Sequence[Dialogue], table: Sequence[Sequence[Prediction]]
+        self, train: Sequence[Dialogue], rows: Sequence[Sequence[Prediction]]
     ) -> list[Dialogue]:
         instruction = self.settings.instruction
         return [
             candidates.fused(dialogue, answers, instruction)
-            for dialogue, answers in zip(train, table, strict=True)
+            for dialogue, answers in zip(train, rows, strict=True)
         ]
 
     def _used(self, members: Mapping[str, T]) -> dict[str, T]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from vesalius.cases.case import Answer
 from vesalius.cases.dialogue import Dialogue, Turn
 from vesalius.cases.prediction import MemberAnswer, Prediction
+from vesalius.combine.members import member_answers, named_concepts, table
 from vesalius.combine.prompting import Cases, CitedCase, fitting
 from vesalius.combine.synthesizer.synthesis import Synthesis, cleaned, violations, writer_prompt
 
@@ -77,11 +78,11 @@ class Briefing:
     ) -> list[Brief]:
         """A brief for each dialogue from its members' answers; cases are left out until it fits."""
         near = self.cases.near(dialogues)
-        keys = [key for key in (DRAFT, CONCEPTS) if key in answers]
-        columns = zip(*(answers[key] for key in keys), strict=True)
+        columns = {key: answers[key] for key in (DRAFT, CONCEPTS) if key in answers}
+        rows = table(dialogues, columns)
         return [
-            self._brief(dialogue, dict(zip(keys, given, strict=True)), some, fits)
-            for dialogue, given, some in zip(dialogues, columns, near, strict=True)
+            self._brief(dialogue, dict(zip(columns, given, strict=True)), some, fits)
+            for dialogue, given, some in zip(dialogues, rows, near, strict=True)
         ]
 
     def _brief(
@@ -99,14 +100,11 @@ class Briefing:
             return writer_dialogue(dialogue, words, seeing=self.seeing)
 
         whole, cases = fitting(near, prompt, fits)
-        members = tuple(
-            MemberAnswer(key, one.answer, one.confidence, abstained=one.abstained)
-            for key, one in given.items()
-        )
+        members = member_answers(given, list(given.values()))
         return Brief(dialogue, draft, members, concepts, whole, cases, len(near))
 
     def _concepts(self, prediction: Prediction | None) -> tuple[str, ...]:
-        codes = () if prediction is None else prediction.answer.concepts or ()
+        codes = () if prediction is None else named_concepts(CONCEPTS, prediction)
         return tuple(self.names.get(code, code) for code in codes)
 
 
