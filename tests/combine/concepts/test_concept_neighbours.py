@@ -69,6 +69,16 @@ def propagation(threshold: float, *near: Neighbour) -> PropagatedConcepts:
     return PropagatedConcepts(Fixed(*near), space, cases, ConceptRule(np.full(3, threshold)))
 
 
+def test_without_a_neighbour_it_abstains_and_says_so() -> None:
+    asked = dialogue("q", shape("q", 20))
+    for near in ((), (Neighbour("one", -0.1),)):
+        (answer,) = propagation(0.5, *near).predict([asked], Decoding())
+        assert (answer.answer.concepts, answer.abstained) == ((), True)
+        assert answer.confidence is not None
+        assert answer.confidence.value == 0.0  # and not 1, sure that there are none
+        assert answer.notes == {"no_neighbours": 1}
+
+
 def test_votes_are_weighed_by_similarity() -> None:
     near = (Neighbour("one", 0.9), Neighbour("two", 0.6), Neighbour("three", -0.2))
     asked = dialogue("q", shape("q", 20))

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from vesalius.cases.dialogue import Dialogue
-from vesalius.cases.prediction import Neighbour, Prediction
+from vesalius.cases.prediction import Confidence, Neighbour, Prediction
 from vesalius.combine.evidence import write_index
 from vesalius.combine.retrieval.lookup import AGAIN, Lookup
 from vesalius.combine.retrieval.retrieve import Retriever
@@ -62,8 +62,9 @@ class PropagatedConcepts:
     def predict(self, dialogues: Sequence[Dialogue], decoding: Decoding) -> list[Prediction]:
         """One prediction per dialogue: concepts by falling share of similarity, and who voted.
 
-        No neighbour is of the dialogue's group, or its own picture. ModelError names a dialogue
-        without a picture before anything is looked up.
+        No neighbour is of the dialogue's group, or its own picture. Where none is left to vote, it
+        abstains, which is counted (``no_neighbours``). ModelError names a dialogue without a
+        picture before anything is looked up.
         """
         del decoding  # nothing is generated
         near = self._neighbours(dialogues)
@@ -101,6 +102,9 @@ class PropagatedConcepts:
         shares = self._share(near)
         chosen = self._rule.choose(shares)
         answer = self._space.prediction(dialogue, shares, chosen, METHOD)
+        if not any(one.similarity > 0.0 for one in near):
+            answer = replace(answer, abstained=True, confidence=Confidence(0.0, METHOD))
+            return replace(answer, evidence=near, notes={"no_neighbours": 1})
         return replace(answer, evidence=near)
 
 
