@@ -13,9 +13,9 @@ from vesalius.cases.tasks import task_of
 from vesalius.combine.retrieval import indexing
 from vesalius.combine.retrieval.lookup import Lookup
 from vesalius.combine.retrieval.retrieve import Retriever
-from vesalius.errors import RunError
+from vesalius.errors import ModelError, RunError
 from vesalius.models import Incremental, Lesson, Model, Piece, Streaming, Wraps
-from vesalius.models.capabilities import controlled
+from vesalius.models.capabilities import Steerable, controlled
 from vesalius.recipe import Decoding, Retrieve
 from vesalius.run import Run
 
@@ -90,6 +90,18 @@ class StreamedSupportedAnswers(SupportedAnswers):
                 yield place, self._supported([dialogues[place]], [piece])[0]
             else:
                 yield place, piece
+
+
+def steerable(model: Model) -> Steerable:
+    """The model whose decoding can be changed, without the similar cases that a run shows beside.
+
+    ModelError where it is another wrapper, or no model that writes here.
+    """
+    bare = model.members["model"] if isinstance(model, SupportedAnswers) else model
+    if not isinstance(bare, Steerable):
+        hint = "guided and reranked wrap generative, composed or text"
+        raise ModelError("a draft member's next tokens cannot be weighed here", hint=hint)
+    return bare
 
 
 def supported(model: Model, run: Run) -> Model:

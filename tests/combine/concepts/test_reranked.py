@@ -12,6 +12,7 @@ import pytest
 from vesalius import Answer, Dialogue, Picture, Prediction, Question, Turn
 from vesalius.cases.prediction import Confidence, MemberAnswer, Reason
 from vesalius.combine.concepts.reranked import Reranked, RerankedAnswers, RerankedSettings
+from vesalius.combine.evidence import SupportedAnswers
 from vesalius.errors import ModelError, RecipeError
 from vesalius.recipe import Decoding
 
@@ -56,6 +57,14 @@ def answer(weight: float, wanted: str = "cyst", **decoding: int) -> tuple[Predic
     settings = RerankedSettings(weight=weight)
     model = RerankedAnswers(settings, {"draft": draft}, like(wanted))
     return model.predict([ASKED], Decoding(**decoding))[0], draft
+
+
+def test_the_draft_may_show_similar_cases_beside_its_answers() -> None:
+    # a finished run with `retrieve` is loaded as such a model
+    retriever: Any = None
+    members: Any = {"draft": SupportedAnswers(Draft(), retriever)}
+    model = RerankedAnswers(RerankedSettings(weight=0.5), members, like("cyst"))
+    assert model.predict([ASKED], Decoding())[0].text == "A cyst."
 
 
 def test_the_beam_that_fits_is_taken() -> None:

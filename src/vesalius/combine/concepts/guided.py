@@ -11,11 +11,11 @@ from pydantic import Field
 from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.prediction import Prediction, Reason
 from vesalius.combine.concepts.words import ConceptWords, medians
+from vesalius.combine.evidence import steerable
 from vesalius.combine.members import named_concepts, table
 from vesalius.errors import ModelError, RecipeError, RunError
 from vesalius.language.dictionary import finding_dictionary
 from vesalius.models import Lesson, Model, Wraps
-from vesalius.models.capabilities import Steerable
 from vesalius.models.wording import examples
 from vesalius.recipe import Decoding
 from vesalius.run import Run
@@ -60,9 +60,7 @@ class GuidedAnswers:
 
         ModelError names a dialogue to which the member answers without concepts.
         """
-        draft = self.members[DRAFT]
-        if not isinstance(draft, Steerable):
-            raise ModelError("guided steers generative, composed and text models alone")
+        draft = steerable(self.members[DRAFT])
         columns = {CONCEPTS: self.members[CONCEPTS].predict(dialogues, decoding)}
         told = [one for (one,) in table(dialogues, columns)]
         named = {

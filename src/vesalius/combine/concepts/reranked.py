@@ -13,10 +13,10 @@ from pydantic import Field
 from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.prediction import Confidence, MemberAnswer, Prediction, Reason
 from vesalius.combine.concepts.guided import CONCEPTS, DRAFT, concept_words
+from vesalius.combine.evidence import steerable
 from vesalius.combine.members import named_concepts, table
-from vesalius.errors import ModelError, RecipeError
+from vesalius.errors import RecipeError
 from vesalius.models import Lesson, Model, Wraps
-from vesalius.models.capabilities import Steerable
 from vesalius.models.guard import require_pictures, require_studies
 from vesalius.models.wording import examples, pictured, plain
 from vesalius.recipe import Decoding
@@ -69,9 +69,7 @@ class RerankedAnswers:
         without a picture.
         """
         require_pictures(dialogues)
-        draft = self.members[DRAFT]
-        if not isinstance(draft, Steerable):
-            raise ModelError("reranked orders beams of generative, composed and text models alone")
+        draft = steerable(self.members[DRAFT])
         wide = decoding.model_copy(update={"beams": max(decoding.beams, self.settings.beams)})
         beams = [_distinct(some) for some in draft.alternatives(dialogues, wide)]
         near = self.similarity(dialogues, [[one.text for one in some] for some in beams])

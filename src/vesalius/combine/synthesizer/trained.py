@@ -42,6 +42,7 @@ class TrainedSynthesizer(Text):
 
     Settings: ClassVar[type[TrainedSynthesizerSettings]] = TrainedSynthesizerSettings
     needs_image: ClassVar[bool] = True  # type: ignore[misc]
+    steerable: ClassVar[bool] = False  # its draft is another model's
     wraps: ClassVar[Wraps] = Wraps(
         names=(DRAFT,), optional=(CONCEPTS,), tasks={CONCEPTS: CONCEPTS}, learns=True
     )
