@@ -118,7 +118,8 @@ class Other:
 def test_a_draft_that_cannot_be_steered_is_refused_before_anything_is_fitted() -> None:
     with pytest.raises(RecipeError, match=r"members\.draft.*next tokens cannot be weighed"):
         Guided(GuidedSettings()).check_members({"draft": Other(), "concepts": Other()})
-    trained: Any = {"name": "trained_synthesizer", "tiny": True, "kind": "seq2seq", "members": {}}
+    block = {"name": "trained_synthesizer", "tiny": True, "kind": "seq2seq"}
+    trained: Any = {**block, "members": {"draft": {"name": "nearest"}}}
     with pytest.raises(RecipeError, match=r"members\.draft.*next tokens cannot be weighed"):
         Guided(GuidedSettings()).check_members({"draft": build(trained), "concepts": Other()})
     learner = build({"name": "generative", "tiny": True, "family": "llava"})
