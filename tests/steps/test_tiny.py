@@ -134,6 +134,39 @@ def test_a_composed_model_keeps_its_presets_roles_and_adapter() -> None:
     assert settings.adapter.r == 16
 
 
+SEARCH = {"encoder": "microsoft/rad-dino", "sentences": "someone/sentences"}
+PACKAGED = {"encoder": "efficientnet_lite0", "sentences": "minilm"}
+
+
+def test_every_frozen_encoder_is_the_packaged_one() -> None:
+    small = tiny(recipe(retrieve={**SEARCH, "image_text": {}}))
+    assert small.retrieve is not None
+    assert small.retrieve.model_dump(include=set(SEARCH)) == PACKAGED
+    for name in ("nearest", "linear_probe", "concept_neighbours", "few_shot", "evidence"):
+        members = {"vlm": LLAVA} if name in {"few_shot", "evidence"} else None
+        block = {"name": name, **SEARCH, **({"members": members} if members else {})}
+        made = tiny(recipe(model=block)).model
+        assert {key: made[key] for key in SEARCH} == PACKAGED, name
+    assert "sentences" not in tiny(recipe(model={"name": "nearest"})).model  # nothing is added
+
+
+def test_a_member_keeps_its_task_and_its_numbers_are_limited() -> None:
+    data = {"task": "concepts", "instruction": "Which concepts?", "root": "elsewhere"}
+    scored = {"validate_on": 500, "metrics": [{"bertscore": {"model": "roberta-large"}}]}
+    concepts = {"model": {"name": "tagger"}, "data": data, "evaluation": scored}
+    draft = {"model": LLAVA, "decoding": {"max_new_tokens": 900}}
+    members = {"draft": draft, "concepts": concepts}
+    small = tiny(recipe(model={"name": "guided", "members": members})).members()
+    made, other = small["concepts"], small["draft"]
+    assert isinstance(made, Recipe)
+    assert isinstance(other, Recipe)
+    assert (made.data.task, made.data.instruction) == ("concepts", "Which concepts?")
+    assert made.data.root == other.data.root != "elsewhere"
+    assert made.evaluation.validate_on == 4
+    assert made.evaluation.metrics == ({"bertscore": {}},)
+    assert other.decoding.max_new_tokens == 16
+
+
 def test_a_metric_that_compares_by_a_hub_model_compares_by_the_packaged_one() -> None:
     metrics = [{"bertscore": {"model": "roberta-large", "rescale": True, "idf": True}}, "bleu",
                {"rouge": {"stemmed": True}}]  # fmt: skip

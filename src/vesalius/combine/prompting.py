@@ -32,10 +32,6 @@ CHARACTERS = 4
 """Of a token, where a model cannot count its own: what English text has in common tokenizers."""
 Pair = tuple[str, str]
 """A question and its answer; the question of a caption, which nobody asked, is empty."""
-PACKAGED = {
-    name: Search.model_fields[name].default for name in ("encoder", "sentences", "image_text")
-}
-"""What of the search is another in a tiny form: encoders that travel with Vesalius."""
 T = TypeVar("T")
 
 

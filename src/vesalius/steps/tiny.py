@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import BaseModel
 
 from vesalius.data.caption_concepts import OPTION
 from vesalius.data.open import ROOTLESS
@@ -23,6 +24,10 @@ from vesalius.run import Run
 from vesalius.settings import validated
 
 ENDING = "-tiny"
+ENCODERS, SENTENCES = ("encoder", "sentences"), "minilm"
+"""Settings that name a frozen encoder, and the packaged one of sentences."""
+TASK = ("task", "instruction")
+"""What a member's own data say of what it is asked, wherever they come from."""
 BY_MODEL = ("model", "layer", "rescale")
 """Parameters of a metric that go with a hub model."""
 
@@ -45,14 +50,11 @@ def tiny(recipe: Recipe) -> Recipe:
     said["data"] |= _data(said["data"])
     said["model"] = _model(said["model"])
     for block in (said, *said["stages"]):
-        block["decoding"] |= _at_most(block["decoding"], _limits()["decoding"])
-        block["evaluation"] |= _at_most(block["evaluation"], _limits()["evaluation"])
-        if "metrics" in block["evaluation"]:
-            block["evaluation"]["metrics"] = [_offline(m) for m in block["evaluation"]["metrics"]]
+        block.update(_scored(block))
     if said["folds"]:
         said["folds"] = min(said["folds"], _limits()["folds"])
     if said["retrieve"]:
-        said["retrieve"]["encoder"] = Retrieve.model_fields["encoder"].default  # packaged
+        said["retrieve"] = _packaged(said["retrieve"], Retrieve)
     said["name"] = said["name"].removesuffix(ENDING) + ENDING
     return validated(Recipe, said, where="--tiny")
 
@@ -67,6 +69,19 @@ def _limits() -> dict[str, Any]:
 def _at_most(said: Mapping[str, Any], limits: Mapping[str, int]) -> dict[str, int]:
     """What is said of each limited key, or the limit where that is lower."""
     return {key: min(said[key], most) for key, most in limits.items() if said.get(key) is not None}
+
+
+def _scored(block: Mapping[str, Any]) -> dict[str, Any]:
+    """How a recipe's, stage's or member's block answers and is scored, within the limits."""
+    limits = _limits()
+    changed = {
+        key: {**block[key], **_at_most(block[key], limits[key])}
+        for key in ("decoding", "evaluation")
+        if block.get(key)
+    }
+    if metrics := changed.get("evaluation", {}).get("metrics"):
+        changed["evaluation"]["metrics"] = [_offline(metric) for metric in metrics]
+    return changed
 
 
 def _data(data: Mapping[str, Any], seed: int | None = None) -> dict[str, Any]:
@@ -105,16 +120,25 @@ def _model(block: Mapping[str, Any]) -> dict[str, Any]:
     if not getattr(entry, "computes", True):
         raise RecipeError(f"{block['name']} has no tiny form", where="model")
     fields = entry.Settings.model_fields
-    changed = {key: _inner(key, value) for key, value in block.items()}
+    changed = {key: _inner(key, value) for key, value in _packaged(block, entry.Settings).items()}
     if isinstance(entry, Shrinkable):
         changed = entry.tiny(changed)
-    elif block.get("weights") is not None or not getattr(entry, "computes", True):
+    elif block.get("weights") is not None:
         raise RecipeError(f"{block['name']} has no tiny form", where="model")
     if "training" in fields:
         changed.setdefault("training", {})
     if "precision" in fields:
         changed["precision"] = "auto"
     return _cut(changed)
+
+
+def _packaged(block: Mapping[str, Any], settings: type[BaseModel]) -> dict[str, Any]:
+    """A block whose frozen encoders are those that travel with Vesalius."""
+    changed = dict(block)
+    for name in ENCODERS:
+        if block.get(name) is not None and name in settings.model_fields:
+            changed[name] = settings.model_fields[name].default or SENTENCES
+    return changed
 
 
 def _cut(block: Mapping[str, Any]) -> dict[str, Any]:
@@ -139,16 +163,15 @@ def _inner(key: str, value: Any) -> Any:
 
 
 def _member(block: Mapping[str, Any]) -> dict[str, Any]:
-    """A member's tiny form: on the recipe's own data; of a finished run its model on its task."""
-    if "run" in block:
-        whole = Run.open(Path(block["run"])).recipe()
-        task = whole.data.model_dump(include={"task", "instruction"})
-        scored = whole.evaluation.model_dump(mode="json")
-        return {"model": _model(whole.model), "data": task, "evaluation": scored}
+    """A member's tiny form: its model and its task, on the recipe's own data."""
     if "name" in block:
         return _model(block)
-    rest = {key: value for key, value in block.items() if key != "data"}
-    return rest | {"model": _model(block["model"])}
+    if "run" in block:
+        whole = Run.open(Path(block["run"])).recipe()
+        block = whole.model_dump(mode="json", include={"model", "data", "evaluation"})
+    data = block.get("data") or {}
+    task = {"data": {key: data[key] for key in TASK if key in data}}
+    return {**block, **_scored(block), **task, "model": _model(block["model"])}
 
 
 def _offline(metric: str | Mapping[str, Any]) -> str | dict[str, Any]:

@@ -118,12 +118,6 @@ class Reranked:
             hint = "a member called concepts goes with by: concepts, and only with it"
             raise RecipeError(what, where="model.by", hint=hint)
 
-    @classmethod
-    def tiny(cls, block: Mapping[str, Any]) -> dict[str, Any]:
-        """The block with the packaged encoders."""
-        fields = RerankedSettings.model_fields
-        return {**block, **{name: fields[name].default for name in ("encoder", "sentences")}}
-
     def fit(self, lesson: Lesson, run: Run) -> None:
         """Learn the image-text head on the training captions, where pictures decide."""
         require_pictures([*lesson.train, *lesson.validation])

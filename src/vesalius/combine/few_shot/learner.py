@@ -14,7 +14,6 @@ from vesalius.cases.picture import Picture
 from vesalius.cases.prediction import Neighbour, Prediction
 from vesalius.combine.few_shot.shots import FewShotPrompt, Form, Shot, few_shot_prompt
 from vesalius.combine.prompting import (
-    PACKAGED,
     Cases,
     CitedCase,
     Prompting,
@@ -192,11 +191,6 @@ class FewShot:
         warn_of_leaving(model, "pictures and words" if self.index_settings.thumbnails else "words")
         kind = StreamedFewShotAnswers if isinstance(model, Streaming) else FewShotAnswers
         return kind(self.settings, members, cases)
-
-    @classmethod
-    def tiny(cls, block: Mapping[str, Any]) -> dict[str, Any]:
-        """The block with the packaged encoders."""
-        return {**block, **PACKAGED}
 
 
 def shows_pictures(model: Conversational) -> bool:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 
 from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.prediction import Prediction
-from vesalius.combine.prompting import PACKAGED, Cases, require_cases, warn_of_leaving, write_cases
+from vesalius.combine.prompting import Cases, require_cases, warn_of_leaving, write_cases
 from vesalius.combine.retrieval.lookup import whole_index
 from vesalius.combine.synthesizer.briefing import CONCEPTS, DRAFT, WRITER, Brief, Briefing
 from vesalius.combine.synthesizer.synthesis import Synthesis
@@ -143,11 +143,6 @@ class Synthesizer:
     def load(self, run: Run, *, members: Mapping[str, Model]) -> SynthesizedAnswers:
         """The writer with its members and the run's cases; RunError where the index is cut."""
         return synthesized(briefing_of(run, self.settings, seeing=self.settings.seeing), members)
-
-    @classmethod
-    def tiny(cls, block: Mapping[str, Any]) -> dict[str, Any]:
-        """The block with the packaged encoders."""
-        return {**block, **PACKAGED}
 
 
 def synthesized(briefing: Briefing, members: Mapping[str, Model]) -> SynthesizedAnswers:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 from vesalius.cases.dialogue import Dialogue
-from vesalius.combine.prompting import PACKAGED, require_cases, write_cases
+from vesalius.combine.prompting import require_cases, write_cases
 from vesalius.combine.synthesizer.briefing import CONCEPTS, DRAFT, WRITER, writer_dialogue
 from vesalius.combine.synthesizer.learner import (
     SynthesizedAnswers,
@@ -88,11 +88,6 @@ class TrainedSynthesizer(Text):
     def mask(self, train: Sequence[Dialogue], seed: int) -> Iterator[tuple[str, bool]]:
         """(token, bears loss) along the first training row, a caption in the place of a draft."""
         yield from super().mask(self._rehearsed(train), seed)
-
-    @classmethod
-    def tiny(cls, block: Mapping[str, Any]) -> dict[str, Any]:
-        """The block with a small language model and the packaged encoder."""
-        return {**super().tiny(block), **PACKAGED}
 
     def _fits(self, train: Sequence[Dialogue]) -> Callable[[Dialogue], bool]:
         """Whether a prompt with its caption has room, by the model's own tokenizer."""

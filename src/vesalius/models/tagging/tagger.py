@@ -48,8 +48,8 @@ class Tagger:
 
     @classmethod
     def tiny(cls, block: Mapping[str, Any]) -> dict[str, Any]:
-        """The block with the packaged encoder and a few epochs of its head."""
-        return {**block, "encoder": "efficientnet_lite0", "head_epochs": 3}
+        """The block with a few epochs of its head."""
+        return {**block, "head_epochs": 3}
 
     def check(self, *, validated: bool) -> None:
         """Refuse, before any data are read, a device or training that cannot be had here."""
