@@ -91,6 +91,11 @@ def test_a_member_that_answers_in_words_is_refused() -> None:
         joined(A, Fixed(None))
 
 
+def test_votes_without_a_vote_are_refused() -> None:
+    with pytest.raises(ValueError, match="votes go with rule: vote, not with union"):
+        ConceptEnsembleSettings(votes=2)
+
+
 def test_more_votes_than_members_are_refused_before_anything_is_fitted() -> None:
     settings = ConceptEnsembleSettings(rule="vote", votes=3)
     with pytest.raises(RecipeError, match="3 votes are wanted of 2 members"):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from vesalius.cases.case import Answer
 from vesalius.cases.dialogue import Dialogue
@@ -31,6 +31,12 @@ class ConceptEnsembleSettings(Frozen):
     """With ``vote``, by how many members a concept must be named; null: by more than half."""
     most: int = Field(default=MOST, ge=1, le=MOST)
     """At most so many concepts an image: those of most votes, then of the highest probability."""
+
+    @model_validator(mode="after")
+    def _voted(self) -> Self:
+        if self.votes is not None and self.rule != "vote":
+            raise ValueError(f"votes go with rule: vote, not with {self.rule}")
+        return self
 
 
 @dataclass(frozen=True, slots=True)
