@@ -275,3 +275,9 @@ def test_it_learns_what_is_answered(kind: str, new_run: Make, dialogues: list[Di
     replies = learner.load(run).predict(dialogues, Decoding(max_new_tokens=24))
     assert [one.text for one in replies] == [answer for _, answer in PAIRS]
     assert {one.finish for one in replies} == {"stop"}
+
+
+@pytest.mark.parametrize("wrong", [{"kind": "seq2seq"}, {"revision": "main"}])
+def test_the_packaged_model_is_no_other(wrong: dict[str, str]) -> None:
+    with pytest.raises(RecipeError, match="smollm2 is causal and has no revisions"):
+        build({"name": "text", "weights": "smollm2", **wrong})

@@ -45,6 +45,8 @@ class TextSettings(Trained):
             raise ValueError("name either weights or tiny: true with a kind")
         if self.tiny and self.kind is None:
             raise ValueError("tiny needs a kind: causal or seq2seq")
+        if self.weights == PACKAGED and (self.kind == "seq2seq" or self.revision is not None):
+            raise ValueError(f"{PACKAGED} is causal and has no revisions; leave both out")
         if not self.tiny and (self.sizes or "vocabulary" in self.model_fields_set):
             raise ValueError("weights have their sizes; sizes and vocabulary are for tiny: true")
         if unknown := sorted(set(self.roles) - {"language"}):
