@@ -126,6 +126,33 @@ def test_streamed_pieces_end_in_what_is_predicted(learned: tuple[Run, Fusion]) -
         assert last[place].evidence == reply.evidence
 
 
+class Silent:
+    """A writer that abstains."""
+
+    def predict(self, dialogues: list[Dialogue], decoding: Decoding) -> list[Prediction]:
+        return [Prediction.of(d, Answer("x"), abstained=True) for d in dialogues]
+
+
+def test_it_abstains_where_its_writer_does() -> None:
+    learner: Any = build(block())
+    replies = Fusion(learner.settings, Silent(), stored()).predict(DIALOGUES, GREEDY)  # type: ignore[arg-type]
+    assert all(one.abstained for one in replies)
+
+
+def test_a_rehearsal_has_as_many_candidates_as_there_are_members() -> None:
+    learner: Any = build(block())
+    learner.check_members(dict.fromkeys(["one", "two", "three"]))
+    truth = TRUTHS[0]
+    assert learner.imagined(DIALOGUES)[0].question.text.endswith(
+        f"1. {truth} 2. {truth} 3. {truth}"
+    )
+
+
+def test_a_member_that_is_used_twice_is_refused() -> None:
+    with pytest.raises(RecipeError, match="use names a member twice"):
+        build(block(use=["organ", "organ"]))
+
+
 def test_it_abstains_where_all_members_do(learned: tuple[Run, Fusion]) -> None:
     _, model = learned
     silent = {name: answers(*["?"] * 4, abstained=True) for name in NAMES}

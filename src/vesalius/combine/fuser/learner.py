@@ -48,15 +48,17 @@ class FuserSettings(TextSettings):
     def _untrained(cls, data: Any) -> Any:
         if not isinstance(data, dict) or data.get("method") != "boost":
             return data
-        roles = data.setdefault("roles", {"language": "frozen"})
-        if roles != {"language": "frozen"}:
+        frozen = {"language": "frozen"}
+        if data.get("roles", frozen) != frozen:
             raise ValueError("method boost trains nothing; leave roles out")
-        return data
+        return {**data, "roles": frozen}
 
     @model_validator(mode="after")
     def _learning(self) -> Self:
         if self.method == "learn" and "frozen" in self.roles.values():
             raise ValueError("method learn trains the language model: adapter or full")
+        if self.use is not None and len(set(self.use)) < len(self.use):
+            raise ValueError("use names a member twice")
         return self
 
 
@@ -77,8 +79,9 @@ class Fusion:
         """One prediction per dialogue, its evidence an entry for each member, in their order.
 
         Confidence, end and usage are the writer's. A candidate that is empty, or whose member
-        abstained, stands in the prompt as such and is counted in the prediction's notes; where all
-        members abstain, so does the answer. ModelError where members answer other dialogues.
+        abstained, stands in the prompt as such and is counted in the prediction's notes; where the
+        writer or all members abstain, so does the answer. ModelError where members answer other
+        dialogues.
         """
         rows = self._candidates(dialogues, decoding)
         prompts = self._prompts(dialogues, rows)
@@ -141,7 +144,7 @@ class Fusion:
         return replace(
             reply.as_of(dialogue),
             evidence=member_answers(self.members, answers),
-            abstained=all(one.abstained for one in answers),
+            abstained=reply.abstained or all(one.abstained for one in answers),
             notes=candidates.wordless(answers) or None,
         )
 
@@ -162,6 +165,7 @@ class Fuser:
         self.settings = settings
         self.wraps = Wraps(least=2, learns=settings.method == "learn")
         self.text = Text(settings)
+        self._candidates = len(settings.use or ()) or self.wraps.least
 
     @property
     def blueprint(self) -> Blueprint:
@@ -178,10 +182,14 @@ class Fuser:
         self.text.check(validated=validated)
 
     def check_members(self, members: Mapping[str, Any]) -> None:
-        """UnknownName where ``use`` names a member that there is not."""
+        """UnknownName where ``use`` names a member that there is not.
+
+        From then on the prompts that stand in for those of the fit have as many candidates.
+        """
         for name in self.settings.use or ():
             if name not in members:
                 raise UnknownName("member", name, members, where="model.use")
+        self._candidates = len(self.settings.use or members)
 
     def rehearse(self, stages: Sequence[tuple[Any, Sequence[Dialogue]]], seed: int) -> None:
         """Refuse what a fit would fail at, each reference standing in for all candidates."""
@@ -237,9 +245,9 @@ class Fuser:
 
     def imagined(self, train: Sequence[Dialogue]) -> list[Dialogue]:
         """Prompts in which the reference stands for each candidate: what can be known before."""
-        number = len(self.settings.use or ()) or self.wraps.least
         rows = [
-            [Prediction.of(dialogue, dialogue.question.answers[0])] * number for dialogue in train
+            [Prediction.of(dialogue, dialogue.question.answers[0])] * self._candidates
+            for dialogue in train
         ]
         return self._fused(train, rows)
 
