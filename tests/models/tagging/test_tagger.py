@@ -9,11 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from vesalius.cases.case import Answer, Question
 from vesalius.cases.dialogue import Dialogue, Turn
 from vesalius.errors import ModelError, RunError
 from vesalius.models import Lesson
+from vesalius.models.tagging.losses import binary_cross_entropy
+from vesalius.models.tagging.network import TaggerNetwork, collate, new_head, probabilities
+from vesalius.models.tagging.space import ConceptSpace
 from vesalius.models.tagging.tagger import TABLE, Tagger, TaggerSettings
 from vesalius.recipe import Decoding, Recipe
 from vesalius.run import Run
@@ -70,6 +74,22 @@ def test_rare_concepts_are_left_out_and_counted(tagged: list[Dialogue], new_run:
     status = run.status()
     assert (status["labels"], status["rarer_concepts"]) == (2, 4)
     assert status["thresholds"] == "0.5: no validation split"
+
+
+def test_training_looks_at_all_pictures_of_a_study_as_asking_does(draw: Make) -> None:
+    from vesalius.models.encoders import vision
+
+    network, space = vision(), ConceptSpace(("a", "b"), (2, 1))
+    head = new_head(1280, space, 2, dropout=0.0)
+    torch.nn.init.normal_(head.direct.weight)
+    studies = [(draw("one", "disc"), draw("two", "bar")), (draw("three", "disc", size=60),)]
+    dialogues = [Dialogue(f"d{n}", (Turn(Question("?"), s),), "g") for n, s in enumerate(studies)]
+    rows = [(one, np.array([True, False])) for one in dialogues]
+    whole = TaggerNetwork(network, head, binary_cross_entropy).eval()
+    with torch.inference_mode():
+        trained = whole(**collate(rows, vision=network))["logits"].sigmoid().numpy()
+    asked = probabilities(head, network.encoder().embed_studies(studies))
+    assert trained == pytest.approx(asked, abs=1e-5)
 
 
 def test_its_vectors_can_be_searched(tagged: list[Dialogue], fitted: Run) -> None:

@@ -96,9 +96,17 @@ class TaggerNetwork(nn.Module):
         self.encoder, self.head = vision.network, head
         self._pool, self._criterion = vision.pool, criterion
 
-    def forward(self, pixels: Tensor, labels: Tensor | None = None, **_: Any) -> dict[str, Tensor]:
-        """Logits (B, L) for pixels (B, 3, height, width), and the loss where labels are given."""
-        vectors = nn.functional.normalize(self._pool(pixels).float(), dim=1)
+    def forward(
+        self, pixels: Tensor, study: Tensor, labels: Tensor | None = None, **_: Any
+    ) -> dict[str, Tensor]:
+        """Logits (B, L) of studies, and the loss where labels are given.
+
+        ``pixels`` (P, 3, height, width) are their pictures, ``study`` (P,) whose each is: a study
+        is the mean of its pictures' vectors, as it is when the tagger is asked.
+        """
+        each = nn.functional.normalize(self._pool(pixels).float(), dim=1)
+        total = each.new_zeros(int(study.max()) + 1, each.shape[1])
+        vectors = nn.functional.normalize(total.index_add(0, study, each), dim=1)
         output = {"logits": logits(self.head, vectors)}
         if labels is not None:
             output["loss"] = self._criterion(output["logits"], labels)
@@ -106,11 +114,13 @@ class TaggerNetwork(nn.Module):
 
 
 def collate(some: Sequence[tuple[Dialogue, Mask]], *, vision: Vision) -> dict[str, Any]:
-    """Pixels of each dialogue's last picture, targets (B, L) and ``ids``."""
-    pixels = [vision.prepare(one.study[-1].pixels()) for one, _ in some]
+    """Pixels of all the dialogues' pictures, whose each is, targets (B, L) and ``ids``."""
+    shown = [(place, picture) for place, (one, _) in enumerate(some) for picture in one.study]
+    pixels = [vision.prepare(picture.pixels()) for _, picture in shown]
     targets = np.stack([row for _, row in some])
     return {
         "pixels": torch.stack(pixels),
+        "study": torch.tensor([place for place, _ in shown]),
         "labels": torch.from_numpy(targets).float(),
         "ids": [one.id for one, _ in some],
     }
