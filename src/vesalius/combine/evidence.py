@@ -18,6 +18,7 @@ from vesalius.models import Incremental, Lesson, Model, Piece, Streaming, Wraps
 from vesalius.models.capabilities import Steerable, controlled
 from vesalius.recipe import Decoding, Retrieve
 from vesalius.run import Run
+from vesalius.training.processes import on_main
 
 
 class SupportedAnswers:
@@ -134,13 +135,17 @@ class Evidence:
 
     def fit(self, lesson: Lesson, run: Run) -> None:
         """Write the index of the training pictures, unless it is there."""
-        if not run.index.exists():
-            write_index(run, lesson.train, self.settings)
+        ensure_index(run, lesson.train, self.settings)
 
     def load(self, run: Run, *, members: Mapping[str, Model]) -> Model:
         """The member with the run's cases."""
         (model,) = members.values()
         return supported(model, run)
+
+
+def ensure_index(run: Run, train: Sequence[Dialogue], settings: Retrieve) -> None:
+    """Write a run's index, unless it is there; of several processes one does, and all wait."""
+    on_main(lambda: None if run.index.exists() else write_index(run, train, settings))
 
 
 def write_index(run: Run, train: Sequence[Dialogue], settings: Retrieve) -> dict[str, Any]:

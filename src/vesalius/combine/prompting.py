@@ -12,7 +12,7 @@ from pydantic import Field
 
 from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.prediction import Neighbour
-from vesalius.combine.evidence import write_index
+from vesalius.combine.evidence import ensure_index
 from vesalius.combine.retrieval import indexing
 from vesalius.combine.retrieval.lookup import Lookup
 from vesalius.combine.retrieval.retrieve import Retriever
@@ -22,7 +22,6 @@ from vesalius.models.capabilities import Budgeted
 from vesalius.models.wording import examples
 from vesalius.recipe import Retrieve, Search
 from vesalius.run import Run
-from vesalius.training.processes import on_main
 
 if TYPE_CHECKING:
     from vesalius.models.encoders import SentenceEncoder
@@ -119,14 +118,9 @@ def require_cases(train: Sequence[Dialogue], index: Retrieve) -> None:
 
 
 def write_cases(run: Run, train: Sequence[Dialogue], index: Retrieve) -> None:
-    """Write the index of the training cases, unless it is there; of several processes one does."""
-
-    def write() -> None:
-        if not run.index.exists():
-            write_index(run, train, index)
-
+    """Write the index of the training cases, unless it is there."""
     require_cases(train, index)
-    on_main(write)
+    ensure_index(run, train, index)
 
 
 def warn_of_leaving(model: Model, what: str) -> None:

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.prediction import Confidence, Neighbour, Prediction
-from vesalius.combine.evidence import write_index
+from vesalius.combine.evidence import ensure_index
 from vesalius.combine.retrieval.lookup import AGAIN, Lookup
 from vesalius.combine.retrieval.retrieve import Retriever
 from vesalius.errors import RunError
@@ -132,8 +132,7 @@ class ConceptNeighbours:
         require_pictures([*lesson.train, *lesson.validation])
         train, validation = annotated(lesson.train), annotated(lesson.validation)
         space = ConceptSpace.of(train, least=self.settings.least)
-        if not run.index.exists():
-            write_index(run, train, self.index_settings)
+        ensure_index(run, train, self.index_settings)
         targets = space.targets(train)
         cases = {
             one.case or one.id: np.flatnonzero(row).tolist()
