@@ -124,3 +124,9 @@ def test_a_rule_is_read_as_it_was_written() -> None:
         ConceptRule.read(rule.table(), 3, "here")
     with pytest.raises(RunError, match="not a rule"):
         ConceptRule.read(None, 3, "here")
+
+
+def test_where_all_images_are_held_out_there_is_no_line_and_the_thresholds_decide_alone() -> None:
+    totals, numbers = np.full(30, 5.0), np.ones(30)
+    count = CountInterval.fitted(totals, numbers, np.ones(30, np.bool_), level=0.9)
+    assert count.bounds(5.0) == (0, 100)

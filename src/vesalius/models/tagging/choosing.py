@@ -84,7 +84,7 @@ class CountInterval:
 
     ``radius`` is the split-conformal quantile of the absolute errors on held-out validation
     images: a new image's number lies within it with at least the probability that was wanted, if
-    it is one of the same kind. Infinite where too few images were held out.
+    it is one of the same kind. Infinite where too few images were held out, or left for the line.
     Source: J. Lei et al., Distribution-free predictive inference for regression, JASA 2018.
     """
 
@@ -101,7 +101,8 @@ class CountInterval:
         intercept, slope = np.linalg.lstsq(line, numbers[~held_out], rcond=None)[0]
         errors = np.sort(np.abs(numbers - (intercept + slope * totals))[held_out])
         rank = math.ceil((len(errors) + 1) * level)
-        radius = float(errors[rank - 1]) if rank <= len(errors) else math.inf
+        known = len(line) > 1 and rank <= len(errors)  # else there is no line, or no promise
+        radius = float(errors[rank - 1]) if known else math.inf
         return cls(float(intercept), float(slope), radius)
 
     def bounds(self, total: float) -> tuple[int, int]:
