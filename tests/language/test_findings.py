@@ -24,7 +24,10 @@ CARDIOMEGALY, PNEUMONIA, NODULE = "C0018800", "C0032285", "C0034079"
         ("Pleural effusions are not seen.", EFFUSION, "absent"),  # after it, in the plural
         ("The pneumothorax has resolved.", PNEUMOTHORAX, "absent"),
         ("Negative for fracture.", FRACTURE, "absent"),
-        ("Non-displaced: fracture of the rib", FRACTURE, "present"),
+        ("Non-displaced fracture of the rib", FRACTURE, "present"),  # "non" reaches one word
+        ("Non-contrast CT of the chest, large mass", MASS, "present"),
+        ("Pleural effusion: none. A mass", EFFUSION, "absent"),  # as forms are filled in
+        ("Findings: none. A mass", MASS, "present"),
         ("No fracture. Pleural effusion.", EFFUSION, "present"),  # a sentence ends the reach
         ("No fracture but a pleural effusion", EFFUSION, "present"),  # so does "but"
         ("without pneumothorax, with a pleural effusion", EFFUSION, "present"),

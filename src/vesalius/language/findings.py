@@ -26,7 +26,8 @@ ORDER: tuple[Polarity, ...] = ("present", "uncertain", "absent")
 GAP = 3
 """Other words that may stand between those of a phrase: "heart is mildly enlarged"."""
 _BLANK = r"\n\s*\n"
-_SENTENCE = re.compile(rf"[;:!?]|\.(?!\d)|{_BLANK}")
+_SENTENCE = re.compile(rf"[;!?]|:(?!\s*(?:none|absent)\b)|\.(?!\d)|{_BLANK}")
+"""Where a sentence ends; "Pleural effusion: none" is one."""
 _TOKEN = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
 
 
@@ -156,7 +157,8 @@ def _sense(cues: Sequence[_Cue], first: int, last: int) -> str:
         trigger = cue.trigger
         start, end = (last, cue.first) if trigger.after else (cue.last, first)
         inside = first < cue.first <= cue.last < last  # "effusions, if any, are pleural"
-        most = _table()["reach"]["after" if trigger.after else "before"]
+        reach = _table()["reach"]
+        most = reach.get(" ".join(trigger.words), reach["after" if trigger.after else "before"])
         reached = inside or (0 < end - start <= most and not _ended(cues, start, end))
         if trigger.sense not in ("ends", "pseudo") and reached and end - start < best:
             best, sense = end - start, trigger.sense
