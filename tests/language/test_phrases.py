@@ -38,6 +38,8 @@ def test_phrases(text, expected) -> None:
         ("Stable.", []),
         ("Again seen is the mass and the mass", ["is the mass", "the mass"]),
         ("No effusion since the prior.", []),
+        ("Compared to the prior study, the effusion has increased.", []),
+        ("Interval increase in effusion. A mass, larger than before", ["A mass"]),
         ("Mass, mass", ["Mass"]),
     ],
 )  # fmt: skip
