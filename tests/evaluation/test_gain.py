@@ -61,6 +61,14 @@ def test_better_only_if_the_paired_interval_says_so(rows, combined, outcome, wor
     assert "n = 24 in 24 groups" in sentence(found, "member")
 
 
+@pytest.mark.parametrize(("metric", "primary"), [("rouge", "rouge.L"), ("squad", "squad.em")])
+def test_sentences_are_by_the_score_that_stands_for_the_first_metric(rows, metric, primary):
+    """ROUGE-1 comes first in its metric and BERTScore's precision does: neither is its headline."""
+    found = gain(rows(*range(20)), Others(members={"a": rows(1)}), [metric, "closed"], DRAWS)
+    assert found.primary == primary
+    assert found.sentences()[0].startswith(f"{primary}: better than its best member")
+
+
 def test_differences_are_those_of_compare(rows):
     member, combined = rows(*range(12)), rows(*range(4, 20))
     found = gain(combined, Others(members={"a": member}), ["squad", "closed"], DRAWS)

@@ -143,11 +143,12 @@ def _shared(
 
 
 def _primary(own: Sequence[Measured]) -> _Key:
-    """The first score for which more is better and that has anything to measure."""
+    """The first metric's score that stands for it, more being better and something measured."""
     directions = _directions(own)
     for entry in own:
-        for metric, value in _values(entry).items():
-            if directions.get((entry.name, metric)) == "higher" and not isnan(value):
+        values, foremost = _values(entry), entry.metric.protocol.foremost
+        for metric in sorted(values, key=lambda name: name not in foremost):
+            if directions.get((entry.name, metric)) == "higher" and not isnan(values[metric]):
                 return entry.name, metric
     raise NotComparable("nothing of it could be measured", hint="do the answers have references?")
 

@@ -42,10 +42,11 @@ class RunResults:
 
     @property
     def primary(self) -> tuple[Spec, Score]:
-        """The recipe's first score for which more is better, and the metric it is of."""
+        """The score that stands for the recipe's first metric, more being better, and the metric."""
+        scores = sorted(self.evaluation.overall(), key=lambda s: not self.evaluation.foremost(s))
         for spec in self.recipe.evaluation.metrics:
             name = spec if isinstance(spec, str) else next(iter(spec))
-            for score in self.evaluation.overall():
+            for score in scores:
                 mine = score.protocol == name or score.protocol.startswith(f"{name}(")
                 if mine and score.measured and self.evaluation.better(score) == "higher":
                     return spec, score

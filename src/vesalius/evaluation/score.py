@@ -89,6 +89,10 @@ class Evaluation:
         directions = self.protocols.get(score.protocol, {}).get("better", {})
         return str(directions.get(score.metric, "higher"))
 
+    def foremost(self, score: Score) -> bool:
+        """Whether its metric names it among the scores that stand for all."""
+        return score.metric in self.protocols.get(score.protocol, {}).get("foremost", ())
+
     def role(self, score: Score) -> str:
         """``headline`` or ``calibration``, or ``baseline`` for one that knows references alone."""
         protocol = self.protocols.get(score.protocol, {})
