@@ -16,6 +16,7 @@ from vesalius.cases.case import Answer
 from vesalius.cases.prediction import MemberAnswer
 from vesalius.cli.main import app
 from vesalius.errors import ModelError, NotComparable, RunError, UnknownName
+from vesalius.recipe import Retrieve
 from vesalius.steps.controls import predict_control
 from vesalius.steps.gain import gain, gain_of
 from vesalius.system.files import append_lines
@@ -173,7 +174,18 @@ def test_a_run_with_neighbours_alone_tells_copies_and_what_is_missing(run: Run) 
     bare = Run.create(run.path.parent / "bare", recipe.model_copy(update={"name": "bare"}))
     bare.append([replace(p, answer=Answer("ct")) for p in run.predictions()])
     bare.finish()
-    assert gain(bare) is None  # too short to have copied anything
+    short = gain(bare)  # too short to have copied anything, as answers to questions are
+    assert short is not None
+    assert short.copy is None
+    assert short.notes[0].startswith("copy rate: not measured")
+    assert short.notes[1:] == tuple(note.replace("/near", "/bare") for note in found.notes)
+    cited = recipe.model_copy(update={"name": "cited", "retrieve": Retrieve()})
+    beside = Run.create(run.path.parent / "cited", cited)
+    beside.append(list(run.predictions()))
+    beside.finish()
+    only = gain(beside)  # cases beside an answer that were no part of it: no control is missing
+    assert only is not None
+    assert only.notes == ()
 
 
 def test_members_that_cannot_be_held_against_it_leave_the_scores_alone(run: Run) -> None:

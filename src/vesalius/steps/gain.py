@@ -17,7 +17,7 @@ from vesalius.evaluation.evaluate import evaluate_run
 from vesalius.evaluation.gain import Gain
 from vesalius.evaluation.measuring import Spec
 from vesalius.evaluation.member_answers import rivals
-from vesalius.evaluation.score import Evaluation
+from vesalius.evaluation.score import Evaluation, Score
 from vesalius.run import Run, read_predictions
 from vesalius.steps.controls import control_set
 from vesalius.steps.systems import consensus, no_rival
@@ -34,7 +34,7 @@ def gain(
 
     Members are read from the run's rows and answer no question again; ``without`` is a run (or a
     file) that had no neighbours; the controls are the sets that ``predict`` made under them. None
-    where there is nothing to hold them against, or no reference. RunError where there are no
+    where nothing is combined or retrieved, or there is no reference. RunError where there are no
     predictions, NotComparable where members do not stand in every row or another run answers other
     questions.
     """
@@ -48,9 +48,10 @@ def gain(
     found = contrasts.gain(
         rows, others, metrics or settings.metrics, Draws(drawn, settings.level, settings.seed)
     )
-    if not others and found.copy is None:
+    missing = list(_missing(run, rows, others, found.copy))
+    if not others and found.copy is None and not missing:
         return None
-    notes = (*found.notes, *map(no_rival, apart), *_missing(run, rows, others))
+    notes = (*found.notes, *map(no_rival, apart), *missing)
     return replace(found, notes=notes, inputs=inputs(run, without))
 
 
@@ -133,13 +134,22 @@ def _others(
     return others, apart
 
 
-def _missing(run: Run, rows: Sequence[Prediction], others: Others) -> Iterator[str]:
-    """What of a run that retrieves cases was not measured, and the command for it."""
-    if any(p.neighbours for p in rows):
-        for control in CONTROLS:
-            if control not in others.controls:
-                command = f"vesalius predict --run {run.path} --control {control}"
-                yield f"{control} neighbours: not measured ({command})"
+def _missing(
+    run: Run, rows: Sequence[Prediction], others: Others, copy: Score | None
+) -> Iterator[str]:
+    """What was not measured of a run that answers from cases, and why.
+
+    Cases that a recipe's ``retrieve`` cites beside an answer have no part in it: nothing is missing
+    where no control could change an answer.
+    """
+    if run.recipe().retrieve is not None or not any(p.neighbours for p in rows):
+        return
+    if copy is None:
+        yield "copy rate: not measured (no answer of four words beside a neighbour's text)"
+    for control in CONTROLS:
+        if control not in others.controls:
+            command = f"vesalius predict --run {run.path} --control {control}"
+            yield f"{control} neighbours: not measured ({command})"
 
 
 def _control_files(run: Run) -> Mapping[Control, Path]:
