@@ -101,6 +101,17 @@ def test_two_are_compared_and_more_make_a_table(call, run):
     assert isinstance(call("compare", run.path, run.path, "--members").exception, RunError)
     wrong = call("compare", "--table", run.path, run.path, "--out", "t.txt")
     assert isinstance(wrong.exception, UnknownName)
+    sliced = call("compare", "--table", run.path, run.path, "--by", "kind")
+    assert "a table has no slices" in str(sliced.exception)
+
+
+def test_without_is_never_read_and_ignored(call, run, tmp_path):
+    both = call("evaluate", run.path, "--histories", "--without", run.path)
+    assert "two questions" in str(both.exception)
+    append_lines(tmp_path / "plain.jsonl", [row.to_row() for row in rows(2)])
+    run.predictions_file().unlink()  # what is left has a name
+    named = call("evaluate", run.path, "--without", tmp_path / "plain.jsonl")
+    assert "'blank' is not held against" in str(named.exception)
 
 
 @pytest.mark.parametrize(

@@ -133,6 +133,15 @@ def test_a_run_without_neighbours_is_named(run: Run, tmp_path: Path) -> None:
     harm = next(h for h in evaluation.gain["harms"] if h["metric"] == "squad.em")
     assert (harm["harmed"]["value"], harm["saved"]["value"], harm["other"]) == (1, 0, "plain.jsonl")
     evaluate(run)  # without it again
+    with pytest.raises(RunError, match="'control-swapped' is not held against"):
+        evaluate(run, "control-swapped", without=plain)
+
+
+def test_a_run_that_should_have_no_neighbours_and_has_some_is_told(run: Run) -> None:
+    found = gain(run, without=run.path)
+    assert found is not None
+    (note,) = [note for note in found.notes if note.startswith("run was to have none")]
+    assert f"{PATIENTS} of its {PATIENTS} answers have neighbours" in note
 
 
 def test_refusals(run: Run, tmp_path: Path) -> None:

@@ -47,6 +47,7 @@ def evaluate(
     from vesalius.cli.gain import print_gain
     from vesalius.cli.long_tail import print_long_tail
     from vesalius.cli.scores import print_scores
+    from vesalius.errors import RunError
     from vesalius.evaluation.prediction_sets import prediction_sets
     from vesalius.run import Run
     from vesalius.steps.evaluate import evaluate as step
@@ -58,12 +59,14 @@ def evaluate(
     if histories:
         from vesalius.cli.histories import show
 
+        if without is not None:
+            raise RunError("--without and --histories are two questions", hint="leave one out")
         show(console, Run.open(target), metrics, resamples, save)
         return
     run = Run.open(target) if target.is_dir() else None
     first = None
     for place, name in enumerate([None] if run is None else prediction_sets(run)):
-        scores = step(run or target, name, without=None if name else without, **options)
+        scores = step(run or target, name, without=without if place == 0 else None, **options)
         title = target.name if run is None else f"{run.name} {name}".strip()
         print_scores(console, scores, title)
         first = scores if place == 0 else first
@@ -100,6 +103,7 @@ def compare(
     from rich.console import Console
 
     from vesalius.cli.scores import print_differences
+    from vesalius.errors import RunError
     from vesalius.steps.evaluate import compare as step
     from vesalius.system.files import write_json
 
@@ -107,6 +111,8 @@ def compare(
     if table:
         from vesalius.cli.table import show
 
+        if by not in (FIELDS, ""):
+            raise RunError("a table has no slices", hint="leave --by out, or --table")
         files = [*(out or ()), *([save] if save else ())]
         show(Console(), runs, files, baseline=baseline, members=members, **options)
         return

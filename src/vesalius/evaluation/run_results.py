@@ -42,7 +42,7 @@ class RunResults:
 
     @property
     def primary(self) -> tuple[Spec, Score]:
-        """The score that stands for the recipe's first metric, more being better, and the metric."""
+        """What stands for the recipe's first metric, more being better, and that metric."""
         scores = sorted(self.evaluation.overall(), key=lambda s: not self.evaluation.foremost(s))
         for spec in self.recipe.evaluation.metrics:
             name = spec if isinstance(spec, str) else next(iter(spec))

@@ -59,6 +59,9 @@ def evaluate(
             by=by,
         )
     chosen = prediction_sets(run)[0] if name is None else name
+    if chosen and without is not None:
+        what = f"the set {chosen!r} is not held against a run without neighbours"
+        raise RunError(what, where=run.path, hint="its unnamed set is: vesalius predict --run RUN")
     evaluation = evaluate_run(run, chosen, metrics=metrics, resamples=resamples, by=by)
     if chosen == "":
         how: dict[str, Any] = {"metrics": metrics, "resamples": resamples}

@@ -51,7 +51,7 @@ def gain(
     missing = list(_missing(run, rows, others, found.copy))
     if not others and found.copy is None and not missing:
         return None
-    notes = (*found.notes, *map(no_rival, apart), *missing)
+    notes = (*found.notes, *map(no_rival, apart), *_neighbours_of_other(others), *missing)
     return replace(found, notes=notes, inputs=inputs(run, without))
 
 
@@ -132,6 +132,14 @@ def _others(
         },
     )
     return others, apart
+
+
+def _neighbours_of_other(others: Others) -> Iterator[str]:
+    """That what should have no neighbours has some, where it does."""
+    name, rows = others.without or ("", ())
+    if count := sum(bool(p.neighbours) for p in rows):
+        what = f"{count:,} of its {len(rows):,} answers have neighbours of their own"
+        yield f"{name} was to have none: {what}"
 
 
 def _missing(
