@@ -21,11 +21,11 @@ MEMBERS = {name: {"name": "majority"} for name in ("a", "b", "c")}
 FUSER = {"name": "fuser", "tiny": True, "kind": "seq2seq", "training": {"max_steps": 1}}
 
 
-def fitted(folder: Path, model: dict[str, Any], **more: Any) -> Run:
+def fitted(folder: Path, model: dict[str, Any], split: str | None = None, **more: Any) -> Run:
     content = {"name": "whole", "data": DATA, "model": model, "decoding": {"max_new_tokens": 4}}
     scores = {"metrics": ["rouge"], "watch": "rouge.L", "resamples": 20}
     run = fit(Recipe.model_validate({**content, "evaluation": scores, **more}), folder)
-    predict(run)
+    predict(run, split=split)
     return run
 
 
@@ -75,3 +75,9 @@ def test_what_learns_nothing_and_what_cannot_be_left_out(tmp_path: Path) -> None
         ablate(whole)
     with pytest.raises(RunError, match="majority wraps no members"):
         ablate(Run.open(whole.path / "members" / "a"))
+
+
+def test_smaller_sets_answer_the_split_that_the_whole_answered(tmp_path: Path) -> None:
+    whole = fitted(tmp_path / "run", {"name": "consensus", "members": MEMBERS}, "validation")
+    table = ablate(whole)
+    assert table.shared == 1  # the one validation case; none of the three of the test split

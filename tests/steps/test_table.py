@@ -13,7 +13,7 @@ from vesalius.errors import RunError
 from vesalius.recipe import Recipe
 from vesalius.run import Run
 from vesalius.steps.gain import gain
-from vesalius.steps.systems import consensus, with_consensus
+from vesalius.steps.systems import consensus, remarks_of, with_consensus
 from vesalius.steps.table import table
 
 METRICS = ["squad", "rouge", {"bertscore": {"model": "nobody/has-these-weights"}}]
@@ -119,3 +119,10 @@ def test_the_consensus_is_that_of_the_rule() -> None:
 def test_a_run_without_predictions_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="no predictions"):
         table(a_run(tmp_path / "empty", []).path)
+
+
+def test_a_finished_member_of_random_weights_is_remarked(tmp_path: Path) -> None:
+    toy = a_run(tmp_path / "toy", list(CAPTIONS), weights="random")
+    block = {"name": "consensus", "members": {"toy": {"run": toy.path.as_posix()}}}
+    whole = Recipe.model_validate({"name": "w", "data": {"dataset": "roco"}, "model": block})
+    assert remarks_of(Run.create(tmp_path / "whole", whole)) == ("random weights",)

@@ -36,8 +36,8 @@ def ablate(
 ) -> Table:
     """A fitted combination beside itself over each smaller set of at least ``least`` members.
 
-    Members are neither fitted nor asked again: what they answered to the test split stands in the
-    run's predictions, and what a wrapper learns from in its members' folds. A wrapper that learns
+    Members are neither fitted nor asked again: what they answered to a split stands in the run's
+    predictions, and what a wrapper learns from in its members' folds. A wrapper that learns
     is fitted anew for each set, from the same answers, with the same settings and seed. Each set is
     a run in ``RUN/subsets/A+B``, and what was fitted or answered is not done again. The differences
     are to the whole, paired. RunError where nothing was predicted or no smaller set is left.
@@ -50,13 +50,15 @@ def ablate(
     checked = check(run.recipe(), run.path)
     taught = member_answers(checked)
     rows = [System(run.name, list(run.predictions()), remarks_of(run))]
+    split = run.status().get("predictions", {}).get("test", {}).get("split")
+    limit = len(rows[0].predictions)
     for names in sets:
         part = _subset(run, names)
         ready = replace(checked.last, recipe=part.recipe(), learner=build(part.recipe().model))
         fit_stage(ready, part, Taught(*(_only(one, names) for one in taught)))
         members = {key: Stored.of(answers[key]) for key in names}
         learner: Any = ready.learner
-        predict(part, model=learner.load(part, members=members), limit=len(rows[0].predictions))
+        predict(part, model=learner.load(part, members=members), split=split, limit=limit)
         rows.append(System("+".join(names), list(part.predictions()), rows[0].remarks))
     settings = run.recipe().evaluation
     number = settings.resamples if resamples is None else resamples

@@ -12,7 +12,9 @@ from vesalius.combine.consensus import agreed
 from vesalius.errors import RunError
 from vesalius.evaluation.member_answers import rivals
 from vesalius.evaluation.table import System
+from vesalius.recipe import RUN, Reference
 from vesalius.run import Run, read_predictions
+from vesalius.steps.members import member_path
 
 CONSENSUS = "consensus"
 
@@ -71,13 +73,18 @@ def consensus(members: Sequence[Sequence[Prediction]]) -> list[Prediction]:
 def remarks_of(run: Run) -> tuple[str, ...]:
     """What a number of this run must not be read without: random weights, drawn pictures."""
     recipe = run.recipe()
-    statuses = [run.status(), *(Run(path.parent).status() for path in _inner(run.path))]
-    random = any(status.get("weights") == "random" for status in statuses)
+    random = any(one.status().get("weights") == "random" for one in (run, *_inner(run)))
     drawn = recipe.data.dataset == "phantom" or recipe.data.drawn
     marks = {"random weights": random, "drawn pictures": drawn}
     return tuple(mark for mark, holds in marks.items() if holds)
 
 
-def _inner(path: Path) -> list[Path]:
-    """The status files of the runs below a run, its members at any depth."""
-    return [file for file in sorted(path.rglob("members/*/status.json")) if file.is_file()]
+def _inner(run: Run) -> Iterator[Run]:
+    """A run's members at any depth, fitted below it or finished elsewhere, that are still there."""
+    for key, member in run.recipe().members().items():
+        path = member_path(run.path, key)
+        if isinstance(member, Reference):
+            path = Path(member.run.replace(RUN, run.path.as_posix()))
+        if (path / "status.json").is_file():
+            yield Run(path)
+            yield from _inner(Run(path))
