@@ -3,7 +3,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from transformers import (
     CLIPConfig,
     CLIPImageProcessor,
@@ -17,56 +16,14 @@ from transformers import (
 )
 
 from vesalius.cases.picture import Picture
-from vesalius.errors import ImageError, MissingExtra, ModelError
-from vesalius.models import encoders, vector_memory
-from vesalius.models.encoders import (
-    SentenceEncoder,
-    efficientnet_lite0_features,
-    image_encoder,
-    to_tensor,
-)
+from vesalius.errors import ImageError, ModelError
+from vesalius.models import vector_memory
+from vesalius.models.encoders import image_encoder
 
 
 @pytest.fixture(scope="module")
 def lite():
     return image_encoder()
-
-
-@pytest.fixture(scope="module")
-def minilm():
-    return SentenceEncoder()
-
-
-def test_picture_keeps_its_aspect_on_black() -> None:
-    pixels = to_tensor(Image.new("RGB", (100, 50), (255, 255, 255)), 32)
-    assert pixels.shape == (3, 32, 32)
-    white, black = (255 - 127) / 128, (0 - 127) / 128
-    assert torch.allclose(pixels[:, 8:24], torch.tensor(white))  # 32 x 16 in the middle
-    assert torch.allclose(pixels[:, :8], torch.tensor(black))
-    assert torch.allclose(pixels[:, 24:], torch.tensor(black))
-
-
-@pytest.mark.parametrize("size", [(1000, 1), (1, 1000), (1, 1)])
-def test_slivers_become_squares(size) -> None:
-    assert to_tensor(Image.new("L", size, 9)).shape == (3, 224, 224)
-
-
-def test_grid_is_frozen_and_of_the_stated_shape() -> None:
-    network = efficientnet_lite0_features()
-    grid = network.extract_features(torch.zeros(2, 3, 224, 224))
-    assert grid.shape == (2, 1280, 7, 7)
-    assert not grid.requires_grad
-    assert not network.training
-    assert 0 <= grid.min() <= grid.max() <= 6
-
-
-def test_missing_architecture_is_named(monkeypatch) -> None:
-    def absent(name: str) -> None:
-        raise ImportError(name)
-
-    monkeypatch.setattr(encoders, "import_module", absent)
-    with pytest.raises(MissingExtra, match="efficientnet-lite-pytorch"):
-        efficientnet_lite0_features()
 
 
 def test_image_vectors_are_unit_ordered_and_repeatable(lite, draw) -> None:
@@ -143,23 +100,3 @@ def test_unknown_and_pickled_encoders_are_refused(tmp_path) -> None:
     torch.save({}, tmp_path / "pytorch_model.bin")
     with pytest.raises(ModelError):
         image_encoder(str(tmp_path))
-
-
-def test_sentence_vectors_know_meaning(minilm) -> None:
-    plane, view, organ = minilm.embed(
-        ["in which plane is it?", "which plane is shown?", "is the liver enlarged?"]
-    )
-    assert plane.shape == (384,)
-    assert plane @ view > 0.7 > plane @ organ
-    assert np.isclose(np.linalg.norm(plane), 1, atol=1e-5)
-
-
-def test_sentences_do_not_depend_on_their_batch(minilm) -> None:
-    long = "word " * 400
-    together = minilm.embed(["short", long, "", "short"])
-    assert np.array_equal(together[0], together[3])
-    assert np.allclose(
-        SentenceEncoder(batch=1).embed(["short", "", long]), together[[0, 2, 1]], atol=1e-5
-    )
-    assert minilm.embed([]).shape == (0, 0)
-    assert np.isfinite(together).all()

@@ -11,7 +11,6 @@ import pytest
 from vesalius.cases.view import View
 from vesalius.errors import RecipeError, VesaliusError
 from vesalius.models import encoders
-from vesalius.models.encoders import SentenceEncoder
 from vesalius.models.feature_cache import (
     FILE,
     SALT,
@@ -22,6 +21,7 @@ from vesalius.models.feature_cache import (
     user_cache,
     with_shared_features,
 )
+from vesalius.models.sentences import SentenceEncoder
 
 MIB = 2**20
 

@@ -189,7 +189,7 @@ def _overlap(one: Sequence[Box], other: Sequence[Box]) -> float:
 
 
 def _cosines(texts: Sequence[str]) -> NDArray[np.float64]:
-    from vesalius.models.encoders import SentenceEncoder
+    from vesalius.models.sentences import SentenceEncoder
 
     vectors = SentenceEncoder("minilm").embed(list(texts)).astype(np.float64)
     return vectors @ vectors.T

@@ -20,8 +20,9 @@ from vesalius.combine.retrieval.thumbnails import seen
 from vesalius.errors import ModelError, RunError
 from vesalius.models import Control, Lesson
 from vesalius.models.capabilities import require_control
-from vesalius.models.encoders import ImageEncoder, SentenceEncoder, image_encoder
+from vesalius.models.encoders import ImageEncoder, image_encoder
 from vesalius.models.guard import require_pictures, require_studies
+from vesalius.models.sentences import SentenceEncoder
 from vesalius.models.wording import Example, examples, pictured, pooled
 from vesalius.recipe import Decoding
 from vesalius.retrieval import Encoder

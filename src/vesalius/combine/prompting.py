@@ -24,7 +24,7 @@ from vesalius.recipe import Retrieve, Search
 from vesalius.run import Run
 
 if TYPE_CHECKING:
-    from vesalius.models.encoders import SentenceEncoder
+    from vesalius.models.sentences import SentenceEncoder
 
 log = logging.getLogger(__name__)
 CHARACTERS = 4
@@ -105,7 +105,7 @@ class Cases:
     def _embed(self, texts: Sequence[str]) -> Vectors:
         """Sentence vectors, by an encoder that is loaded with the first question to choose for."""
         if self._encoder is None:
-            from vesalius.models.encoders import SentenceEncoder
+            from vesalius.models.sentences import SentenceEncoder
 
             self._encoder = SentenceEncoder(self.retriever.settings.sentences or "minilm")
         return self._encoder.embed(texts)

@@ -23,7 +23,7 @@ from transformers import (
 )
 
 from vesalius.models import towers
-from vesalius.models.encoders import MEAN, STD, efficientnet_lite0_features
+from vesalius.models.efficientnet import MEAN, STD, efficientnet_lite0_features
 from vesalius.models.generative.text.template import CHATML
 from vesalius.models.generative.text.tokenizer import train_tokenizer
 from vesalius.models.generative.weights.loading import Access, look, reading

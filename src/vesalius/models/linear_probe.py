@@ -16,9 +16,10 @@ from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.prediction import Confidence, Prediction
 from vesalius.errors import RunError
 from vesalius.models import Lesson
-from vesalius.models.encoders import ImageEncoder, SentenceEncoder, image_encoder
+from vesalius.models.encoders import ImageEncoder, image_encoder
 from vesalius.models.guard import require_pictures, require_studies
 from vesalius.models.linear_head import Features, Head, Schedule, train_head
+from vesalius.models.sentences import SentenceEncoder
 from vesalius.models.wording import Example, examples, pictured, plain, pooled, spellings
 from vesalius.recipe import Decoding
 from vesalius.run import Run

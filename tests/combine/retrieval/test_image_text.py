@@ -9,7 +9,8 @@ import torch
 from vesalius.combine.retrieval.image_text import ImageTextHead, learn
 from vesalius.data.open import open_dataset
 from vesalius.errors import ModelError, RunError
-from vesalius.models.encoders import SentenceEncoder, image_encoder
+from vesalius.models.encoders import image_encoder
+from vesalius.models.sentences import SentenceEncoder
 from vesalius.retrieval import ImageTextBlock
 
 torch.set_num_threads(1)

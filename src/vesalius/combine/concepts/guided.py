@@ -141,7 +141,7 @@ def concept_words(run: Run) -> dict[str, str]:
 
 
 def _measure(settings: GuidedSettings) -> ConceptWords:
-    from vesalius.models.encoders import SentenceEncoder
+    from vesalius.models.sentences import SentenceEncoder
 
     return ConceptWords(SentenceEncoder(settings.sentences).embed)
 

@@ -25,7 +25,7 @@ from vesalius.run import Run
 from vesalius.settings import Frozen
 
 if TYPE_CHECKING:
-    from vesalius.models.encoders import SentenceEncoder
+    from vesalius.models.sentences import SentenceEncoder
 
 Similarity = Callable[[Sequence[Dialogue], Sequence[Sequence[str]]], list[NDArray[np.float32]]]
 """Dialogues and the texts of each -> the similarity of each text with the dialogue's picture."""
@@ -124,7 +124,8 @@ class Reranked:
         if self.settings.by != "picture":
             return
         from vesalius.combine.retrieval.image_text import learn
-        from vesalius.models.encoders import SentenceEncoder, image_encoder
+        from vesalius.models.encoders import image_encoder
+        from vesalius.models.sentences import SentenceEncoder
 
         taught = pictured(examples(lesson.train))
         pictures = image_encoder(self.settings.encoder).embed_studies([o.pictures for o in taught])
@@ -145,7 +146,8 @@ class Reranked:
 def _by_picture(run: Run, settings: RerankedSettings) -> Similarity:
     """The cosine of a text and the pictures in the space of the run's head."""
     from vesalius.combine.retrieval.image_text import ImageTextHead
-    from vesalius.models.encoders import SentenceEncoder, image_encoder
+    from vesalius.models.encoders import image_encoder
+    from vesalius.models.sentences import SentenceEncoder
 
     head, images = ImageTextHead.load(run.weights), image_encoder(settings.encoder)
     sentences = SentenceEncoder(settings.sentences)
@@ -162,7 +164,7 @@ def _by_picture(run: Run, settings: RerankedSettings) -> Similarity:
 
 def _by_concepts(member: Model, names: Mapping[str, str], settings: RerankedSettings) -> Similarity:
     """The sentence similarity of a text and the names of its picture's concepts; 0 for none."""
-    from vesalius.models.encoders import SentenceEncoder
+    from vesalius.models.sentences import SentenceEncoder
 
     sentences = SentenceEncoder(settings.sentences)
 

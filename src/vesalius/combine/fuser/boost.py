@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from transformers import LogitsProcessor
 
 from vesalius.cases.dialogue import Dialogue
-from vesalius.models.encoders import SentenceEncoder
 from vesalius.models.generative.answering.answerer import Answerer
 from vesalius.models.generative.answering.generate import Steering
+from vesalius.models.sentences import SentenceEncoder
 
 Embed = Callable[[list[str]], NDArray[np.float32]]
 """Texts -> unit vectors (n, width)."""

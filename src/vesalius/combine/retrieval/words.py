@@ -27,7 +27,7 @@ from vesalius.retrieval import Retrieve
 from vesalius.system.files import read_lines, write_atomic
 
 if TYPE_CHECKING:
-    from vesalius.models.encoders import SentenceEncoder
+    from vesalius.models.sentences import SentenceEncoder
 
 FOLDER, TEXTS = "words", "texts.jsonl"
 NEAR = 0.1
@@ -184,6 +184,6 @@ class WordSearch:
 
 
 def _sentence_encoder(name: str) -> SentenceEncoder:
-    from vesalius.models.encoders import SentenceEncoder
+    from vesalius.models.sentences import SentenceEncoder
 
     return SentenceEncoder(name)
