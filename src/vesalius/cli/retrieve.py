@@ -76,7 +76,6 @@ def retrieve(
     """Show the training cases whose pictures are most like one, and what was said of them."""
     from rich.console import Console
 
-    from vesalius.cli.plain import facts_table
     from vesalius.run import Run
 
     of_split = sheet is not None and split is not None
@@ -96,15 +95,11 @@ def retrieve(
     fitted, console = Run.open(run), Console(quiet=as_json)
     if build:
         options = {"encoder": encoder, "thumbnails": thumbnails}
-        facts = _built(fitted, options, overrides or [])
-        if not (as_json and query):
-            console.print(facts_table(f"{fitted.name}: index of similar cases", facts))
+        _build(console, fitted, options, overrides or [])
     if sweep:
         _sweep(console, fitted, split, threshold or [], plot, as_json=as_json)
     if of_split:
-        from vesalius.steps.retrieval_report import split_sheet
-
-        _write(console, sheet, split_sheet(fitted, str(split)))
+        _write_split_sheet(console, fitted, sheet, str(split))
     if query:
         near = _neighbours(fitted, image, text, neighbours, others=others, pictures=pictures)
         _show(console, near, as_json=as_json)
@@ -195,7 +190,14 @@ def _sweep(
     _write(console, plot, sweep_page(result, run.name) if plot else "")
 
 
-def _built(run: "Run", options: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
+def _write_split_sheet(console: Any, run: "Run", path: Path | None, split: str) -> None:
+    from vesalius.steps.retrieval_report import split_sheet
+
+    _write(console, path, split_sheet(run, split))
+
+
+def _build(console: Any, run: "Run", options: dict[str, Any], overrides: list[str]) -> None:
+    from vesalius.cli.plain import facts_table
     from vesalius.recipe import Retrieve
     from vesalius.settings import overridden, validated
     from vesalius.steps.retrieve import build as step
@@ -203,7 +205,8 @@ def _built(run: "Run", options: dict[str, Any], overrides: list[str]) -> dict[st
 
     changed = {key: value for key, value in options.items() if value is not None}
     settings = overridden(index_settings(run).model_dump() | changed, overrides)
-    return step(run, validated(Retrieve, settings, where="--build"))
+    facts = step(run, validated(Retrieve, settings, where="--build"))
+    console.print(facts_table(f"{run.name}: index of similar cases", facts))
 
 
 def _show(console: Any, neighbours: "Sequence[Neighbour]", *, as_json: bool) -> None:

@@ -108,7 +108,7 @@ def _guarded(
 def _queries(run: Run, split: str, count: int | None = None) -> tuple[list[str], list[Picture]]:
     """Groups and pictures of a split's dialogues, each picture once, the first ``count``."""
     named: dict[str, tuple[str, Picture]] = {}
-    for group, picture in _shown(run, split):
+    for group, picture in _grouped_pictures(run, split):
         named.setdefault(picture.key, (group, picture))
         if len(named) == count:
             break
@@ -118,7 +118,7 @@ def _queries(run: Run, split: str, count: int | None = None) -> tuple[list[str],
     return list(groups), list(pictures)
 
 
-def _shown(run: Run, split: str) -> Iterator[tuple[str, Picture]]:
+def _grouped_pictures(run: Run, split: str) -> Iterator[tuple[str, Picture]]:
     for dialogue in dialogues(run.recipe().data, split):
         for picture in dialogue.pictures:
             yield dialogue.group, picture

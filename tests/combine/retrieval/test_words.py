@@ -84,6 +84,9 @@ def test_words_find_pictures_and_pictures_words(by_finding) -> None:
     assert near[0].case == "C"
     (words,) = by_finding.words_for([drawn(2, "new")], 1)
     assert words[0].case == "B"
+    for excluded in ({"exclude_groups": [words[0].case]}, {"exclude_keys": [words[0].picture]}):
+        (others,) = by_finding.words_for([drawn(2, "new")], 3, **excluded)
+        assert "B" not in {one.case for one in others}
     cosines = by_finding.similarities([drawn(3, "new")], ["gallstones", "Enlarged heart"])
     assert cosines.shape == (1, 2)
     assert cosines[0, 0] > cosines[0, 1]

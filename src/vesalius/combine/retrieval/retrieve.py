@@ -147,14 +147,24 @@ class Retriever:
             return like(texts, wanted) if texts else []
 
     def words_for(
-        self, pictures: Sequence[Picture], k: int | None = None
+        self,
+        pictures: Sequence[Picture],
+        k: int | None = None,
+        *,
+        exclude_groups: Sequence[Excluded] | None = None,
+        exclude_keys: Sequence[Excluded] | None = None,
     ) -> list[tuple[Neighbour, ...]]:
-        """For each picture up to ``k`` cases whose words lie nearest to it, by the head."""
-        wanted = self._wanted(k)
+        """For each picture up to ``k`` cases whose words lie nearest to it, by the head.
+
+        What is excluded is as in :meth:`neighbours`.
+        """
+        wanted, nothing = self._wanted(k), [""] * len(pictures)
         with self._encoding:
             if not pictures:
                 return []
-            return self._with_words().texts_of_pictures(self._encoder().embed(pictures), wanted)
+            vectors = self._encoder().embed(pictures)
+            queries = Queries(vectors, exclude_groups or nothing, exclude_keys or nothing)
+            return self._with_words().texts_of_pictures(queries, wanted)
 
     def similarities(self, pictures: Sequence[Picture], texts: Sequence[str]) -> Vectors:
         """How well each text (m) goes with each picture (n), by the head: cosines (n, m)."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -109,16 +109,17 @@ class WordSearch:
 
     def texts_like(self, texts: Sequence[str], k: int) -> list[tuple[Neighbour, ...]]:
         """For each text the cases of which the like was said."""
-        return self._by_text(self.index, self.sentences.embed(texts), k)
+        return self._by_text(self.index, _anyone(self.sentences.embed(texts)), k)
 
     def pictures_like(self, texts: Sequence[str], k: int) -> list[tuple[Neighbour, ...]]:
         """For each text the cases whose pictures lie nearest to it; ModelError without a head."""
-        queries = self._required().texts(self.sentences.embed(texts))
-        return self._search(self._shared_pictures, queries, k, self._told)
+        queries = _anyone(self._required().texts(self.sentences.embed(texts)))
+        return self._search(self._shared_pictures, queries, k, self._text_of_case)
 
-    def texts_of_pictures(self, vectors: Vectors, k: int) -> list[tuple[Neighbour, ...]]:
-        """For each picture's vector (n, d) the cases whose words lie nearest to it."""
-        return self._by_text(self._shared_texts, self._required().pictures(vectors), k)
+    def texts_of_pictures(self, pictures: Queries, k: int) -> list[tuple[Neighbour, ...]]:
+        """For each picture the cases whose words lie nearest to it, but of none it excludes."""
+        vectors = self._required().pictures(pictures.vectors)
+        return self._by_text(self._shared_texts, replace(pictures, vectors=vectors), k)
 
     def similarities(self, vectors: Vectors, texts: Sequence[str]) -> Vectors:
         """How well each text (m) goes with each picture's vector (n, d): cosines (n, m)."""
@@ -148,14 +149,14 @@ class WordSearch:
             told.setdefault(item.case, []).append(text)
         return {case: "; ".join(texts) for case, texts in told.items()}
 
-    def _told(self, at: int) -> str:
+    def _text_of_case(self, at: int) -> str:
         return self._by_case.get(self.pictures.items[at].case, "")
 
-    def _by_text(self, index: Index, queries: Vectors, k: int) -> list[tuple[Neighbour, ...]]:
+    def _by_text(self, index: Index, queries: Queries, k: int) -> list[tuple[Neighbour, ...]]:
         return self._search(index, queries, k, lambda at: self.texts[at])
 
     def _search(
-        self, index: Index, queries: Vectors, k: int, text_at: Any
+        self, index: Index, queries: Queries, k: int, text_at: Any
     ) -> list[tuple[Neighbour, ...]]:
         def choose(_: int, hits: Any) -> tuple[tuple[Neighbour, ...], bool]:
             nearest: dict[str, Neighbour] = {}
@@ -172,8 +173,7 @@ class WordSearch:
                     nearest[item.case] = Neighbour(item.case, known.similarity, known.picture, more)
             return tuple(nearest.values()), False
 
-        nothing = [""] * len(queries)
-        return walk(index, Queries(queries, nothing, nothing), 4 * k, choose)
+        return walk(index, queries, 4 * k, choose)
 
     def _required(self) -> ImageTextHead:
         if self.head is None:
@@ -181,6 +181,12 @@ class WordSearch:
             hint = "give retrieve.image_text in the recipe and build the index again"
             raise ModelError(what, where="retrieve", hint=hint)
         return self.head
+
+
+def _anyone(vectors: Vectors) -> Queries:
+    """Queries of words, which are no patient's: nothing is left out."""
+    nothing = [""] * len(vectors)
+    return Queries(vectors, nothing, nothing)
 
 
 def _sentence_encoder(name: str) -> SentenceEncoder:
