@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
+from typing import ClassVar
 
 import numpy as np
 
-from vesalius.cases.prediction import Prediction
-from vesalius.evaluation.metrics import CUT, Array, ScoringProtocol, Table
-from vesalius.evaluation.metrics.table import means
-from vesalius.evaluation.metrics.text_pairs import PairWeights, logits
-from vesalius.evaluation.metrics.words import golds
+from vesalius.evaluation.metrics import Array, ScoringProtocol
+from vesalius.evaluation.metrics.text_pairs import PairMetric, logits
 
-_NAME = "align_score"
 _LABELS = 3
 CHUNK = 350
 """Words of a reference that are read together, as the authors' ``nli_sp`` does; whole sentences."""
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9])")
 
 
-class AlignScore(PairWeights):
+class AlignScore(PairMetric):
     """AlignScore in [0, 1]; not measured unless a folder with weights is named.
 
     Each sentence of the answer gets the highest probability of being aligned with a part of the
@@ -30,34 +27,26 @@ class AlignScore(PairWeights):
     as a sequence classifier of transformers. Source: Zha et al., 2023.
     """
 
+    name: ClassVar[str] = "align_score"
+
     @property
     def protocol(self) -> ScoringProtocol:
         """How the score is made, or why it is not."""
-        reason = self.absence("align_score")
         return ScoringProtocol(
-            name="align_score",
+            name=self.name,
             implementation="transformers sequence classifier, nli_sp",
             version=version("transformers"),
             parameters={**self.described(), "reference_words": CHUNK},
             normalisation="none; sentences end at . ! ? before a capital or a digit",
             averaging="maximum over parts of the reference, mean over the answer's sentences; "
             "maximum over references; mean over texts",
-            absent={} if reason is None else {_NAME: reason},
+            absent=self.absent(),
         )
-
-    def measure(self, predictions: Sequence[Prediction]) -> Table:
-        """The column ``align_score``."""
-        scores, cut = self.compare([p.text for p in predictions], [golds(p) for p in predictions])
-        return {_NAME: scores, CUT: cut}
-
-    def aggregate(self, table: Table, weights: Array) -> Mapping[str, Array]:
-        """The mean."""
-        return means(table, weights, (_NAME,))
 
     def compare(
         self, answers: Sequence[str], references: Sequence[Sequence[str]]
     ) -> tuple[Array, Array]:
-        """The best over a text's references [n], NaN without any; and whether a text was cut."""
+        """As :meth:`PairMetric.compare`."""
         scores, flags = np.full(len(answers), np.nan), np.zeros(len(answers))
         folder = self.folder()
         if folder is None:

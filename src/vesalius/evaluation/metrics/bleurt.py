@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
+from typing import ClassVar
 
 import numpy as np
 
-from vesalius.cases.prediction import Prediction
-from vesalius.evaluation.metrics import CUT, Array, ScoringProtocol, Table
-from vesalius.evaluation.metrics.table import means
-from vesalius.evaluation.metrics.text_pairs import PairWeights, logits
-from vesalius.evaluation.metrics.words import golds
-
-_NAME = "bleurt"
+from vesalius.evaluation.metrics import Array, ScoringProtocol
+from vesalius.evaluation.metrics.text_pairs import PairMetric, logits
 
 
-class Bleurt(PairWeights):
+class Bleurt(PairMetric):
     """BLEURT, about in [0, 1] and not bounded; not measured unless a folder with weights is named.
 
     The folder holds a checkpoint in transformers' form with one label (BLEURT-tiny, -base, -large);
@@ -25,33 +21,25 @@ class Bleurt(PairWeights):
     Source: Sellam et al., 2020.
     """
 
+    name: ClassVar[str] = "bleurt"
+
     @property
     def protocol(self) -> ScoringProtocol:
         """How the score is made, or why it is not."""
-        reason = self.absence("bleurt")
         return ScoringProtocol(
-            name="bleurt",
+            name=self.name,
             implementation="transformers sequence classifier",
             version=version("transformers"),
             parameters=self.described(),
             normalisation="none; pairs (reference, answer), cut at the model's length",
             averaging="maximum over references; mean over texts",
-            absent={} if reason is None else {_NAME: reason},
+            absent=self.absent(),
         )
-
-    def measure(self, predictions: Sequence[Prediction]) -> Table:
-        """The column ``bleurt``."""
-        scores, cut = self.compare([p.text for p in predictions], [golds(p) for p in predictions])
-        return {_NAME: scores, CUT: cut}
-
-    def aggregate(self, table: Table, weights: Array) -> Mapping[str, Array]:
-        """The mean."""
-        return means(table, weights, (_NAME,))
 
     def compare(
         self, answers: Sequence[str], references: Sequence[Sequence[str]]
     ) -> tuple[Array, Array]:
-        """The best over a text's references [n], NaN without any; and whether a text was cut."""
+        """As :meth:`PairMetric.compare`."""
         scores, flags = np.full(len(answers), np.nan), np.zeros(len(answers))
         folder = self.folder()
         rows = [(i, gold) for i, group in enumerate(references) for gold in group]

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
+from vesalius.cases.prediction import Prediction
 from vesalius.errors import ModelError, RecipeError
-from vesalius.evaluation.metrics import Array
+from vesalius.evaluation.metrics import CUT, Array, Table
+from vesalius.evaluation.metrics.table import means
+from vesalius.evaluation.metrics.words import golds
 from vesalius.settings import Frozen
 
 _BATCH = 32
 
 
-class PairWeights(Frozen):
+class PairMetric(Frozen):
     """A trained scorer of text pairs: no such weights come with Vesalius, so a folder is named."""
+
+    name: ClassVar[str]
+    """Of the metric, and of its one score."""
 
     model: str | None = None
     """A folder with ``config.json``, a tokenizer and ``*.safetensors``; null: not measured."""
@@ -32,16 +39,31 @@ class PairWeights(Frozen):
             raise RecipeError("holds no weights", where=path, hint=hint)
         return path
 
-    def absence(self, metric: str) -> str | None:
-        """Why nothing is measured; None where the weights are here."""
+    def absent(self) -> dict[str, str]:
+        """Why nothing is measured, for a protocol; empty where the weights are here."""
         if self.folder() is not None:
-            return None
-        return f"no weights are named ({metric}:model=FOLDER)"
+            return {}
+        return {self.name: f"no weights are named ({self.name}:model=FOLDER)"}
 
     def described(self) -> dict[str, Any]:
         """Which weights, for a protocol."""
         folder = self.folder()
         return {"model": None if folder is None else folder.name}
+
+    @abstractmethod
+    def compare(
+        self, answers: Sequence[str], references: Sequence[Sequence[str]]
+    ) -> tuple[Array, Array]:
+        """The best over a text's references [n], NaN without any; and whether a text was cut."""
+
+    def measure(self, predictions: Sequence[Prediction]) -> Table:
+        """The score of each text, and whether it was cut."""
+        scores, cut = self.compare([p.text for p in predictions], [golds(p) for p in predictions])
+        return {self.name: scores, CUT: cut}
+
+    def aggregate(self, table: Table, weights: Array) -> Mapping[str, Array]:
+        """The mean."""
+        return means(table, weights, (self.name,))
 
 
 def logits(folder: Path, labels: int, pairs: Sequence[tuple[str, str]]) -> tuple[Array, Array]:
