@@ -1,0 +1,1 @@
+"""Detectors: which of the training boxes' classes a picture shows, and where."""
