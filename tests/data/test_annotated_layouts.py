@@ -325,10 +325,12 @@ def test_what_coco_says_beside_boxes_is_told(tmp_path):
     put_json(tmp_path / "coco.json", content)
     assert unread(tmp_path) == [
         "'images.patient' is not read",
-        "'annotations.iscrowd' is not read",
         "'annotations.attributes' is not read",
         "of a segmentation in several parts, or run-length, the box is read",
     ]
+    read, _ = cases(tmp_path)
+    ((case,),) = read.values()
+    assert [box.crowd for box in case.boxes] == [False, True]
 
 
 def test_what_voc_says_beside_boxes_is_told(tmp_path):

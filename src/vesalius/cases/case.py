@@ -30,6 +30,9 @@ class Box:
     label: str
     polygon: tuple[tuple[float, float], ...] | None = None
     score: float | None = None
+    crowd: bool = False
+    """Around many of its kind that are not told apart (COCO's ``iscrowd``): never scored, and what
+    lies in it counts neither as right nor as wrong."""
 
     def __post_init__(self) -> None:
         if not (self.width > 0 and self.height > 0):

@@ -183,9 +183,10 @@ class Prediction:
 
 
 def _without_none(value: Any) -> Any:
-    # Only None goes: an empty tuple of boxes means "none present" and must survive the journey.
+    # An empty tuple of boxes means "none present" and must survive the journey; False, as None, is
+    # what the fields that have it are without it.
     if isinstance(value, dict):
-        return {k: _without_none(v) for k, v in value.items() if v is not None}
+        return {k: _without_none(v) for k, v in value.items() if v is not None and v is not False}
     if isinstance(value, list | tuple):
         return [_without_none(v) for v in value]
     return value

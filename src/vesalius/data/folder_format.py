@@ -34,7 +34,7 @@ Field = Literal[
 ]  # fmt: skip
 Value = TypeVar("Value")
 Read = tuple[Source, Record]
-BOX = ("bbox", "x", "y", "width", "height", "label", "polygon")
+BOX = ("bbox", "x", "y", "width", "height", "label", "polygon", "crowd")
 FIELDS: tuple[str, ...] = get_args(Field)
 
 
@@ -188,7 +188,10 @@ def _box(box: Row, where: Source) -> Box:
         )
     except (TypeError, ValueError) as error:
         raise DatasetError("a polygon is a list of [x, y]", where=where) from error
-    return rectangle(numbers, str(box.get("label") or "finding"), where, outline)
+    label, crowd = str(box.get("label") or "finding"), box.get("crowd") or False
+    if not isinstance(crowd, bool):
+        raise DatasetError("crowd is true or false", where=where)
+    return rectangle(numbers, label, where, outline, crowd=crowd)
 
 
 def _concepts(row: Record, where: Source) -> tuple[str, ...] | None:
@@ -209,4 +212,5 @@ def _context(row: Record, where: Source) -> dict[str, str] | None:
 def _box_row(box: Mapping[str, Any]) -> dict[str, Any]:
     numbers = [box[name] for name in ("x", "y", "width", "height")]
     drawn = {} if box["polygon"] is None else {"polygon": box["polygon"]}
-    return {"bbox": numbers, "label": box["label"], **drawn}
+    crowd = {"crowd": True} if box["crowd"] else {}
+    return {"bbox": numbers, "label": box["label"], **drawn, **crowd}

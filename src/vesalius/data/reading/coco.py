@@ -18,7 +18,7 @@ IMAGES = {
     *("id", "file_name", "width", "height", "license", "date_captured"),
     *("coco_url", "flickr_url"),
 }
-ANNOTATIONS = {"id", "image_id", "category_id", "bbox", "segmentation", "area"}
+ANNOTATIONS = {"id", "image_id", "category_id", "bbox", "segmentation", "area", "iscrowd"}
 PARTS = Remark(
     "unread_column", "of a segmentation in several parts, or run-length, the box is read"
 )
@@ -65,7 +65,7 @@ def coco_rows(path: Path) -> Iterator[Annotated]:
             raise DatasetError(f"unknown category_id {row.get('category_id')!r}", where=where)
         drawn = segment(row.get("segmentation"), where)
         boxes.setdefault(row.get("image_id"), []).append(
-            rectangle(row.get("bbox"), label, where, drawn)
+            rectangle(row.get("bbox"), label, where, drawn, crowd=bool(row.get("iscrowd")))
         )
         unread = unread_keys([row], ANNOTATIONS, "annotations.", FLAGS)
         parts = (PARTS,) if drawn is None and row.get("segmentation") else ()

@@ -14,7 +14,9 @@ CORNERS = 32
 """How many points stand for an ellipse's outline."""
 
 
-def rectangle(numbers: Any, label: str, where: Source, outline: Points | None = None) -> Box:
+def rectangle(
+    numbers: Any, label: str, where: Source, outline: Points | None = None, *, crowd: bool = False
+) -> Box:
     """A box from [left, top, width, height] in pixels; DatasetError names file, row and numbers."""
     if numbers is None:
         hint = "write its [left, top, width, height]"
@@ -23,7 +25,7 @@ def rectangle(numbers: Any, label: str, where: Source, outline: Points | None = 
         x, y, width, height = (float(number) for number in numbers)
         if not all(map(math.isfinite, (x, y, width, height))):
             raise ValueError("not finite")
-        return Box(x, y, width, height, label, polygon=outline)
+        return Box(x, y, width, height, label, polygon=outline, crowd=crowd)
     except (TypeError, ValueError, DatasetError) as error:
         raise DatasetError(f"not a box: {label} {numbers}: {error}", where=where) from error
 
