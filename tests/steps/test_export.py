@@ -7,7 +7,7 @@ from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -23,9 +23,13 @@ from vesalius import Recipe, Run
 from vesalius.cli import models as cli
 from vesalius.errors import ModelError, RunError
 from vesalius.evaluation.evaluate import evaluate_run
+from vesalius.models import models
+from vesalius.models.capabilities import HubCard
 from vesalius.models.generative.text.families import families
+from vesalius.settings import Frozen
 from vesalius.steps import verification
-from vesalius.steps.export import export, push
+from vesalius.steps.export import export, push, required_licence
+from vesalius.steps.export_card import model_card
 from vesalius.steps.fit import fit
 from vesalius.steps.load import load
 from vesalius.steps.predict import predict
@@ -303,6 +307,48 @@ def test_a_classifier_is_exported_whole(tmp_path: Path) -> None:
     assert set(model.config.id2label.values()) >= {"yes", "no"}
     with pytest.raises(ModelError, match="has no adapter"):
         export(run, tmp_path / "adapter", merge=False)
+
+
+class Copyleft:
+    """A learner whose weights have the licence of what they were trained with."""
+
+    Settings: ClassVar[type[Frozen]] = Frozen
+    needs_image = True
+    card: ClassVar[HubCard] = HubCard(
+        "object-detection", library="other", licence="agpl-3.0", code="import other"
+    )
+
+    def __init__(self, settings: Frozen) -> None: ...
+
+
+def test_weights_of_one_licence_are_exported_under_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(models._own, "copyleft", f"{__name__}:Copyleft")
+    alone = recipe().model_copy(update={"model": {"name": "copyleft"}})
+    run = Run.create(tmp_path / "run", alone)
+    assert required_licence(run, None) == required_licence(run, "agpl-3.0") == "agpl-3.0"
+    with pytest.raises(ModelError, match=r"only under agpl-3.0, not under apache-2.0"):
+        required_licence(run, "apache-2.0")
+    card = ModelCard(model_card(run, "", merged=True, licence="agpl-3.0"))
+    assert (card.data.license, card.data.library_name) == ("agpl-3.0", "other")
+    assert "only under AGPL-3.0" in card.text
+    assert "```python\nimport other\n```" in card.text
+
+
+def test_a_members_licence_is_that_of_the_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(models._own, "copyleft", f"{__name__}:Copyleft")
+    members = {"one": {"name": "copyleft"}, "two": {"name": "majority"}}
+    whole = recipe().model_copy(update={"model": {"name": "consensus", "members": members}})
+    run = Run.create(tmp_path / "run", whole)
+    for key, member in whole.members().items():
+        assert isinstance(member, Recipe)
+        Run.create(tmp_path / "run" / "members" / key, member)
+    assert required_licence(run, None) == "agpl-3.0"
+    with pytest.raises(ModelError, match=r"only under agpl-3\.0"):
+        required_licence(run, "mit")
 
 
 @pytest.mark.slow

@@ -21,11 +21,19 @@ CONTROLS: tuple[str, ...] = get_args(Control)
 
 @dataclass(frozen=True, slots=True)
 class HubCard:
-    """How exported weights are loaded by others: the hub's task, transformers' class, a remark."""
+    """How exported weights are loaded by others: the hub's task, transformers' class, a remark.
+
+    ``licence``: the hub's id of the one licence under which the weights may be passed on, where
+    what they were trained with decides that. ``code``: how another ``library`` loads them.
+    """
 
     pipeline: str = "image-text-to-text"
     loader: str = "AutoModelForImageTextToText"
     remark: str = "Prompts are written by the processor's chat template, exactly as in training."
+    processor: str = "AutoProcessor"
+    library: str = "transformers"
+    licence: str | None = None
+    code: str | None = None
 
 
 @runtime_checkable

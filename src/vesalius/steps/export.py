@@ -12,8 +12,9 @@ from vesalius.errors import ModelError, RunError
 from vesalius.models.build import build
 from vesalius.run import Run
 from vesalius.steps import portable
-from vesalius.steps.export_card import model_card
+from vesalius.steps.export_card import hub_card, model_card
 from vesalius.steps.load import load
+from vesalius.steps.members import member_runs
 from vesalius.steps.prepare import dialogues
 from vesalius.steps.verification import NOTHING, Exportable, Verified, answers, differing, verified
 from vesalius.system.files import write_atomic
@@ -102,6 +103,21 @@ def export(
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return done
+
+
+def required_licence(run: Run, wanted: str | None) -> str | None:
+    """The licence of exported weights: that which the model or a member of it demands, or any.
+
+    ModelError where another one is wanted.
+    """
+    demanded = hub_card(run.recipe()).licence
+    if demanded is not None and wanted not in (None, demanded):
+        what = f"these weights may be passed on only under {demanded}, not under {wanted}"
+        raise ModelError(what, where=run.path, hint=f"leave --licence out, or say {demanded}")
+    licence = demanded or wanted
+    for member in member_runs(run).values():
+        licence = required_licence(member, licence)
+    return licence
 
 
 def push(folder: Path, repository: str, *, private: bool = True) -> str:

@@ -56,14 +56,19 @@ Data: {{ data_title }} (licence: {{ data_licence }}). {{ data_citation }}
 {{ use }}
 """
 USE = """```python
-from transformers import {auto}, AutoProcessor
-
-model = {auto}.from_pretrained("FOLDER")
-processor = AutoProcessor.from_pretrained("FOLDER")
+{code}
 ```
 
 or, with Vesalius, as `weights: FOLDER` in a recipe's `model:` block. {asking}"""
+CODE = """from transformers import {loader}, {processor}
+
+model = {loader}.from_pretrained("FOLDER")
+processor = {processor}.from_pretrained("FOLDER")"""
+LICENSED = (
+    """These weights were trained with software under {0}, and may be passed on only under {0}."""
+)
 _TASK_TYPES = {"questions": "visual-question-answering", "instruction": "image-to-text"}
+_BOXES = "object-detection"
 ADAPTER = """An adapter (PEFT) on the base model named above, with its processor. In Vesalius, name
 the run that it came from; in PEFT, `PeftModel.from_pretrained(base, "FOLDER")`."""
 FOUR_BIT = """
@@ -91,8 +96,7 @@ def model_card(
     recipe = run.recipe()
     evaluation = evaluate_run(run) if run.predictions_file().exists() else None
     about = _about_data(recipe.data)
-    learner = build(recipe.model)
-    loaded = learner.card if isinstance(learner, Carded) else HubCard()
+    loaded = hub_card(recipe)
     given = {
         "name": recipe.name,
         "description": recipe.description or "A vision-language model for medical images.",
@@ -102,20 +106,39 @@ def model_card(
         "data_citation": about["citation"],
         "made": "\n".join(f"- {line}" for line in _made(run, checks)),
         "scores": "\n\n".join([*_whose(run, evaluation, verified), _table(evaluation)]),
-        "limits": "\n".join(f"- {said}" for said in [*_held(run), *_limits(run, evaluation)]),
-        "use": USE.format(auto=loaded.loader, asking=loaded.remark) if merged else _adapter(recipe),
+        "limits": "\n".join(
+            f"- {said}" for said in [*_licensed(licence), *_held(run), *_limits(run, evaluation)]
+        ),
+        "use": _use(loaded) if merged else _adapter(recipe),
     }
     base = recipe.model.get("weights")
     data = ModelCardData(
         model_name=recipe.name,
         license=licence or "other",
-        library_name="transformers" if merged else "peft",
+        library_name=loaded.library if merged else "peft",
         pipeline_tag=loaded.pipeline,
         base_model=base,
         tags=["medical", "vesalius", "research-only"],
         eval_results=list(_results(run, evaluation)) or None,
     )
     return str(ModelCard.from_template(data, template_str=TEXT, **given))
+
+
+def hub_card(recipe: Recipe) -> HubCard:
+    """How the weights of a recipe's model are loaded by others, and their licence."""
+    learner = build(recipe.model)
+    return learner.card if isinstance(learner, Carded) else HubCard()
+
+
+def _use(loaded: HubCard) -> str:
+    plain = CODE.format(loader=loaded.loader, processor=loaded.processor)
+    return USE.format(code=loaded.code or plain, asking=loaded.remark)
+
+
+def _licensed(licence: str | None) -> Iterator[str]:
+    """What is to be said of a licence that passes to whatever is made of the weights."""
+    if licence is not None and "gpl" in licence.lower():
+        yield LICENSED.format(licence.upper())
 
 
 def _about_data(data: Data) -> dict[str, str]:
@@ -229,11 +252,12 @@ def _limits(run: Run, evaluation: Evaluation | None) -> list[str]:
 
 def _results(run: Run, evaluation: Evaluation | None) -> Iterator[EvalResult]:
     recipe = run.recipe()
+    task = task_of(recipe.data.task)
     for score in [] if evaluation is None else evaluation.overall():
         if math.isnan(score.value):
             continue
         yield EvalResult(
-            task_type=_TASK_TYPES[task_of(recipe.data.task).asks],
+            task_type=_BOXES if task.references == "boxes" else _TASK_TYPES[task.asks],
             dataset_type=recipe.data.dataset,
             dataset_name=_about_data(recipe.data)["title"],
             dataset_split=recipe.data.splits.test,
