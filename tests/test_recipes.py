@@ -167,6 +167,13 @@ PUBLISHED: dict[str, dict[str, Any]] = {
         "model.precision": "fp16",
         "data.options.language": "en",
     },
+    "vqa-detector": {
+        "model.architecture": "yolov8n",
+        "model.image_size": 640,
+        "model.training.epochs": 5,
+        "model.training.batch": 8,
+        "data.task": "detect",
+    },
     "vilt-slake": {
         "model.weights": "dandelin/vilt-b32-mlm",
         "model.training.learning_rate": 2e-5,

@@ -44,6 +44,7 @@ BLOCKS: dict[str, dict[str, Any]] = {
     "concept_neighbours": {},
     "consensus": {"members": {"often": {"name": "majority"}, "near": {"name": "nearest"}}},
     "evidence": {"members": {"often": {"name": "majority"}}, "threshold": -1.0},
+    "detr": {"size": "tiny", "training": {"max_steps": 2, "batch": 2}},
     "endpoint": {"model": "echo"},
     "few_shot": {
         "members": {"vlm": {"name": "generative", "tiny": True, "family": "llava", "roles": {}}},
@@ -92,6 +93,7 @@ BLOCKS: dict[str, dict[str, Any]] = {
         "threshold": -1.0,
     },
     "vilt": {"tiny": True, "training": {"max_steps": 2, "batch": 2}},
+    "yolo": {"tiny": True, "image_size": 64, "training": {"max_steps": 2, "batch": 2}},
 }
 
 
@@ -102,6 +104,7 @@ DATA = {
 TASKS = {
     **dict.fromkeys(("concept_ensemble", "concept_neighbours", "tagger"), "concepts"),
     **dict.fromkeys(("guided", "reranked"), "caption"),
+    **dict.fromkeys(("detr", "yolo"), "detect"),
 }
 """What an entry answers, where that is no question in words."""
 FOLDS = {"trained_synthesizer": 2}

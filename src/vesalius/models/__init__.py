@@ -23,6 +23,7 @@ models = Registry(
         "concept_ensemble": "vesalius.combine.concepts.ensemble:ConceptEnsemble",
         "concept_neighbours": "vesalius.combine.concepts.neighbours:ConceptNeighbours",
         "consensus": "vesalius.combine.consensus:Consensus",
+        "detr": "vesalius.models.detection.detr:Detr",
         "endpoint": "vesalius.models.endpoint:Endpoint",
         "evidence": "vesalius.combine.evidence:Evidence",
         "few_shot": "vesalius.combine.few_shot.learner:FewShot",
@@ -39,6 +40,7 @@ models = Registry(
         "text": "vesalius.models.text_only.learner:Text",
         "trained_synthesizer": "vesalius.combine.synthesizer.trained:TrainedSynthesizer",
         "vilt": "vesalius.models.vilt:Vilt",
+        "yolo": "vesalius.models.detection.yolo:Yolo",
     },
 )
 

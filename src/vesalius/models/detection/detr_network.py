@@ -12,9 +12,11 @@ import torch
 import yaml
 from torch import Tensor
 from transformers import AutoConfig, AutoImageProcessor, AutoModelForObjectDetection
+from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-from vesalius.errors import ModelError, UnknownName
+from vesalius.errors import ModelError, RecipeError, UnknownName
+from vesalius.models.detection.framing import Framing
 from vesalius.models.detection.known_classes import KnownClasses, carry_over
 from vesalius.models.generative.weights.loading import Access, look, reading
 
@@ -105,22 +107,42 @@ def pretrained(
     return new, carry_over(new, old.state_dict(), by_class, names, classes)
 
 
-def processing(weights: str, revision: str | None) -> dict[str, Any]:
-    """How weights want their pictures: ``side``, ``mean`` and ``std``; ModelError if not square."""
+def framing(architecture: str, side: int) -> Framing:
+    """How an architecture wants its pictures: a square; RF-DETR normalised as ImageNet."""
+    if architecture != "rf_detr":
+        return Framing(side, stretched=True)
+    mean, std = tuple(IMAGENET_DEFAULT_MEAN), tuple(IMAGENET_DEFAULT_STD)
+    return Framing(side, stretched=True, mean=mean, std=std)
+
+
+def processing(weights: str, revision: str | None) -> Framing:
+    """How weights want their pictures; ModelError if not stretched to a square."""
     with reading(weights, "an image processor"):
         processor = AutoImageProcessor.from_pretrained(weights, revision=revision)
     size = dict(processor.size)
     if size.get("height") is None or size.get("height") != size.get("width"):
         what = f"wants pictures of {size}, not of a height and width that are equal"
-        raise ModelError(what, where=weights, hint="set model.image_size to a number of pixels")
-    return {"side": int(size["height"]), **_normalisation(processor)}
-
-
-def _normalisation(processor: Any) -> dict[str, Any]:
-    plain = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
+        raise ModelError(what, where=weights)
+    whole = Framing(int(size["height"]), stretched=True)
     if not processor.do_normalize:
-        return plain
-    return {"mean": tuple(processor.image_mean), "std": tuple(processor.image_std)}
+        return whole
+    mean, std = tuple(processor.image_mean), tuple(processor.image_std)
+    return Framing(whole.side, stretched=True, mean=mean, std=std)
+
+
+def require_side(config: Any, side: int) -> None:
+    """RecipeError unless its grid divides a side of so many pixels, and has room for queries."""
+    backbone = config.backbone_config
+    windows = getattr(backbone, "num_windows", None)
+    step = max(config.feat_strides) if windows is None else windows * backbone.patch_size
+    if side % step:
+        hint = f"for example {max(1, round(side / step)) * step}"
+        raise RecipeError(f"{side} is no multiple of {step}", where="model.image_size", hint=hint)
+    strides = config.feat_strides if windows is None else [backbone.patch_size]
+    places = sum((side // stride) ** 2 for stride in strides)
+    if places < config.num_queries:
+        what = f"{side} pixels have {places} places for {config.num_queries} queries"
+        raise RecipeError(what, where="model.image_size", hint="a larger side")
 
 
 def loss(network: Any, pixels: Tensor, targets: Sequence[tuple[Tensor, Tensor]]) -> Tensor:

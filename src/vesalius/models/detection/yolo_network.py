@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vesalius.models.detection import ultralytics_library as ultralytics
 from vesalius.models.detection.known_classes import KnownClasses, carry_over
@@ -15,6 +15,21 @@ from vesalius.models.detection.known_classes import KnownClasses, carry_over
 TINY = (0.33, 0.0625, 256)
 """Depth and width as shares of the whole, and the most channels, of the tiny form."""
 STRIDE = 32
+
+
+class Trainable(nn.Module):
+    """A network that is called in training as transformers calls its detectors."""
+
+    def __init__(self, network: Any) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(
+        self, pixel_values: Tensor, labels: Sequence[dict[str, Tensor]], **_: Any
+    ) -> dict[str, Tensor]:
+        """The loss of pictures (B, 3, S, S) and their ``class_labels`` and ``boxes``."""
+        targets = [(one["class_labels"], one["boxes"]) for one in labels]
+        return {"loss": loss(self.network, pixel_values, targets)}
 
 
 def drawn(architecture: str, classes: Sequence[str], *, tiny: bool = False) -> Any:

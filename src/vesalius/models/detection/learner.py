@@ -1,0 +1,224 @@
+"""What all detectors share: how they are fitted, what is chosen on validation, what is saved.
+
+A kind of detector (``detr``, ``yolo``) says how its network is made, saved and read, how pictures
+go in and boxes come out; all else is here.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar, NoReturn
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vesalius.cases.dialogue import Dialogue
+from vesalius.errors import ModelError, RunError
+from vesalius.models import Lesson
+from vesalius.models.detection.answering import BoxAnswers
+from vesalius.models.detection.box_classes import BoxClasses, annotated, boxes_of
+from vesalius.models.detection.framing import Framing
+from vesalius.models.detection.operating import Aim, Calibration, OperatingPoint, matched
+from vesalius.models.detection.settings import Augmentation, DetectorSettings
+from vesalius.models.guard import require_at_most, require_pictures
+from vesalius.recipe import Decoding
+from vesalius.run import Run
+from vesalius.system.files import read_json, write_json
+from vesalius.training.device import resolve_device
+from vesalius.training.disk import writing
+from vesalius.training.loop import train as run_training
+from vesalius.training.parts import count, resolve_dtype
+from vesalius.training.preflight import require
+from vesalius.training.processes import main_first, on_main, world_size
+
+TABLE = "detector.json"
+
+
+class Detector(ABC):
+    """A detector of the training boxes' classes; of pictures without a box, too, it learns."""
+
+    Settings: ClassVar[type[DetectorSettings]]
+    needs_image: ClassVar[bool] = True
+    reads_system: ClassVar[bool] = False
+    most_pictures: ClassVar[int] = 1
+    overlap: ClassVar[float | None] = None
+
+    settings: Any
+
+    def __init__(self, settings: DetectorSettings) -> None:
+        self.settings = settings
+
+    @abstractmethod
+    def new(self, classes: BoxClasses) -> tuple[nn.Module, Framing, dict[str, Any]]:
+        """The untrained network, how pictures go into it, and what the run notes of its weights.
+
+        In training it is called with ``pixel_values`` and ``labels`` (a list of ``class_labels``
+        and ``boxes``, as transformers has them) and returns a ``loss``.
+        """
+
+    @abstractmethod
+    def detect(self, network: Any, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Corners (B, N, 4) in pixels of the input, and probabilities (B, N, C)."""
+
+    @abstractmethod
+    def save(self, network: Any, framing: Framing, folder: Path) -> None:
+        """Write the network into a folder, as others load it."""
+
+    @abstractmethod
+    def saved(self, folder: Path, classes: BoxClasses) -> nn.Module:
+        """The network that :meth:`save` wrote."""
+
+    def check(self, *, validated: bool) -> None:
+        """Refuse, before any data are read, a device or training that cannot be had here."""
+        resolve_device(self.settings.device)
+        require(self.settings.training, dtype=self._dtype(), validated=validated)
+
+    def fit(self, lesson: Lesson, run: Run) -> None:
+        """Train on every annotated picture, then choose calibration and point on validation."""
+        with main_first():
+            train, model, facts = self._prepared(lesson.train, lesson.validation, run.recipe().seed)
+        run.note(**facts)
+        validate = lesson.validate
+        dtype = self._dtype()
+        done = run_training(
+            model.network,
+            train,
+            partial(collate, model=model, changed=self.settings.augmentation),
+            self.settings.training,
+            run,
+            dtype=dtype,
+            seed=run.recipe().seed,
+            validate=(lambda: {"validation": validate(model)}) if validate else None,
+        )
+        on_main(lambda: self._finish(model, annotated(lesson.validation), run))
+        run.note(**done, dtype=str(dtype).removeprefix("torch."))
+
+    def load(self, run: Run, *, merge: bool = True, exact: bool = True) -> BoxAnswers:
+        """The fitted model of a run, in fp32: ``merge`` and ``exact`` change nothing.
+
+        RunError if a file of it is missing or torn.
+        """
+        return self._loaded(run.weights / "model", read_json(run.weights / TABLE), run)
+
+    def write(self, run: Run, folder: Path, *, merge: bool, dtype: str = "fp32") -> None:
+        """The network as others load it, and how its scores were calibrated."""
+        if not merge:
+            raise ModelError("has no adapter: it was trained in full", where=run.path)
+        model = self.load(run)
+        network = model.network.to(resolve_dtype(dtype, training=False))
+        self.save(network, model.framing, folder)
+        write_json(folder / TABLE, read_json(run.weights / TABLE))
+
+    def read(self, run: Run, folder: Path, quantization: str | None = None) -> BoxAnswers:
+        """What :meth:`write` wrote; ModelError for a quantisation, of which it has none."""
+        if quantization is not None:
+            raise ModelError("a detector this small is not quantised", where=folder)
+        return self._loaded(folder, read_json(folder / TABLE), run)
+
+    def plan(
+        self, train: Sequence[Dialogue], seed: int, validation: Sequence[Dialogue] = ()
+    ) -> dict[str, Any]:
+        """What a fit would do: pictures, steps, parameters, classes."""
+        pictures, _, facts = self._prepared(train, validation, seed)
+        return {"steps": self.settings.training.steps(len(pictures), world_size()), **facts}
+
+    def mask(self, train: Sequence[Dialogue], seed: int) -> NoReturn:
+        """A detector learns no tokens, so there is no mask: ModelError."""
+        raise ModelError("a detector learns no tokens, so it masks none")
+
+    def _prepared(
+        self, train: Sequence[Dialogue], validation: Sequence[Dialogue], seed: int
+    ) -> tuple[list[Dialogue], BoxAnswers, dict[str, Any]]:
+        """The pictures to learn from, the untrained model, and what the run notes of both."""
+        require_pictures([*train, *validation])
+        require_at_most(self.most_pictures, [*train, *validation])
+        pictures = annotated(train)
+        classes = BoxClasses.of(pictures)
+        torch.manual_seed(seed)
+        network, framing, facts = self.new(classes)
+        network = network.to(resolve_device(self.settings.device))
+        facts |= {
+            "parameters": count(network),
+            "classes": list(classes.names),
+            "positives": sum(bool(boxes_of(one)) for one in pictures),
+            "negatives": sum(boxes_of(one) == () for one in pictures),
+            "not_annotated": len(train) - len(pictures),
+            "unknown_validation_boxes": classes.outside(validation),
+        }
+        return pictures, self._answers(network, framing, classes), facts
+
+    def _finish(self, model: BoxAnswers, validation: Sequence[Dialogue], run: Run) -> None:
+        """Save the network, and what validation decides: the last of it makes the run whole."""
+        with writing("the trained weights", run.weights / "model"):
+            self.save(model.network, model.framing, run.weights / "model")
+        raw = model.predict(validation, Decoding())
+        calibration, point = chosen(raw, self.settings.point)
+        table = {
+            "classes": list(model.classes.names),
+            "framing": asdict(model.framing),
+            "calibration": None if calibration is None else asdict(calibration),
+            "operating_point": point.table(),
+        }
+        write_json(run.weights / TABLE, table)
+        run.note(operating_point=point.table(), calibrated=calibration is not None)
+
+    def _loaded(self, folder: Path, table: Any, run: Run) -> BoxAnswers:
+        try:
+            classes, framing = BoxClasses(tuple(table["classes"])), Framing.read(table["framing"])
+            calibration = table["calibration"] and Calibration(**table["calibration"])
+        except (KeyError, TypeError) as error:
+            raise RunError(f"not a detector's table: {error}", where=run.weights / TABLE) from error
+        device = resolve_device("cpu" if self.settings.device == "cpu" else "auto")
+        network = self.saved(folder, classes).float().to(device)
+        return self._answers(network, framing, classes, calibration)
+
+    def _answers(
+        self,
+        network: nn.Module,
+        framing: Framing,
+        classes: BoxClasses,
+        calibration: Calibration | None = None,
+    ) -> BoxAnswers:
+        return BoxAnswers(network, self.detect, framing, classes, self.overlap, calibration)
+
+    def _dtype(self) -> torch.dtype:
+        return resolve_dtype(self.settings.precision, training=True)
+
+
+def collate(
+    some: Sequence[Dialogue], *, model: BoxAnswers, changed: Augmentation
+) -> dict[str, Any]:
+    """``pixel_values`` (B, 3, S, S), ``labels`` and ``ids``, changed by torch's generator."""
+    pixels, labels = [], []
+    for dialogue, picture in zip(some, require_pictures(some), strict=True):
+        mirrored, scaled, lit = torch.rand(3).tolist()
+        image = picture.pixels()
+        scale = 1.0 + changed.scale * (2 * scaled - 1)
+        place = model.framing.place(image.size, scale)
+        place = replace(place, flipped=mirrored < changed.flip)
+        pixels.append(model.framing.pixels(image, place, 1.0 + changed.brightness * (2 * lit - 1)))
+        classes, boxes = model.classes.target(dialogue, place, model.framing.side)
+        labels.append({"class_labels": classes, "boxes": boxes})
+    return {"pixel_values": torch.stack(pixels), "labels": labels, "ids": [d.id for d in some]}
+
+
+def chosen(predictions: Sequence[Any], aim: Aim) -> tuple[Calibration | None, OperatingPoint]:
+    """Calibration and operating point by a validation split's raw answers."""
+    scores, right, true_boxes = [], [], 0
+    for prediction in predictions:
+        truth = next((a.boxes for a in prediction.references if a.boxes is not None), ())
+        boxes = prediction.answer.boxes
+        true_boxes += sum(not box.crowd for box in truth)
+        scores += [box.score for box in boxes]
+        right += matched(boxes, truth)
+    values, hits = np.array(scores, np.float64), np.array(right, np.bool_)
+    calibration = Calibration.fitted(values, hits) if len(values) else None
+    if calibration is not None:
+        values = calibration(values)
+    images = len(predictions)
+    return calibration, OperatingPoint.chosen(aim, values, hits, true_boxes, images)

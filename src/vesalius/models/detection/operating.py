@@ -1,0 +1,148 @@
+"""What is chosen on validation: calibrated scores, and the score from which a box is shown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+from scipy.optimize import minimize
+
+from vesalius.cases.case import Box
+from vesalius.errors import RunError
+from vesalius.settings import Frozen
+
+Numbers = NDArray[np.float64]
+EDGE = 1e-6
+IOU = 0.5
+LEAST = 20
+"""Fewer boxes, or fewer right or wrong ones, calibrate nothing."""
+
+
+def matched(boxes: Sequence[Box], truth: Sequence[Box]) -> list[bool]:
+    """Whether each box, the surest first, is a true one's first match at an IoU of .5."""
+    free, right = [box for box in truth if not box.crowd], []
+    for box in boxes:
+        same = [other for other in free if other.label == box.label]
+        best = max(same, key=box.iou, default=None)
+        hit = best is not None and box.iou(best) >= IOU
+        if hit and best is not None:
+            free.remove(best)
+        right.append(hit)
+    return right
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Scores p as ``sigmoid(slope * logit(p) + offset)``: order and ties stay as they are.
+
+    Source: J. Platt, Probabilistic outputs for support vector machines, 1999.
+    """
+
+    slope: float = 1.0
+    offset: float = 0.0
+
+    @classmethod
+    def fitted(cls, scores: Numbers, right: NDArray[np.bool_]) -> Calibration:
+        """By the likelihood of boxes that were right or not; as it is where there are too few."""
+        if min(right.sum(), (~right).sum()) < LEAST:
+            return cls()
+        logits = _logit(scores)
+
+        def cost(at: Numbers) -> float:
+            margin = np.where(right, 1, -1) * (math.exp(at[0]) * logits + at[1])
+            return float(np.logaddexp(0, -margin).mean())
+
+        # The slope by its logarithm: it stays above 0, and with it the order of the scores.
+        best = minimize(cost, np.zeros(2), method="Nelder-Mead").x
+        return cls(float(math.exp(best[0])), float(best[1]))
+
+    def __call__(self, scores: Numbers) -> Numbers:
+        """Calibrated scores, in (0, 1)."""
+        logits = self.slope * _logit(scores) + self.offset
+        return np.asarray(1 / (1 + np.exp(-logits)), np.float64)
+
+
+def _logit(scores: Numbers) -> Numbers:
+    clipped = np.clip(scores, EDGE, 1 - EDGE)
+    return np.asarray(np.log(clipped / (1 - clipped)), np.float64)
+
+
+class Aim(Frozen):
+    """What the score from which a box is shown is chosen for, on the validation split alone."""
+
+    best: Literal["f1", "sensitivity", "false_alarms"] = "f1"
+    """The highest F1 of boxes; or the highest score that still finds ``at`` of the true boxes; or
+    the lowest one with at most ``at`` false boxes an image."""
+    at: float | None = Field(default=None, gt=0.0)
+
+    @model_validator(mode="after")
+    def _has_a_number(self) -> Self:
+        if (self.best == "f1") != (self.at is None):
+            raise ValueError("at goes with sensitivity and false_alarms, and with these alone")
+        if self.best == "sensitivity" and self.at is not None and self.at > 1:
+            raise ValueError("a sensitivity is at most 1")
+        return self
+
+    def __str__(self) -> str:
+        return self.best if self.at is None else f"{self.best} {self.at:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class OperatingPoint:
+    """The score from which a box is shown, and how it was chosen."""
+
+    threshold: float
+    aim: str
+    value: float | None = None
+    """What it reaches on validation: F1, sensitivity or false alarms an image."""
+
+    @classmethod
+    def chosen(
+        cls, aim: Aim, scores: Numbers, right: NDArray[np.bool_], true_boxes: int, images: int
+    ) -> OperatingPoint:
+        """By the scores of all boxes in the validation images, and whether each was right.
+
+        Equal scores stay together: it lies in the middle between the last score shown and the first
+        that is not. Where no threshold reaches a wanted sensitivity, all boxes are shown; where all
+        have too many false alarms, none is.
+        """
+        if not true_boxes or not len(scores):
+            return cls(0.5, f"{aim}: no validation boxes")
+        order = np.argsort(-scores, kind="stable")
+        ranked, hits = scores[order], np.cumsum(right[order])
+        last = np.flatnonzero(np.append(ranked[1:] < ranked[:-1], True))
+        shown, hits = last + 1, hits[last]
+        values = {
+            "f1": 2 * hits / (shown + true_boxes),
+            "sensitivity": hits / true_boxes,
+            "false_alarms": (shown - hits) / images,
+        }[aim.best]
+        if aim.best == "f1":
+            at = int(np.argmax(values))
+        elif aim.best == "sensitivity":
+            enough = np.flatnonzero(values >= (aim.at or 0.0))
+            at = int(enough[0]) if len(enough) else len(values) - 1
+        else:
+            at = int((values <= (aim.at or 0.0)).sum()) - 1
+        if at < 0:
+            return cls(float(np.nextafter(ranked[0], math.inf)), f"{aim} on validation", 0.0)
+        below = ranked[shown[at]] if shown[at] < len(ranked) else 0.0
+        threshold = float((ranked[last[at]] + below) / 2)
+        return cls(threshold, f"{aim} on validation", float(values[at]))
+
+    def table(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {"threshold": self.threshold, "aim": self.aim, "value": self.value}
+
+    @classmethod
+    def read(cls, content: Any, where: object) -> OperatingPoint:
+        """From :meth:`table`; RunError if it is none."""
+        try:
+            return cls(float(content["threshold"]), str(content["aim"]), content["value"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise RunError(f"not an operating point: {error}", where=where) from error
