@@ -11,8 +11,9 @@ import pytest
 from vesalius.data.datasets import Dataset
 from vesalius.data.open import open_dataset
 
-# The drawn layouts lie beside the tests that share them.
+# The drawn layouts lie beside the tests that share them, the DICOM objects with those of cases.
 sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parent.parent / "cases"))
 
 
 @pytest.fixture

@@ -176,7 +176,10 @@ def test_text_is_looked_for_in_a_sample_that_seed_and_pictures_decide(tmp_path, 
 
 def boxed(root, number, side):
     put(root / "a.png", drawing(1, (side, side)))
-    boxes = [{"bbox": [number / 10, number / 10, number * 0.7, number * 0.8], "label": "cyst"}] * 5
+    boxes = [
+        {"bbox": [number / 10, number / 10, number * 0.7, number * 0.8], "label": f"cyst {n}"}
+        for n in range(5)
+    ]
     put_lines(root / "train.jsonl", [{"image": "a.png", "boxes": boxes}])
     return [(one.level, one.code) for one in check(open_dataset("folder", root))]
 

@@ -119,7 +119,9 @@ def test_yolo_where_people_have_it(tmp_path, images, labels, names):
         put(tmp_path / images / name, drawing(n))
     put(tmp_path / labels / "a.txt", "1 0.5 0.5 0.25 0.5\r\n0\t0.5 0.5 0.25 0.5 \r\n")
     put(tmp_path / labels / "b.txt", "")
-    dataset = open_dataset("folder", tmp_path)
+    with pytest.raises(DatasetError, match=r"pictures without a label file: 1, as c\.png"):
+        open_dataset("folder", tmp_path)
+    dataset = open_dataset("folder", tmp_path, options={"negatives": True})
     assert dataset.layout == "YOLO boxes; a picture without a label file shows nothing"
     first, second, third = cases(dataset)["train"].values()
     # 64 x 48 picture: centre (32, 24), size 16 x 24 -> left 24, top 12
@@ -297,7 +299,10 @@ def test_yolo_with_lists_of_pictures(tmp_path, settings):
     dataset = open_dataset("folder", tmp_path)
     read = {split: list(some) for split, some in cases(dataset).items()}
     assert read == {"train": ["images/a", "images/c"], "validation": ["images/b"]}
-    assert dataset.layout == "YOLO boxes; a picture without a label file shows nothing"
+    assert dataset.layout == "YOLO boxes"
+    (tmp_path / "labels" / "c.txt").unlink()
+    with pytest.raises(DatasetError, match=r"pictures without a label file: 1, as c\.png"):
+        open_dataset("folder", tmp_path)
     put(tmp_path / "data" / "dev.txt", "images/b.png\n")
     put(tmp_path / "data" / "train.txt", "images/a.png\n")
     assert open_dataset("folder", tmp_path).layout.endswith(

@@ -29,6 +29,8 @@ class Picture:
     key: str
     read: Callable[[], bytes] = field(compare=False, repr=False)
     view: View = OWN_VIEW
+    annotated_size: tuple[int, int] | None = field(default=None, compare=False, repr=False)
+    """Width and height that its boxes were drawn for, where their file says them."""
 
     @classmethod
     def from_file(cls, path: Path, key: str | None = None) -> Picture:
@@ -50,7 +52,9 @@ class Picture:
         from vesalius.cases.image import decode
 
         try:
-            return decode(self.read(), self.view)
+            decoded = decode(self.read(), self.view)
+            self._require_annotated(decoded.image.size)
+            return decoded
         except ImageError as error:
             raise ImageError(error.code, error.what, where=self.key, hint=error.hint) from error
 
@@ -59,9 +63,19 @@ class Picture:
         from vesalius.cases.image import picture_size
 
         try:
-            return picture_size(self.read(), self.view)
+            size = picture_size(self.read(), self.view)
+            self._require_annotated(size)
+            return size
         except ImageError as error:
             raise ImageError(error.code, error.what, where=self.key, hint=error.hint) from error
+
+    def _require_annotated(self, size: tuple[int, int]) -> None:
+        """ImageError where boxes were drawn for another size: they would lie elsewhere on it."""
+        if self.annotated_size not in (None, size):
+            (width, height), (own_width, own_height) = self.annotated_size, size
+            what = f"its boxes are of {width} x {height} pixels, it has {own_width} x {own_height}"
+            hint = "scale the boxes, or correct the width and height that stand with them"
+            raise ImageError("image_size", what, hint=hint)
 
     def sha256(self) -> str:
         """The hash of the encoded bytes, in hexadecimal."""

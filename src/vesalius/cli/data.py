@@ -1,4 +1,4 @@
-"""``vesalius data``: list, get, check, show, import, split and audit data sets."""
+"""``vesalius data``: list, get, check, show, import, convert, split and audit."""
 
 from itertools import islice
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from vesalius.cli.data_cards import card_text, cards_table
+from vesalius.cli.data_convert import convert
 from vesalius.cli.data_options import (
     Fractions,
     Hub,
@@ -23,7 +24,8 @@ from vesalius.cli.data_options import (
 from vesalius.cli.panels import PREPARE
 
 app = typer.Typer(
-    no_args_is_help=True, help="Data sets: list, get, check, show, import, split, audit, dialogues."
+    no_args_is_help=True,
+    help="Data sets: list, get, check, show, import, convert, split, audit, dialogues.",
 )
 
 SAMPLE = "200"
@@ -156,6 +158,9 @@ def import_(
     seed: Seed = 0,
     allow_errors: Annotated[bool, typer.Option(help="Leave faulty cases out.")] = False,
     allow_leaks: Annotated[bool, typer.Option(help="Keep splits that share pictures.")] = False,
+    negatives: Annotated[
+        bool, typer.Option(help="Pictures without a YOLO label file show nothing.")
+    ] = False,
     mask_text: Annotated[bool, typer.Option(help="Black boxes over burned-in text.")] = False,
 ) -> None:
     """Read your own data, check it, split it by patient or picture, and write a new set."""
@@ -169,6 +174,7 @@ def import_(
         "columns": pairs(columns or [], "--column"),
         "images": images,
         "encoding": encoding,
+        "negatives": negatives,
     }
     dataset = open_dataset("folder", source, options=chosen)
     shares = None if fractions is None else shares_of(fractions)
@@ -189,6 +195,9 @@ def import_(
         console.print(f"{done.covered} pictures had text, which is covered")
     print_findings(console, done.findings)
     console.print(f"{len(done.findings)} findings; read it with: --root {target} folder")
+
+
+app.command()(convert)
 
 
 @app.command()

@@ -1,21 +1,57 @@
-"""Boxes in another unit than pixels: fractions of the picture, or per cent of it."""
+"""Boxes that cannot be pixels of their picture: outside it, fractions of it, or per cent."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
 from vesalius.cases.case import Box
+from vesalius.data.findings import Finding, finding
 
 LARGE = 200
 """Pixels: a picture of this side has boxes beyond 100 pixels, if they are written in pixels."""
 ENOUGH = 5
 """Boxes from which on it is told that all lie within 100: fewer may do so by chance."""
 
+SLACK = 1.0
+"""Pixels by which a box may reach over the edge: annotators round."""
+
+
+def leaves(box: Box, size: tuple[int, int]) -> bool:
+    """Whether a box leaves its picture, of that width and height, by more than the slack."""
+    right, bottom = box.x + box.width, box.y + box.height
+    low = min(box.x, box.y) < -SLACK
+    return low or right > size[0] + SLACK or bottom > size[1] + SLACK
+
 
 def in_fractions(boxes: Sequence[Box]) -> bool:
     """Whether all boxes of a picture lie within its first pixel, as fractions of it do."""
     numbers = [n for box in boxes for n in (box.x, box.y, box.width, box.height)]
     return bool(numbers) and all(0 <= number <= 1 for number in numbers)
+
+
+def corners_fit(box: Box, size: tuple[int, int]) -> bool:
+    """Whether left, top, right, bottom read as left, top, width, height would explain the box."""
+    width, height = size
+    inside = box.width <= width + SLACK and box.height <= height + SLACK
+    return inside and min(box.x, box.y) >= -SLACK and box.width > box.x and box.height > box.y
+
+
+def box_findings(
+    boxes: Sequence[Box], key: str, size: tuple[int, int], where: str
+) -> Iterator[Finding]:
+    """What the check says of one picture's boxes; ``key`` names the picture, ``where`` the row."""
+    if in_fractions(boxes):
+        yield finding("box_fraction", where, f"{key}: all within its first pixel")
+        return
+    picture = f"the {size[0]} x {size[1]} picture"
+    for box, number in Counter(boxes).items():
+        what = f"{key}: {box.label} [{box.x:g}, {box.y:g}, {box.width:g}, {box.height:g}]"
+        if number > 1:
+            yield finding("duplicate_box", where, f"{what} stands {number} times")
+        if leaves(box, size):
+            code = "box_corners" if corners_fit(box, size) else "box_outside"
+            yield finding(code, where, f"{what} leaves {picture}")
 
 
 class PerCent:

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from heapq import heappush, heapreplace
 from itertools import chain
 
-from vesalius.cases.case import Box, Case
+from vesalius.cases.case import Case
 from vesalius.cases.picture import Picture
-from vesalius.data.box_units import PerCent, in_fractions
+from vesalius.data.box_units import PerCent, box_findings
 from vesalius.data.burned_in import Region
 from vesalius.data.cards import Card
 from vesalius.data.datasets import Dataset
@@ -28,8 +28,6 @@ SMALLEST = 32
 """Pixels: a side below this holds less than two patches of a usual vision encoder."""
 TOLERANCE = 0.02
 """How far a split's count may be from the card's before it is worth a word."""
-SLACK = 1.0
-"""Pixels by which a box may reach over the edge: annotators round."""
 
 
 @dataclass
@@ -174,7 +172,7 @@ class Checking:
         if case.boxes and len(case.pictures) == 1:
             size = (looked.width, looked.height)
             self._per_cent.add(case.boxes, size, where)
-            yield from _boxes(case.boxes, picture.key, size, where)
+            yield from box_findings(case.boxes, picture.key, size, where)
 
     def _draw(self, picture: Picture, exact: str, where: str) -> None:
         """Put the picture among those that are searched for text, if its number is low enough."""
@@ -217,18 +215,6 @@ def _pixels(looked: Inspected, key: str, where: str) -> Iterator[Finding]:
         yield finding("tiny", where, f"{key}: {width} x {height} pixels")
     if looked.fingerprint is not None and looked.fingerprint.thumbnail is None:
         yield finding("blank", where, f"{key}: nearly one grey level throughout")
-
-
-def _boxes(boxes: Sequence[Box], key: str, size: tuple[int, int], where: str) -> Iterator[Finding]:
-    if in_fractions(boxes):
-        yield finding("box_fraction", where, f"{key}: all within its first pixel")
-        return
-    width, height = size
-    for box in boxes:
-        right, bottom = box.x + box.width, box.y + box.height
-        if min(box.x, box.y) < -SLACK or right > width + SLACK or bottom > height + SLACK:
-            what = f"{key}: {box.label} [{box.x:g}, {box.y:g}, {box.width:g}, {box.height:g}]"
-            yield finding("box_outside", where, f"{what} leaves the {width} x {height} picture")
 
 
 def _against(card: Card | None, summary: Summary) -> Iterator[Finding]:

@@ -21,6 +21,7 @@ from vesalius.data.reading.yolo import (
     NAME_FILES,
     is_labels,
     label_files,
+    pictures_in,
     yolo_folders,
     yolo_listed_rows,
     yolo_names,
@@ -39,16 +40,19 @@ NUMBERED = re.compile(r".*\d{2,}.*")
 """Names as patients and studies have them, if most are so: ``COVID-19`` is a class."""
 
 
-def picture_layout(root: Path, encoding: str | None) -> Layout | None:
-    """Folders of pictures with YOLO's labels, with captions, or a folder a class; else None."""
-    return _yolo(root, encoding) or _text_files(root, encoding) or _class_folders(root)
+def picture_layout(root: Path, encoding: str | None, *, negatives: bool = False) -> Layout | None:
+    """Folders of pictures with YOLO's labels, with captions, or a folder a class; else None.
+
+    ``negatives``: a picture without a label file shows nothing; else it is a DatasetError.
+    """
+    return _yolo(root, encoding, negatives) or _text_files(root, encoding) or _class_folders(root)
 
 
 def _boxed(rows: Regions, album: Album, split: str) -> Start:
     return partial(boxed_cases, rows, album, split)
 
 
-def _yolo(root: Path, encoding: str | None) -> Layout | None:
+def _yolo(root: Path, encoding: str | None, negatives: bool) -> Layout | None:
     folders = yolo_folders(root) or {
         split: (place, place)
         for split, place in split_places(root).items()
@@ -59,7 +63,7 @@ def _yolo(root: Path, encoding: str | None) -> Layout | None:
     apart = {
         split: pictures
         for split, pictures in by_file.pictures.items()
-        if split not in folders or set(pictures) != set(_pictures(folders[split][0]))
+        if split not in folders or set(pictures) != set(pictures_in(folders[split][0]))
         if any(label_of(picture, root).is_file() for picture in pictures)
     }
     folders = {
@@ -69,16 +73,21 @@ def _yolo(root: Path, encoding: str | None) -> Layout | None:
     classes = []
     for split, (images, labels) in folders.items():
         _require_pictures(images, labels)
+        if not negatives:
+            files = label_files(labels)
+            _require_labels(images, [p for p in pictures_in(images) if p.stem not in files])
         classes.append(yolo_names(root, labels))
         rows: Regions = partial(yolo_rows, labels, images, classes[-1])
         starts[split] = _boxed(rows, Album(root, [images]), split)
     for split, pictures in apart.items():
+        if not negatives:
+            _require_labels(root, [p for p in pictures if not label_of(p, root).is_file()])
         classes.append(yolo_names(root, root / "data"))
         rows = partial(yolo_listed_rows, pictures, root, classes[-1])
         starts[split] = _boxed(rows, Album(root), split)
     if not starts:
         return None
-    words = "YOLO boxes; a picture without a label file shows nothing"
+    words = "YOLO boxes" + ("; a picture without a label file shows nothing" if negatives else "")
     if not all(classes):
         words += f"; classes keep their numbers, as {NAME_FILES[0]} is not there"
     if by_file.absent:
@@ -90,12 +99,12 @@ def _loose(apart: Mapping[str, Sequence[Path]]) -> str:
     """What is to be said of pictures that no list names and that lie with some that one does."""
     named = {picture for pictures in apart.values() for picture in pictures}
     beside = {picture.parent for picture in named}
-    loose = sum(path not in named for folder in beside for path in _pictures(folder))
+    loose = sum(path not in named for folder in beside for path in pictures_in(folder))
     return f"; {loose} pictures that no list names are not read" if loose else ""
 
 
 def _require_pictures(images: Path, labels: Path) -> None:
-    stems = {path.stem for path in _pictures(images)}
+    stems = {path.stem for path in pictures_in(images)}
     alone = [path for stem, path in label_files(labels).items() if stem not in stems]
     if alone:
         fault = f"label files without a picture of their name: {len(alone)}, as {alone[0].name}"
@@ -103,8 +112,11 @@ def _require_pictures(images: Path, labels: Path) -> None:
         raise DatasetError(fault, where=labels, hint=hint)
 
 
-def _pictures(folder: Path) -> list[Path]:
-    return [path for path in folder.iterdir() if is_picture(path.name)]
+def _require_labels(place: Path, unlabelled: Sequence[Path]) -> None:
+    if unlabelled:
+        named = f"{len(unlabelled)}, as {unlabelled[0].name}"
+        hint = "an empty file says that there is nothing; for all of them say negatives=true"
+        raise DatasetError(f"pictures without a label file: {named}", where=place, hint=hint)
 
 
 def _is_labelled(place: Path, encoding: str | None) -> bool:

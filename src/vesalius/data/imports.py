@@ -6,8 +6,7 @@ import json
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,12 +24,10 @@ from vesalius.data.inspection import in_chunks
 from vesalius.data.open import qualified
 from vesalius.data.reading.streams import in_order
 from vesalius.data.split import empty_splits, repeated_ids, split_members
+from vesalius.data.staging import require_empty, staged
 from vesalius.errors import DatasetError
 from vesalius.system.files import write_atomic
 from vesalius.system.parallel import ParallelMap, progress_bar
-
-STAGED = ".import"
-"""The folder in the target that everything is written into until all is well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +60,8 @@ def import_dataset(
     errors of the check unless ``allow_errors`` (faulty cases are then left out), and Leakage where
     splits that are kept share a group or a picture, unless ``allow_leaks``.
     """
-    if target.exists() and any(target.iterdir()):
-        raise DatasetError("the folder is not empty", where=target, hint="name a new one")
-    with _staged(target) as folder, ParallelMap("vesalius.data.copies:copy", lost) as cores:
+    require_empty(target)
+    with staged(target) as folder, ParallelMap("vesalius.data.copies:copy", lost) as cores:
         taken = _Taken(folder, mask_text, cores)
         checking = Checking(Summary())
         findings = [
@@ -103,25 +99,6 @@ def _refused(findings: Sequence[Finding], *, allow_errors: bool) -> set[str]:
         count = "1 error:" if len(faulty) == 1 else f"{len(faulty)} errors, among them"
         raise DatasetError(f"{count} {named}", hint=hint)
     return {one.where.split(", question ")[0] for one in faulty}
-
-
-@contextmanager
-def _staged(target: Path) -> Iterator[Path]:
-    """A folder in the target, which takes over its content if all goes well and else is as it was.
-
-    It lies in the target, not beside it: that may be a mount, or its parent not ours to write.
-    """
-    new = not target.exists()
-    folder = target / STAGED
-    folder.mkdir(parents=True)
-    try:
-        yield folder
-        for path in sorted(folder.iterdir()):
-            path.replace(target / path.name)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        if new and not any(target.iterdir()):
-            target.rmdir()
 
 
 class _Taken:

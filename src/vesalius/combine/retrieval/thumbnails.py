@@ -40,7 +40,8 @@ class HeldPicture(Picture):
     @classmethod
     def of(cls, picture: Picture, side: int) -> HeldPicture:
         """The picture with its bytes read, for thumbnails of ``side`` pixels at most; 0: none."""
-        return cls(picture.key, partial(bytes, picture.read()), picture.view, side)
+        read, size = partial(bytes, picture.read()), picture.annotated_size
+        return cls(picture.key, read, picture.view, size, side=side)
 
     def pixels(self) -> Image.Image:
         """As of any picture."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vesalius.cases.case import Box, Source
-from vesalius.data.reading.boxed import Annotated
+from vesalius.data.reading.boxed import Annotated, size_in
 from vesalius.data.reading.coco import segment
 from vesalius.data.reading.outlines import outline_of, rectangle
 from vesalius.data.reading.record import unread_keys
@@ -32,7 +32,8 @@ def line_rows(path: Path) -> Iterator[Annotated]:
             raise DatasetError("boxes is not a list", where=where)
         drawn = tuple(_line(box, where) for box in boxes)
         unread = (*unread_keys([row], LINE), *unread_keys(boxes, BOX, "boxes."))
-        yield Annotated(where, required(row, where, "image"), None, drawn, unread)
+        size = size_in(row.get("width"), row.get("height"))
+        yield Annotated(where, required(row, where, "image"), None, drawn, unread, size)
 
 
 def _line(box: Any, where: Source) -> Box:
@@ -56,7 +57,8 @@ def object_rows(rows: Rows) -> Iterator[Annotated]:
             for at, box in enumerate(held.get("bbox") or [])
         )
         unread = (*unread_keys([row], HUB), *unread_keys([held], OBJECTS, "objects."))
-        yield Annotated(where, _hub_name(row, where), row.get("image"), boxes, unread)
+        size = size_in(row.get("width"), row.get("height"))
+        yield Annotated(where, _hub_name(row, where), row.get("image"), boxes, unread, size)
 
 
 def _hub_name(row: Row, where: Source) -> str:

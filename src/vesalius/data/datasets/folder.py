@@ -57,6 +57,10 @@ class FolderOptions(Frozen):
     encoding: str | None = None
     """Of text files that are not UTF-8 and have no byte order mark: cp1252, gb18030 ..."""
 
+    negatives: bool = False
+    """A picture without a YOLO label file shows nothing. Otherwise it is an error: an empty label
+    file says so of one picture."""
+
     @field_validator("encoding")
     @classmethod
     def _known(cls, name: str | None) -> str | None:
@@ -91,7 +95,9 @@ class Folder:
             base = root.parent if root.is_file() else root
             return _streams(parts, _album(base, chosen), chosen, words)
         images = None if chosen.images is None else root / chosen.images
-        layout = voc_layout(root, images) or picture_layout(root, chosen.encoding)
+        layout = voc_layout(root, images) or picture_layout(
+            root, chosen.encoding, negatives=chosen.negatives
+        )
         if layout is None:
             raise unknown_layout(
                 root,

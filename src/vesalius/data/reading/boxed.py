@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from vesalius.cases.case import Box, Case, Remark, Source
@@ -15,6 +16,15 @@ AUGMENTED = ".rf."
 """Roboflow names a picture's augmented copies ``<original>.rf.<hash>``: they belong together."""
 
 
+def size_in(width: Any, height: Any) -> tuple[int, int] | None:
+    """The two as a size in pixels; None where they are none, such as an annotator's 0 x 0."""
+    try:
+        size = int(width), int(height)
+    except (TypeError, ValueError):
+        return None
+    return size if min(size) > 0 else None
+
+
 class Annotated(NamedTuple):
     """A picture with its boxes, as one file of annotations has it."""
 
@@ -25,6 +35,8 @@ class Annotated(NamedTuple):
     boxes: tuple[Box, ...]
     remarks: tuple[Remark, ...] = ()
     """What of its annotations was not read."""
+    size: tuple[int, int] | None = None
+    """Width and height that the boxes were drawn for, where the file says them."""
 
 
 def boxed_cases(
@@ -41,15 +53,16 @@ def boxed_cases(
     Augmented copies of one picture are one group.
     A picture without a box shows nothing with ``negatives``, and else is not annotated.
     """
-    for where, name, picture, boxes, remarks in rows():
-        case = identity(same_name(name))
+    for one in rows():
+        case = identity(same_name(one.name))
+        picture = picture_in(one.picture, one.name, album, one.where)
         yield Case(
             id=case,
             group=case.split(AUGMENTED)[0],
-            pictures=(picture_in(picture, name, album, where),),
-            boxes=boxes or (() if negatives else None),
+            pictures=(replace(picture, annotated_size=one.size),),
+            boxes=one.boxes or (() if negatives else None),
             modality=modality,
-            source=where,
+            source=one.where,
             split=split,
-            remarks=remarks,
+            remarks=one.remarks,
         )

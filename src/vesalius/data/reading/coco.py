@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from vesalius.cases.case import Box, Remark, Source
-from vesalius.data.reading.boxed import FLAGS, Annotated
+from vesalius.data.reading.boxed import FLAGS, Annotated, size_in
 from vesalius.data.reading.json_rows import read_json
 from vesalius.data.reading.outlines import pairs, rectangle
 from vesalius.data.reading.record import unread_keys
@@ -51,33 +51,74 @@ def caption_rows(path: Path) -> Iterator[Located]:
 
 
 def coco_rows(path: Path) -> Iterator[Annotated]:
-    """COCO's images in order; a category without boxes, such as super-category 0, is no matter."""
+    """COCO's images in order; a category without boxes, such as super-category 0, is no matter.
+
+    DatasetError with the row for an id or a file name that stands twice, a category that is not
+    there, and an annotation of an image that is not listed.
+    """
     content = read_json(path)
     if not isinstance(content, dict) or not isinstance(content.get("images"), list):
         raise DatasetError("not a COCO file: there is no list of images", where=path)
-    labels = {row.get("id"): str(row.get("name")) for row in content.get("categories", [])}
+    labels = _labels(content.get("categories") or [], path)
+    _require_distinct(content["images"], "file_name", f"{path.as_posix()} images")
+    images = _require_distinct(content["images"], "id", f"{path.as_posix()} images")
+    annotations = content.get("annotations") or []
+    _require_distinct(annotations, "id", f"{path.as_posix()} annotations")
     boxes: dict[Any, list[Box]] = {}
     remarks: dict[Any, dict[Remark, None]] = {}
-    for number, row in enumerate(content.get("annotations", []), start=1):
+    for number, row in enumerate(annotations, start=1):
         where = Source(f"{path.as_posix()} annotations", number)
-        label = labels.get(row.get("category_id"))
-        if label is None:
-            raise DatasetError(f"unknown category_id {row.get('category_id')!r}", where=where)
-        drawn = segment(row.get("segmentation"), where)
-        boxes.setdefault(row.get("image_id"), []).append(
-            rectangle(row.get("bbox"), label, where, drawn, crowd=bool(row.get("iscrowd")))
-        )
-        unread = unread_keys([row], ANNOTATIONS, "annotations.", FLAGS)
-        parts = (PARTS,) if drawn is None and row.get("segmentation") else ()
-        if unread or parts:
-            remarks.setdefault(row.get("image_id"), {}).update(dict.fromkeys((*unread, *parts)))
-    _require_listed(boxes, content["images"], path)
+        image = row.get("image_id")
+        if image not in images:
+            raise DatasetError(
+                f"annotations of image_id {image!r}, which is not listed", where=where
+            )
+        boxes.setdefault(image, []).append(_box(row, labels, where))
+        remarks.setdefault(image, {}).update(dict.fromkeys(_unread(row, where)))
     for number, row in enumerate(content["images"], start=1):
         where = Source(f"{path.as_posix()} images", number)
         own = row.get("id")
         unread = (*unread_keys([row], IMAGES, "images.", FLAGS), *remarks.get(own, ()))
         name = required(row, where, "file_name")
-        yield Annotated(where, name, None, tuple(boxes.get(own, ())), unread)
+        size = size_in(row.get("width"), row.get("height"))
+        yield Annotated(where, name, None, tuple(boxes.get(own, ())), unread, size)
+
+
+def _box(row: Mapping[str, Any], labels: Mapping[Any, str], where: Source) -> Box:
+    label = labels.get(row.get("category_id"))
+    if label is None:
+        raise DatasetError(f"unknown category_id {row.get('category_id')!r}", where=where)
+    drawn, crowd = segment(row.get("segmentation"), where), bool(row.get("iscrowd"))
+    return rectangle(row.get("bbox"), label, where, drawn, crowd=crowd)
+
+
+def _unread(row: Mapping[str, Any], where: Source) -> tuple[Remark, ...]:
+    drawn = row.get("segmentation")
+    parts = (PARTS,) if drawn and segment(drawn, where) is None else ()
+    return (*unread_keys([dict(row)], ANNOTATIONS, "annotations.", FLAGS), *parts)
+
+
+def _labels(categories: Sequence[Mapping[str, Any]], path: Path) -> dict[Any, str]:
+    """The categories' names by their ids; DatasetError for an id of two names."""
+    labels: dict[Any, str] = {}
+    for number, row in enumerate(categories, start=1):
+        name = str(row.get("name"))
+        if labels.setdefault(row.get("id"), name) != name:
+            where = Source(f"{path.as_posix()} categories", number)
+            fault = f"the id {row.get('id')!r} is that of {labels[row.get('id')]!r}, too"
+            raise DatasetError(fault, where=where)
+    return labels
+
+
+def _require_distinct(rows: Sequence[Mapping[str, Any]], field: str, place: str) -> set[Any]:
+    """What the rows have in a field; DatasetError names the second row of two with the same."""
+    rows_of: dict[Any, int] = {}
+    for number, row in enumerate(rows, start=1):
+        value = row.get(field)
+        if value is not None and rows_of.setdefault(value, number) != number:
+            fault = f"the {field} {value!r} stands at row {rows_of[value]}, too"
+            raise DatasetError(fault, where=Source(place, number))
+    return set(rows_of)
 
 
 def _require_listed(said: Iterable[Any], images: list[Any], path: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from vesalius.cases.case import Box, Source
-from vesalius.data.reading.boxed import FLAGS, Annotated
+from vesalius.data.reading.boxed import FLAGS, Annotated, size_in
 from vesalius.data.reading.json_rows import read_json
 from vesalius.data.reading.outlines import Points, enclosing, outline_of, rectangle
 from vesalius.data.reading.record import unread_keys
@@ -63,7 +63,8 @@ def labelme_rows(paths: Sequence[Path], unnamed: str) -> Iterator[Annotated]:
             *unread_keys(content["shapes"], SHAPE, "shapes.", FLAGS),
         )
         stored = _held(path, name, content.get("imageData"))
-        yield Annotated(where, _beside(path, name), stored, boxes, unread)
+        size = size_in(content.get("imageWidth"), content.get("imageHeight"))
+        yield Annotated(where, _beside(path, name), stored, boxes, unread, size)
 
 
 def _beside(path: Path, name: str) -> str:

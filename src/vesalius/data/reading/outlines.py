@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from vesalius.cases.case import Box, Source
@@ -37,6 +38,14 @@ def enclosing(outline: Points, label: str, where: Source) -> Box:
         raise DatasetError(f"an outline of {len(outline)} points encloses nothing", where=where)
     numbers = [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)]
     return rectangle(numbers, label, where, outline)
+
+
+def shape_box(shape: Mapping[str, Any], label: str, where: Source, *, crowd: bool = False) -> Box:
+    """The box of a VGG Image Annotator shape; all but a rectangle keep their outline."""
+    outline = outline_of(shape, where)
+    box = enclosing(outline, label, where)
+    drawn = None if shape.get("name") == "rect" else box.polygon
+    return replace(box, polygon=drawn, crowd=crowd)
 
 
 def pairs(numbers: Sequence[Any], where: Source) -> Points:

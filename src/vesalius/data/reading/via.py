@@ -9,7 +9,7 @@ from typing import Any
 from vesalius.cases.case import Box, Source
 from vesalius.data.reading.boxed import FLAGS, Annotated
 from vesalius.data.reading.json_rows import read_json
-from vesalius.data.reading.outlines import enclosing, outline_of
+from vesalius.data.reading.outlines import shape_box
 from vesalius.data.reading.record import unread_keys
 from vesalius.data.reading.rows import gathered, json_in, mapping, required
 from vesalius.data.reading.tables import read_rows
@@ -17,6 +17,10 @@ from vesalius.errors import DatasetError
 
 IMAGE = {"filename", "size", "regions", "base64_img_data", "fileref"}
 CSV_COLUMNS = {"filename", "region_shape_attributes", "region_attributes"}
+
+CROWD = "iscrowd"
+"""The region attribute that tells a region with many, after COCO's name for it."""
+TICKED = ("1", "true", "yes")
 
 
 def is_via(content: Any) -> bool:
@@ -55,8 +59,10 @@ def via_rows(path: Path, unnamed: str) -> Iterator[Annotated]:
 def _region(region: Any, unnamed: str, where: Source) -> Box:
     if not isinstance(region, dict) or not isinstance(region.get("shape_attributes"), dict):
         raise DatasetError("a region has no shape", where=where)
-    outline = outline_of(region["shape_attributes"], where)
-    return enclosing(outline, _label(region.get("region_attributes") or {}) or unnamed, where)
+    attributes = dict(mapping(region.get("region_attributes") or {}, where))
+    crowd = str(attributes.pop(CROWD, "")).lower() in TICKED
+    label = _label(attributes) or unnamed
+    return shape_box(region["shape_attributes"], label, where, crowd=crowd)
 
 
 def _label(attributes: dict[str, Any]) -> str | None:
@@ -69,9 +75,10 @@ def _label(attributes: dict[str, Any]) -> str | None:
 
 
 def attributes_beside(attributes: dict[str, Any]) -> dict[str, Any]:
-    """The attributes but the one that the label is taken from."""
-    taken = next((name for name, value in attributes.items() if _label({name: value})), None)
-    return {name: value for name, value in attributes.items() if name != taken}
+    """The attributes but the one that the label is taken from, and that of a crowd."""
+    labels = (n for n, value in attributes.items() if n != CROWD and _label({n: value}))
+    taken = (next(labels, None), CROWD)
+    return {name: value for name, value in attributes.items() if name not in taken}
 
 
 def via_csv_rows(path: Path, unnamed: str, encoding: str | None = None) -> Iterator[Annotated]:

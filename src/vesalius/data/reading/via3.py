@@ -12,7 +12,7 @@ from typing import Any
 from vesalius.cases.case import Box, Remark, Source
 from vesalius.data.reading.boxed import Annotated
 from vesalius.data.reading.json_rows import read_json
-from vesalius.data.reading.outlines import Points, enclosing, outline_of, pairs
+from vesalius.data.reading.outlines import enclosing, pairs, shape_box
 from vesalius.data.reading.rows import required
 from vesalius.errors import DatasetError
 
@@ -54,7 +54,7 @@ def via3_rows(path: Path, unnamed: str) -> Iterator[Annotated]:
         if sum(bool(value) for value in values.values()) > 1:
             unread[SECOND] = None
         for file in _files_of(content["view"], region.get("vid"), where):
-            boxes.setdefault(file, []).append(enclosing(_outline(drawn, where), label, where))
+            boxes.setdefault(file, []).append(_box(drawn, label, where))
     for number, (file, row) in enumerate(content["file"].items(), start=1):
         where = Source(f"{path.as_posix()} file", number)
         told = tuple(unread) if number == 1 else ()  # of the whole project
@@ -62,16 +62,17 @@ def via3_rows(path: Path, unnamed: str) -> Iterator[Annotated]:
         yield Annotated(where, name, None, tuple(boxes.get(file, ())), told)
 
 
-def _outline(drawn: list[Any], where: Source) -> Points:
+def _box(drawn: list[Any], label: str, where: Source) -> Box:
     kind, numbers = drawn[0], drawn[1:]
     if kind in POLYGONS:
-        return pairs(numbers, where)
+        return enclosing(pairs(numbers, where), label, where)
     name, keys = SHAPES.get(kind, ("", ()))
     if not name or len(keys) != len(numbers):
         hint = "draw rectangles, circles, ellipses or polygons"
         fault = f"a region of the shape {kind!r} with {len(numbers)} numbers has no area"
         raise DatasetError(fault, where=where, hint=hint)
-    return outline_of({"name": name, **dict(zip(keys, numbers, strict=True))}, where)
+    shape = {"name": name, **dict(zip(keys, numbers, strict=True))}
+    return shape_box(shape, label, where)
 
 
 def _files_of(views: Mapping[str, Any], view: Any, where: Source) -> list[str]:

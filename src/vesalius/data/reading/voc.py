@@ -12,7 +12,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from vesalius.cases.case import Box, Source
-from vesalius.data.reading.boxed import FLAGS, Annotated
+from vesalius.data.reading.boxed import FLAGS, Annotated, size_in
 from vesalius.data.reading.outlines import rectangle
 from vesalius.data.reading.placement import split_places, subfolders
 from vesalius.data.reading.record import unread_keys
@@ -84,7 +84,8 @@ def voc_rows(one: VocSet) -> Iterator[Annotated]:
             *unread_keys(map(_held, objects), OBJECT, "object.", FLAGS),
         )
         named = (document.findtext("filename") or name).strip()
-        yield Annotated(where, named, None, boxes, unread)
+        size = size_in(document.findtext("size/width"), document.findtext("size/height"))
+        yield Annotated(where, named, None, boxes, unread, size)
 
 
 def _held(element: ElementTree.Element) -> dict[str, str]:

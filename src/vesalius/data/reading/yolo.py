@@ -7,20 +7,20 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import yaml
-from PIL import Image
 
 from vesalius.cases.case import Box, Source
+from vesalius.cases.picture import Picture
 from vesalius.data.reading.boxed import Annotated
 from vesalius.data.reading.delimited import split_lines
-from vesalius.data.reading.listings import ENDINGS
+from vesalius.data.reading.listings import is_picture
 from vesalius.data.reading.outlines import enclosing, pairs, rectangle
 from vesalius.data.reading.streams import ALL, split_of
 from vesalius.data.reading.texts import text
 from vesalius.data.reading.yolo_lists import label_of
 from vesalius.errors import DatasetError
 
-TURNED = (5, 6, 7, 8)
-"""EXIF orientations under which width and height change places when the picture is decoded."""
+EDGE = 0.05
+"""How far over the edge a fraction may lie: annotators round, and augmentations cut late."""
 NAME_FILES = ("data.yaml", "dataset.yaml", "data.yml", "classes.txt", "obj.names")
 """Files that name the classes, in the root or beside the labels."""
 _NUMBER = r"[ \t]+-?[\d.]+(?:[eE][-+]?\d+)?"
@@ -73,8 +73,7 @@ def yolo_names(root: Path, *beside: Path) -> dict[int, str]:
 def yolo_rows(labels: Path, images: Path, names: dict[int, str]) -> Iterator[Annotated]:
     """Every picture in ``images`` with the boxes of the label file of the same name, if any."""
     files = label_files(labels)
-    pictures = sorted(p for p in images.iterdir() if p.suffix.lower() in ENDINGS)
-    for number, picture in enumerate(pictures, start=1):
+    for number, picture in enumerate(pictures_in(images), start=1):
         boxes = _boxes(picture, files.get(picture.stem), names)
         yield Annotated(Source(images.as_posix(), number), picture.name, None, boxes)
 
@@ -90,9 +89,14 @@ def yolo_listed_rows(
         yield Annotated(Source(picture.parent.as_posix(), number), name, None, boxes)
 
 
+def pictures_in(folder: Path) -> list[Path]:
+    """The pictures directly in a folder, in order."""
+    return sorted(path for path in folder.iterdir() if is_picture(path.name))
+
+
 def _boxes(picture: Path, labels: Path | None, names: dict[int, str]) -> tuple[Box, ...]:
     lines = [] if labels is None else list(split_lines(labels, None))
-    size = _size(picture) if lines else (0, 0)
+    size = Picture.from_file(picture).size() if lines else (0, 0)
     return tuple(_yolo_box(fields, size, names, where) for where, fields in lines)
 
 
@@ -114,24 +118,18 @@ def _yolo_box(
         raise DatasetError("not a YOLO label: class and numbers", where=where) from error
     if names and kind not in names:
         raise DatasetError(f"class {kind} is not among the {len(names)} named ones", where=where)
+    drawn = len(numbers) >= 6 and len(numbers) % 2 == 0
+    if not drawn and len(numbers) not in (4, 5):  # the fifth is a confidence
+        raise DatasetError(f"{len(numbers)} numbers where 4 are expected", where=where)
+    far = next((number for number in numbers if not -EDGE <= number <= 1 + EDGE), None)
+    if far is not None:
+        hint = "YOLO's centre x, centre y, width, height are from 0 to 1: divide pixels by the size"
+        raise DatasetError(f"{far:g} is no fraction of the picture", where=where, hint=hint)
     label, (width, height) = names.get(kind, str(kind)), size
-    if len(numbers) >= 6 and len(numbers) % 2 == 0:
+    if drawn:
         outline = pairs([n * (height if at % 2 else width) for at, n in enumerate(numbers)], where)
         return enclosing(outline, label, where)
-    if len(numbers) not in (4, 5):  # the fifth is a confidence
-        raise DatasetError(f"{len(numbers)} numbers where 4 are expected", where=where)
     x, y, w, h = numbers[:4]
     return rectangle(
         [(x - w / 2) * width, (y - h / 2) * height, w * width, h * height], label, where
     )
-
-
-def _size(path: Path) -> tuple[int, int]:
-    """Width and height as decoded, from the header alone: YOLO boxes are fractions of them."""
-    try:
-        with Image.open(path) as image:
-            width, height = image.size
-            turned = image.getexif().get(0x0112) in TURNED
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise DatasetError("its size, which the boxes need, cannot be read", where=path) from error
-    return (height, width) if turned else (width, height)
