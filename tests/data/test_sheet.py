@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pytest
 from layouts import drawing
@@ -8,7 +9,9 @@ from PIL import Image
 
 from vesalius.cases.case import Answer, Box, Case, Question
 from vesalius.cases.picture import Picture
-from vesalius.data.sheet import sheet_html, sheet_png
+from vesalius.data.dialogues import to_dialogues
+from vesalius.data.open import open_dataset
+from vesalius.data.sheet import sheet_html, sheet_png, tiles
 from vesalius.errors import DatasetError
 
 QUESTION = Question(text="What <is> it?", answers=(Answer(text="a & b"),), category="kind")
@@ -40,3 +43,26 @@ def test_html_is_self_contained_and_escaped():
 def test_nothing_to_show():
     with pytest.raises(DatasetError, match="no case"):
         sheet_png([])
+
+
+def test_a_board_says_what_each_picture_holds():
+    one = next(open_dataset("phantom", options={"cases": {"train": 1}}).cases("train"))
+    crowd = Box(2, 30, 40, 9, "cyst", crowd=True)
+    boxes = (Box(2, 2, 9, 9, "cyst"), Box(20, 2, 9, 9, "cyst"), crowd)
+    shown = tiles([replace(one, boxes=some) for some in (boxes, (), None)])
+    assert [tile.boxes for tile in shown] == ["2 cyst, 1 cyst (crowd)", "negative: no box", ""]
+    assert "negative: no box" in sheet_html([replace(one, boxes=())], title="x")
+
+
+def test_phantoms_of_detection_have_true_boxes_and_negatives():
+    cases = list(open_dataset("phantom", options={"cases": {"train": 40}}).cases("train"))
+    empty = [case for case in cases if case.boxes == ()]
+    # 12 of 20 are abnormal: of 40 about 16 are not, 8 to 24 within three deviations of 3.1
+    assert 8 <= len(empty) <= 24
+    for case in cases:
+        width, height = case.pictures[0].size()
+        for box in case.boxes:
+            assert 0 <= box.x < box.x + box.width <= width
+            assert 0 <= box.y < box.y + box.height <= height
+    negative = next(iter(to_dialogues(empty[0], "detect", instruction="Where?")))
+    assert negative.question.answers == (Answer(boxes=()),)

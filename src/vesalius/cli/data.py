@@ -263,6 +263,7 @@ def audit(
         console.print(f"[yellow]{pair.kind}[/yellow] {escape(str(pair))}")
     for part, cases in report.cases.items():
         console.print(f"{part}: {cases} cases")
+    console.print(f"{report.groups} groups of cases that belong together")
     if report.unread:
         console.print(f"{len(report.unread)} cases have pictures that could not be compared")
     if report.pairs and not allow_leaks:

@@ -76,6 +76,8 @@ class Audit:
     pairs: tuple[Link, ...]
     unread: tuple[str, ...] = field(default=())
     """Cases (``split/id``) whose pictures could not all be decoded, and so were not compared."""
+    groups: int = 0
+    """In how many groups the cases are that belong together: patients, pictures, look-alikes."""
 
 
 def read_members(
@@ -128,7 +130,8 @@ def audit_members(members: Sequence[Member], *, allow_leaks: bool = False) -> Au
     """:func:`audit` of members already read."""
     counts: dict[str, int] = defaultdict(int)
     pairs: list[Link] = []
-    for link in links(members):
+    linked = list(links(members))
+    for link in linked:
         if link.first.split != link.second.split:
             counts[link.kind] += 1
             if counts[link.kind] <= MAX_PAIRS:
@@ -137,7 +140,8 @@ def audit_members(members: Sequence[Member], *, allow_leaks: bool = False) -> Au
     for member in members:
         sizes[member.split] += 1
     unread = tuple(str(member) for member in members if member.unread)
-    result = Audit(dict(sizes), dict(counts), tuple(pairs), unread)
+    groups = len(belonging_together(members, linked))
+    result = Audit(dict(sizes), dict(counts), tuple(pairs), unread, groups)
     if pairs and not allow_leaks:
         raise leakage(result)
     return result
@@ -181,8 +185,10 @@ def links(members: Sequence[Member]) -> Iterator[Link]:
             yield Link("near_duplicate", owners[i], owners[j], likeness)
 
 
-def belonging_together(members: Sequence[Member]) -> list[list[Member]]:
-    """Cases in sets that must stay whole, by union-find over the links.
+def belonging_together(
+    members: Sequence[Member], linked: Iterable[Link] | None = None
+) -> list[list[Member]]:
+    """Cases in sets that must stay whole, by union-find over the links (``linked``, if known).
 
     Equal ids in two splits link nothing: where they name one case, its group and picture do.
     """
@@ -194,7 +200,7 @@ def belonging_together(members: Sequence[Member]) -> list[list[Member]]:
             name = root[name]
         return name
 
-    for link in links(members):
+    for link in links(members) if linked is None else linked:
         first, second = sorted((top(link.first.key), top(link.second.key)))
         root[second] = first
     together: dict[Key, list[Member]] = defaultdict(list)

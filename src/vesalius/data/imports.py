@@ -21,9 +21,8 @@ from vesalius.data.findings import Finding, code_of, finding
 from vesalius.data.fingerprint_file import write_fingerprints
 from vesalius.data.folder_format import to_row
 from vesalius.data.inspection import in_chunks
-from vesalius.data.open import qualified
 from vesalius.data.reading.streams import in_order
-from vesalius.data.split import empty_splits, repeated_ids, split_members
+from vesalius.data.split import empty_splits, qualified, repeated_ids, split_members
 from vesalius.data.staging import require_empty, staged
 from vesalius.errors import DatasetError
 from vesalius.system.files import write_atomic

@@ -14,9 +14,11 @@ from vesalius.data.audit import Key
 from vesalius.data.caption_concepts import OPTION, with_caption_concepts
 from vesalius.data.cards import card
 from vesalius.data.datasets import Dataset, datasets
+from vesalius.data.dealing import dealing_in, dealt_anew
 from vesalius.data.reading.rows import required, text_in
 from vesalius.data.reading.streams import Streams, in_order
 from vesalius.data.reading.tables import read_rows
+from vesalius.data.split import qualified
 from vesalius.errors import DatasetError
 
 HOME = "VESALIUS_DATA"
@@ -38,19 +40,23 @@ def open_dataset(
 
     ``hub`` is true for the card's id, or another id. ``split_file`` (JSON lines of ``id`` and
     ``split``; also an option of that name) replaces the publisher's splits. The option
-    ``concepts_from`` names a dictionary by which captions become concepts. Raises UnknownName,
+    ``concepts_from`` names a dictionary by which captions become concepts; those of
+    :class:`~vesalius.data.dealing.Dealing` make groups and splits anew. Raises UnknownName,
     DatasetError where the folder is missing, RecipeError for an option the reader does not have.
     """
     reader, chosen = datasets[name], dict(options or {})
     split_file = chosen.pop("split_file", None) or split_file
     dictionary = chosen.pop(OPTION, None)
+    dealing = dealing_in(chosen)
     if hub:
         dataset: Dataset = reader.open(None, hub=_hub_id(name, hub), options=chosen)
     else:
         dataset = reader.open(dataset_root(name, root), options=chosen)
     if dictionary is not None:
         dataset = with_caption_concepts(dataset, str(dictionary))
-    return dataset if split_file is None else under(dataset, Path(split_file))
+    if split_file is not None:
+        dataset = under(dataset, Path(split_file))
+    return dealt_anew(dataset, dealing)
 
 
 def dataset_root(name: str, root: Path | str | None = None) -> Path | None:
@@ -169,11 +175,6 @@ def refuse_twin(case: Case, key: Key, met: dict[Key, Source | None]) -> None:
         hint = "give each case an id of its own, or in a split file its split as `from`"
         raise DatasetError(fault, where=case.source, hint=hint)
     met[key] = case.source
-
-
-def qualified(key: Key) -> str:
-    """What a case is called where its id is no longer its own."""
-    return f"{key.split}/{key.id}"
 
 
 def _hub_id(name: str, hub: bool | str) -> str:

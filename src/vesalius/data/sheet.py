@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import textwrap
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -18,7 +19,8 @@ TILE = 256
 WORDS = 7
 """Lines of text below a picture on the PNG sheet."""
 LINE = 15
-PAPER, INK, FAINT, MARK = "#ffffff", "#1d2733", "#6a7684", "#ff9f1c"
+CROWD = " (crowd)"
+PAPER, INK, FAINT, MARK, GROUND = "#ffffff", "#1d2733", "#6a7684", "#ff9f1c", "#0d1117"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,15 @@ class Tile:
     case: Case
     image: Image.Image | None
     fault: str | None = None
+
+    @property
+    def boxes(self) -> str:
+        """Its boxes by class, or that it is a negative; empty where nobody annotated any."""
+        if self.case.boxes is None:
+            return ""
+        numbers = Counter(box.label + CROWD * box.crowd for box in self.case.boxes)
+        listed = ", ".join(f"{number} {label}" for label, number in sorted(numbers.items()))
+        return listed or "negative: no box"
 
     @property
     def data(self) -> str:
@@ -57,7 +68,7 @@ def sheet_png(cases: Iterable[Case], *, columns: int = 4, size: int = TILE) -> b
     for number, tile in enumerate(images):
         left = gap + number % across * (size + gap)
         top = gap + number // across * (high + gap)
-        draw.rectangle((left, top, left + size - 1, top + size - 1), fill="#0d1117")
+        draw.rectangle((left, top, left + size - 1, top + size - 1), fill=GROUND)
         if tile.image is not None:
             inset = ((size - tile.image.width) // 2, (size - tile.image.height) // 2)
             sheet.paste(tile.image, (left + inset[0], top + inset[1]))
@@ -96,7 +107,10 @@ def draw_boxes(image: Image.Image, boxes: Sequence[Box], scale: float = 1.0) -> 
         draw.rectangle((left, top, *corner), outline=MARK, width=2)
         if box.polygon:
             draw.polygon([(x * scale, y * scale) for x, y in box.polygon], outline="#2ec4b6")
-        draw.text((left + 3, max(0.0, top - 13)), box.label, fill=MARK, font=_font())
+        label = box.label + CROWD * box.crowd
+        place = (left + 3, max(0.0, top - 13))
+        draw.rectangle(draw.textbbox(place, label, font=_font()), fill=GROUND)
+        draw.text(place, label, fill=MARK, font=_font())
 
 
 def _lines(tile: Tile) -> list[tuple[str, str]]:
@@ -104,6 +118,8 @@ def _lines(tile: Tile) -> list[tuple[str, str]]:
     lines = [(case.id, FAINT)]
     if tile.fault:
         lines.append((tile.fault, MARK))
+    if tile.boxes:
+        lines.append((tile.boxes, INK))
     if case.caption:
         lines.append((case.caption, INK))
     for question in case.questions:

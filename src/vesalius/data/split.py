@@ -22,18 +22,21 @@ def split_members(
     *,
     seed: int = 0,
     stratify: bool = False,
+    together: bool = True,
 ) -> dict[Key, str]:
     """Each case's new split, the same for the same seed and cases in any order.
 
     Cases that share a group, a picture or a near-duplicate stay together. With
-    ``stratify`` each modality is dealt by itself. Fractions are of cases and sum to 1. Raises
-    DatasetError for an id that two cases of one split have.
+    ``stratify`` each modality is dealt by itself; without ``together`` each case is, whatever it
+    shares: only to see what a split by chance would have measured. Fractions are of cases and
+    sum to 1. Raises DatasetError for an id that two cases of one split have.
     """
     _require_own_ids(members)
     shares = _shares(fractions or FRACTIONS)
     strata: dict[str, list[list[Member]]] = defaultdict(list)
-    for together in belonging_together(members):
-        strata[str(together[0].modality) if stratify else ""].append(together)
+    apart = [[member] for member in members]
+    for whole in belonging_together(members) if together else apart:
+        strata[str(whole[0].modality) if stratify else ""].append(whole)
     assigned: dict[Key, str] = {}
     for components in strata.values():
         assigned |= _dealt(components, shares, seed)
@@ -70,6 +73,11 @@ def write_splits(path: Path, assigned: Mapping[Key, str]) -> None:
 def repeated_ids(keys: Iterable[Key]) -> set[str]:
     """The ids that cases of several splits have; dealt anew, they would be one case's."""
     return {name for name, number in Counter(key.id for key in keys).items() if number > 1}
+
+
+def qualified(key: Key) -> str:
+    """What a case is called where its id is no longer its own."""
+    return f"{key.split}/{key.id}"
 
 
 def _require_own_ids(members: Sequence[Member]) -> None:
