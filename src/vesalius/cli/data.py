@@ -8,6 +8,7 @@ import typer
 
 from vesalius.cli.data_cards import card_text, cards_table
 from vesalius.cli.data_convert import convert
+from vesalius.cli.data_labels import audit_labels
 from vesalius.cli.data_options import (
     Fractions,
     Hub,
@@ -245,8 +246,20 @@ def audit(
     split_file: SplitFile = None,
     allow_leaks: Annotated[bool, typer.Option(help="Report, but do not fail.")] = False,
     limit: Annotated[int, typer.Option(help="Print at most so many pairs.")] = 20,
+    labels: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Rank boxes that may be wrong by this run of a detector; again for each."
+        ),
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(help="With --labels: the sheet of these pictures, .html or .png.")
+    ] = Path("labels.html"),
 ) -> None:
-    """Find patients, pictures and near-duplicates that two splits share; exit 2 on leaks."""
+    """Find patients, pictures and near-duplicates that two splits share; exit 2 on leaks.
+
+    With --labels find boxes that detectors contradict instead, which never saw the pictures.
+    """
     from rich.console import Console
     from rich.markup import escape
 
@@ -256,6 +269,9 @@ def audit(
     from vesalius.data.check import unread
 
     dataset = opened(name, root, hub, options, split_file)
+    if labels:
+        audit_labels(dataset, labels, out, limit)
+        return
     report = audited(dataset, allow_leaks=True)
     console = Console(soft_wrap=True)
     print_findings(console, unread(dataset))

@@ -20,6 +20,8 @@ WORDS = 7
 """Lines of text below a picture on the PNG sheet."""
 LINE = 15
 CROWD = " (crowd)"
+SECOND = "#2ec4b6"
+"""Of outlines, and of boxes with a score: those that a model drew."""
 PAPER, INK, FAINT, MARK, GROUND = "#ffffff", "#1d2733", "#6a7684", "#ff9f1c", "#0d1117"
 
 
@@ -104,13 +106,15 @@ def draw_boxes(image: Image.Image, boxes: Sequence[Box], scale: float = 1.0) -> 
     for box in boxes:
         left, top = box.x * scale, box.y * scale
         corner = (left + box.width * scale, top + box.height * scale)
-        draw.rectangle((left, top, *corner), outline=MARK, width=2)
+        ink = MARK if box.score is None else SECOND
+        draw.rectangle((left, top, *corner), outline=ink, width=2)
         if box.polygon:
-            draw.polygon([(x * scale, y * scale) for x, y in box.polygon], outline="#2ec4b6")
+            draw.polygon([(x * scale, y * scale) for x, y in box.polygon], outline=SECOND)
         label = box.label + CROWD * box.crowd
+        label += "" if box.score is None else f" {box.score:.2f}"
         place = (left + 3, max(0.0, top - 13))
         draw.rectangle(draw.textbbox(place, label, font=_font()), fill=GROUND)
-        draw.text(place, label, fill=MARK, font=_font())
+        draw.text(place, label, fill=ink, font=_font())
 
 
 def _lines(tile: Tile) -> list[tuple[str, str]]:

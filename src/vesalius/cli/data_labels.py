@@ -1,0 +1,72 @@
+"""``vesalius data audit --labels``: boxes that detectors contradict, ranked, with the pictures."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vesalius.cases.case import Box, Case
+    from vesalius.data.datasets import Dataset
+    from vesalius.evaluation.label_faults import LabelFault
+
+
+def audit_labels(dataset: "Dataset", runs: Sequence[Path], out: Path, limit: int) -> None:
+    """Print the ``limit`` most suspect labels and write a sheet of their pictures to ``out``."""
+    from collections import Counter
+
+    from rich.console import Console
+    from rich.markup import escape
+
+    from vesalius.data.sheet import sheet_html, sheet_png
+    from vesalius.evaluation.label_faults import label_faults, unseen_predictions
+    from vesalius.system.files import write_atomic
+
+    predictions = [one for path in runs for one in unseen_predictions(path)]
+    faults = label_faults(predictions)
+    console = Console(soft_wrap=True)
+    for fault in faults[:limit]:
+        place = _place(fault.truth or fault.predicted)
+        line = f"[yellow]{fault.kind}[/yellow] {fault.suspicion:.2f} "
+        console.print(line + escape(f"{fault.prediction.case}: {place}"), highlight=False)
+    counts = ", ".join(f"{n} {kind}" for kind, n in Counter(f.kind for f in faults).items())
+    words = f"{counts or 'no label is suspect'}, of {len(predictions)} pictures"
+    console.print(words, highlight=False)
+    pages = _marked(dataset, faults[:limit])
+    if pages:
+        page = out.suffix.lower() in (".html", ".htm")
+        write_atomic(out, sheet_html(pages, title="Labels") if page else sheet_png(pages))
+        console.print(f"wrote {out}")
+
+
+def _place(box: "Box | None") -> str:
+    return (
+        "" if box is None else f"{box.label} [{box.x:g}, {box.y:g}, {box.width:g}, {box.height:g}]"
+    )
+
+
+def _marked(dataset: "Dataset", faults: "Sequence[LabelFault]") -> "list[Case]":
+    """The faults' cases in their order, each with its boxes and the one that contradicts them.
+
+    Looked for by id in all splits; DatasetError where the data set has no such case.
+    """
+    from vesalius.errors import DatasetError
+
+    wanted = {fault.prediction.case for fault in faults}
+    cases = {c.id: c for s in dataset.splits() for c in dataset.cases(s) if c.id in wanted}
+    absent = next((name for name in sorted(wanted) if name not in cases), None)
+    if absent is not None:
+        hint = "name the set that the runs predicted"
+        raise DatasetError(f"case {absent!r} is not in the data set", hint=hint)
+    return [
+        replace(
+            cases[fault.prediction.case],
+            caption=f"{fault.kind}, suspicion {fault.suspicion:.2f}",
+            questions=(),
+            boxes=(
+                *(cases[fault.prediction.case].boxes or ()),
+                *([] if fault.predicted is None else [fault.predicted]),
+            ),
+        )
+        for fault in faults
+    ]
