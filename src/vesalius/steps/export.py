@@ -76,6 +76,7 @@ def export(
     NF4, the answers that equal the scored ones are counted, and the card says how many.
     """
     run.require_fitted()
+    licence = required_licence(run, licence)
     learner = build(run.recipe().model)
     members = run.recipe().members()
     if not members and not isinstance(learner, Exportable):

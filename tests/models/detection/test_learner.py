@@ -161,3 +161,20 @@ def test_a_side_that_the_network_cannot_have_is_refused_before_any_work(
 ) -> None:
     with pytest.raises(RecipeError, match=r"72 is no multiple of 32.*for example 64"):
         build({**BLOCK, "image_size": 72})._prepared(pictured, [], 0)  # type: ignore[attr-defined]
+
+
+@pytest.mark.slow
+def test_a_killed_fit_goes_on_to_the_same_detector(
+    pictured: list[Dialogue], new_run: Make, tmp_path: Path
+) -> None:
+    """Also where pictures are changed: what is drawn for them goes on, too."""
+    training = {"max_steps": 4, "batch": 2, "checkpoint_steps": 2}
+    learner: Any = build({**BLOCK, "training": training})
+    whole = new_run("detr")
+    learner.fit(Lesson(pictured, pictured[:3]), whole)
+    killed = Run.open(shutil.copytree(whole.path, tmp_path / "killed"))
+    shutil.rmtree(killed.path / "checkpoints" / "checkpoint-4")
+    shutil.rmtree(killed.weights)
+    learner.fit(Lesson(pictured, pictured[:3]), killed)
+    one, other = (learner.load(run).network.state_dict() for run in (whole, killed))
+    assert all(torch.equal(value, other[name]) for name, value in one.items())

@@ -22,7 +22,7 @@ from vesalius.recipe import Decoding
 
 MOST = 100
 """Boxes of a class in a picture, the surest first: as many as COCO's evaluation counts."""
-CANDIDATES = 1000
+CANDIDATES = 300
 """Of a class, how many of the surest overlapping boxes are left out of."""
 METHOD = "detector, calibrated on validation"
 RAW = "detector, not calibrated"

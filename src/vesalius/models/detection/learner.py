@@ -73,6 +73,10 @@ class Detector(ABC):
     def saved(self, folder: Path, classes: BoxClasses) -> nn.Module:
         """The network that :meth:`save` wrote."""
 
+    def prepared(self, network: nn.Module) -> nn.Module:
+        """The network as it is asked fastest, once it trains no more; as it is by default."""
+        return network
+
     def check(self, *, validated: bool) -> None:
         """Refuse, before any data are read, a device or training that cannot be had here."""
         resolve_device(self.settings.device)
@@ -103,22 +107,22 @@ class Detector(ABC):
 
         RunError if a file of it is missing or torn.
         """
-        return self._loaded(run.weights / "model", read_json(run.weights / TABLE), run)
+        return self._loaded(run.weights / "model", run.weights)
 
     def write(self, run: Run, folder: Path, *, merge: bool, dtype: str = "fp32") -> None:
         """The network as others load it, and how its scores were calibrated."""
         if not merge:
             raise ModelError("has no adapter: it was trained in full", where=run.path)
-        model = self.load(run)
-        network = model.network.to(resolve_dtype(dtype, training=False))
-        self.save(network, model.framing, folder)
+        classes, framing, _ = self._table(run.weights)
+        network = self.saved(run.weights / "model", classes)
+        self.save(network.to(resolve_dtype(dtype, training=False)), framing, folder)
         write_json(folder / TABLE, read_json(run.weights / TABLE))
 
     def read(self, run: Run, folder: Path, quantization: str | None = None) -> BoxAnswers:
         """What :meth:`write` wrote; ModelError for a quantisation, of which it has none."""
         if quantization is not None:
             raise ModelError("a detector this small is not quantised", where=folder)
-        return self._loaded(folder, read_json(folder / TABLE), run)
+        return self._loaded(folder, folder)
 
     def plan(
         self, train: Sequence[Dialogue], seed: int, validation: Sequence[Dialogue] = ()
@@ -167,14 +171,20 @@ class Detector(ABC):
         write_json(run.weights / TABLE, table)
         run.note(operating_point=point.table(), calibrated=calibration is not None)
 
-    def _loaded(self, folder: Path, table: Any, run: Run) -> BoxAnswers:
+    def _table(self, folder: Path) -> tuple[BoxClasses, Framing, Calibration | None]:
+        """What a folder's table says; RunError if it is none."""
+        table = read_json(folder / TABLE)
         try:
             classes, framing = BoxClasses(tuple(table["classes"])), Framing.read(table["framing"])
             calibration = table["calibration"] and Calibration(**table["calibration"])
         except (KeyError, TypeError) as error:
-            raise RunError(f"not a detector's table: {error}", where=run.weights / TABLE) from error
+            raise RunError(f"not a detector's table: {error}", where=folder / TABLE) from error
+        return classes, framing, calibration
+
+    def _loaded(self, folder: Path, described: Path) -> BoxAnswers:
+        classes, framing, calibration = self._table(described)
         device = resolve_device("cpu" if self.settings.device == "cpu" else "auto")
-        network = self.saved(folder, classes).float().to(device)
+        network = self.prepared(self.saved(folder, classes).float().to(device).eval())
         return self._answers(network, framing, classes, calibration)
 
     def _answers(

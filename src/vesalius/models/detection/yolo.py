@@ -125,5 +125,10 @@ class Yolo(Detector):
         """The network of that file."""
         return yolo_network.Trainable(ultralytics_library.read(folder / FILE))
 
+    def prepared(self, network: Any) -> nn.Module:
+        """With each normalisation folded into the convolution before it, as ultralytics asks it."""
+        network.network = network.network.fuse(verbose=False)
+        return network  # type: ignore[no-any-return]
+
     def _drawn(self, names: Sequence[str]) -> Any:
         return yolo_network.drawn(self.settings.architecture, names, tiny=self.settings.tiny)
