@@ -83,6 +83,7 @@ class Usage:
 
 OF_THE_ANSWER = (
     "confidence", "scores", "evidence", "abstained", "finish", "usage", "notes",
+    "operating_point",
 )  # fmt: skip
 """What a prediction holds of the answer itself; the rest is its dialogue's."""
 
@@ -117,6 +118,8 @@ class Prediction:
     """The data set's name, where a recipe mixes several."""
     notes: Mapping[str, int] | None = None
     """What a combination counted of this answer: ``{"shots": 2}``; a run adds them up."""
+    operating_point: float | None = None
+    """The score from which a box of the answer is shown, chosen on validation; None: not chosen."""
 
     @classmethod
     def of(cls, dialogue: Dialogue, answer: Answer, **fields: Any) -> Prediction:

@@ -31,7 +31,7 @@ def print_scores(console: Console, evaluation: Evaluation, title: str) -> None:
     console.print(f"[bold]{escape(title)}[/bold]: {counts}", highlight=False)
     table = _table("score", "value [low, high]", "n")
     for score in evaluation.overall():
-        table.add_row(score.metric, str(score), f"{score.n:,}")
+        table.add_row(score.metric, evaluation.in_words(score), f"{score.n:,}")
     console.print(table)
     _print_slices(console, evaluation)
     for sentence in of_metrics(evaluation):

@@ -93,6 +93,11 @@ class Evaluation:
         """Whether its metric names it among the scores that stand for all."""
         return score.metric in self.protocols.get(score.protocol, {}).get("foremost", ())
 
+    def in_words(self, score: Score) -> str:
+        """The score with its interval; where it was not measured, what was lacking, if known."""
+        reason = lacking(self.protocols, score.protocol, score.metric)
+        return f"{score}: {reason}" if reason and not score.measured else str(score)
+
     def role(self, score: Score) -> str:
         """``headline`` or ``calibration``, or ``baseline`` for one that knows references alone."""
         protocol = self.protocols.get(score.protocol, {})
@@ -118,6 +123,12 @@ class Evaluation:
             return cls(**{**data, "scores": scores})
         except (KeyError, TypeError, AttributeError) as error:
             raise RunError(f"not an evaluation: {error}", where=where) from error
+
+
+def lacking(protocols: Mapping[str, Mapping[str, Any]], protocol: str, metric: str) -> str:
+    """Why a score would not be measured, as its protocol has it; empty where it does not say."""
+    known = protocols.get(protocol, {})
+    return str(known.get("absent", {}).get(metric) or known.get("needs", {}).get(metric, ""))
 
 
 def without_nan(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from vesalius.errors import UnknownName
-from vesalius.evaluation.score import Score, without_nan
+from vesalius.evaluation.score import Score, lacking, without_nan
 from vesalius.evaluation.table import Row, Table
 from vesalius.system.files import write_atomic
 
@@ -106,8 +106,8 @@ def _record(table: Table, row: Row, score: Score) -> dict[str, Any]:
 
 
 def _reason(table: Table, score: Score) -> str:
-    absent = table.protocols[score.protocol]["absent"]
-    return str(absent.get(score.metric, "no shared case holds what it measures"))
+    reason = lacking(table.protocols, score.protocol, score.metric)
+    return reason or "no shared case holds what it measures"
 
 
 def _line(cells: list[str]) -> str:

@@ -69,7 +69,8 @@ class ScoringProtocol:
     holds. ``unit``: what is scored, a row, all turns of a dialogue (a slice of turns has no such
     score), or the corpus. ``foremost``: the scores that stand for all in a table with room for few
     (none named: the first). ``absent``: the scores that are not measured here, whatever was
-    answered, and why: weights that are not here.
+    answered, and why: weights that are not here. ``needs``: what is lacking where a score could not
+    be measured ("no negatives").
     """
 
     name: str
@@ -86,6 +87,7 @@ class ScoringProtocol:
     proportions: Mapping[str, str] = field(default_factory=dict)
     foremost: tuple[str, ...] = ()
     absent: Mapping[str, str] = field(default_factory=dict)
+    needs: Mapping[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """The protocol as JSON-ready data."""

@@ -46,6 +46,8 @@ class BoxAnswers:
     classes: BoxClasses
     overlap: float | None = None
     calibration: Calibration | None = field(default=None)
+    point: float | None = None
+    """The score from which a box is shown; None before it is chosen."""
 
     def predict(self, dialogues: Sequence[Dialogue], decoding: Decoding) -> list[Prediction]:
         """One prediction per dialogue: its picture's boxes, at most 100 a class, surest first.
@@ -110,5 +112,9 @@ class BoxAnswers:
     def _prediction(self, dialogue: Dialogue, boxes: list[Box]) -> Prediction:
         surest = max((box.score or 0.0 for box in boxes), default=0.0)
         method = RAW if self.calibration is None else METHOD
-        answer = Answer(boxes=tuple(boxes))
-        return Prediction.of(dialogue, answer, confidence=Confidence(surest, method))
+        return Prediction.of(
+            dialogue,
+            Answer(boxes=tuple(boxes)),
+            confidence=Confidence(surest, method),
+            operating_point=self.point,
+        )

@@ -185,7 +185,9 @@ class Detector(ABC):
         classes, framing, calibration = self._table(described)
         device = resolve_device("cpu" if self.settings.device == "cpu" else "auto")
         network = self.prepared(self.saved(folder, classes).float().to(device).eval())
-        return self._answers(network, framing, classes, calibration)
+        noted = read_json(described / TABLE).get("operating_point")
+        threshold = OperatingPoint.read(noted, described / TABLE).threshold
+        return self._answers(network, framing, classes, calibration, threshold)
 
     def _answers(
         self,
@@ -193,8 +195,9 @@ class Detector(ABC):
         framing: Framing,
         classes: BoxClasses,
         calibration: Calibration | None = None,
+        point: float | None = None,
     ) -> BoxAnswers:
-        return BoxAnswers(network, self.detect, framing, classes, self.overlap, calibration)
+        return BoxAnswers(network, self.detect, framing, classes, self.overlap, calibration, point)
 
     def _dtype(self) -> torch.dtype:
         return resolve_dtype(self.settings.precision, training=True)
