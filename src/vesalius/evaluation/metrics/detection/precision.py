@@ -39,7 +39,8 @@ def average_precision(boxes: Boxes, positives: Array, weights: Array) -> Array:
     known = np.flatnonzero(positives > 0)
     step = max(1, _CELLS // int(ever.sum()))
     for part in parts:
-        counts = segments(boxes.row, ever, boxes.ignored[:, part[0]], weights.shape[1])
+        ignored = np.asarray(boxes.ignored[:, part[0]], np.bool_)
+        counts = segments(boxes.row, ever, ignored, weights.shape[1])
         for start in range(0, len(known), step):
             some = known[start : start + step]
             drawn = np.ascontiguousarray(weights[some].T)
@@ -116,7 +117,10 @@ def coco(
     ``matches`` [n, K, MOST, WIDTH] and ``truth`` [n, K, areas], the reference boxes of each.
     """
     for area, suffix in enumerate(SUFFIXES[:areas]):
-        precise, found = [], {most: [] for most in ((1, 10, MOST) if not area else (MOST,))}
+        precise: list[Array] = []
+        found: dict[int, list[Array]] = {
+            most: [] for most in ((1, 10, MOST) if not area else (MOST,))
+        }
         for code in range(truth.shape[1]):
             boxes = Boxes.of(matches[:, code], area)
             positives = total(truth[:, code, area], weights)
