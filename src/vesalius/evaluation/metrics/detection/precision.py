@@ -30,7 +30,7 @@ def average_precision(boxes: Boxes, positives: Array, weights: Array) -> Array:
     """
     result = np.zeros((len(weights), len(THRESHOLDS)))
     result[positives <= 0] = np.nan
-    ever = boxes.right.any(axis=1)
+    ever = np.asarray(boxes.right.any(axis=1), np.bool_)
     if not ever.any():
         return result
     # Where a box is ignored at one threshold alone, the thresholds count apart from each other.
@@ -39,7 +39,7 @@ def average_precision(boxes: Boxes, positives: Array, weights: Array) -> Array:
     known = np.flatnonzero(positives > 0)
     step = max(1, _CELLS // int(ever.sum()))
     for part in parts:
-        ignored = np.asarray(boxes.ignored[:, part[0]], np.bool_)
+        ignored = boxes.ignored[:, part[0]]
         counts = segments(boxes.row, ever, ignored, weights.shape[1])
         for start in range(0, len(known), step):
             some = known[start : start + step]
