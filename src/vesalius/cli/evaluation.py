@@ -79,7 +79,10 @@ def evaluate(
 
 def compare(
     runs: Annotated[
-        list[Path], typer.Argument(help="Two runs or JSON-lines files, the baseline first.")
+        list[Path],
+        typer.Argument(
+            help="Two runs or JSON-lines files (--table, --page: more), baseline first."
+        ),
     ],
     metric: Metrics = None,
     resamples: Resamples = None,
@@ -98,6 +101,13 @@ def compare(
     out: Annotated[
         list[Path] | None, typer.Option(help="With --table: write it as .md, .csv or .json.")
     ] = None,
+    page: Annotated[
+        Path | None,
+        typer.Option(help="Two runs or more: write a page (.html) on scores, costs and boxes."),
+    ] = None,
+    pictures: Annotated[
+        bool, typer.Option(help="With --page: read the pictures, for boards and quadrants.")
+    ] = True,
 ) -> None:
     """Compare runs on the same questions: paired differences, intervals and p-values."""
     from rich.console import Console
@@ -108,6 +118,15 @@ def compare(
     from vesalius.system.files import write_json
 
     options: dict[str, Any] = {"metrics": metric_specs(metric), "resamples": resamples}
+    page_alone = page is not None and len(runs) > 2
+    if not table:
+        _require_no_table(baseline or members or out, page_alone and save)
+    if not (table or page_alone):
+        _require_two(runs)
+    if page is not None:
+        from vesalius.steps.comparison_page import comparison_page
+
+        typer.echo(f"page: {comparison_page(*runs, out=page, pictures=pictures, **options)}")
     if table:
         from vesalius.cli.table import show
 
@@ -115,8 +134,8 @@ def compare(
             raise RunError("a table has no slices", hint="leave --by out, or --table")
         files = [*(out or ()), *([save] if save else ())]
         show(Console(), runs, files, baseline=baseline, members=members, **options)
+    if table or page_alone:
         return
-    _require_two(runs, with_table=bool(baseline or members or out))
     first, second = runs
     comparison = step(first, second, by=_fields(by), **options)
     if save is not None:
@@ -137,15 +156,23 @@ def report(
     typer.echo(f"report: {page}")
 
 
-def _require_two(runs: Sequence[Path], *, with_table: bool) -> None:
+def _require_two(runs: Sequence[Path]) -> None:
     """RunError where a comparison of two is asked for otherwise."""
     from vesalius.errors import RunError
 
     if len(runs) != 2:
         what = f"two runs are compared, not {len(runs)}"
-        raise RunError(what, hint="--table puts several side by side")
-    if with_table:
+        raise RunError(what, hint="--table puts several side by side, --page on one page")
+
+
+def _require_no_table(of_table: object, saved: object) -> None:
+    """RunError for options that would be read and ignored without --table."""
+    from vesalius.errors import RunError
+
+    if of_table:
         raise RunError("--baseline, --members and --out belong to --table", hint="add --table")
+    if saved:
+        raise RunError("--save keeps a comparison of two runs or a table", hint="add --table")
 
 
 def _fields(by: str) -> tuple[str, ...]:

@@ -96,7 +96,7 @@ def choose(
         "worst": sorted(bad, key=lambda i: (scores[i], -sure(i), predictions[i].id)),
         "random": np.random.default_rng(seed).permutation(len(predictions)).tolist(),
     }
-    return {name: _distinct(order, predictions, each) for name, order in orders.items()}
+    return {name: distinct(order, predictions, each) for name, order in orders.items()}
 
 
 def thumbnail(key: str | None, pictures: Pictures) -> Thumbnail | None:
@@ -127,7 +127,8 @@ def in_words(answer: Answer) -> str:
     return "no boxes" if count == 0 else f"{count} {'box' if count == 1 else 'boxes'}"
 
 
-def _distinct(order: Sequence[int], predictions: Sequence[Prediction], most: int) -> list[int]:
+def distinct(order: Sequence[int], predictions: Sequence[Prediction], most: int) -> list[int]:
+    """The first ``most`` places in that order, no picture twice."""
     places: list[int] = []
     seen: set[str] = set()
     for i in order:

@@ -37,15 +37,20 @@ class Measured:
         return {name: count for name, count in rows.items() if count}
 
 
-def measure(predictions: Sequence[Prediction], specs: Sequence[Spec]) -> list[Measured]:
+def measure(predictions: Sequence[Prediction], specs: Sequence[Spec | Metric]) -> list[Measured]:
     """Every metric's table, each text seen once."""
     return [
         Measured(name, metric, metric.measure(predictions)) for name, metric in map(built, specs)
     ]
 
 
-def built(spec: Spec) -> tuple[str, Metric]:
-    """The metric under the name it is asked by; UnknownName, RecipeError or RunError if none is."""
+def built(spec: Spec | Metric) -> tuple[str, Metric]:
+    """The metric under the name it is asked by; UnknownName, RecipeError or RunError if none is.
+
+    One that is built already, as it is: it may know of the pictures what no recipe says.
+    """
+    if not isinstance(spec, str | Mapping):
+        return spec.protocol.name, spec
     name, parameters = _named(spec)
     entry = metrics[name]
     label = ", ".join(f"{k}={v}" for k, v in parameters.items())

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from vesalius.cases.prediction import Prediction
 from vesalius.errors import RunError
@@ -23,6 +22,7 @@ from vesalius.evaluation.gallery import Pictures, ReportCase, choose, row_scores
 from vesalius.evaluation.long_tail import TailRow, by_frequency, by_type, concept_counts
 from vesalius.evaluation.measuring import Spec
 from vesalius.evaluation.metrics.confidence import certainty
+from vesalius.evaluation.page_template import template
 from vesalius.evaluation.prediction_sets import SLICES, prediction_sets
 from vesalius.evaluation.run_results import RunResults, against, changed
 from vesalius.evaluation.score import ALL, Evaluation, Score
@@ -53,7 +53,7 @@ def report(runs: Sequence[Run], out: Path, pictures: Pictures, *, gain: Gain | N
         raise RunError("a report needs at least one run")
     main, *others = [RunResults.of(run) for run in runs]
     spec, primary = main.primary
-    page = _template().render(
+    page = template("report.html").render(
         version=metadata.version("vesalius"),
         main=main,
         others=others,
@@ -77,20 +77,6 @@ def report(runs: Sequence[Run], out: Path, pictures: Pictures, *, gain: Gain | N
     )
     write_atomic(out, page)
     return out
-
-
-def _template() -> Any:
-    loader = PackageLoader("vesalius.evaluation", "templates")
-    env = Environment(
-        loader=loader,
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    env.filters["p"] = lambda p: "n/a" if isnan(p) else ("< 0.001" if p < 0.001 else f"{p:.3f}")
-    env.filters["bounds"] = lambda s: "" if isnan(s.low) else f"{s.low:.3f} to {s.high:.3f}"
-    return env.get_template("report.html")
 
 
 def _weights(main: RunResults) -> str | None:

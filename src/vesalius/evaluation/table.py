@@ -11,6 +11,7 @@ from vesalius.errors import NotComparable, UnknownName
 from vesalius.evaluation.caveats import absences
 from vesalius.evaluation.differences import Difference, Draws, differences
 from vesalius.evaluation.measuring import Measured, Spec, measure
+from vesalius.evaluation.metrics import Metric
 from vesalius.evaluation.pairing import aligned
 from vesalius.evaluation.prediction_sets import group_of
 from vesalius.evaluation.score import Score, without_nan
@@ -125,7 +126,7 @@ class Table:
 
 def table(
     systems: Sequence[System],
-    metrics: Sequence[Spec],
+    metrics: Sequence[Spec | Metric],
     *,
     baseline: str | None = None,
     draws: Draws | None = None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from vesalius.cases.picture import Picture
@@ -26,10 +26,17 @@ def report(run: Run, *baselines: Run, out: Path | str | None = None, pictures: b
 
 def pictures_of(run: Run) -> Callable[[str], bytes | None]:
     """Encoded pictures by key, from the run's test split, for a report; None for an unknown key."""
+    return reading(pictures_by_key(run))
+
+
+def pictures_by_key(run: Run) -> dict[str, Picture]:
+    """The pictures of the run's test split."""
     recipe = run.recipe()
-    known: dict[str, Picture] = {}
-    for case in cases(recipe.data, recipe.data.splits.test):
-        known.update((picture.key, picture) for picture in case.pictures)
+    return {p.key: p for case in cases(recipe.data, recipe.data.splits.test) for p in case.pictures}
+
+
+def reading(known: Mapping[str, Picture]) -> Callable[[str], bytes | None]:
+    """Encoded pictures by key; None for an unknown key."""
 
     def find(key: str) -> bytes | None:
         picture = known.get(key)

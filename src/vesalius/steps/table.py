@@ -39,19 +39,19 @@ def table(
     settings = recipes[0].evaluation if recipes else Settings()
     rows = [
         system
-        for path, name in zip(paths, _names(paths), strict=True)
+        for path, name in zip(paths, names_of(paths), strict=True)
         for system in systems(path, members=members, name=name)
     ]
     drawn = settings.resamples if resamples is None else resamples
     return side_by_side.table(
         rows,
-        metrics or _metrics(recipes),
+        metrics or metrics_of(recipes),
         baseline=baseline,
         draws=Draws(drawn, settings.level, settings.seed),
     )
 
 
-def _metrics(recipes: Sequence[Recipe]) -> list[Spec]:
+def metrics_of(recipes: Sequence[Recipe]) -> list[Spec]:
     """What the runs' recipes measure, a metric once; captions as published tables do, too.
 
     Where recipes differ in a metric's parameters, the first one's hold for every row.
@@ -65,7 +65,7 @@ def _metrics(recipes: Sequence[Recipe]) -> list[Spec]:
     return [*first.values(), *own.values()]
 
 
-def _names(paths: Sequence[Path]) -> list[str]:
+def names_of(paths: Sequence[Path]) -> list[str]:
     """Folders' or files' own names; whole paths where two would be called alike."""
     names = [path.resolve().name if path.is_dir() else path.stem for path in paths]
     alike = len(set(names)) < len(names)

@@ -47,6 +47,7 @@ metrics = Registry(
         "image_clef_concepts": f"{_HERE}.image_clef_concepts:ImageClefConcepts",
         "label_space": f"{_HERE}.label_space:LabelSpace",
         "llava_med_v1": f"{_HERE}.llava_med:LlavaMedV1",
+        "localisation": f"{_HERE}.localisation:Localisation",
         "meteor_exact_stem": f"{_HERE}.meteor:MeteorExactStem",
         "rouge": f"{_HERE}.rouge:Rouge",
         "squad": f"{_HERE}.answers:Squad",
