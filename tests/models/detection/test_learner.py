@@ -18,8 +18,8 @@ from vesalius.models import Lesson
 from vesalius.models.build import build
 from vesalius.models.detection.box_classes import BoxClasses
 from vesalius.models.detection.framing import Framing
-from vesalius.models.detection.learner import TABLE, collate
-from vesalius.models.detection.settings import Augmentation
+from vesalius.models.detection.learner import TABLE, Batches, batches_before, collate
+from vesalius.models.detection.settings import Augmentation, DetectorTraining
 from vesalius.recipe import Data, Decoding, Recipe
 from vesalius.run import Run
 from vesalius.system.files import read_json, write_json
@@ -88,7 +88,7 @@ def test_no_finding_is_no_class(pictured: list[Dialogue]) -> None:
 def test_a_batch_changes_boxes_with_its_pictures(pictured: list[Dialogue]) -> None:
     _, model, _ = build(BLOCK)._prepared(pictured, [], 0)  # type: ignore[attr-defined]
     model = replace(model, framing=Framing(64))
-    batch = collate(pictured[:2], model=model, changed=STILL)
+    batch = collate(pictured[:2], [[0.5, 0.5, 0.5]] * 2, model=model, changed=STILL)
     assert batch["pixel_values"].shape == (2, 3, 64, 64)
     assert [len(one["class_labels"]) for one in batch["labels"]] == [0, 1]
     # 96 x 64 pixels into 64 x 64: 2/3 of them, 10 grey rows above (21 / 2); the disc of 24 pixels
@@ -163,17 +163,32 @@ def test_a_side_that_the_network_cannot_have_is_refused_before_any_work(
         build({**BLOCK, "image_size": 72})._prepared(pictured, [], 0)  # type: ignore[attr-defined]
 
 
+def test_how_pictures_are_changed_hangs_on_seed_and_batch(pictured: list[Dialogue]) -> None:
+    _, model, _ = build(BLOCK)._prepared(pictured, [], 0)  # type: ignore[attr-defined]
+    first = Batches(model, Augmentation(), 1, 0)
+    one, two = first(pictured[1:3]), first(pictured[1:3])
+    again = Batches(model, Augmentation(), 1, 1)(pictured[1:3])
+    assert torch.equal(two["pixel_values"], again["pixel_values"])
+    assert not torch.equal(one["pixel_values"], two["pixel_values"])
+
+
+def test_batches_before_a_step() -> None:
+    # 7 pictures in batches of 2: 4 an epoch, 2 steps of at most 3 batches; 3 steps are 4 + 3.
+    training = DetectorTraining(batch=2, accumulate=3)
+    assert [batches_before(step, 7, training) for step in range(5)] == [0, 3, 4, 7, 8]
+
+
 @pytest.mark.slow
 def test_a_killed_fit_goes_on_to_the_same_detector(
     pictured: list[Dialogue], new_run: Make, tmp_path: Path
 ) -> None:
     """Also where pictures are changed: what is drawn for them goes on, too."""
-    training = {"max_steps": 4, "batch": 2, "checkpoint_steps": 2}
+    training = {"max_steps": 6, "batch": 2, "checkpoint_steps": 2}  # three steps an epoch
     learner: Any = build({**BLOCK, "training": training})
     whole = new_run("detr")
     learner.fit(Lesson(pictured, pictured[:3]), whole)
     killed = Run.open(shutil.copytree(whole.path, tmp_path / "killed"))
-    shutil.rmtree(killed.path / "checkpoints" / "checkpoint-4")
+    shutil.rmtree(killed.path / "checkpoints" / "checkpoint-6")
     shutil.rmtree(killed.weights)
     learner.fit(Lesson(pictured, pictured[:3]), killed)
     one, other = (learner.load(run).network.state_dict() for run in (whole, killed))

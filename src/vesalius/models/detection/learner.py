@@ -6,10 +6,10 @@ go in and boxes come out; all else is here.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 
@@ -29,12 +29,14 @@ from vesalius.models.guard import require_at_most, require_pictures
 from vesalius.recipe import Decoding
 from vesalius.run import Run
 from vesalius.system.files import read_json, write_json
+from vesalius.training.checkpoints import last_complete, step_of
 from vesalius.training.device import resolve_device
 from vesalius.training.disk import writing
 from vesalius.training.loop import train as run_training
 from vesalius.training.parts import count, resolve_dtype
 from vesalius.training.preflight import require
 from vesalius.training.processes import main_first, on_main, world_size
+from vesalius.training.settings import Training
 
 TABLE = "detector.json"
 
@@ -89,10 +91,13 @@ class Detector(ABC):
         run.note(**facts)
         validate = lesson.validate
         dtype = self._dtype()
+        saved = last_complete(run.path / "checkpoints")
+        step = 0 if saved is None else step_of(saved)
+        before = batches_before(step, len(train), self.settings.training, world_size())
         done = run_training(
             model.network,
             train,
-            partial(collate, model=model, changed=self.settings.augmentation),
+            Batches(model, self.settings.augmentation, run.recipe().seed, before),
             self.settings.training,
             run,
             dtype=dtype,
@@ -203,13 +208,41 @@ class Detector(ABC):
         return resolve_dtype(self.settings.precision, training=True)
 
 
+class Batches:
+    """Makes batches of changed pictures, each by its number in the whole training.
+
+    Batches are made ahead of the step that they are of, so numbers drawn from torch's generator
+    would be others after a killed fit goes on: ``first`` is how many were trained on before.
+    Subprocesses (``training.workers``) count by themselves, and change pictures otherwise then.
+    """
+
+    def __init__(self, model: BoxAnswers, changed: Augmentation, seed: int, first: int) -> None:
+        self._model, self._changed, self._seed, self._number = model, changed, seed, first
+
+    def __call__(self, some: Sequence[Dialogue]) -> dict[str, Any]:
+        """``pixel_values`` (B, 3, S, S), ``labels`` and ``ids`` of the next batch."""
+        draws = np.random.default_rng((self._seed, self._number)).random((len(some), 3))
+        self._number += 1
+        return collate(some, draws.tolist(), model=self._model, changed=self._changed)
+
+
+def batches_before(step: int, rows: int, training: Training, processes: int = 1) -> int:
+    """How many batches a process has trained on after so many optimizer steps."""
+    each = math.ceil(math.ceil(rows / processes) / training.batch)
+    epochs, left = divmod(step, math.ceil(each / training.accumulate))
+    return epochs * each + left * training.accumulate
+
+
 def collate(
-    some: Sequence[Dialogue], *, model: BoxAnswers, changed: Augmentation
+    some: Sequence[Dialogue],
+    draws: Sequence[Sequence[float]],
+    *,
+    model: BoxAnswers,
+    changed: Augmentation,
 ) -> dict[str, Any]:
-    """``pixel_values`` (B, 3, S, S), ``labels`` and ``ids``, changed by torch's generator."""
-    pixels, labels = [], []
-    for dialogue, picture in zip(some, require_pictures(some), strict=True):
-        mirrored, scaled, lit = torch.rand(3).tolist()
+    """Pictures with their boxes, each changed by three numbers in [0, 1)."""
+    pixels, labels, pictures = [], [], require_pictures(some)
+    for dialogue, picture, (mirrored, scaled, lit) in zip(some, pictures, draws, strict=True):
         image = picture.pixels()
         scale = 1.0 + changed.scale * (2 * scaled - 1)
         place = model.framing.place(image.size, scale)
