@@ -4,7 +4,7 @@ import pytest
 
 from vesalius.cases.case import Answer, Box
 from vesalius.cases.prediction import Prediction
-from vesalius.evaluation.disagreement import disagreement, most_contested, shown
+from vesalius.evaluation.disagreement import boxes_at_point, disagreement, most_contested
 
 
 def said(*boxes, name="a", point=None, picture=None):
@@ -28,8 +28,8 @@ def test_boxes_by_their_overlap():
 
 def test_only_boxes_that_are_shown_count():
     sure, unsure = mass(score=0.9), mass(50, score=0.3)
-    assert shown(said(unsure, sure)) == [sure]
-    assert shown(said(unsure, sure, point=0.3)) == [sure, unsure]
+    assert boxes_at_point(said(unsure, sure)) == [sure]
+    assert boxes_at_point(said(unsure, sure, point=0.3)) == [sure, unsure]
     assert disagreement(said(sure, unsure), said(sure)) == 0
 
 

@@ -14,7 +14,7 @@ from vesalius.cases.case import Box
 from vesalius.cases.prediction import Prediction
 from vesalius.evaluation import plots
 from vesalius.evaluation.differences import Difference
-from vesalius.evaluation.disagreement import most_contested, shown
+from vesalius.evaluation.disagreement import boxes_at_point, most_contested
 from vesalius.evaluation.gallery import Pictures, Thumbnail, in_words, thumbnail
 from vesalius.evaluation.metrics.detection.matching import wanted
 from vesalius.evaluation.page_template import template
@@ -55,7 +55,7 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class SystemAnswer:
     """What a system answered to a case of a board: in words, and with the boxes it shows."""
 
     system: str
@@ -73,7 +73,7 @@ class Board:
     picture: Thumbnail | None
     truth: Sequence[Box]
     truth_words: str
-    answers: Sequence[Said]
+    answers: Sequence[SystemAnswer]
 
 
 def comparison_page(
@@ -154,7 +154,7 @@ def _boards(systems: Sequence[System], pictures: Pictures) -> Iterator[Board]:
     for place in most_contested(columns, _BOARDS):
         ones = [column[place] for column in columns]
         first, truth = ones[0], wanted(ones[0])
-        words = "; ".join(map(in_words, first.references)) if truth is None else named(truth)
+        words = "; ".join(map(in_words, first.references)) if truth is None else box_words(truth)
         yield Board(
             case=first.id,
             question=first.question,
@@ -162,19 +162,21 @@ def _boards(systems: Sequence[System], pictures: Pictures) -> Iterator[Board]:
             truth=truth or (),
             truth_words=words or "no reference",
             answers=[
-                _said(one, system.name, number)
+                _system_answer(one, system.name, number)
                 for number, (one, system) in enumerate(zip(ones, systems, strict=True))
             ],
         )
 
 
-def _said(prediction: Prediction, system: str, number: int) -> Said:
-    boxes = shown(prediction)
+def _system_answer(prediction: Prediction, system: str, number: int) -> SystemAnswer:
+    boxes = boxes_at_point(prediction)
     words = prediction.answer.text
-    return Said(system, f"s{number % _COLOURS}", named(boxes) if words is None else words, boxes)
+    return SystemAnswer(
+        system, f"s{number % _COLOURS}", box_words(boxes) if words is None else words, boxes
+    )
 
 
-def named(boxes: Sequence[Box]) -> str:
+def box_words(boxes: Sequence[Box]) -> str:
     """Boxes in words, by class, with their scores: ``mass 0.91 0.40; cyst 0.83``."""
     scores: dict[str, str] = {}
     for box in boxes:

@@ -14,7 +14,7 @@ from vesalius.evaluation.metrics.detection.matching import answered, score
 from vesalius.evaluation.metrics.words import squad
 
 
-def shown(prediction: Prediction) -> list[Box]:
+def boxes_at_point(prediction: Prediction) -> list[Box]:
     """The boxes at or above its operating point, the surest first."""
     point = Detection().point(prediction)
     boxes = [box for box in answered(prediction) or () if score(box) >= point]
@@ -29,7 +29,7 @@ def disagreement(first: Prediction, second: Prediction) -> float:
     differ as SQuAD normalises. Of a text and boxes nothing is known: 0.
     """
     if answered(first) is not None and answered(second) is not None:
-        return _apart(shown(first), shown(second))
+        return _apart(boxes_at_point(first), boxes_at_point(second))
     if first.answer.text is not None and second.answer.text is not None:
         return float(squad(first.text) != squad(second.text))
     return 0.0

@@ -16,6 +16,7 @@ from vesalius.cases.prediction import Prediction
 from vesalius.errors import RunError
 from vesalius.evaluation import calibration, plots
 from vesalius.evaluation.caveats import limits
+from vesalius.evaluation.detection_plots import box_plots
 from vesalius.evaluation.formatting import flat
 from vesalius.evaluation.gain import Gain
 from vesalius.evaluation.gallery import Pictures, ReportCase, choose, row_scores, thumbnail
@@ -69,6 +70,7 @@ def report(runs: Sequence[Run], out: Path, pictures: Pictures, *, gain: Gain | N
         curves=_curves(main.run),
         calibrated=_calibrated(main.predictions),
         tail=_tail(main),
+        boxes=box_plots(main.predictions, main.recipe.evaluation.metrics),
         cases=_cases(main, spec, primary, pictures),
         facts=[(name.replace("_", " "), value) for name, value in flat(main.status, " · ")],
         environment=main.run.environment(),

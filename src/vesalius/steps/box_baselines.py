@@ -67,14 +67,14 @@ def box_baselines(
     """
     if not any(r.boxes is not None for p in predictions for r in p.references):
         return []
-    found = [System(NEVER, [_answered(one, ()) for one in predictions])]
+    never = [System(NEVER, [_answered(one, ()) for one in predictions])]
     known = [sizes.get(one.picture or "") for one in predictions]
     if training is None or None in known:
-        return found
+        return never
     pairs = [(one, size) for one, size in zip(predictions, known, strict=True) if size]
     whole = [_answered(p, (Box(0, 0, *size, training.label, score=1.0),)) for p, size in pairs]
     mean = [_answered(p, (training.box(size),)) for p, size in pairs]
-    return [System(MEAN, mean), System(ALWAYS, whole), *found]
+    return [System(MEAN, mean), System(ALWAYS, whole), *never]
 
 
 def _answered(prediction: Prediction, boxes: tuple[Box, ...]) -> Prediction:

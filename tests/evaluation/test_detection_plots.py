@@ -1,0 +1,60 @@
+"""Curves and the confusion table of boxes, by hand."""
+
+import pytest
+
+from vesalius.cases.case import Answer, Box
+from vesalius.cases.prediction import Prediction
+from vesalius.evaluation.detection_plots import box_plots
+from vesalius.evaluation.metrics.detection import Detection
+from vesalius.evaluation.metrics.detection.curves import NOTHING, confusion, curves
+
+
+def mass(score=None, at=0, label="mass", **more):
+    return Box(at, 0, 10, 10, label, score=score, **more)
+
+
+def image(said, wanted, name="a", **more):
+    return Prediction(name, Answer(boxes=said), references=(Answer(boxes=wanted),), **more)
+
+
+ROWS = [
+    image((mass(0.9), mass(0.8, 50)), (mass(), mass(at=100)), "a"),
+    image((mass(0.8, 50), mass(0.3, 0)), (mass(),), "b"),
+]
+
+
+def test_curves_by_hand_with_equal_scores_together():
+    # .9 right; .8 twice false; .3 right. 3 masses, 2 images.
+    found = curves(Detection().measure(ROWS))
+    assert found.score.tolist() == [0.9, 0.8, 0.3]
+    assert found.precision == pytest.approx([1, 1 / 3, 2 / 4])
+    assert found.recall == pytest.approx([1 / 3, 1 / 3, 2 / 3])
+    assert found.f1 == pytest.approx([2 / 4, 2 / 6, 4 / 7])
+    assert found.false == pytest.approx([0, 1, 1])
+
+
+def test_confusion_by_hand():
+    crowd = mass(at=200, crowd=True)
+    said = (mass(0.9, label="cyst"), mass(0.8, 50), mass(0.7, 200), mass(0.2, 100))
+    counts = confusion([image(said, (mass(), mass(at=100), crowd))], Detection())
+    # a mass is taken for a cyst, one is missed (its box is not shown), a box is nowhere; the box
+    # in the crowd counts nowhere
+    assert counts == {("mass", "cyst"): 1, ("mass", NOTHING): 1, (NOTHING, "mass"): 1}
+    at_a_fifth = confusion([image(said, (mass(), mass(at=100)), operating_point=0.2)], Detection())
+    assert at_a_fifth["mass", "mass"] == 1
+
+
+def test_plots_say_where_there_are_no_negatives():
+    found = box_plots(ROWS, ["detection"])
+    assert [title for title, _, _ in found.plots] == ["Precision and recall", "F1", "Free response"]
+    assert found.plots[2][1] == "no negatives: false boxes in images with findings"
+    assert box_plots([*ROWS, image((), (), "n")], ["detection"]).plots[2][1] == ""
+    assert found.classes == ["mass", NOTHING]
+
+
+def test_nothing_is_drawn_where_no_box_can_be_judged():
+    assert box_plots(ROWS, ["closed"]) is None
+    assert box_plots([image((), (mass(),))], ["detection"]) is None
+    assert box_plots([image((mass(0.5),), ())], ["detection"]) is None
+    text = Prediction("a", Answer("yes"), references=(Answer("yes"),))
+    assert box_plots([text], ["detection"]) is None
