@@ -69,6 +69,7 @@ BLOCKS: dict[str, dict[str, Any]] = {
     },
     "linear_probe": {"epochs": 2},
     "majority": {},
+    "nanodet": {"size": "tiny", "image_size": 64, "training": {"max_steps": 2, "batch": 2}},
     "nearest": {},
     "replay": {},
     "reranked": {
@@ -104,7 +105,7 @@ DATA = {
 TASKS = {
     **dict.fromkeys(("concept_ensemble", "concept_neighbours", "tagger"), "concepts"),
     **dict.fromkeys(("guided", "reranked"), "caption"),
-    **dict.fromkeys(("detr", "yolo"), "detect"),
+    **dict.fromkeys(("detr", "nanodet", "yolo"), "detect"),
 }
 """What an entry answers, where that is no question in words."""
 FOLDS = {"trained_synthesizer": 2}

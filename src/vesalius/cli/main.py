@@ -23,6 +23,7 @@ from vesalius.cli import (
     serve,
     submit,
     web,
+    weights,
 )
 from vesalius.cli.panels import ALL, ByStep
 from vesalius.errors import VesaliusError
@@ -52,6 +53,7 @@ deidentify.register(app)
 serve.register(app)
 web.register(app)
 models.register(app)
+weights.register(app)
 evaluation.register(app)
 ablate.register(app)
 submit.register(app)

@@ -32,6 +32,7 @@ models = Registry(
         "guided": "vesalius.combine.concepts.guided:Guided",
         "linear_probe": "vesalius.models.linear_probe:LinearProbe",
         "majority": "vesalius.models.majority:Majority",
+        "nanodet": "vesalius.models.detection.nanodet:Nanodet",
         "nearest": "vesalius.combine.nearest:Nearest",
         "replay": "vesalius.models.replay:Replay",
         "reranked": "vesalius.combine.concepts.reranked:Reranked",
