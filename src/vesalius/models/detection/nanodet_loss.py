@@ -120,4 +120,5 @@ def gfl_loss(logits: Tensor, sides: Tensor, targets: Sequence[Target], side: int
     by_box = BOX_WEIGHT * generalized_box_iou_loss(corners, boxes)
     by_side = SIDE_WEIGHT * distribution_focal_loss(own, wanted)
     box_loss = ((by_box + by_side) * weight).sum() / weight.sum().clamp(min=1e-6)
-    return quality_focal_loss(logits, quality) / len(rows) + box_loss
+    loss: Tensor = quality_focal_loss(logits, quality) / len(rows) + box_loss
+    return loss

@@ -99,9 +99,10 @@ class NanoDet(nn.Module):
                 nn.init.kaiming_normal_(module.weight, SLOPE, nonlinearity="leaky_relu")
                 nn.init.zeros_(module.bias)  # type: ignore[arg-type]
         for head in self.heads:
+            assert isinstance(head, Head)
             for last in (head.classes, head.sides):
                 nn.init.normal_(last.weight, std=0.01)
-            nn.init.constant_(head.classes.bias, -math.log((1 - PRIOR) / PRIOR))
+            nn.init.constant_(head.classes.bias, -math.log((1 - PRIOR) / PRIOR))  # type: ignore[arg-type]
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Class logits (B, N, C), and logits of the sides' distances (B, N, 4, BINS)."""
@@ -119,7 +120,7 @@ class NanoDet(nn.Module):
         coarse = coarse + resized(middle, coarse)
         outputs = [head(x) for head, x in zip(self.heads, (fine, middle, coarse), strict=True)]
         logits, sides = (torch.cat(some, dim=1).float() for some in zip(*outputs, strict=True))
-        return logits, sides.unflatten(2, (4, BINS))
+        return logits, sides.reshape(*sides.shape[:2], 4, BINS)
 
     def by_class(self) -> set[str]:
         """The tensors that have a row a class."""
