@@ -105,5 +105,15 @@ def test_logs_hold_neither_addresses_nor_paths(texts: dict[str, str]) -> None:
 def test_every_place_that_passes_on_says_for_whom(texts: dict[str, str]) -> None:
     """One proxy_set_header in a block hides those of the blocks around it."""
     for block in re.findall(r"location / \{(.*?)\n    \}", texts["nginx/nginx.conf"], re.S):
-        for header in ("Host $host", "X-Forwarded-For $remote_addr", "Connection"):
+        for header in ("Host $http_host", "X-Forwarded-For $remote_addr", "Connection"):
             assert f"proxy_set_header {header}" in block
+
+
+def test_no_page_is_framed(texts: dict[str, str]) -> None:
+    from vesalius.service.web.gate import UNFRAMED
+
+    pages = texts["nginx/nginx.conf"].split("server_name vesalius.")[1]
+    added = dict(one.removesuffix(" always").split(" ", 1) for one in said(pages, "add_header"))
+    assert {name: added[name].strip('"') for name in UNFRAMED} == UNFRAMED
+    # Twice the same header would be for the browser to make sense of.
+    assert set(said(pages, "proxy_hide_header")) == set(UNFRAMED)

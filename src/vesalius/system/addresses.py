@@ -24,3 +24,8 @@ def host_name(header: str) -> str:
     """The name in a ``Host`` header, lower case, without port and brackets; empty if it is none."""
     match = _HOST.fullmatch(header)
     return "" if match is None else (match[1] or match[2]).lower()
+
+
+def same_origin(origin: str, host: str) -> bool:
+    """Whether a page of ``origin`` was served under the ``Host`` that it calls; the port counts."""
+    return origin.partition("://")[2].lower() == host.lower() != ""

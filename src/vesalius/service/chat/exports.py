@@ -17,7 +17,9 @@ from vesalius.service.threads import in_thread
 
 SIDE = 1024
 """Pixels of the longer side of a picture in the page: it is to be read, not to be diagnosed."""
-POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; sandbox"
+POLICY = (
+    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox"
+)
 
 
 @dataclass(slots=True)

@@ -20,7 +20,7 @@ from vesalius.errors import Refusal, VesaliusError
 from vesalius.service.http import problems
 from vesalius.service.settings import Settings
 from vesalius.service.telemetry import Metrics, Traces, log, place_of
-from vesalius.system.addresses import LOCAL, host_name
+from vesalius.system.addresses import LOCAL, host_name, same_origin
 
 MAX_HEAD = 16 * 1024
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -30,6 +30,8 @@ SAFE = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
     "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "X-Frame-Options": "DENY",
 }
 
 
@@ -108,7 +110,11 @@ class Gate:
         if self.hosts and host_name(headers.get("host", "")) not in self.hosts:
             raise Refusal("host_not_allowed", "this service is not called by that name")
         origin = headers.get("origin")
-        if origin and origin not in self.settings.origins and not _same(origin, headers):
+        if (
+            origin
+            and origin not in self.settings.origins
+            and not same_origin(origin, headers.get("host", ""))
+        ):
             raise Refusal("origin_not_allowed", "pages of that origin may not call this service")
         if (coding := headers.get("content-encoding", "identity").strip().lower()) != "identity":
             # Unpacked it could be of any size, and taken as it is it would be called broken.
@@ -215,7 +221,3 @@ def _two_lengths(headers: Headers) -> bool:
 def _method(scope: Scope) -> str:
     """Any other is a caller's word, and no label."""
     return str(scope["method"]) if scope["method"] in METHODS else "other"
-
-
-def _same(origin: str, headers: Headers) -> bool:
-    return origin.partition("://")[2].lower() == headers.get("host", "").lower()

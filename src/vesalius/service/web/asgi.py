@@ -1,12 +1,17 @@
-"""What Streamlit serves: the page of ``app.py``, behind a check of the name it is called by."""
+"""What Streamlit serves: the page of ``app.py``, behind its gate."""
 
 from __future__ import annotations
 
 import streamlit as st
 from starlette.middleware import Middleware
+from streamlit import config, net_util
 from streamlit.starlette import App
 
-from vesalius.service.web.hosts import KnownHosts, allowed
+from vesalius.service.web.gate import PageGate, allowed
 
+# Streamlit would ask a host of the internet for this machine's address, to allow it as an origin.
+net_util.get_external_ip = lambda: None
+# Pages of its makers' hosts might otherwise steer ours from around a frame.
+config.set_option("client.allowedOrigins", [])
 names = allowed(st.get_option("server.address"))
-app = App("app.py", middleware=[Middleware(KnownHosts, hosts=names)])
+app = App("app.py", middleware=[Middleware(PageGate, hosts=names)])
