@@ -112,6 +112,46 @@ def test_only_a_key_made_for_it_may_ask_for_others(keyed: Serving) -> None:
     assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
 
 
+def test_a_key_for_others_says_for_whom(keyed: Serving) -> None:
+    headers = bearer(make_key(keyed, may_act_for_others=True))
+    for person in ({}, {"X-Vesalius-User": ""}):
+        answer = keyed.client.get("/conversations", headers=headers | person)
+        assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+        assert "X-Vesalius-User names none" in answer.json()["detail"]
+
+
+def test_without_a_key_a_person_is_not_believed_and_counts_all_the_same(tmp_path: Path) -> None:
+    with serving(tmp_path, rate_per_minute=5) as api:
+        people = [{"X-Vesalius-User": f"u{number}"} for number in range(5)]
+        codes = [api.client.get("/conversations", headers=one).status_code for one in people]
+        assert codes == [403] * 5
+        # The next name has no rate of its own.
+        answer = api.client.get("/conversations", headers={"X-Vesalius-User": "another"})
+        assert answer.json()["code"] == "rate_limited"
+
+
+def test_two_authorization_headers_are_refused(keyed: Serving) -> None:
+    headers = [("Authorization", f"Bearer {make_key(keyed)}") for _ in range(2)]
+    answer = keyed.client.get("/conversations", headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
+
+
+def test_a_rotated_key_keeps_its_things_and_its_people(keyed: Serving) -> None:
+    store = keyed.service.store
+    key, old = store.create_key("page", may_act_for_others=True, rate_per_minute=1000)
+    ann = {"X-Vesalius-User": "ann"}
+    image_id = keyed.image_id(headers=bearer(old, **ann))
+    new_key, new = store.rotate_key(key.id)
+    assert new_key.id != key.id
+    assert (new_key.name, new_key.may_act_for_others, new_key.rate_per_minute) == (
+        "page", True, 1000,
+    )  # fmt: skip
+    read = keyed.client.get(f"/images/{image_id}", headers=bearer(new, **ann))
+    assert read.status_code == 200
+    late = keyed.client.get(f"/images/{image_id}", headers=bearer(old, **ann))
+    assert (late.status_code, late.json()["code"]) == (401, "invalid_key")
+
+
 def test_too_many_requests_are_told_when_to_come_back(tmp_path: Path) -> None:
     with serving(tmp_path, keys="on", rate_per_minute=5) as api:
         mine, theirs = bearer(make_key(api)), bearer(make_key(api, rate_per_minute=2))

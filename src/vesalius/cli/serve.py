@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from vesalius.service.settings import Settings
     from vesalius.service.store import Store
 
-keys = typer.Typer(help="Make, list and revoke the keys of callers.", no_args_is_help=True)
+keys = typer.Typer(help="Make, list, rotate and revoke the keys of callers.", no_args_is_help=True)
 logs = typer.Typer(help="The audit log.", no_args_is_help=True)
 
 FittedRun = Annotated[Path | None, typer.Option(help="A fitted run's folder.")]
@@ -118,18 +118,41 @@ def create_key(
     store = _store(state, database)
     key, secret = store.create_key(name, may_act_for_others=for_others, rate_per_minute=per_minute)
     store.log("key.created", about=key.id)
-    typer.echo(f"{key.id} ({name}); keep this, it is not shown again:", err=True)
+    _show_secret(key.id, name, secret)
+
+
+def _show_secret(key_id: str, name: str, secret: str) -> None:
+    typer.echo(f"{key_id} ({name}); keep this, it is not shown again:", err=True)
     typer.echo(secret)
 
 
 @keys.command("list")
 def list_keys(state: StateFolder = None, database: Database = None) -> None:
-    """The keys, a line each: id, name, when made, last used (to the hour), revoked."""
+    """The keys, a line each: id, name, when made, last used (to the hour), when revoked."""
     for key in _store(state, database).list_keys():
         times = {"made": key.created_at, "last used": key.last_used_at, "revoked": key.revoked_at}
         dates = [f"{what} {at:%Y-%m-%d %H:%M}" for what, at in times.items() if at is not None]
         others = ["for others"] if key.may_act_for_others else []
         typer.echo(f"{key.id}  {key.name} ({', '.join([*others, *dates])})")
+
+
+@keys.command("rotate")
+def rotate_key(
+    key_id: Annotated[str, typer.Argument(help="The key's id (key_...), as list shows it.")],
+    state: StateFolder = None,
+    database: Database = None,
+    overlap: Annotated[
+        float, typer.Option(min=0, help="Minutes for which the old one still opens.")
+    ] = 0,
+) -> None:
+    """Make a key with the rights and the things of another, which ends."""
+    from datetime import timedelta
+
+    store = _store(state, database)
+    key, secret = store.rotate_key(key_id, overlap=timedelta(minutes=overlap))
+    store.log("key.created", about=key.id)
+    store.log("key.revoked", about=key_id)
+    _show_secret(key.id, key.name, secret)
 
 
 @keys.command("revoke")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,37 @@ def test_a_secret_opens_until_it_is_revoked(store, clock) -> None:
     clock.forward(hours=1)
     assert store.revoke_key(key.id) == store.list_keys()[0]
     assert store.list_keys()[0].revoked_at == revoked.revoked_at  # the first time holds
+
+
+def test_a_rotated_key_has_the_same_owner_and_rights_and_the_old_one_ends(store, clock) -> None:
+    key, old = store.create_key("page", may_act_for_others=True, rate_per_minute=30)
+    second, new = store.rotate_key(key.id)
+    assert (second.owner, second.may_act_for_others, second.rate_per_minute) == (key.id, True, 30)
+    assert store.authenticate(old) is None
+    assert store.authenticate(new).owner == key.owner
+    third, _ = store.rotate_key(second.id, overlap=timedelta(minutes=10))
+    assert store.authenticate(new) is not None
+    clock.forward(minutes=10)
+    assert store.authenticate(new) is None
+    assert store.list_keys()[2] == third
+
+
+def test_what_has_ended_is_not_rotated(store) -> None:
+    key, _ = store.create_key("page")
+    store.revoke_key(key.id)
+    with pytest.raises(Refusal, match="has ended"):
+        store.rotate_key(key.id)
+    with pytest.raises(Refusal) as unknown:
+        store.rotate_key("key_0")
+    assert unknown.value.code == "not_found"
+    assert len(store.list_keys()) == 1
+
+
+def test_a_key_that_is_to_end_can_be_revoked_at_once(store, clock) -> None:
+    key, secret = store.create_key("page")
+    store.rotate_key(key.id, overlap=timedelta(hours=1))
+    assert store.revoke_key(key.id).revoked_at == clock.now
+    assert store.authenticate(secret) is None
 
 
 def test_what_is_no_secret_opens_nothing(store) -> None:

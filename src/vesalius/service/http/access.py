@@ -36,6 +36,15 @@ class Caller:
     per_minute: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Holder:
+    """Who holds a token: the name that is hashed, and what it may."""
+
+    name: str
+    may_act_for_others: bool = False
+    per_minute: int | None = None
+
+
 class Access:
     """Authentication and rate limits. Its methods block: call them in a thread."""
 
@@ -46,9 +55,26 @@ class Access:
         self._login = _Login(settings) if settings.oidc_issuer else None
 
     def caller(self, request: Request) -> Caller:
-        """The caller of a request; Refusal where it is not known, or calls too often."""
-        caller = self._identify(request)
+        """The caller of a request; Refusal where it is not known, or calls too often.
+
+        A person whom a caller names is believed from a key made for that alone; whoever claims one
+        without is refused, and that counts against its own rate.
+        """
+        person = _named(request.headers.getlist(self.settings.user_header))
+        holder = self._holder(request)
+        # People behind one key are told apart: each has its own things and its own rate.
+        owner = self.store.owner(holder.name + (person if holder.may_act_for_others else ""))
+        caller = Caller(owner, owner, holder.per_minute or self.settings.rate_per_minute)
         self._count(caller)
+        if person and not holder.may_act_for_others:
+            raise Refusal(
+                "forbidden",
+                "who calls may not ask for other people",
+                hint="make a key with vesalius keys create --for-others",
+            )
+        if holder.may_act_for_others and not person:
+            what = f"this key asks for other people, and {self.settings.user_header} names none"
+            raise Refusal("forbidden", what, hint="name the person, or use a key of your own")
         return caller
 
     def at_hand(self, request: Request) -> bool:
@@ -66,32 +92,21 @@ class Access:
                     self._counts.events.pop(bucket, None)
                     self._counts.locks.pop(bucket, None)
 
-    def _identify(self, request: Request) -> Caller:
+    def _holder(self, request: Request) -> _Holder:
+        """Whose token it is; this machine's user where none is needed."""
         token = _bearer(request)
-        user = _named(request.headers.getlist(self.settings.user_header))
-        most = self.settings.rate_per_minute
         ours = token is not None and token.startswith("vsk_")
         # OpenAI's clients always send some token: where none is needed, a foreign one is nothing.
         if token is None or not (ours or self._login or self.settings.need_keys):
             if self.settings.need_keys:
                 raise Refusal("unauthenticated", "who calls is not known", hint=HINT)
-            owner = self.store.owner(f"{LOCAL}\n{user}")
-            return Caller(owner, owner, most)
+            return _Holder(f"{LOCAL}\n")
         if self._login is not None and not ours:
-            owner = self.store.owner(self._login.name(token))
-            return Caller(owner, owner, most)
+            return _Holder(self._login.name(token))
         key = self.store.authenticate(token)
         if key is None:
             raise Refusal("invalid_key", "this key is not known, or was revoked", hint=HINT)
-        if user and not key.may_act_for_others:
-            raise Refusal(
-                "forbidden",
-                "this key may not ask for other people",
-                hint="make one with vesalius keys create --for-others",
-            )
-        # People behind one key are told apart: each has its own things and its own rate.
-        owner = self.store.owner(f"key:{key.owner}\n{user}")
-        return Caller(owner, owner, key.rate_per_minute or most)
+        return _Holder(f"key:{key.owner}\n", key.may_act_for_others, key.rate_per_minute)
 
     def _count(self, caller: Caller) -> None:
         item = RateLimitItemPerMinute(caller.per_minute)
@@ -158,10 +173,12 @@ def _named(values: list[str]) -> str:
 
 
 def _bearer(request: Request) -> str | None:
-    header = request.headers.get("authorization")
-    if header is None:
+    headers = request.headers.getlist("authorization")
+    if not headers:
         return None
-    scheme, _, token = header.partition(" ")
+    if len(headers) > 1:  # a proxy may have judged the other one
+        raise Refusal("bad_request", "a request has one Authorization header")
+    scheme, _, token = headers[0].partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise Refusal("unauthenticated", "the Authorization header is no bearer token", hint=HINT)
     return token.strip()

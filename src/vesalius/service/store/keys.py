@@ -11,7 +11,8 @@ import hashlib
 import hmac
 import secrets
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import select, update
 
@@ -36,16 +37,12 @@ class Keys(State):
         rate_per_minute: int | None = None,
     ) -> tuple[Key, str]:
         """(key, secret); the secret is shown this once. Without an owner the key is its own."""
-        key_id = new_id("key_")
-        secret = f"vsk_{key_id.removeprefix('key_')}_{secrets.token_urlsafe(32)}"
-        row = KeyRow(
-            id=key_id,
+        row, secret = _drawn(
+            self._now(),
             name=name,
-            owner=owner or key_id,
-            digest=_digest(secret),
+            owner=owner,
             may_act_for_others=may_act_for_others,
             rate_per_minute=rate_per_minute,
-            created_at=self._now(),
         )
         with self._db.write() as session:
             session.add(row)
@@ -63,8 +60,34 @@ class Keys(State):
             row = session.get(KeyRow, key_id) if is_id("key_", key_id) else None
             if row is None:
                 raise not_found("key")
-            row.revoked_at = row.revoked_at or self._now()
+            if not self._ended(row):
+                row.revoked_at = self._now()
             return _key(row)
+
+    def rotate_key(self, key_id: str, *, overlap: timedelta = timedelta()) -> tuple[Key, str]:
+        """(key, secret) with the rights and the things of a key, which ends after ``overlap``.
+
+        Refusal ``not_found``, and ``invalid_key`` for one that has ended.
+        """
+        with self._db.write() as session:
+            row = session.get(KeyRow, key_id) if is_id("key_", key_id) else None
+            if row is None:
+                raise not_found("key")
+            if self._ended(row):
+                raise Refusal("invalid_key", "this key has ended: create another", where=key_id)
+            row.revoked_at = self._now() + overlap
+            new, secret = _drawn(
+                self._now(),
+                name=row.name,
+                owner=row.owner,
+                may_act_for_others=row.may_act_for_others,
+                rate_per_minute=row.rate_per_minute,
+            )
+            session.add(new)
+            return _key(new), secret
+
+    def _ended(self, row: KeyRow) -> bool:
+        return row.revoked_at is not None and row.revoked_at <= self._now()
 
     def authenticate(self, secret: str) -> Key | None:
         """The key of a secret, unless it is revoked; compared in constant time."""
@@ -74,7 +97,7 @@ class Keys(State):
         with self._db.read() as session:
             row = session.get(KeyRow, key_id) if named else None
         same = hmac.compare_digest(row.digest if row else _NOBODY, _digest(secret))
-        if row is None or not same or row.revoked_at is not None:
+        if row is None or not same or self._ended(row):
             return None
         self._note_use(row)
         return _key(row)
@@ -85,6 +108,15 @@ class Keys(State):
             return
         with suppress(Refusal), self._db.write() as session:  # a full disk must not lock people out
             session.execute(update(KeyRow).where(KeyRow.id == row.id).values(last_used_at=now))
+
+
+def _drawn(now: datetime, *, owner: str | None, **rights: Any) -> tuple[KeyRow, str]:
+    """A new key's row and its secret; without an owner it is its own."""
+    key_id = new_id("key_")
+    secret = f"vsk_{key_id.removeprefix('key_')}_{secrets.token_urlsafe(32)}"
+    digest = _digest(secret)
+    row = KeyRow(id=key_id, owner=owner or key_id, digest=digest, created_at=now, **rights)
+    return row, secret
 
 
 def _digest(secret: str) -> str:
