@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import socket
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -265,7 +267,7 @@ def test_what_one_speaker_says_in_a_row_is_one_message(client: openai.OpenAI) ->
 
 
 def test_a_picture_may_come_from_an_allowed_host(tmp_path: Path, api: Serving) -> None:
-    with serving(tmp_path, image_hosts=("127.0.0.1",)) as other:
+    with serving(tmp_path, image_hosts=(api.url.partition("//")[2],)) as other:
         url = f"{api.url}/images/{api.image_id()}"
         content = [
             {"type": "image_url", "image_url": {"url": url}},
@@ -274,11 +276,29 @@ def test_a_picture_may_come_from_an_allowed_host(tmp_path: Path, api: Serving) -
         payload = {"model": "echo", "messages": [{"role": "user", "content": content}]}
         answer = other.client.post("/v1/chat/completions", json=payload)
         assert answer.status_code == 200, answer.text
-        missing = content[0] | {"image_url": {"url": f"{api.url}/images/none"}}
-        payload["messages"][0]["content"] = [missing, content[1]]
-        assert (
-            other.client.post("/v1/chat/completions", json=payload).json()["code"] == "remote_image"
-        )
+        for place in (f"{api.url}/images/none", api.url, "http://127.0.0.1:1/", "http://127.0.0.1"):
+            missing = content[0] | {"image_url": {"url": place}}
+            payload["messages"][0]["content"] = [missing, content[1]]
+            refusal = other.client.post("/v1/chat/completions", json=payload).json()
+            assert refusal["code"] == "remote_image"
+            ours = place.startswith(api.url)
+            expected = "its host does not give this picture" if ours else "are not fetched from"
+            assert expected in refusal["detail"]
+
+
+def test_an_open_and_a_closed_port_of_an_allowed_host_look_alike(tmp_path: Path) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        closed = listener.getsockname()[1]
+    answers = []
+    with serving(tmp_path / "web", warm=False) as web:
+        places = (web.url.partition("//")[2], f"127.0.0.1:{closed}")
+        with serving(tmp_path / "api", image_hosts=places) as api:
+            for place in places:
+                content = [{"type": "image_url", "image_url": {"url": f"http://{place}/x.png"}}]
+                payload = {"model": "echo", "messages": [{"role": "user", "content": content}]}
+                answer = api.client.post("/v1/chat/completions", json=payload)
+                answers.append(answer.json() | {"request_id": ""})
+    assert answers[0] == answers[1]
 
 
 def test_hostile_pictures_are_refused_here_as_in_an_upload(api: Serving) -> None:

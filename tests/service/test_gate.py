@@ -176,14 +176,32 @@ def test_too_many_connections_are_closed_and_the_rest_served(tight: Serving) -> 
         b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: " + b"y" * 40_000 + b"\r\n\r\n",
         b"GET /" + b"a" * 40_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
         b"POST /ask_question HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
+        b"GET /healthz HTTP/1.1\nHost: localhost\n\n",
+        b"GET /healthz HTTP/1.1\r\nHost: localhost\nX: y\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: y\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: a\r\n b\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: a\r\n\tb: c\r\n\r\n",
     ],
-    ids=["tls", "version", "two hosts", "smuggling", "long header", "long path", "negative"],
+    ids=[
+        *("tls", "version", "two hosts", "smuggling", "long header", "long path", "negative"),
+        *("bare line feeds", "one bare line feed", "a bare end", "folded", "folded by a tab"),
+    ],
 )
 def test_what_is_no_http_is_refused_and_the_service_lives(tight: Serving, data: bytes) -> None:
     answer = raw(tight, data)
     assert answer.startswith(b"HTTP/1.1 4"), answer[:80]
     assert problem_of(answer)["status"] in {400, 403, 431}
     assert tight.client.get("/healthz").status_code == 200
+
+
+def test_a_loose_head_behind_another_request_is_refused(tight: Serving) -> None:
+    """Of two requests in one parcel the first is answered, the second ends the connection."""
+    first = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    port = int(tight.url.rpartition(":")[2])
+    with closing(socket.create_connection(("127.0.0.1", port), timeout=5)) as peer:
+        peer.sendall(first + b"GET /version HTTP/1.1\r\nHost: localhost\n\r\n")
+        answer = b"".join(iter(lambda: peer.recv(65536), b""))
+    assert re.findall(rb"HTTP/1.1 (\d+)", answer) == [b"200", b"400"]
 
 
 def test_two_lengths_end_the_connection(tight: Serving) -> None:

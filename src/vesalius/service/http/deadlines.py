@@ -14,6 +14,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from vesalius.errors import Refusal
 from vesalius.service.http import problems
+from vesalius.service.http.heads import StrictHeads
 
 
 class Deadline(H11Protocol):
@@ -28,6 +29,7 @@ class Deadline(H11Protocol):
     def connection_made(self, transport: Any) -> None:
         """A peer: its first head is waited for from now on."""
         super().connection_made(transport)
+        self.conn._receive_buffer = StrictHeads()
         if len(self.connections) > self.most:
             transport.abort()
         else:
