@@ -14,6 +14,8 @@ import pytest
 from serving import Serving, png, serving, until
 
 from hostile import hostile
+from vesalius.errors import ModelError
+from vesalius.service.engine.in_process import InProcessEngine
 
 MIB = 2**20
 
@@ -203,6 +205,23 @@ def test_many_dicom_uploads_keep_nobody_from_reading(tmp_path: Path) -> None:
             assert api.client.get("/conversations").status_code == 200
             assert not all(scan.done() for scan in scans)  # reading did not wait for them
             assert {scan.result().status_code for scan in scans} <= {200, 201, 422}
+
+
+def test_readiness_tells_strangers_no_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Why a model cannot be loaded stands in the log."""
+
+    async def start(self: InProcessEngine) -> None:
+        raise ModelError("cannot be loaded", where="/srv/ward7/weights")
+
+    monkeypatch.setattr(InProcessEngine, "start", start)
+    with serving(tmp_path, warm=False) as api:
+        until(lambda: api.service.failed)
+        answer = api.client.get("/readyz")
+        assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
+        assert "the log says why" in answer.json()["detail"]
+        assert "ward7" not in answer.text
 
 
 def test_an_engine_that_fails_at_its_start_is_tried_again(tmp_path: Path) -> None:

@@ -7,18 +7,20 @@ from typing import Any
 
 from vesalius.errors import RecipeError
 from vesalius.models import Learner, Wraps, models
+from vesalius.models.weight_files import require_block_weights
 from vesalius.settings import validated
 
 
 def build(block: Mapping[str, Any], *, where: object = "model") -> Learner:
     """The learner a block names, with its settings validated; its members are runs of their own.
 
-    UnknownName or RecipeError say what is wrong, and in which block.
+    UnknownName or RecipeError say what is wrong, and in which block; ModelError names a pickle.
     """
     settings = dict(block)
     name = settings.pop("name", None)
     if not isinstance(name, str):
         raise RecipeError("needs a name", where=where, hint=f"known: {', '.join(models)}")
+    require_block_weights(settings)  # before the entry's module loads what would read them
     entry = models[name]
     members = settings.pop("members", None) or {}
     _require_members(name, getattr(entry, "wraps", None), list(members), where)

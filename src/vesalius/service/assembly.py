@@ -7,6 +7,7 @@ from pathlib import Path
 
 from vesalius.cases.tasks import task_of
 from vesalius.errors import RecipeError
+from vesalius.models.weight_files import require_weights
 from vesalius.recipe import Recipe
 from vesalius.run import Run
 from vesalius.service.chat.intake import MIB, Intake
@@ -68,6 +69,8 @@ def engine_of(settings: Settings) -> Engine:
             where="vesalius serve",
             hint="name a --run (vesalius fit makes one), a --model or an --endpoint",
         )
+    if settings.run is None:
+        require_weights(source)
     from vesalius.service.engine.local import LocalEngine
 
     return LocalEngine(

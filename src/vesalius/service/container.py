@@ -47,8 +47,8 @@ class Service:
     created: int = field(default_factory=lambda: int(time.time()))
     """When the service was started, in seconds since the epoch."""
     answering: Questions | None = None
-    failure: str | None = None
-    """Why the model could not be loaded."""
+    failed: bool = False
+    """Whether the last try to load the model failed; the log says why."""
     card: str | None = None
     """The model card, once somebody asked for it."""
     _refused: dict[str, float] = field(default_factory=dict)
@@ -136,11 +136,11 @@ class Service:
             except Exception as error:  # noqa: BLE001
                 # The service stays up and says it is not ready; the log says why.
                 why = str(error) if isinstance(error, VesaliusError) else place_of(error)
-                self.failure = why
+                self.failed = True
                 log().error("engine", state="failed", fault=place_of(error), why=why)
             await asyncio.sleep(wait)
             wait = min(60.0, 2 * wait)
-        self.failure = None
+        self.failed = False
         self.answering = Questions(
             self.settings, self.store, self.engine, self.metrics, history=self.history
         )

@@ -9,6 +9,7 @@ from vesalius.errors import ModelError, UnknownName
 from vesalius.models import Model
 from vesalius.models.build import build
 from vesalius.models.capabilities import Indexing
+from vesalius.models.weight_files import require_distinct
 from vesalius.run import Run
 from vesalius.steps.members import member_runs
 from vesalius.steps.stages import stage_run
@@ -23,11 +24,12 @@ def load(run: Run, *, stage: str | None = None, quantization: str | None = None)
     A model that wraps others receives them loaded; one whose run has an index of similar cases
     gives them as evidence. ``quantization``: ``nf4`` or ``none``, in the place of what the recipe
     says, for models that can. RunError if the fit was not finished, or a member is not what it
-    was; UnknownName for a stage that there is not.
+    was; UnknownName for a stage that there is not; ModelError for weights that name a tensor twice.
     """
     if stage is not None:
         run = stage_run(run, stage)
     run.require_fitted()
+    require_distinct(run.weights.rglob("*.safetensors"))
     recipe = run.recipe()
     learner: Any = build(recipe.model)
     options: dict[str, Any] = {}

@@ -19,6 +19,7 @@ from transformers import (
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from vesalius.errors import MissingExtra, ModelError
+from vesalius.models.weight_files import HINT, require_weights
 
 CODE = ("custom code", "wants to run code of its own", "trust_remote_code: true, if you trust it")
 # How transformers tells what is wrong, what that means, and what to do about it.
@@ -35,7 +36,7 @@ KNOWN_ERRORS = (
     (
         "no file named model.safetensors",
         "holds no safetensors",
-        "a pickle can run code; allow_pickle: true reads one that you trust",
+        HINT,
     ),
     ("ignore_mismatched_sizes", "holds weights of other sizes than its config.json says", None),
 )
@@ -142,8 +143,4 @@ def _require_weights(folder: Path, access: Access) -> None:
     if not (folder / "config.json").exists() and (folder / "adapter_config.json").exists():
         hint = "name the run that it is of as model.start"
         raise ModelError("is an adapter, not a model", where=folder, hint=hint)
-    pickles = sorted(p.name for kind in ("*.bin", "*.pt", "*.pth") for p in folder.glob(kind))
-    if pickles and not any(folder.glob("*.safetensors")) and not access.allow_pickle:
-        hint = "a pickle can run code; allow_pickle: true reads one that you trust"
-        what = f"holds no safetensors, only a pickle ({pickles[0]})"
-        raise ModelError(what, where=folder, hint=hint)
+    require_weights(folder, allow_pickle=access.allow_pickle)

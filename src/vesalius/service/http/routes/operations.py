@@ -29,7 +29,9 @@ async def healthz() -> dict[str, str]:
 async def readyz(service: Serving) -> dict[str, str]:
     """Ready: the model has done its first inference, and the storage answers."""
     if not service.ready:
-        raise Refusal("not_ready", service.failure or "the model is being loaded")
+        # Anybody may ask this: why it failed may name a place on this machine.
+        failed = "the model cannot be loaded; it is tried again, and the log says why"
+        raise Refusal("not_ready", failed if service.failed else "the model is being loaded")
     try:
         async with asyncio.timeout(READY_SECONDS):
             await in_thread(service.store.ping)
