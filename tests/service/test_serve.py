@@ -90,6 +90,17 @@ def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def test_it_says_that_it_is_not_ready_and_then_closes_its_door(tmp_path: Path) -> None:
+    """A balancer sees it in time: nobody is sent to a door that is closed."""
+    with process(tmp_path, VESALIUS_DRAIN="1.5") as served, served.client() as client:
+        served.popen.send_signal(signal.SIGTERM)
+        until(lambda: client.get("/readyz").status_code == 503)
+        answer = client.get("/readyz")
+        assert answer.json()["code"] == "shutting_down"
+        assert client.get("/conversations").status_code == 200  # and it still serves
+        assert served.popen.wait(30) == 0
+
+
 def test_it_starts_says_where_and_stops_on_a_signal(tmp_path: Path) -> None:
     with process(tmp_path) as served:
         assert "no key is needed" in "".join(served.lines)

@@ -19,6 +19,8 @@ from vesalius.service.engine import Engine
 from vesalius.service.http.access import Access, Caller
 from vesalius.service.settings import Settings
 from vesalius.service.store import Store
+from vesalius.service.store.housekeeping import PATIENCE, Rounds
+from vesalius.service.store.records import Due
 from vesalius.service.telemetry import Metrics, Traces, log, place_of
 from vesalius.service.threads import in_thread
 
@@ -47,6 +49,8 @@ class Service:
     created: int = field(default_factory=lambda: int(time.time()))
     """When the service was started, in seconds since the epoch."""
     answering: Questions | None = None
+    stopping: bool = False
+    """Whether a stop was asked for: it serves still, and is not ready."""
     failed: bool = False
     """Whether the last try to load the model failed; the log says why."""
     card: str | None = None
@@ -148,15 +152,20 @@ class Service:
 
     async def _housekeeping(self) -> None:
         """Delete what is past its time, and mend what a crash left, for as long as it serves."""
-        age, reconcile = timedelta(days=self.settings.text_days), 0.0
+        rounds = Rounds(self.store, timedelta(days=self.settings.text_days))
+        reconcile = 0.0
         while True:
             try:
-                swept = await in_thread(self.store.sweep, text_for=age)
+                swept = await in_thread(rounds.sweep)
                 if self.answering is not None:
                     await self.answering.pictures.forget_stale()
                 self.access.tidy()
-                self.metrics.deleted.labels("images").inc(swept.images)
-                self.metrics.deleted.labels("conversations").inc(swept.conversations)
+                if isinstance(swept, Due):
+                    # Nearly everything at once: is the clock right?
+                    log().warning("sweep waits", due=swept.count, of=swept.whole, s=PATIENCE)
+                else:
+                    self.metrics.deleted.labels("images").inc(swept.images)
+                    self.metrics.deleted.labels("conversations").inc(swept.conversations)
                 if time.monotonic() >= reconcile:
                     # In a bucket this lists every shard, so it is done less often.
                     mended = await in_thread(self.store.reconcile)

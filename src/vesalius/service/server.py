@@ -91,7 +91,7 @@ def listening(service: Service) -> uvicorn.Config:
 
 
 class Server(uvicorn.Server):
-    """uvicorn that tells the engine of a signal at once, so that what waits is refused or done."""
+    """uvicorn that says it is not ready, then closes its door, then refuses or ends what waits."""
 
     def __init__(self, config: uvicorn.Config, service: Service) -> None:
         super().__init__(config)
@@ -111,8 +111,15 @@ class Server(uvicorn.Server):
                 signal.signal(number, handler)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop the engine while uvicorn waits for what is being answered."""
+        """Stop the engine while uvicorn waits for what is being answered.
+
+        Before that a balancer, which ends services by SIGTERM, has a while to see that this one is
+        not ready and to send its callers elsewhere.
+        """
         log().info("stopping")
+        self._service.stopping = True
+        if signal.SIGTERM in self._captured_signals:
+            await asyncio.sleep(self._service.settings.drain)
         # uvicorn waits for responses before it ends the lifespan; the engine must end them.
         draining = asyncio.ensure_future(self._service.engine.stop(self._service.settings.grace))
         await super().shutdown(sockets)

@@ -129,6 +129,8 @@ class Settings(BaseSettings):
     """Seconds of silence after which a stream says that it lives."""
     grace: float = Field(default=20, ge=0)
     """Seconds in which a stopping service finishes what it has begun."""
+    drain: float = Field(default=1, ge=0)
+    """Seconds for which it says on SIGTERM that it is not ready, and serves, before that."""
 
     # the engine
     queue: int = Field(default=32, ge=1)

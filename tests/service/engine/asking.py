@@ -51,7 +51,7 @@ def job(
     if new is not None:
         turns = (*turns[:-1], replace(turns[-1], pictures=(*turns[-1].pictures, new)))
     how = Decoding(**{"max_new_tokens": 8, **decoding})
-    return Job(name, Dialogue(name, turns, name), how, time.time() + seconds)
+    return Job(name, Dialogue(name, turns, name), how, time.monotonic() + seconds)
 
 
 async def collect(engine: Engine, request: Job) -> tuple[list[str], Prediction]:

@@ -115,7 +115,7 @@ class Asker:
     async def _steps(
         self, dialogue: Dialogue, decoding: Decoding, shorten: bool
     ) -> AsyncGenerator[Step]:
-        deadline, taken = time.time() + self.settings.deadline, False
+        deadline, taken = time.monotonic() + self.settings.deadline, False
         started, first = time.perf_counter(), None
         while True:
             job = Job(dialogue.id, dialogue, decoding, deadline)

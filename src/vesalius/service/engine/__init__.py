@@ -23,7 +23,8 @@ Piece = str | Prediction
 class Job:
     """A dialogue whose last turn is to be answered, and how.
 
-    ``deadline``: seconds since the epoch, past which nobody waits for the answer. Pictures are
+    ``deadline``: seconds of the monotonic clock, which this machine's processes share and nobody
+    sets, past which nobody waits for the answer. Pictures are
     read where the model is, so their ``read`` must survive pickling; their keys name their content.
     """
 

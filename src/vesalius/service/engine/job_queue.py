@@ -31,7 +31,7 @@ class Ticket:
     async def next(self) -> Piece:
         """The next piece; raises what the job ended with, Refusal past its deadline."""
         try:
-            async with asyncio.timeout(self.job.deadline - time.time()):
+            async with asyncio.timeout(self.job.deadline - time.monotonic()):
                 piece = await self._pieces.get()
         except TimeoutError:
             raise too_late() from None
@@ -64,7 +64,7 @@ class JobQueue:
         """A place in the line; Refusal where there is none."""
         if self.refusal is not None:
             raise again(self.refusal)
-        if job.deadline <= time.time():
+        if job.deadline <= time.monotonic():
             raise too_late()
         if (waiting := self.waiting) >= self._size:
             detail = f"{waiting} questions are waiting already"

@@ -130,7 +130,7 @@ class Worker:
     def _overdue(self) -> float:
         """Seconds for which a batch has been worked at that nobody waits for any more."""
         with self._changed:
-            return max(0.0, time.time() - self._until) if self._current else 0.0
+            return max(0.0, time.monotonic() - self._until) if self._current else 0.0
 
     def _listen(self) -> None:
         try:
@@ -178,7 +178,7 @@ class Worker:
             others: list[Waiting] = []
             while self._jobs:
                 one = self._jobs.popleft()
-                if one.job.deadline < time.time():
+                if one.job.deadline < time.monotonic():
                     continue
                 if len(batch) < self._spec.batch and one.job.decoding == first.job.decoding:
                     batch.append(one)
@@ -226,7 +226,7 @@ class Worker:
         self.send("piece", one.number, piece)
 
     def _is_cancelled(self, one: Waiting) -> bool:
-        return one.number in self._left or one.job.deadline < time.time()
+        return one.number in self._left or one.job.deadline < time.monotonic()
 
     @property
     def _host(self) -> ModelHost:

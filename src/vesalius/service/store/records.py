@@ -173,6 +173,14 @@ class Verified:
 
 
 @dataclass(frozen=True, slots=True)
+class Due:
+    """How many things are past their time, of how many."""
+
+    count: int
+    whole: int
+
+
+@dataclass(frozen=True, slots=True)
 class Swept:
     """What a retention sweep did."""
 

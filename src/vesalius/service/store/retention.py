@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, exists, select
+from sqlalchemy import ColumnElement, delete, exists, func, select, true
 from sqlalchemy.orm import Session
 
 from vesalius.errors import Refusal
 from vesalius.service.store.audit import Entry, append
 from vesalius.service.store.images import bury
 from vesalius.service.store.pictures import SHARDS, image_of
-from vesalius.service.store.records import Reconciled, Swept
+from vesalius.service.store.records import Due, Reconciled, Swept
 from vesalius.service.store.state import State
 from vesalius.service.store.tables import ConversationRow, ImageRow, TurnRow
 from vesalius.service.store.turns import interrupt
@@ -48,6 +48,17 @@ class Retention(State):
         if conversations or tombstones:
             self._db.forget()
         return Swept(images, conversations, tombstones, interrupted)
+
+    def due(
+        self, now: datetime | None = None, *, text_for: timedelta = timedelta(days=30)
+    ) -> tuple[Due, Due]:
+        """How many pictures and conversations :meth:`sweep` would remove, of how many."""
+        now = now or self._now()
+        stored = ImageRow.state == "stored"
+        with self._db.read() as session:
+            images = _counted(session, stored, ImageRow.expires_at <= now)
+            texts = _counted(session, true(), ConversationRow.updated_at < now - text_for)
+        return images, texts
 
     def reconcile(
         self, now: datetime | None = None, *, grace: timedelta = timedelta(minutes=1)
@@ -122,6 +133,12 @@ class Retention(State):
             with self._db.write() as session:
                 marked += len(bury(session, ids[start : start + BATCH], "lost", self._now()))
         return marked
+
+
+def _counted(session: Session, of: ColumnElement[bool], over: ColumnElement[bool]) -> Due:
+    count = select(func.count(), func.count().filter(over)).where(of)
+    whole, due = session.execute(count).one()
+    return Due(due, whole)
 
 
 def _live_files(session: Session, name: str, before: datetime | None = None) -> set[str]:

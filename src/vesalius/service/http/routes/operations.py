@@ -25,9 +25,13 @@ async def healthz() -> dict[str, str]:
     return {"status": "alive"}
 
 
-@router.get("/readyz", responses=problems("not_ready", "storage_unavailable", called=False))
+@router.get(
+    "/readyz", responses=problems("not_ready", "shutting_down", "storage_unavailable", called=False)
+)
 async def readyz(service: Serving) -> dict[str, str]:
     """Ready: the model has done its first inference, and the storage answers."""
+    if service.stopping:
+        raise Refusal("shutting_down", "the service is stopping")
     if not service.ready:
         # Anybody may ask this: why it failed may name a place on this machine.
         failed = "the model cannot be loaded; it is tried again, and the log says why"
@@ -47,7 +51,7 @@ async def readyz(service: Serving) -> dict[str, str]:
 )
 async def metrics(service: Serving) -> Response:
     """Prometheus' text format."""
-    text = service.metrics.exposition(service.engine.load(), service.ready)
+    text = service.metrics.exposition(service.engine.load(), service.ready and not service.stopping)
     return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
