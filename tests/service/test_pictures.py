@@ -18,6 +18,7 @@ from hostile import SECRETS, hostile
 from vesalius.cases.image import decode
 from vesalius.cases.view import View
 from vesalius.service.assembly import open_store
+from vesalius.service.chat.intake import LATER
 
 TYPES = ("image/png", "application/octet-stream")
 PLAIN = {"text_in_dicom": "off", "rate_per_minute": 100_000}
@@ -201,11 +202,39 @@ def test_burned_in_text_is_told_or_blackened_by_policy(tmp_path: Path) -> None:
         assert api.client.get(f"/images/{covered['image_id']}").content == after
         wrong = wish("perhaps")
         assert (wrong.status_code, wrong.json()["code"]) == (422, "invalid_request")
+    with serving(tmp_path / "later", text_in_pictures="later") as api:
+        answer = api.upload(data).json()
+        assert answer["warnings"] == [LATER]
+        address = f"/images/{answer['image_id']}"
+
+        def warnings() -> list[str]:
+            told = api.client.get(address, headers={"Accept": "application/json"})
+            return told.json()["warnings"]
+
+        until(lambda: LATER not in warnings(), seconds=60)
+        assert warnings() == flagged["warnings"]
+        assert api.client.get(address).content == before
     light = [
         np.asarray(Image.open(BytesIO(content)).convert("L")).astype(int).sum()
         for content in (before, after)
     ]
     assert light[1] < light[0]
+
+
+def test_one_owner_does_not_fill_the_storage(tmp_path: Path) -> None:
+    noise = [png(seed, size=(600, 500)) for seed in range(3)]  # .9 MB each: noise is not packed
+    with serving(tmp_path, keys="on", owner_mib=2) as api:
+        ann, bob = (
+            {"Authorization": f"Bearer {api.service.store.create_key(name)[1]}"}
+            for name in ("ann", "bob")
+        )
+        first, second, third = (api.upload(data, headers=ann) for data in noise)
+        assert [answer.status_code for answer in (first, second, third)] == [201, 201, 507]
+        assert third.json()["code"] == "quota_exceeded"
+        assert api.upload(noise[2], headers=bob).status_code == 201
+        assert api.upload(noise[0], headers=ann).status_code == 200  # it is here already
+        api.client.delete(f"/images/{first.json()['image_id']}", headers=ann)
+        assert api.upload(noise[2], headers=ann).status_code == 201
 
 
 @pytest.mark.parametrize(

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from vesalius.errors import Refusal, VesaliusError
 from vesalius.service.chat.asking import Asker
-from vesalius.service.chat.intake import Intake
+from vesalius.service.chat.intake import LATER, Intake
 from vesalius.service.chat.questions import Questions
 from vesalius.service.chat.review import Review
 from vesalius.service.engine import Engine
@@ -20,7 +21,7 @@ from vesalius.service.http.access import Access, Caller
 from vesalius.service.settings import Settings
 from vesalius.service.store import Store
 from vesalius.service.store.housekeeping import PATIENCE, Rounds
-from vesalius.service.store.records import Due
+from vesalius.service.store.records import Due, Image
 from vesalius.service.telemetry import Metrics, Traces, log, place_of
 from vesalius.service.threads import in_thread
 
@@ -128,6 +129,22 @@ class Service:
     def expires(self) -> datetime:
         """When a picture that comes now will be deleted."""
         return datetime.now(UTC) + timedelta(hours=self.settings.image_hours)
+
+    def look_later(self, image: Image) -> None:
+        """Look for text in a picture beside what serves, in its owner's turn, and tell it then."""
+        self._spawn(self._look(image))
+
+    async def _look(self, image: Image) -> None:
+        others = tuple(warning for warning in image.warnings if warning != LATER)
+        try:
+            stored = partial(self.store.reencoded, replace(image, warnings=others))
+            inspected, regions = await self.intake.look(stored, image.owner)
+            await in_thread(self.store.set_warnings, image.id, inspected.warnings)
+        except VesaliusError as error:
+            log().error("text", state="not looked for", code=error.code)  # the warning stays
+        else:
+            if regions:
+                self.metrics.burned_in_text.labels("later").inc()
 
     async def _load(self) -> None:
         """Load the model; while it cannot be, say why, and try again: weights may come late."""

@@ -17,7 +17,7 @@ from vesalius.errors import RecipeError
 from vesalius.system.addresses import is_loopback
 
 MIB = 2**20
-TextPolicy = Literal["off", "flag", "mask"]
+TextPolicy = Literal["off", "flag", "later", "mask"]
 Names = Annotated[tuple[str, ...], NoDecode]
 """A comma-separated list."""
 
@@ -111,6 +111,8 @@ class Settings(BaseSettings):
     """How many times longer one side may be than the other."""
     max_frames: int = Field(default=512, ge=1)
     """Frames of a picture."""
+    owner_mib: int = Field(default=2048, ge=1)
+    """Memory for the kept pictures of one owner."""
     max_question: int = Field(default=2000, ge=1)
     """Characters of a question."""
     max_turns: int = Field(default=20, ge=1)
@@ -150,7 +152,10 @@ class Settings(BaseSettings):
     decoder_seconds: float = Field(default=20, gt=0)
     """Time of each for one picture."""
     text_in_dicom: TextPolicy = "flag"
-    """Text burned into a DICOM picture: not looked for, told as a warning, or blackened."""
+    """Text burned into a DICOM picture: not looked for, told as a warning, told later by
+    ``GET /images/{image_id}`` (the upload does not wait for it), or blackened."""
+    text_seconds: float = Field(default=60, gt=0)
+    """Time in which it is looked for in one picture."""
     text_in_pictures: TextPolicy = "off"
     """The same for other pictures."""
     image_hosts: Names = ()

@@ -27,6 +27,22 @@ def files(tmp_path: Path) -> list[str]:
     return sorted(p.name for p in (tmp_path / "pictures").rglob("*") if p.is_file())
 
 
+def test_an_owner_has_a_quota_and_what_is_over_it_leaves_nothing(
+    store, make_picture, day, clock, tmp_path
+) -> None:
+    """Two pictures of 9 bytes are 18 of 20: a third does not fit."""
+    for number in (1, 2):
+        store.add_image("ada", f"{number:064x}", make_picture(), expires_at=day, quota=20)
+    kept = files(tmp_path)
+    third = {"picture": make_picture(), "expires_at": day, "quota": 20}
+    assert code(lambda: store.add_image("ada", SHA, **third)) == "quota_exceeded"
+    assert files(tmp_path) == kept
+    store.add_image("bob", SHA, **third)
+    clock.forward(days=2)
+    store.sweep()
+    assert store.add_image("ada", SHA, **third | {"expires_at": clock.now + timedelta(days=1)})[1]
+
+
 def test_an_image_is_what_was_kept_of_it(store, make_picture, day, clock) -> None:
     given = make_picture(frames=7, modality="CT", warnings=("window chosen",), burned_in=True)
     image, created = store.add_image("ada", SHA, given, expires_at=day)

@@ -61,7 +61,7 @@ async def _plate(service: Service, owner: str, name: str, turn: TurnOut) -> Plat
         if error.code not in {"not_found", "image_expired", "image_missing"}:
             raise
         return Plate(name, "")
-    png = await service.intake.png(data, view_of(turn.frame, turn.window), SIDE)
+    png = await service.intake.png(data, view_of(turn.frame, turn.window), owner, SIDE)
     url = f"data:image/png;base64,{base64.b64encode(png).decode()}"
     return Plate(name, url, image.width, image.height)
 

@@ -7,7 +7,10 @@ into pictures is looked for in another one.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from io import BytesIO
@@ -18,13 +21,16 @@ from vesalius.cases.image import decode
 from vesalius.cases.reencode import Reencoded
 from vesalius.cases.view import View
 from vesalius.errors import MissingExtra, Refusal
+from vesalius.service.fair_queue import FairQueue
 from vesalius.service.settings import Settings, TextPolicy
 from vesalius.system.workers import Pool
 
 MIB = 2**20
+PATIENCE = 3600.0
+"""Seconds for which a look that nobody waits for may itself wait."""
+LATER = "text burned into the picture has not been looked for yet"
 SEVERAL = ("dicom", "tiff")
 """Kinds of which every frame is kept; of an animation it is the first one."""
-OCR_SECONDS = 120.0
 
 
 class Intake:
@@ -46,33 +52,57 @@ class Intake:
         self._renderers = Pool(
             "vesalius.service.chat.intake:render_png", size=size, memory=memory, seconds=seconds
         )
+        seconds = settings.text_seconds
         self._readers = Pool(
-            "vesalius.data.burned_in:inspect", size=1, memory=2048 * MIB, seconds=OCR_SECONDS
+            "vesalius.data.burned_in:inspect", size=1, memory=2048 * MIB, seconds=seconds
         )
-        # Threads of their own for each: one kind of work must not keep another from its turn.
+        # Threads and lines of their own: one kind of work must not keep another from its turn.
+        sizes = {self._decoders: size, self._renderers: size, self._readers: 1}
         self._threads = {
             pool: ThreadPoolExecutor(count, thread_name_prefix="intake")
-            for pool, count in ((self._decoders, size), (self._renderers, size), (self._readers, 1))
+            for pool, count in sizes.items()
         }
+        self._lines = {pool: FairQueue(count) for pool, count in sizes.items()}
 
-    async def take(self, data: bytes, policy: TextPolicy) -> tuple[Reencoded, int]:
-        """What is kept of the picture, and in how many places text was found; ImageError."""
-        picture: Reencoded = await self._done_by(self._decoders, data, self.settings.limits)
+    async def take(self, data: bytes, policy: TextPolicy, owner: str) -> tuple[Reencoded, int]:
+        """What is kept of the picture, and in how many places text was found; ImageError.
+
+        With ``later`` nothing is looked for, and a warning says so.
+        """
+        decoding = partial(self._decoders.run, data, self.settings.limits)
+        picture: Reencoded = await self._done_by(self._decoders, owner, decoding)
         if policy == "off":
             return picture, 0
         if not self.finds_text:
             raise MissingExtra("rapidocr", "ocr")
-        picture, regions = await self._done_by(self._readers, picture, policy == "mask")
+        if policy == "later":
+            return replace(picture, warnings=(*picture.warnings, LATER)), 0
+        reading = partial(self._readers.run, picture, policy == "mask")
+        picture, regions = await self._done_by(self._readers, owner, reading)
         return picture, len(regions)
 
-    async def _done_by(self, pool: Pool, *args: Any) -> Any:
-        """A pool's result within the deadline of a request, its wait for a process included."""
-        work = asyncio.get_running_loop().run_in_executor(
-            self._threads[pool], partial(pool.run, *args)
+    async def look(self, stored: Callable[[], Reencoded], owner: str) -> tuple[Reencoded, int]:
+        """A stored picture with a warning of text, and in how many places that is, some time.
+
+        It is read when its turn has come: many may wait.
+        """
+        picture, regions = await self._done_by(
+            self._readers, owner, lambda: self._readers.run(stored(), False), PATIENCE
         )
+        return picture, len(regions)
+
+    async def _done_by(
+        self, pool: Pool, owner: str, job: Callable[[], Any], seconds: float | None = None
+    ) -> Any:
+        """What a pool's job gives, within a request's deadline, its wait for a turn included."""
+        line, loop = self._lines[pool], asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(self.settings.deadline):
-                return await work
+            async with asyncio.timeout(seconds or self.settings.deadline):
+                await line.enter(owner)
+                work = self._threads[pool].submit(job)
+                # The slot is free when the work has ended, which who waits for it may not live to.
+                work.add_done_callback(lambda _: _calling(loop, line.leave))
+                return await asyncio.shield(asyncio.wrap_future(work))
         except TimeoutError:
             raise Refusal(
                 "worker_busy", "too many pictures are being decoded", hint="try again later"
@@ -93,17 +123,14 @@ class Intake:
         policies = {self.settings.text_in_dicom, self.settings.text_in_pictures}
         return policies != {"off"}
 
-    async def png(
-        self,
-        data: bytes,
-        view: View,
-        side: int | None = None,
-    ) -> bytes:
+    async def png(self, data: bytes, view: View, owner: str, side: int | None = None) -> bytes:
         """A view of a kept picture as PNG: pixel for pixel what a model sees of it.
 
         With ``side`` it is made smaller, its longer side at most so many pixels.
         """
-        encoded: bytes = await self._done_by(self._renderers, data, view, side)
+        encoded: bytes = await self._done_by(
+            self._renderers, owner, partial(self._renderers.run, data, view, side)
+        )
         return encoded
 
     def warm(self) -> None:
@@ -117,6 +144,11 @@ class Intake:
         for pool, threads in self._threads.items():
             pool.close()
             threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _calling(loop: asyncio.AbstractEventLoop, work: Callable[[], None]) -> None:
+    with suppress(RuntimeError):  # the loop has ended with the service
+        loop.call_soon_threadsafe(work)
 
 
 def render_png(data: bytes, view: View, side: int | None) -> bytes:

@@ -120,7 +120,7 @@ async def _picture(url: str, service: Service, owner: str) -> Picture:
         raise Refusal("invalid_request", "a data: URL must be of the form data:...;base64,...")
     else:
         data = await _fetched(url, service)
-    picture, _ = await service.intake.take(data, service.intake.policy(data))
+    picture, _ = await service.intake.take(data, service.intake.policy(data), owner)
     content = hashlib.sha256(picture.data).hexdigest()
     salted = hashlib.sha256(f"{owner}:{content}".encode()).hexdigest()
     return Picture(f"sha256:{salted}", partial(_same, picture.data))

@@ -86,6 +86,7 @@ TABLE: dict[str, Kind] = {
     "storage_unavailable": Kind(503, "The storage does not answer"),
     "deadline": Kind(504, "The answer took too long"),
     "storage_full": Kind(507, "The storage is full"),
+    "quota_exceeded": Kind(507, "Your share of the storage is full"),
 }
 RETRY = {
     "overloaded": 1.0,

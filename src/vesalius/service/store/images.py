@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import fields
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Select, delete, select, update
+from sqlalchemy import Select, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from vesalius.cases.picture import Picture
@@ -67,11 +68,13 @@ class Images(State):
         *,
         expires_at: datetime,
         variant: str = "",
+        quota: int | None = None,
     ) -> tuple[Image, bool]:
         """(image, whether it is new): one image an owner, ``sha256`` and ``variant``.
 
         The file is written first, so that no row ever speaks of a picture that is not there; if the
-        row cannot be written the file is removed. Refusal ``storage_full`` leaves neither.
+        row cannot be written the file is removed. Refusals ``storage_full`` and ``quota_exceeded``,
+        where the owner's kept pictures would have more than ``quota`` bytes, leave neither.
         """
         known = self.known_image(owner, sha256, expires_at=expires_at, variant=variant)
         if known is not None:
@@ -82,10 +85,13 @@ class Images(State):
         self._pictures.write(path, picture.data)
         try:
             with self._db.write() as session:
+                _require_room(session, row, quota)
                 session.add(row)
         except Conflict:
             self._discard(path)
-            return self.add_image(owner, sha256, picture, expires_at=expires_at, variant=variant)
+            return self.add_image(
+                owner, sha256, picture, expires_at=expires_at, variant=variant, quota=quota
+            )
         except BaseException:
             self._discard(path)
             raise
@@ -95,6 +101,12 @@ class Images(State):
         """The owner's image; Refusal ``not_found``, or ``image_expired`` after its retention."""
         with self._db.read() as session:
             return _image(living(session, owner, image_id, self._now()))
+
+    def set_warnings(self, image_id: str, warnings: Sequence[str]) -> None:
+        """What is told of a picture, in the place of what was; nothing where it has gone."""
+        with self._db.write() as session:
+            changed = update(ImageRow).where(ImageRow.id == image_id)
+            session.execute(changed.values(warnings=list(warnings)))
 
     def living_of(self, ids: Sequence[str]) -> set[str]:
         """Those of these images, whoever's they are, that are still kept."""
@@ -109,6 +121,14 @@ class Images(State):
     def read_picture(self, image: Image) -> bytes:
         """The stored bytes; Refusal ``image_expired`` where they went in the meantime."""
         return read_stored(self._pictures.url, self._pictures.path(image.id, image.suffix))
+
+    def reencoded(self, image: Image) -> Reencoded:
+        """The stored picture as it was kept, with what is known of it."""
+        from vesalius.cases.reencode import Reencoded
+
+        names = (field.name for field in fields(Reencoded) if field.name != "data")
+        facts: dict[str, Any] = {name: getattr(image, name) for name in names}
+        return Reencoded(self.read_picture(image), **facts)
 
     def picture(
         self,
@@ -165,6 +185,17 @@ def living(session: Session, owner: str, image_id: str, now: datetime) -> ImageR
             hint="upload it again to ask about it",
         )
     return row
+
+
+def _require_room(session: Session, row: ImageRow, quota: int | None) -> None:
+    if quota is None:
+        return
+    kept = ImageRow.owner == row.owner, ImageRow.state == "stored"
+    used = session.scalar(select(func.coalesce(func.sum(ImageRow.size), 0)).where(*kept)) or 0
+    if used + row.size > quota:
+        mib = 2**20
+        what = f"your pictures have {used // mib:,} of {quota // mib:,} MiB here already"
+        raise Refusal("quota_exceeded", what, hint="delete some, or wait until they expire")
 
 
 def _live(owner: str, sha256: str, variant: str) -> Select[ImageRow]:

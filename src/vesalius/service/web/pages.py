@@ -16,6 +16,7 @@ _PICTURES = re.compile(r"!\[([^\]]*)\]\([^)]*\)")
 _TEXT = {
     "off": "is not looked for",
     "flag": "is looked for and told as a warning",
+    "later": "is looked for after the upload, and told with the picture then",
     "mask": "is looked for and blackened",
 }
 

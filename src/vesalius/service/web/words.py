@@ -41,6 +41,7 @@ _NEXT = {
     "image_truncated": "The file seems cut short. Copy it again and upload the new copy.",
     "body_too_large": "Use a smaller file.",
     "storage_full": "Tell whoever runs this service.",
+    "quota_exceeded": "Delete pictures that you no longer need, or wait until they expire.",
     "foreign_answer": "Check that the page is set to the right service, and the same version.",
 }
 _STATES = {

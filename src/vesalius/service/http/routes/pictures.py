@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse
 
 from vesalius.cases.view import View
 from vesalius.errors import Refusal
-from vesalius.service.chat.intake import require_view
+from vesalius.service.chat.intake import LATER, MIB, require_view
 from vesalius.service.http import bodies
 from vesalius.service.http.routes.dependencies import Calling, Serving, while_there
 from vesalius.service.http.routes.openapi_docs import content_response, problems, upload
@@ -41,6 +41,8 @@ BAD_PICTURES = (
     "worker_timeout",
     "worker_lost",
     "storage_full",
+    "quota_exceeded",
+    "worker_busy",
 )
 
 
@@ -70,8 +72,12 @@ async def upload_image(request: Request, service: Serving, caller: Calling) -> R
     if known is not None:
         image, created = known, False
     else:
-        picture, regions = await while_there(request, service.intake.take(data, policy))
+        work = service.intake.take(data, policy, caller.owner)
+        picture, regions = await while_there(request, work)
+        own["quota"] = service.settings.owner_mib * MIB
         image, created = await in_thread(store.add_image, caller.owner, sha256, picture, **own)
+        if created and LATER in image.warnings:
+            service.look_later(image)
         if regions:
             service.metrics.burned_in_text.labels(policy).inc()
     service.metrics.uploads.labels(image.kind).inc()
@@ -112,7 +118,7 @@ async def image(  # noqa: PLR0917
     view = View(frame, None if centre is None or width is None else (centre, width))
     require_view(record.kind, record.frames, view)
     data = await in_thread(service.store.read_picture, record)
-    png = await service.intake.png(data, view)
+    png = await service.intake.png(data, view, caller.owner)
     await in_thread(service.note, "image.read", caller, image_id)
     return Response(png, media_type="image/png")
 

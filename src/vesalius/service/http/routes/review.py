@@ -65,10 +65,9 @@ async def rate(request: Request, service: Serving, caller: Calling) -> ReviewOut
 )
 async def picture(service: Serving, caller: Calling, item_id: Identifier) -> Response:
     """The picture that the answer is about, as the model saw it."""
-    del caller
     review = _review(service)
     data, view = await asyncio.to_thread(review.picture, review.item(item_id))
-    return Response(await service.intake.png(data, view), media_type="image/png")
+    return Response(await service.intake.png(data, view, caller.owner), media_type="image/png")
 
 
 def _review(service: Service) -> Review:
