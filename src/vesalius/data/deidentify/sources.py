@@ -7,16 +7,15 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from vesalius.data.deidentify.reading import is_dicom
 from vesalius.data.reading.album import inside
+from vesalius.data.reading.archives import Swelling, opened
 from vesalius.data.reading.dicom_headers import is_directory, listed_files
 from vesalius.data.reading.file_sets import located
 from vesalius.errors import DatasetError
 
-MOST_MEMBERS = 1_000_000
 _UNREADABLE = (
     *(OSError, RuntimeError, NotImplementedError, EOFError, IndexError),
     *(zipfile.BadZipFile, zlib.error),
@@ -45,7 +44,7 @@ class File:
                 with self.path.open("rb") as file:
                     data = file.read(most + 1)
             else:
-                archive = _archive(self.path, os.getpid())
+                archive = opened(self.path)
                 with archive.open(archive.infolist()[self.member]) as inner:
                     data = inner.read(most + 1)
         except _UNREADABLE as error:
@@ -104,13 +103,10 @@ def _below(root: Path) -> Iterator[File]:
 
 def _members(archive: Path, prefix: str) -> Iterator[File]:
     try:
-        with zipfile.ZipFile(archive) as opened:
-            members = opened.infolist()
-    except (OSError, ValueError, zipfile.BadZipFile):
-        yield _lying(prefix or archive.name, archive, "unreadable")
-        return
-    if len(members) > MOST_MEMBERS:
-        yield _lying(prefix or archive.name, archive, "too_many")
+        members = opened(archive).infolist()
+    except DatasetError as error:
+        kind = error.kind if isinstance(error, Swelling) else "unreadable"
+        yield _lying(prefix or archive.name, archive, kind)
         return
     for number, info in enumerate(members):
         if info.is_dir() or "__MACOSX" in PurePosixPath(info.filename).parts:
@@ -123,12 +119,6 @@ def _members(archive: Path, prefix: str) -> Iterator[File]:
             # Nothing is unpacked by its name, but honest archives have no such names.
             fault = "outside"
         yield File(prefix + info.filename, archive, number, stamp, fault)
-
-
-@lru_cache(maxsize=4)
-def _archive(path: Path, process: int) -> zipfile.ZipFile:  # noqa: ARG001
-    # Kept open: reading the directory of a large archive for each member would take hours.
-    return zipfile.ZipFile(path)
 
 
 def _is_directory_file(path: Path) -> bool:

@@ -7,11 +7,12 @@ import posixpath
 import re
 import zipfile
 from collections.abc import Sequence
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, partial
 from pathlib import Path, PurePosixPath
 
 from vesalius.cases.case import Source
 from vesalius.cases.picture import Picture
+from vesalius.data.reading.archives import opened
 from vesalius.data.reading.listings import Listing, Members
 from vesalius.data.reading.rows import Cell
 from vesalius.errors import DatasetError, ImageError, printable
@@ -96,9 +97,7 @@ class Album:
     @cached_property
     def _indexes(self) -> dict[Path, Listing | Members]:
         return {
-            place: Members(_archive(place, os.getpid()).namelist())
-            if place.is_file()
-            else Listing(place)
+            place: Members(opened(place).namelist()) if place.is_file() else Listing(place)
             for place in self.places
         }
 
@@ -132,22 +131,13 @@ def read_member(archive: Path, member: str) -> bytes:
     """The bytes of one file in a zip archive; ImageError names both."""
     where = f"{archive.name}/{member}"
     try:
-        file = _archive(archive, os.getpid())
+        file = opened(archive)
         if file.getinfo(member).file_size > MEMBER_LIMIT:
             raise ImageError("image_too_large", "unpacks to more than 256 MiB", where=where)
         return file.read(member)
     except (KeyError, OSError, RuntimeError, zipfile.BadZipFile, DatasetError) as error:
         fault = f"not readable in the zip: {error}"
         raise ImageError("image_missing", fault, where=where) from error
-
-
-@lru_cache(maxsize=8)
-def _archive(path: Path, process: int) -> zipfile.ZipFile:  # noqa: ARG001
-    # One open archive a process: forked workers that shared a handle would share its position.
-    try:
-        return zipfile.ZipFile(path)
-    except (OSError, zipfile.BadZipFile) as error:
-        raise DatasetError(f"not a readable zip archive: {error}", where=path) from error
 
 
 def picture_in(value: object, name: str, album: Album, where: Source) -> Picture:
