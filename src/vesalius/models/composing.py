@@ -174,8 +174,10 @@ def packaged_language(device: str) -> tuple[Any, PreTrainedModel]:
             with torch.device(device):
                 return tokenizer, AutoModelForCausalLM.from_config(config)
         model = AutoModelForCausalLM.from_pretrained(place, dtype=torch.float32, **source)
-    # The weights are no longer in the file's four bits; what is saved must not say that they are.
-    del model.config.quantization_config
+    # The weights are no longer in the file's four bits: what is saved must not say that they are,
+    # and the model must not, or no trainer would take it.
+    del model.config.quantization_config, model.hf_quantizer, model.quantization_method
+    model.is_quantized = False
     return tokenizer, model
 
 

