@@ -119,7 +119,7 @@ def _require_suitable(
     """RecipeError for members that the wrapper cannot use, or a second index beside its own."""
     if isinstance(learner, Indexing) and recipe.retrieve is not None:
         what = f"{recipe.model['name']} has an index of its own, which its settings describe"
-        raise RecipeError(what, where="retrieve", hint="leave the block out")
+        raise RecipeError(what, where="retrieve", hint="leave the block out (retrieve=null)")
     if isinstance(learner, Combining):
         learner.check_members(
             {
