@@ -217,7 +217,7 @@ def test_readiness_tells_strangers_no_place(
 
     monkeypatch.setattr(InProcessEngine, "start", start)
     with serving(tmp_path, warm=False) as api:
-        until(lambda: api.service.failed)
+        until(lambda: api.service.failed, seconds=60)
         answer = api.client.get("/readyz")
         assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
         assert "the log says why" in answer.json()["detail"]
