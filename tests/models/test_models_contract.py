@@ -157,6 +157,19 @@ def test_every_entry_has_a_block_here() -> None:
 
 
 @pytest.mark.parametrize("name", BLOCKS)
+def test_a_block_that_names_every_default_is_valid_again(name: str) -> None:
+    """A run keeps its recipe so, and is loaded by it."""
+    settings = models[name].Settings
+    block = {key: value for key, value in BLOCKS[name].items() if key != "members"}
+    blocks = [block]
+    if {"weights", "tiny"} <= set(settings.model_fields):  # the other form: from weights
+        blocks.append({"weights": "someone/theirs"})
+    for one in blocks:
+        whole = settings.model_validate(one)
+        assert settings.model_validate(whole.model_dump(mode="json")) == whole
+
+
+@pytest.mark.parametrize("name", BLOCKS)
 def test_a_fitted_model_answers_every_dialogue_in_order(name: str, runs: dict[str, Run]) -> None:
     model, some = load(runs[name]), asked(name)
     said = model.predict(some, recipe(name).decoding)

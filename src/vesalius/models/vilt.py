@@ -71,7 +71,7 @@ class ViltSettings(Frozen):
     def _named(self) -> Self:
         if self.tiny == (self.weights is not None):
             raise ValueError("name either weights or tiny: true")
-        if not self.tiny and "sizes" in self.model_fields_set:
+        if not self.tiny and self.sizes != Sizes():
             raise ValueError("released weights have their sizes; sizes are for tiny: true")
         return self
 

@@ -10,6 +10,7 @@ from vesalius.models.generative.settings import Trained
 
 Kind = Literal["causal", "seq2seq"]
 PACKAGED = "smollm2"
+_VOCABULARY = 512
 
 
 class TextSettings(Trained):
@@ -36,7 +37,7 @@ class TextSettings(Trained):
     offline, from scratch."""
     sizes: dict[str, Any] = Field(default_factory=dict)
     """Of ``tiny: true``: sizes over the toy ones, as LlamaConfig or T5Config names them."""
-    vocabulary: int = Field(default=512, ge=300)
+    vocabulary: int = Field(default=_VOCABULARY, ge=300)
     """Of ``tiny: true``: tokens of the tokenizer."""
 
     @model_validator(mode="after")
@@ -47,7 +48,8 @@ class TextSettings(Trained):
             raise ValueError("tiny needs a kind: causal or seq2seq")
         if self.weights == PACKAGED and (self.kind == "seq2seq" or self.revision is not None):
             raise ValueError(f"{PACKAGED} is causal and has no revisions; leave both out")
-        if not self.tiny and (self.sizes or "vocabulary" in self.model_fields_set):
+        # Not whether it was set: what a run keeps of its recipe names every default.
+        if not self.tiny and (self.sizes or self.vocabulary != _VOCABULARY):
             raise ValueError("weights have their sizes; sizes and vocabulary are for tiny: true")
         if unknown := sorted(set(self.roles) - {"language"}):
             raise ValueError(f"roles: a language model has one part, language, and no {unknown[0]}")
