@@ -110,7 +110,7 @@ class Detection(Frozen):
             "detection.recall": ratio(right, right + missed),
             "detection.false_boxes": extra,
             "detection.false_alarms": np.where(present == 0, extra, np.nan),
-            "matches": matches.reshape(n, -1),
+            "matches": matches.reshape(n, (len(classes) + 1) * MOST * WIDTH),
             "truth": truth,
             "counts": counts[:, :3],
             "present": present,
