@@ -3,7 +3,8 @@
 VesaliusError                 the root: the CLI prints it as one line and exits with 2
 ├── UnknownName (KeyError)    a registry, split, metric or option that does not exist
 ├── DatasetError              a data set's files, rows or columns
-│   └── Leakage               splits that share a patient or a picture
+│   ├── Leakage               splits that share a patient or a picture
+│   └── Swelling              data.reading: an archive that holds too much for what it is
 ├── ImageError                bytes that are no acceptable picture; carries a stable code
 │   └── Unwanted              data.deidentify: an object that is refused as a whole
 ├── RecipeError               a recipe's key or value

@@ -10,6 +10,7 @@ from transformers import DFineConfig, RfDetrImageProcessor, RTDetrImageProcessor
 
 from vesalius.errors import ModelError, UnknownName
 from vesalius.models.detection import detr_network
+from vesalius.models.detection.framing import Framing
 
 ARCHITECTURES = list(detr_network.sizes())
 NOTHING = (torch.zeros(0, dtype=torch.long), torch.zeros(0, 4))
@@ -120,8 +121,7 @@ def test_a_size_that_there_is_not_is_told() -> None:
 
 def test_how_weights_want_their_pictures(tmp_path: Path) -> None:
     RTDetrImageProcessor(size={"height": 320, "width": 320}).save_pretrained(tmp_path)
-    plain = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
-    assert detr_network.processing(str(tmp_path), None) == {"side": 320, **plain}
+    assert detr_network.processing(str(tmp_path), None) == Framing(320, stretched=True)
     RfDetrImageProcessor().save_pretrained(tmp_path)
-    with pytest.raises(ModelError, match=r"model.image_size"):
+    with pytest.raises(ModelError, match="height and width that are equal"):
         detr_network.processing(str(tmp_path), None)

@@ -44,7 +44,7 @@ def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[obje
 
 
 def test_it_is_imported_in_exactly_one_module() -> None:
-    pattern = re.compile(r"(import |import_module\(\"|from )ultralytics\b")
+    pattern = re.compile(r"^\s*(import|from) ultralytics\b|import_module\(\"ultralytics\b", re.M)
     source = Path(vesalius.__file__).parent
     there = [p.name for p in source.rglob("*.py") if pattern.search(p.read_text("utf-8"))]
     assert there == ["ultralytics_library.py"]

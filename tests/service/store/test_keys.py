@@ -34,7 +34,7 @@ def test_a_rotated_key_has_the_same_owner_and_rights_and_the_old_one_ends(store,
     assert store.authenticate(new) is not None
     clock.forward(minutes=10)
     assert store.authenticate(new) is None
-    assert store.list_keys()[2] == third
+    assert third in store.list_keys()
 
 
 def test_what_has_ended_is_not_rotated(store) -> None:

@@ -64,6 +64,7 @@ TABLE: dict[str, Kind] = {
     "unsupported_media_type": Kind(415, "Not a picture that is read"),
     "dicom_transfer_syntax": Kind(415, "This DICOM compression is not read"),
     "image_aspect_ratio": Kind(422, "The picture is too long and thin"),
+    "image_size": Kind(422, "The picture has another size than its boxes were drawn for"),
     "image_truncated": Kind(422, "The picture ends too soon"),
     "image_corrupt": Kind(422, "The picture is damaged"),
     "image_frame": Kind(422, "There is no such frame"),
