@@ -45,6 +45,12 @@ class Box:
         inside = max(0.0, width) * max(0.0, height)
         return inside / (self.width * self.height + other.width * other.height - inside)
 
+    def share_in(self, other: Box) -> float:
+        """The share of this rectangle that lies in the other, in [0, 1]."""
+        width = min(self.x + self.width, other.x + other.width) - max(self.x, other.x)
+        height = min(self.y + self.height, other.y + other.height) - max(self.y, other.y)
+        return max(0.0, width) * max(0.0, height) / (self.width * self.height)
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:

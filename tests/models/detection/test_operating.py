@@ -23,7 +23,14 @@ def test_a_true_box_is_matched_once_by_the_surest_of_its_class() -> None:
         Box(40, 40, 10, 20, "b", score=0.5),  # IoU 100 / 200
     ]
     assert matched(boxes, truth) == [True, False, False, False, True]
-    assert matched(boxes[:1], [Box(0, 0, 10, 10, "a", crowd=True)]) == [False]
+
+
+def test_nobody_can_tell_of_a_box_in_a_crowd() -> None:
+    crowd = Box(0, 0, 10, 10, "a", crowd=True)
+    half, less = Box(5, 0, 10, 10, "a", score=0.9), Box(6, 0, 10, 10, "a", score=0.8)
+    other = Box(0, 0, 5, 5, "b", score=0.7)
+    assert matched([half, less, other], [crowd]) == [None, False, False]
+    assert matched([half], [crowd, Box(5, 0, 10, 10, "a")]) == [True]
 
 
 def test_calibration_gives_the_share_that_is_right_and_keeps_the_order() -> None:
@@ -38,7 +45,7 @@ def test_calibration_gives_the_share_that_is_right_and_keeps_the_order() -> None
 
 
 def test_too_few_boxes_calibrate_nothing() -> None:
-    assert Calibration.fitted(np.full(30, 0.9), np.array([True] * 30)) == Calibration()
+    assert Calibration.fitted(np.full(30, 0.9), np.array([True] * 30)) is None
 
 
 SCORES = np.array([0.9, 0.8, 0.7, 0.6, 0.2])

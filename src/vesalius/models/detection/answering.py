@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -12,7 +13,7 @@ from torchvision.ops import batched_nms
 
 from vesalius.cases.case import Answer, Box
 from vesalius.cases.dialogue import Dialogue
-from vesalius.cases.prediction import Confidence, Prediction
+from vesalius.cases.prediction import Confidence, Prediction, Usage
 from vesalius.models.detection.box_classes import BoxClasses
 from vesalius.models.detection.framing import Framing, Placement
 from vesalius.models.detection.operating import Calibration
@@ -57,12 +58,17 @@ class BoxAnswers:
         require_pictures(dialogues)
         require_at_most(1, dialogues)
         predictions: list[Prediction] = []
+        started = time.perf_counter()
         for some, pixels, places in ahead(self._batches(dialogues, decoding.batch)):
             corners, scores = self._run(pixels)
-            rows = zip(some, places, corners, scores, strict=True)
-            predictions += [
-                self._prediction(d, self.boxes(at, p, place)) for d, place, at, p in rows
-            ]
+            rows = zip(corners, scores, places, strict=True)
+            found = [self.boxes(*row) for row in rows]
+            # Pictures are decoded ahead: what a batch took is the time since the one before it.
+            ended = time.perf_counter()
+            usage = Usage(seconds=(ended - started) / len(some))
+            started = ended
+            pairs = zip(some, found, strict=True)
+            predictions += [self._prediction(*pair, usage) for pair in pairs]
         return predictions
 
     def boxes(self, corners: Tensor, scores: Tensor, place: Placement) -> list[Box]:
@@ -109,7 +115,7 @@ class BoxAnswers:
             self.network.train(training)
         return corners.float().cpu(), scores.float().cpu()
 
-    def _prediction(self, dialogue: Dialogue, boxes: list[Box]) -> Prediction:
+    def _prediction(self, dialogue: Dialogue, boxes: list[Box], usage: Usage) -> Prediction:
         surest = max((box.score or 0.0 for box in boxes), default=0.0)
         method = RAW if self.calibration is None else METHOD
         return Prediction.of(
@@ -117,4 +123,5 @@ class BoxAnswers:
             Answer(boxes=tuple(boxes)),
             confidence=Confidence(surest, method),
             operating_point=self.point,
+            usage=usage,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,9 @@ from vesalius.cases.dialogue import Dialogue
 from vesalius.errors import ModelError
 from vesalius.models.detection.framing import Placement
 
+_SIDES = {"left": "right", "Left": "Right", "LEFT": "RIGHT"}
+_OTHER = _SIDES | {right: left for left, right in _SIDES.items()}
+_SIDE = re.compile(rf"(?<![^\W_])(?:{'|'.join(_OTHER)})(?![^\W_])")
 Target = tuple[Tensor, Tensor]
 """Classes (n,) and boxes (n, 4): centre, width and height in shares of the input."""
 
@@ -26,6 +30,11 @@ def boxes_of(dialogue: Dialogue) -> tuple[Box, ...] | None:
 def annotated(dialogues: Sequence[Dialogue]) -> list[Dialogue]:
     """Those whose boxes are annotated; one without any is a negative, and stays."""
     return [dialogue for dialogue in dialogues if boxes_of(dialogue) is not None]
+
+
+def other_side(name: str) -> str:
+    """A class as its mirror image is called: left and right change places, as whole words."""
+    return _SIDE.sub(lambda word: _OTHER[word[0]], name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +58,11 @@ class BoxClasses:
         boxes = [box for dialogue in dialogues for box in boxes_of(dialogue) or ()]
         return sum(box.label not in self.names for box in boxes)
 
+    def may_flip(self, dialogue: Dialogue) -> bool:
+        """Whether its mirror image has boxes of known classes: a "left lung" wants a right one."""
+        boxes = boxes_of(dialogue) or ()
+        return all(other_side(box.label) in self.names for box in boxes if not box.crowd)
+
     def target(self, dialogue: Dialogue, place: Placement, side: int) -> Target:
         """What a network is to find of a dialogue's picture, cut at the input's edges.
 
@@ -58,6 +72,7 @@ class BoxClasses:
         corners = place.corners(known).clamp(0, side)
         sizes = corners[:, 2:] - corners[:, :2]
         seen = (sizes >= 1).all(1)
-        labels = torch.tensor([self.names.index(box.label) for box in known], dtype=torch.long)
+        names = [other_side(box.label) if place.flipped else box.label for box in known]
+        labels = torch.tensor([self.names.index(name) for name in names], dtype=torch.long)
         middle = (corners[:, 2:] + corners[:, :2]) / 2
         return labels[seen], torch.cat((middle, sizes), dim=1)[seen] / side

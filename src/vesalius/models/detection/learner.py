@@ -246,7 +246,8 @@ def collate(
         image = picture.pixels()
         scale = 1.0 + changed.scale * (2 * scaled - 1)
         place = model.framing.place(image.size, scale)
-        place = replace(place, flipped=mirrored < changed.flip)
+        flipped = mirrored < changed.flip and model.classes.may_flip(dialogue)
+        place = replace(place, flipped=flipped)
         pixels.append(model.framing.pixels(image, place, 1.0 + changed.brightness * (2 * lit - 1)))
         classes, boxes = model.classes.target(dialogue, place, model.framing.side)
         labels.append({"class_labels": classes, "boxes": boxes})
@@ -260,10 +261,13 @@ def chosen(predictions: Sequence[Any], aim: Aim) -> tuple[Calibration | None, Op
         truth = next((a.boxes for a in prediction.references if a.boxes is not None), ())
         boxes = prediction.answer.boxes
         true_boxes += sum(not box.crowd for box in truth)
-        scores += [box.score for box in boxes]
-        right += matched(boxes, truth)
+        judged = zip(boxes, matched(boxes, truth), strict=True)
+        for box, hit in judged:
+            if hit is not None:
+                scores.append(box.score)
+                right.append(hit)
     values, hits = np.array(scores, np.float64), np.array(right, np.bool_)
-    calibration = Calibration.fitted(values, hits) if len(values) else None
+    calibration = Calibration.fitted(values, hits)
     if calibration is not None:
         values = calibration(values)
     images = len(predictions)

@@ -23,16 +23,22 @@ LEAST = 20
 """Fewer boxes, or fewer right or wrong ones, calibrate nothing."""
 
 
-def matched(boxes: Sequence[Box], truth: Sequence[Box]) -> list[bool]:
-    """Whether each box, the surest first, is a true one's first match at an IoU of .5."""
-    free, right = [box for box in truth if not box.crowd], []
+def matched(boxes: Sequence[Box], truth: Sequence[Box]) -> list[bool | None]:
+    """Whether each box, the surest first, is a true one's first match at an IoU of .5.
+
+    None where half of it lies in a region with many of its class: there nobody can tell.
+    """
+    free, right = [box for box in truth if not box.crowd], list[bool | None]()
+    crowds = [box for box in truth if box.crowd]
     for box in boxes:
         same = [other for other in free if other.label == box.label]
         best = max(same, key=box.iou, default=None)
-        hit = best is not None and box.iou(best) >= IOU
-        if hit and best is not None:
+        if best is not None and box.iou(best) >= IOU:
             free.remove(best)
-        right.append(hit)
+            right.append(True)
+        else:
+            within = any(box.label == c.label and box.share_in(c) >= IOU for c in crowds)
+            right.append(None if within else False)
     return right
 
 
@@ -47,10 +53,10 @@ class Calibration:
     offset: float = 0.0
 
     @classmethod
-    def fitted(cls, scores: Numbers, right: NDArray[np.bool_]) -> Calibration:
-        """By the likelihood of boxes that were right or not; as it is where there are too few."""
+    def fitted(cls, scores: Numbers, right: NDArray[np.bool_]) -> Calibration | None:
+        """By the likelihood of boxes that were right or not; None where there are too few."""
         if min(right.sum(), (~right).sum()) < LEAST:
-            return cls()
+            return None
         logits = _logit(scores)
 
         def cost(at: Numbers) -> float:

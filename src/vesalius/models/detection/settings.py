@@ -14,7 +14,8 @@ class Augmentation(Frozen):
     """How training pictures are changed, their boxes with them. Everything off: the picture."""
 
     flip: float = Field(default=0.5, ge=0.0, le=1.0)
-    """How often a picture is mirrored; 0 where sides matter to the labels."""
+    """How often a picture is mirrored; "left" and "right" in the names of classes change places,
+    and one whose other side is no class keeps its picture as it is. 0 where sides matter more."""
     scale: float = Field(default=0.3, ge=0.0, lt=1.0)
     """Enlarged or made smaller by up to this share; what leaves the input is cut off."""
     brightness: float = Field(default=0.2, ge=0.0, lt=1.0)

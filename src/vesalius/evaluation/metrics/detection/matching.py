@@ -100,14 +100,8 @@ def inside(box: Box, bounds: tuple[float, float]) -> bool:
 
 def overlap(predicted: Sequence[Box], gold: Sequence[Box]) -> Array:
     """IoU [predicted, gold]; with a crowd, the share of the predicted box that lies in it."""
-    rows = [[_shared(a, b) if b.crowd else a.iou(b) for b in gold] for a in predicted]
+    rows = [[a.share_in(b) if b.crowd else a.iou(b) for b in gold] for a in predicted]
     return np.array(rows, dtype=np.float64).reshape(len(predicted), len(gold))
-
-
-def _shared(box: Box, crowd: Box) -> float:
-    width = min(box.x + box.width, crowd.x + crowd.width) - max(box.x, crowd.x)
-    height = min(box.y + box.height, crowd.y + crowd.height) - max(box.y, crowd.y)
-    return max(0.0, width) * max(0.0, height) / (box.width * box.height)
 
 
 def matched(
