@@ -110,13 +110,6 @@ def compare(
     ] = True,
 ) -> None:
     """Compare runs on the same questions: paired differences, intervals and p-values."""
-    from rich.console import Console
-
-    from vesalius.cli.scores import print_differences
-    from vesalius.errors import RunError
-    from vesalius.steps.evaluate import compare as step
-    from vesalius.system.files import write_json
-
     options: dict[str, Any] = {"metrics": metric_specs(metric), "resamples": resamples}
     page_alone = page is not None and len(runs) > 2
     if not table:
@@ -128,15 +121,33 @@ def compare(
 
         typer.echo(f"page: {comparison_page(*runs, out=page, pictures=pictures, **options)}")
     if table:
-        from vesalius.cli.table import show
-
-        if by not in (FIELDS, ""):
-            raise RunError("a table has no slices", hint="leave --by out, or --table")
         files = [*(out or ()), *([save] if save else ())]
-        show(Console(), runs, files, baseline=baseline, members=members, **options)
-    if table or page_alone:
-        return
-    first, second = runs
+        _print_table(runs, files, by, baseline=baseline, members=members, **options)
+    elif not page_alone:
+        first, second = runs
+        _print_comparison(first, second, by, save, options)
+
+
+def _print_table(runs: list[Path], files: list[Path], by: str, **options: Any) -> None:
+    from rich.console import Console
+
+    from vesalius.cli.table import show
+    from vesalius.errors import RunError
+
+    if by not in (FIELDS, ""):
+        raise RunError("a table has no slices", hint="leave --by out, or --table")
+    show(Console(), runs, files, **options)
+
+
+def _print_comparison(
+    first: Path, second: Path, by: str, save: Path | None, options: dict[str, Any]
+) -> None:
+    from rich.console import Console
+
+    from vesalius.cli.scores import print_differences
+    from vesalius.steps.evaluate import compare as step
+    from vesalius.system.files import write_json
+
     comparison = step(first, second, by=_fields(by), **options)
     if save is not None:
         write_json(save, comparison.to_json())

@@ -32,7 +32,7 @@ from vesalius.evaluation.metrics.detection.precision import coco
 from vesalius.evaluation.metrics.table import mean, ratio, total
 from vesalius.settings import Frozen
 
-SHOWN = 0.5
+DEFAULT_POINT = 0.5
 """The score from which a box is shown where neither metric nor prediction has another."""
 _BINS = 15
 _PRESENCE = ("detection.sensitivity", "detection.specificity")
@@ -64,7 +64,7 @@ class Detection(Frozen):
     @property
     def protocol(self) -> ScoringProtocol:
         """How the scores are made."""
-        own = f"each prediction's operating point, else {SHOWN}"
+        own = f"each prediction's operating point, else {DEFAULT_POINT}"
         return ScoringProtocol(
             name="detection",
             implementation="vesalius, equal to COCO's evaluation (faster-coco-eval)",
@@ -99,7 +99,7 @@ class Detection(Frozen):
             named = classes_known(predicted, classes)
             matches[i] = cells(named, gold, [*classes, OTHER])
             truth[i] = reference_boxes(gold, classes)
-            counts[i], gaps[i] = self._shown(prediction, predicted, gold)
+            counts[i], gaps[i] = self._at_point(prediction, predicted, gold)
         right, extra, missed, present, detected = counts.T
         return {
             "detection.images": np.where(np.isnan(present), np.nan, 1.0),
@@ -140,9 +140,9 @@ class Detection(Frozen):
         """The score from which a box of this prediction is shown."""
         if self.confidence is not None:
             return self.confidence
-        return SHOWN if prediction.operating_point is None else prediction.operating_point
+        return DEFAULT_POINT if prediction.operating_point is None else prediction.operating_point
 
-    def _shown(
+    def _at_point(
         self, prediction: Prediction, predicted: Sequence[Box], gold: Sequence[Box]
     ) -> tuple[list[float], Array]:
         """``_COUNTS`` of an image, and score minus right of its shown boxes by bin of score."""
