@@ -16,9 +16,8 @@ from vesalius.models.capabilities import HubCard
 from vesalius.models.detection import detr_network
 from vesalius.models.detection.box_classes import BoxClasses
 from vesalius.models.detection.framing import BLACK, Framing
-from vesalius.models.detection.learner import Detector
+from vesalius.models.detection.learner import Detector, weighed
 from vesalius.models.detection.settings import DetectorSettings
-from vesalius.models.generative.weights.counts import MIB
 from vesalius.models.generative.weights.loading import reading
 from vesalius.training.parts import count
 
@@ -85,14 +84,7 @@ class Detr(Detector):
         architecture, size = own if weights is None else PUBLISHED.get(weights, own)
         config = detr_network.configuration(architecture, size, ["box"])
         number = count(detr_network.outline(config))
-        source = f"the published size {size} of {architecture}"
-        memory = round(number * 16 / MIB)  # itself, its gradient, and AdamW's two moments, fp32
-        facts = {"parameters": number, "trainable": number, "least_memory_mb": memory}
-        return {**facts, "source": source}
-
-    def hub_weights(self) -> tuple[str, ...]:
-        """The weights it names."""
-        return () if self.settings.weights is None else (self.settings.weights,)
+        return weighed(number, f"the published size {size} of {architecture}")
 
     def new(self, classes: BoxClasses) -> tuple[nn.Module, Framing, dict[str, Any]]:
         """A network of random weights, or one whose weights know classes by name."""

@@ -25,6 +25,7 @@ from vesalius.models.detection.box_classes import BoxClasses, annotated, boxes_o
 from vesalius.models.detection.framing import Framing
 from vesalius.models.detection.operating import Aim, Calibration, OperatingPoint, matched
 from vesalius.models.detection.settings import Augmentation, DetectorSettings
+from vesalius.models.generative.weights.counts import MIB
 from vesalius.models.guard import require_at_most, require_pictures
 from vesalius.recipe import Decoding
 from vesalius.run import Run
@@ -78,6 +79,10 @@ class Detector(ABC):
     def prepared(self, network: nn.Module) -> nn.Module:
         """The network as it is asked fastest, once it trains no more; as it is by default."""
         return network
+
+    def hub_weights(self) -> tuple[str, ...]:
+        """The weights that it names: a file, a folder or a hub id."""
+        return () if self.settings.weights is None else (self.settings.weights,)
 
     def check(self, *, validated: bool) -> None:
         """Refuse, before any data are read, a device or training that cannot be had here."""
@@ -206,6 +211,16 @@ class Detector(ABC):
 
     def _dtype(self) -> torch.dtype:
         return resolve_dtype(self.settings.precision, training=True)
+
+
+def weighed(number: int, source: str, *, copies: int = 4) -> dict[str, Any]:
+    """What is told of a network of so many parameters: least memory for training it in fp32.
+
+    ``copies``: itself, its gradient, and AdamW's two moments.
+    """
+    memory = round(number * copies * 4 / MIB)
+    facts = {"parameters": number, "trainable": number, "least_memory_mb": memory}
+    return {**facts, "source": source}
 
 
 class Batches:

@@ -15,11 +15,10 @@ from vesalius.models.capabilities import HubCard
 from vesalius.models.detection import nanodet_weights
 from vesalius.models.detection.box_classes import BoxClasses
 from vesalius.models.detection.framing import Framing
-from vesalius.models.detection.learner import Detector
+from vesalius.models.detection.learner import Detector, weighed
 from vesalius.models.detection.nanodet_loss import STRIDES
 from vesalius.models.detection.nanodet_network import WIDTHS, NanoDet, Trainable
 from vesalius.models.detection.settings import Augmentation, DetectorSettings, DetectorTraining
-from vesalius.models.generative.weights.counts import MIB
 from vesalius.training.parts import count
 
 log = logging.getLogger(__name__)
@@ -84,13 +83,8 @@ class Nanodet(Detector):
     def weigh(self) -> dict[str, Any]:
         """Parameters and least memory of the network."""
         number = count(NanoDet(1, WIDTHS[self.settings.size]))
-        memory = round(number * 20 / MIB)  # itself, its average and gradient, two moments, fp32
-        facts = {"parameters": number, "trainable": number, "least_memory_mb": memory}
-        return {**facts, "source": f"the size {self.settings.size}"}
-
-    def hub_weights(self) -> tuple[str, ...]:
-        """The file that it names."""
-        return () if self.settings.weights is None else (self.settings.weights,)
+        # Beside what every detector has, the average of the weights.
+        return weighed(number, f"the size {self.settings.size}", copies=5)
 
     def check(self, *, validated: bool) -> None:
         """As every detector; and RecipeError for a side that the grids do not divide."""

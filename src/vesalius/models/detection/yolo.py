@@ -15,9 +15,8 @@ from vesalius.models.capabilities import HubCard
 from vesalius.models.detection import ultralytics_library, yolo_network
 from vesalius.models.detection.box_classes import BoxClasses
 from vesalius.models.detection.framing import Framing
-from vesalius.models.detection.learner import Detector
+from vesalius.models.detection.learner import Detector, weighed
 from vesalius.models.detection.settings import DetectorSettings, DetectorTraining
-from vesalius.models.generative.weights.counts import MIB
 from vesalius.training.parts import count
 
 log = logging.getLogger(__name__)
@@ -81,13 +80,7 @@ class Yolo(Detector):
     def weigh(self) -> dict[str, Any]:
         """Parameters and least memory of the architecture; MissingExtra without its package."""
         number = count(self._drawn(["box"]))
-        memory = round(number * 16 / MIB)  # itself, its gradient, and AdamW's two moments, fp32
-        facts = {"parameters": number, "trainable": number, "least_memory_mb": memory}
-        return {**facts, "source": f"the architecture {self.settings.architecture}"}
-
-    def hub_weights(self) -> tuple[str, ...]:
-        """The file that it names."""
-        return () if self.settings.weights is None else (self.settings.weights,)
+        return weighed(number, f"the architecture {self.settings.architecture}")
 
     def check(self, *, validated: bool) -> None:
         """As every detector; and MissingExtra without the package, whose licence is told."""
