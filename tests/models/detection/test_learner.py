@@ -16,9 +16,10 @@ from vesalius.cases.dialogue import Dialogue, Turn
 from vesalius.errors import ModelError, RecipeError, RunError
 from vesalius.models import Lesson
 from vesalius.models.build import build
+from vesalius.models.detection.batches import Batches, batches_before, collate
 from vesalius.models.detection.box_classes import BoxClasses
 from vesalius.models.detection.framing import Framing
-from vesalius.models.detection.learner import TABLE, Batches, batches_before, collate
+from vesalius.models.detection.learner import TABLE
 from vesalius.models.detection.settings import Augmentation, DetectorTraining
 from vesalius.recipe import Data, Decoding, Recipe
 from vesalius.run import Run

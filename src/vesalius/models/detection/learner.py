@@ -6,14 +6,12 @@ go in and boxes come out; all else is here.
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -21,10 +19,11 @@ from vesalius.cases.dialogue import Dialogue
 from vesalius.errors import ModelError, RunError
 from vesalius.models import Lesson
 from vesalius.models.detection.answering import BoxAnswers
+from vesalius.models.detection.batches import Batches, batches_before
 from vesalius.models.detection.box_classes import BoxClasses, annotated, boxes_of
 from vesalius.models.detection.framing import Framing
-from vesalius.models.detection.operating import Aim, Calibration, OperatingPoint, matched
-from vesalius.models.detection.settings import Augmentation, DetectorSettings
+from vesalius.models.detection.operating import Calibration, OperatingPoint, chosen
+from vesalius.models.detection.settings import DetectorSettings
 from vesalius.models.generative.weights.counts import MIB
 from vesalius.models.guard import require_at_most, require_pictures
 from vesalius.recipe import Decoding
@@ -37,7 +36,6 @@ from vesalius.training.loop import train as run_training
 from vesalius.training.parts import count, resolve_dtype
 from vesalius.training.preflight import require
 from vesalius.training.processes import main_first, on_main, world_size
-from vesalius.training.settings import Training
 
 TABLE = "detector.json"
 
@@ -221,69 +219,3 @@ def weighed(number: int, source: str, *, copies: int = 4) -> dict[str, Any]:
     memory = round(number * copies * 4 / MIB)
     facts = {"parameters": number, "trainable": number, "least_memory_mb": memory}
     return {**facts, "source": source}
-
-
-class Batches:
-    """Makes batches of changed pictures, each by its number in the whole training.
-
-    Batches are made ahead of the step that they are of, so numbers drawn from torch's generator
-    would be others after a killed fit goes on: ``first`` is how many were trained on before.
-    Subprocesses (``training.workers``) count by themselves, and change pictures otherwise then.
-    """
-
-    def __init__(self, model: BoxAnswers, changed: Augmentation, seed: int, first: int) -> None:
-        self._model, self._changed, self._seed, self._number = model, changed, seed, first
-
-    def __call__(self, some: Sequence[Dialogue]) -> dict[str, Any]:
-        """``pixel_values`` (B, 3, S, S), ``labels`` and ``ids`` of the next batch."""
-        draws = np.random.default_rng((self._seed, self._number)).random((len(some), 3))
-        self._number += 1
-        return collate(some, draws.tolist(), model=self._model, changed=self._changed)
-
-
-def batches_before(step: int, rows: int, training: Training, processes: int = 1) -> int:
-    """How many batches a process has trained on after so many optimizer steps."""
-    each = math.ceil(math.ceil(rows / processes) / training.batch)
-    epochs, left = divmod(step, math.ceil(each / training.accumulate))
-    return epochs * each + left * training.accumulate
-
-
-def collate(
-    some: Sequence[Dialogue],
-    draws: Sequence[Sequence[float]],
-    *,
-    model: BoxAnswers,
-    changed: Augmentation,
-) -> dict[str, Any]:
-    """Pictures with their boxes, each changed by three numbers in [0, 1)."""
-    pixels, labels, pictures = [], [], require_pictures(some)
-    for dialogue, picture, (mirrored, scaled, lit) in zip(some, pictures, draws, strict=True):
-        image = picture.pixels()
-        scale = 1.0 + changed.scale * (2 * scaled - 1)
-        place = model.framing.place(image.size, scale)
-        flipped = mirrored < changed.flip and model.classes.may_flip(dialogue)
-        place = replace(place, flipped=flipped)
-        pixels.append(model.framing.pixels(image, place, 1.0 + changed.brightness * (2 * lit - 1)))
-        classes, boxes = model.classes.target(dialogue, place, model.framing.side)
-        labels.append({"class_labels": classes, "boxes": boxes})
-    return {"pixel_values": torch.stack(pixels), "labels": labels, "ids": [d.id for d in some]}
-
-
-def chosen(predictions: Sequence[Any], aim: Aim) -> tuple[Calibration | None, OperatingPoint]:
-    """Calibration and operating point by a validation split's raw answers."""
-    scores, right, true_boxes = [], [], 0
-    for prediction in predictions:
-        truth = next((a.boxes for a in prediction.references if a.boxes is not None), ())
-        boxes = prediction.answer.boxes
-        true_boxes += sum(not box.crowd for box in truth)
-        judged = zip(boxes, matched(boxes, truth), strict=True)
-        for box, hit in judged:
-            if hit is not None:
-                scores.append(box.score)
-                right.append(hit)
-    values, hits = np.array(scores, np.float64), np.array(right, np.bool_)
-    calibration = Calibration.fitted(values, hits)
-    if calibration is not None:
-        values = calibration(values)
-    images = len(predictions)
-    return calibration, OperatingPoint.chosen(aim, values, hits, true_boxes, images)

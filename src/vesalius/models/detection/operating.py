@@ -152,3 +152,23 @@ class OperatingPoint:
             return cls(float(content["threshold"]), str(content["aim"]), content["value"])
         except (KeyError, TypeError, ValueError) as error:
             raise RunError(f"not an operating point: {error}", where=where) from error
+
+
+def chosen(predictions: Sequence[Any], aim: Aim) -> tuple[Calibration | None, OperatingPoint]:
+    """Calibration and operating point by a validation split's raw answers."""
+    scores, right, true_boxes = [], [], 0
+    for prediction in predictions:
+        truth = next((a.boxes for a in prediction.references if a.boxes is not None), ())
+        boxes = prediction.answer.boxes
+        true_boxes += sum(not box.crowd for box in truth)
+        judged = zip(boxes, matched(boxes, truth), strict=True)
+        for box, hit in judged:
+            if hit is not None:
+                scores.append(box.score)
+                right.append(hit)
+    values, hits = np.array(scores, np.float64), np.array(right, np.bool_)
+    calibration = Calibration.fitted(values, hits)
+    if calibration is not None:
+        values = calibration(values)
+    images = len(predictions)
+    return calibration, OperatingPoint.chosen(aim, values, hits, true_boxes, images)
