@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -142,6 +143,15 @@ def test_a_run_that_should_have_no_neighbours_and_has_some_is_told(run: Run) -> 
     assert found is not None
     (note,) = [note for note in found.notes if note.startswith("run was to have none")]
     assert f"{PATIENTS} of its {PATIENTS} answers have neighbours" in note
+
+
+def test_cases_that_are_cited_beside_an_answer_are_no_neighbours(run: Run, tmp_path: Path) -> None:
+    plain = shutil.copytree(run.path, tmp_path / "plain")
+    recipe = run.recipe().model_copy(update={"retrieve": Retrieve()})
+    (plain / "recipe.yaml").write_text(recipe.to_yaml(), "utf-8")
+    found = gain(run, without=plain)
+    assert found is not None
+    assert not [note for note in found.notes if "was to have none" in note]
 
 
 def test_refusals(run: Run, tmp_path: Path) -> None:

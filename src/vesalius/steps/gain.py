@@ -51,7 +51,7 @@ def gain(
     missing = list(_missing(run, rows, others, found.copy))
     if not others and found.copy is None and not missing:
         return None
-    notes = (*found.notes, *map(no_rival, apart), *_neighbours_of_other(others), *missing)
+    notes = (*found.notes, *map(no_rival, apart), *_neighbours_of_other(others, without), *missing)
     return replace(found, notes=notes, inputs=inputs(run, without))
 
 
@@ -134,12 +134,19 @@ def _others(
     return others, apart
 
 
-def _neighbours_of_other(others: Others) -> Iterator[str]:
-    """That what should have no neighbours has some, where it does."""
+def _neighbours_of_other(others: Others, without: Path | str | None) -> Iterator[str]:
+    """That what should have no neighbours has some, where it does, and they are more than cited."""
     name, rows = others.without or ("", ())
+    if without is not None and _cites_alone(Path(without)):
+        return
     if count := sum(bool(p.neighbours) for p in rows):
         what = f"{count:,} of its {len(rows):,} answers have neighbours of their own"
         yield f"{name} was to have none: {what}"
+
+
+def _cites_alone(place: Path) -> bool:
+    """Whether it is a run whose ``retrieve`` cites cases beside answers that know none of them."""
+    return (place / "recipe.yaml").exists() and Run.open(place).recipe().retrieve is not None
 
 
 def _missing(
