@@ -76,6 +76,7 @@ def test_blocks_are_looked_at_whatever_the_key(tmp_path: Path) -> None:
         with pytest.raises(ModelError, match="pickle"):
             require_block_weights(block)
     require_block_weights({"weights": str(tmp_path), "allow_pickle": True})
+    require_block_weights({"name": "yolo", "weights": str(tmp_path / "x.ckpt")})
     require_block_weights({"weights": "google/vit", "layers": 3, "note": "x\0y"})
 
 

@@ -150,6 +150,13 @@ def test_keys_are_made_shown_once_and_taken_back(tmp_path: Path) -> None:
         assert "ward 3" in listed
         assert "last used" in listed
         assert secret[-16:] not in listed
+        second = run("keys", "rotate", listed.split()[0], *own).stdout.strip()
+        assert client.get("/conversations", headers=headers).status_code == 401
+        headers = {"Authorization": f"Bearer {second}"}
+        assert client.get("/conversations", headers=headers).status_code == 200
+        listed = next(
+            line for line in run("keys", "list", *own).stdout.splitlines() if "revoked" not in line
+        )
         assert run("keys", "revoke", listed.split()[0], *own).returncode == 0
         assert "revoked" in run("keys", "list", *own).stdout
         assert client.get("/conversations", headers=headers).status_code == 401

@@ -151,7 +151,7 @@ def rotate_key(
     store = _store(state, database)
     key, secret = store.rotate_key(key_id, overlap=timedelta(minutes=overlap))
     store.log("key.created", about=key.id)
-    store.log("key.revoked", about=key_id)
+    store.log("key.rotated", about=key_id)
     _show_secret(key.id, key.name, secret)
 
 

@@ -20,7 +20,7 @@ def build(block: Mapping[str, Any], *, where: object = "model") -> Learner:
     name = settings.pop("name", None)
     if not isinstance(name, str):
         raise RecipeError("needs a name", where=where, hint=f"known: {', '.join(models)}")
-    require_block_weights(settings)  # before the entry's module loads what would read them
+    require_block_weights(block)  # before the entry's module loads what would read them
     entry = models[name]
     members = settings.pop("members", None) or {}
     _require_members(name, getattr(entry, "wraps", None), list(members), where)

@@ -17,7 +17,9 @@ PICKLES = (
 """Endings of files that are pickles, or hold one: reading them can run code."""
 TOKENISERS = ("tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "training_args.bin")
 """Names with such an ending that are no weights: sentencepiece's, and what a Trainer leaves."""
-HINT = "a pickle can run code; allow_pickle: true reads one that you trust"
+OWN_READERS = ("yolo",)
+"""Entries that read pickles with a list of known classes, so that no other code runs."""
+HINT = "a pickle can run code: convert it to safetensors; allow_pickle: true, where a model has it"
 _MOST_HEAD = 100_000_000
 """Bytes of a head, as the format's own library limits it."""
 
@@ -43,7 +45,7 @@ def require_weights(place: str | Path, *, allow_pickle: bool = False) -> None:
 
 def require_block_weights(block: Mapping[str, Any]) -> None:
     """The same of each folder of weights that a recipe's block names, whatever the key."""
-    allowed = block.get("allow_pickle") is True
+    allowed = block.get("allow_pickle") is True or block.get("name") in OWN_READERS
     for value in block.values():
         if isinstance(value, Mapping):
             require_block_weights(value)
