@@ -208,3 +208,20 @@ def test_the_command_prints_the_table_and_what_is_not_held(tmp_path):
         "classes: 0 bleed",
         "yolo does not hold: 1 crowd regions, 1 pictures of crowd regions alone",
     ]
+
+
+def test_what_a_reader_left_is_told_of_the_copy_too(tmp_path):
+    """An outline in two parts is read as its box: "nothing was left out" would be untrue."""
+    put(tmp_path / "in" / "images" / "a.png", drawing(0, (40, 30)))
+    parts = [[1, 1, 5, 1, 5, 5], [10, 10, 15, 10, 15, 15]]
+    annotation = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 1, 14, 14]}
+    content = {
+        "images": [{"id": 1, "file_name": "a.png", "width": 40, "height": 30}],
+        "annotations": [annotation | {"segmentation": parts}],
+        "categories": [{"id": 1, "name": "nodule"}],
+    }
+    put(tmp_path / "in" / "instances.json", json.dumps(content).encode())
+    done = convert(open_dataset("folder", tmp_path / "in"), tmp_path / "out", "coco")
+    ((words, number),) = done.losses.items()
+    assert number == 1
+    assert "of a segmentation in several parts, or run-length, the box is read" in words

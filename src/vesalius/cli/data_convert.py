@@ -59,4 +59,4 @@ def _text(done: "Converted", to: str, out: Path) -> str:
         lines.append(f"{done.as_decoded} pictures are written as decoded (PNG), all others copied")
     lost = ", ".join(f"{number} {what}" for what, number in done.losses.items())
     lines.append(f"{to} does not hold: {lost}" if lost else "nothing was left out")
-    return "\n".join([*lines, f"read it with: --root {out} folder"])
+    return "\n".join([*lines, f"read it with: vesalius data check folder --root {out}"])

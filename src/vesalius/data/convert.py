@@ -161,6 +161,8 @@ class _Pages:
 
     def _count_words(self, case: Case) -> None:
         own = {case.id, f"{case.split}/{case.id}", *(p.key for p in case.pictures)}
+        for remark in case.remarks:  # what its reader did not read is not written either
+            self.losses[f"times: {remark.what}"] += 1
         self.losses["captions"] += case.caption is not None
         self.losses["questions"] += len(case.questions)
         self.losses["pictures' concepts"] += case.concepts is not None
