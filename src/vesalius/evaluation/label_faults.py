@@ -111,8 +111,4 @@ def _score(box: Box) -> float:
 
 def _overlap(box: Box, label: Box) -> float:
     """IoU with a label; with a crowd the share of the box that lies in it."""
-    if not label.crowd:
-        return box.iou(label)
-    width = min(box.x + box.width, label.x + label.width) - max(box.x, label.x)
-    height = min(box.y + box.height, label.y + label.height) - max(box.y, label.y)
-    return max(0.0, width) * max(0.0, height) / (box.width * box.height)
+    return box.share_in(label) if label.crowd else box.iou(label)
