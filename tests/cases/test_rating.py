@@ -16,8 +16,9 @@ def test_a_row_comes_back_as_the_rating_it_was() -> None:
     axes = dict.fromkeys(AXES, 3)
     when = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
     for rating in (
-        Rating("first", "7/q", "own_a", axes, ("unsafe", "wrong_side"), "left", when),
+        Rating("first", "7/q", "own_a", axes, ("unsafe", "wrong_side"), "left", when, 12.5),
         Rating("", "7/q", "judge", {"clarity": 1}),
+        Rating("first", "7/q", "own_a", {}, (), "too dark to tell", when),
     ):
         assert Rating.from_row(rating.to_row()) == rating
 
@@ -36,6 +37,7 @@ def test_a_row_may_leave_out_what_a_judge_does_not_say() -> None:
         ({"acuracy": 4}, "there is no axis 'acuracy'"),
         ({"errors": "unsafe"}, "errors is a list"),
         ({"errors": ["bad"]}, "there is no fault 'bad'"),
+        ({"seconds": "12"}, "seconds is a number"),
         ({"at": "yesterday"}, "at: Invalid isoformat"),
     ],
 )

@@ -60,7 +60,10 @@ def test_every_answer_comes_once_in_an_order_of_ones_own(reviewing: Serving, run
         state, seen = reviewing.client.get("/review", headers=headers).json(), []
         assert (state["total"], state["rated"]) == (20, 0)
         while state["item"]:
-            assert set(state["item"]) == {"item_id", "question", "answer"}  # and nothing else
+            # And nothing else: of ratings one's own alone, which there is none of yet.
+            assert set(state["item"]) == {"item_id", "question", "answer", "rating"}
+            assert state["item"]["rating"] is None
+            assert state["previous"] == (seen[-1] if seen else None)
             seen.append(state["item"]["item_id"])
             rating = {"item_id": seen[-1], **GRADES}
             answer = reviewing.client.post("/review", json=rating, headers=headers)
@@ -89,7 +92,10 @@ def test_the_picture_is_the_one_that_was_asked_about(reviewing: Serving, run: Pa
 def test_ratings_are_checked_replaced_and_told_to_the_operator(reviewing: Serving) -> None:
     headers = rater(reviewing)
     item_id = reviewing.client.get("/review", headers=headers).json()["item"]["item_id"]
-    for wrong in ({"accuracy": 6}, {"accuracy": 0}, {"accuracy": True}, {"errors": ["ugly"]}):
+    for wrong in (
+        {"accuracy": 6}, {"accuracy": 0}, {"accuracy": True}, {"errors": ["ugly"]}, {"seconds": -1},
+        {"accuracy": None}, {"cannot_judge": True},
+    ):  # fmt: skip
         answer = reviewing.client.post(
             "/review", json={"item_id": item_id, **GRADES, **wrong}, headers=headers
         )
@@ -110,6 +116,36 @@ def test_ratings_are_checked_replaced_and_told_to_the_operator(reviewing: Servin
     assert mine["accuracy"] == 2
     assert mine["review"].startswith("majority ")
     assert mine["rater"].startswith("own_")
+
+
+def test_one_may_go_back_and_find_what_one_thought(reviewing: Serving) -> None:
+    headers, other = rater(reviewing), rater(reviewing)
+    first = reviewing.client.get("/review", headers=headers).json()["item"]["item_id"]
+    rating = {"item_id": first, **GRADES, "clarity": 2, "errors": ["unsafe"], "seconds": 7.5}
+    after = reviewing.client.post("/review", json=rating, headers=headers).json()
+    assert (after["previous"], after["item"]["item_id"] != first) == (first, True)
+    back = reviewing.client.get("/review", params={"item_id": first}, headers=headers).json()
+    assert (back["item"]["rating"]["clarity"], back["item"]["rating"]["errors"]) == (2, ["unsafe"])
+    assert (back["rated"], back["previous"]) == (1, None)
+    theirs = reviewing.client.get("/review", params={"item_id": first}, headers=other).json()
+    assert theirs["item"]["rating"] is None  # nobody sees another's
+    none = reviewing.client.get("/review", params={"item_id": "itm_0"}, headers=headers)
+    assert (none.status_code, none.json()["code"]) == (404, "not_found")
+    assert [one.seconds for one in reviewing.service.store.ratings() if one.seconds] == [7.5]
+
+
+def test_what_cannot_be_judged_is_counted_and_has_no_grades(reviewing: Serving) -> None:
+    headers = rater(reviewing)
+    item = reviewing.client.get("/review", headers=headers).json()["item"]["item_id"]
+    rating = {"item_id": item, "cannot_judge": True, "comment": "too dark"}
+    state = reviewing.client.post("/review", json=rating, headers=headers).json()
+    assert (state["rated"], state["previous"]) == (1, item)
+    again = reviewing.client.get("/review", params={"item_id": item}, headers=headers).json()
+    own = again["item"]["rating"]
+    assert (own["cannot_judge"], own["accuracy"], own["comment"]) == (True, None, "too dark")
+    (row,) = [r.to_row() for r in reviewing.service.store.ratings() if r.comment == "too dark"]
+    assert row["cannot_judge"]
+    assert not set(AXES) & set(row)
 
 
 def test_the_sample_is_random_and_the_same_for_all(run: Path) -> None:

@@ -26,6 +26,7 @@ Fault = Literal[
 """What can be wrong with an answer."""
 FAULTS: tuple[str, ...] = get_args(Fault)
 _WORDS = ("review", "id", "rater", "comment", "at")
+_NO_AXES = {*_WORDS, "errors", "cannot_judge", "seconds"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +34,9 @@ class Rating:
     """A rater's opinion of one answer of a run: ``axes`` from 1 to 5, ``errors`` among FAULTS.
 
     ``prediction`` is the answer's id in the run, ``review`` names the review it was rated in, and
-    ``rater`` who did: a hash of a person, or a judge's name. ``created_at`` is None until stored.
-    Raises RunError for an unknown axis or fault, or a grade off the scale.
+    ``rater`` who did: a hash of a person, or a judge's name. No axes: who looked could not judge
+    it. ``seconds`` is how long it was looked at; ``created_at`` is None until stored. Raises
+    RunError for an unknown axis or fault, or a grade off the scale.
     """
 
     review: str
@@ -44,6 +46,7 @@ class Rating:
     errors: tuple[str, ...] = ()
     comment: str | None = None
     created_at: datetime | None = None
+    seconds: float | None = None
 
     def __post_init__(self) -> None:
         for axis, grade in self.axes.items():
@@ -61,13 +64,15 @@ class Rating:
         """The rating as JSON-ready data, an axis a field, as ``vesalius ratings`` prints it."""
         row = {"review": self.review, "id": self.prediction, "rater": self.rater, **self.axes}
         at = None if self.created_at is None else self.created_at.isoformat()
-        return row | {"errors": list(self.errors), "comment": self.comment, "at": at}
+        more = {"errors": list(self.errors), "comment": self.comment, "seconds": self.seconds}
+        return row | {"cannot_judge": not self.axes} | more | {"at": at}
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any], *, where: object = None) -> Rating:
         """A rating from :meth:`to_row`'s data; RunError names a wrong field.
 
-        ``review``, ``errors``, ``comment`` and ``at`` may be missing; any other field is an axis.
+        ``review``, ``errors``, ``comment``, ``seconds`` and ``at`` may be missing, and
+        ``cannot_judge`` follows from the axes, which any other field is.
         """
         words = {name: row.get(name) for name in _WORDS}
         faults = row.get("errors") or ()
@@ -76,8 +81,10 @@ class Rating:
                 raise RunError(f"not a rating row: {name} is a text, not {value!r}", where=where)
         if not isinstance(faults, list | tuple):
             raise RunError(f"not a rating row: errors is a list, not {faults!r}", where=where)
-        axes = {name: grade for name, grade in row.items() if name not in {*_WORDS, "errors"}}
-        at = words["at"]
+        axes = {name: grade for name, grade in row.items() if name not in _NO_AXES}
+        at, seconds = words["at"], row.get("seconds")
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float | None):
+            raise RunError(f"not a rating row: seconds is a number, not {seconds!r}", where=where)
         try:
             return cls(
                 words["review"] or "",
@@ -87,6 +94,7 @@ class Rating:
                 tuple(faults),
                 words["comment"],
                 None if at is None else datetime.fromisoformat(at),
+                seconds,
             )
         except ValueError as error:
             raise RunError(f"not a rating row: at: {error}", where=where) from error

@@ -272,19 +272,54 @@ def test_an_expert_rates_every_answer(page: Page, reviewed: Site) -> None:
     begin(page, reviewed)
     page.get_by_role("link", name="Review").click()
     expect(page.get_by_text("0 of 2 rated")).to_be_visible()
-    for number in (1, 2):
-        expect(page.get_by_alt_text("The picture that the answer is about")).to_be_visible()
-        assert page.get_by_text(re.compile("confidence|sure \\(", re.IGNORECASE)).count() == 0
-        if number == 1:  # nothing half-rated is kept
-            page.get_by_role("button", name="Save and go on").click()
-            expect(page.get_by_text("Please rate accuracy, relevance")).to_be_visible()
-        for group in page.get_by_test_id("stButtonGroup").all()[:5]:
-            group.get_by_text("4", exact=True).click()
-        page.get_by_text("Missed finding").click()
-        page.get_by_role("button", name="Save and go on").click()
-        expect(page.get_by_text(f"{number} of 2 rated")).to_be_visible()
+    expect(page.get_by_alt_text("The picture that the answer is about")).to_be_visible()
+    assert page.get_by_text(re.compile("confidence|sure \\(", re.IGNORECASE)).count() == 0
+    save = page.get_by_role("button", name="Save and go on")
+    expect(save).to_be_in_viewport()
+    save.click()  # nothing half-rated is kept
+    expect(page.get_by_text("Please rate accuracy, relevance")).to_be_visible()
+    for group in page.locator("[class*=st-key-grades]").get_by_role("radiogroup").all():
+        group.get_by_text("4", exact=True).click()
+    page.get_by_text("Missed finding").click()
+    save.click()
+    expect(page.get_by_text("1 of 2 rated")).to_be_visible()
+    page.get_by_role("button", name="Cannot judge").click()
     expect(page.get_by_text("Everything is rated. Thank you.")).to_be_visible()
     assert (reviewed.api.review().rated, reviewed.api.review().item) == (2, None)
+
+
+@pytest.mark.slow
+def test_an_expert_rates_by_keyboard_and_goes_back(page: Page, reviewed: Site) -> None:
+    page.goto(f"{reviewed.url}/review")
+    checked = page.locator("[class*=st-key-grades] [aria-checked=true]")
+    at = page.locator("[class*=st-key-grades] [data-at]")
+
+    def press(keys: str) -> None:
+        expect(at).to_contain_text("Accuracy")
+        for key in keys:
+            page.keyboard.press(key)
+
+    press("4453")
+    expect(at).to_contain_text("Helpfulness")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("3")  # the same again takes nothing away
+    page.keyboard.press("2")
+    expect(checked).to_have_text(["4", "4", "5", "3", "2"])
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("1 of 2 rated")).to_be_visible()
+    expect(checked).to_have_count(0)
+    press("b")
+    expect(checked).to_have_text(["4", "4", "5", "3", "2"])
+    press("1")
+    page.get_by_label("In your words").fill("5 mm, not 3")  # digits of a text are no grades
+    expect(checked).to_have_text(["1", "4", "5", "3", "2"])
+    page.get_by_role("button", name="Save and go on").click()
+    expect(checked).to_have_count(0)
+    press("c")
+    expect(page.get_by_text("Everything is rated. Thank you.")).to_be_visible()
+    first = reviewed.api.review(reviewed.api.review().previous)
+    first = reviewed.api.review(first.previous).item
+    assert (first.rating.axes()["accuracy"], first.rating.comment) == (1, "5 mm, not 3")
 
 
 def test_boxes_lie_over_the_picture_and_words_of_them_are_words(page: Page, site: Site) -> None:

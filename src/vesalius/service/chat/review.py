@@ -73,8 +73,16 @@ class Review:
 
     def next(self, owner: str, rated: Collection[str]) -> Item | None:
         """The first answer in the rater's own order that they have not rated; None at the end."""
-        left = [item for item in self.items.values() if item.id not in rated]
-        return min(left, key=lambda item: _mixed(owner, item.id), default=None)
+        return next((one for one in self._order(owner) if one.id not in rated), None)
+
+    def previous(self, owner: str, item: Item | None) -> Item | None:
+        """The answer before that one in the rater's own order: of none, the last."""
+        order = self._order(owner)
+        at = len(order) if item is None else order.index(item)
+        return order[at - 1] if at else None
+
+    def _order(self, owner: str) -> list[Item]:
+        return sorted(self.items.values(), key=lambda item: _mixed(owner, item.id))
 
     def picture(self, item: Item) -> tuple[bytes, View]:
         """An encoded picture with the view that was asked about; ``not_found``."""

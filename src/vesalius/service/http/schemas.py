@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from vesalius.cases.rating import FAULTS, Fault
+from vesalius.cases.rating import AXES, FAULTS, Fault
 from vesalius.cases.view import View
 from vesalius.service.nulls import NullIsAbsent
 
@@ -106,17 +106,40 @@ class FeedbackRequest(RequestBody):
 Grade = Annotated[int, Field(ge=1, le=5, strict=True)]
 
 
-class RatingRequest(RequestBody):
-    """An expert's rating of an answer under review, from 1 (poor) to 5 (excellent)."""
+class Grades(RequestBody):
+    """What an expert thinks of an answer, from 1 (poor) to 5 (excellent); or no grade at all."""
 
-    item_id: Identifier
-    accuracy: Grade
-    relevance: Grade
-    completeness: Grade
-    clarity: Grade
-    helpfulness: Grade
+    accuracy: Grade | None = None
+    relevance: Grade | None = None
+    completeness: Grade | None = None
+    clarity: Grade | None = None
+    helpfulness: Grade | None = None
+    cannot_judge: bool = False
     errors: list[Fault] = Field(default_factory=list, max_length=len(FAULTS))
     comment: str | None = Field(default=None, max_length=2000)
+
+    def axes(self) -> dict[str, int]:
+        """The grades that are given."""
+        given = {axis: getattr(self, axis) for axis in AXES}
+        return {axis: grade for axis, grade in given.items() if grade is not None}
+
+
+class RatingRequest(Grades):
+    """An expert's rating of an answer under review: every grade, or that they cannot judge it."""
+
+    item_id: Identifier
+    seconds: float | None = Field(
+        default=None, ge=0, le=86_400, description="For which they looked at it."
+    )
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        given = self.axes()
+        if self.cannot_judge and given:
+            raise ValueError(f"cannot_judge, and yet {', '.join(given)}")
+        if not self.cannot_judge and (missing := [axis for axis in AXES if axis not in given]):
+            raise ValueError(f"{', '.join(missing)}: not rated (or cannot_judge: true)")
+        return self
 
 
 class ReviewItem(BaseModel):
@@ -125,6 +148,7 @@ class ReviewItem(BaseModel):
     item_id: str
     question: str
     answer: str
+    rating: Grades | None = Field(default=None, description="The caller's own, given before.")
 
 
 class ReviewOut(BaseModel):
@@ -133,6 +157,9 @@ class ReviewOut(BaseModel):
     total: int
     rated: int
     item: ReviewItem | None
+    previous: str | None = Field(
+        default=None, description="The item before it in the caller's order."
+    )
 
 
 class Uploaded(BaseModel):

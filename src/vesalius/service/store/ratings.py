@@ -24,6 +24,7 @@ class Ratings(State):
             axes=dict(rating.axes),
             errors=list(rating.errors),
             comment=rating.comment,
+            seconds=rating.seconds,
             created_at=self._now(),
         )
         with self._db.write() as session:
@@ -35,6 +36,12 @@ class Ratings(State):
         with self._db.read() as session:
             return set(session.scalars(select(RatingRow.item).where(*theirs)))
 
+    def rating(self, rater: str, item: str) -> Rating | None:
+        """What a rater thought of an item; None before they rated it."""
+        with self._db.read() as session:
+            row = session.get(RatingRow, (rater, item))
+            return None if row is None else _rating(row)
+
     def ratings(self) -> Iterator[Rating]:
         """Every rating of every review, streamed, raters as hashes."""
         order = RatingRow.review, RatingRow.prediction, RatingRow.rater
@@ -42,13 +49,18 @@ class Ratings(State):
             for row in session.scalars(
                 select(RatingRow).order_by(*order).execution_options(yield_per=500)
             ):
-                yield Rating(
-                    row.review,
-                    row.prediction,
-                    row.rater,
-                    dict(row.axes),
-                    tuple(row.errors),
-                    row.comment,
-                    row.created_at,
-                )
+                yield _rating(row)
                 session.expunge(row)
+
+
+def _rating(row: RatingRow) -> Rating:
+    return Rating(
+        row.review,
+        row.prediction,
+        row.rater,
+        dict(row.axes),
+        tuple(row.errors),
+        row.comment,
+        row.created_at,
+        row.seconds,
+    )

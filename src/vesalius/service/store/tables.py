@@ -10,6 +10,7 @@ from sqlalchemy import (
     BigInteger,
     DateTime,
     Dialect,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -177,6 +178,7 @@ class RatingRow(Base):
     axes: Mapped[dict[str, int]] = mapped_column(Facts)
     errors: Mapped[list[str]] = mapped_column(Facts)
     comment: Mapped[str | None] = mapped_column(Words)
+    seconds: Mapped[float | None] = mapped_column(Float)
     created_at: Mapped[datetime] = mapped_column(Moment)
 
 

@@ -173,9 +173,9 @@ class Api:
         """What a reader thinks of an answer."""
         self._send("POST", "/feedback", json=request.model_dump(exclude_none=True))
 
-    def review(self) -> ReviewOut:
-        """The next answer to rate."""
-        return _as(ReviewOut, self._json("GET", "/review"))
+    def review(self, item_id: str | None = None) -> ReviewOut:
+        """The next answer to rate; or that one again, with what the caller thought of it."""
+        return _as(ReviewOut, self._json("GET", "/review", params=item_id and {"item_id": item_id}))
 
     def review_picture(self, item_id: str) -> bytes:
         """PNG of the picture that it is about."""

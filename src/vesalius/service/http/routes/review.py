@@ -8,13 +8,19 @@ from fastapi import APIRouter, Request, Response
 
 from vesalius.cases.rating import AXES, Rating
 from vesalius.errors import Refusal
-from vesalius.service.chat.review import Review
+from vesalius.service.chat.review import Item, Review
 from vesalius.service.container import Service
 from vesalius.service.http import bodies
 from vesalius.service.http.access import Caller
 from vesalius.service.http.routes.dependencies import Calling, Serving
 from vesalius.service.http.routes.openapi_docs import body, content_response, problems
-from vesalius.service.http.schemas import Identifier, RatingRequest, ReviewItem, ReviewOut
+from vesalius.service.http.schemas import (
+    Grades,
+    Identifier,
+    RatingRequest,
+    ReviewItem,
+    ReviewOut,
+)
 from vesalius.service.threads import in_thread
 
 router = APIRouter(prefix="/review", tags=["review"])
@@ -22,9 +28,13 @@ EXAMPLE = dict.fromkeys(AXES, 4) | {"item_id": "itm_7d…", "errors": ["missed_f
 
 
 @router.get("", responses=problems("not_found"))
-async def review(service: Serving, caller: Calling) -> ReviewOut:
-    """The next answer to rate, in an order of the caller's own; none when all are rated."""
-    return await _state(service, caller, _review(service))
+async def review(service: Serving, caller: Calling, item_id: Identifier | None = None) -> ReviewOut:
+    """The next answer to rate, in an order of the caller's own; none when all are rated.
+
+    ``item_id``: that one again, with the caller's own rating of it.
+    """
+    under = _review(service)
+    return await _state(service, caller, under, under.item(item_id) if item_id else None)
 
 
 @router.post(
@@ -35,7 +45,7 @@ async def review(service: Serving, caller: Calling) -> ReviewOut:
     openapi_extra=body(RatingRequest, EXAMPLE, form=False),
 )
 async def rate(request: Request, service: Serving, caller: Calling) -> ReviewOut:
-    """A rating from 1 (poor) to 5 (excellent) on each axis; saying it again replaces it."""
+    """A rating from 1 (poor) to 5 (excellent) on each axis, or none; again replaces the first."""
     rating = await bodies.parse(request, RatingRequest)
     review = _review(service)
     item = review.item(rating.item_id)
@@ -47,9 +57,10 @@ async def rate(request: Request, service: Serving, caller: Calling) -> ReviewOut
                 review.name,
                 item.prediction,
                 caller.owner,
-                axes={axis: getattr(rating, axis) for axis in AXES},
+                axes=rating.axes(),
                 errors=tuple(rating.errors),
                 comment=rating.comment,
+                seconds=rating.seconds,
             ),
         )
 
@@ -77,12 +88,25 @@ def _review(service: Service) -> Review:
     return service.review
 
 
-async def _state(service: Service, caller: Caller, review: Review) -> ReviewOut:
+async def _state(
+    service: Service, caller: Caller, review: Review, item: Item | None = None
+) -> ReviewOut:
     rated = await in_thread(service.store.rated, caller.owner, review.name)
-    item = review.next(caller.owner, rated)
-    review_item = None
-    if item is not None:
-        review_item = ReviewItem(item_id=item.id, question=item.question, answer=item.answer)
+    item = item or review.next(caller.owner, rated)
+    previous = review.previous(caller.owner, item)
     return ReviewOut(
-        total=len(review.items), rated=len(rated & review.items.keys()), item=review_item
+        total=len(review.items),
+        rated=len(rated & review.items.keys()),
+        item=item and await in_thread(_item, service, caller, item),
+        previous=previous and previous.id,
     )
+
+
+def _item(service: Service, caller: Caller, item: Item) -> ReviewItem:
+    """An answer, with what the caller thought of it before."""
+    rating = service.store.rating(caller.owner, item.id)
+    own = rating and Grades.model_validate(
+        dict(rating.axes)
+        | {"cannot_judge": not rating.axes, "errors": rating.errors, "comment": rating.comment}
+    )
+    return ReviewItem(item_id=item.id, question=item.question, answer=item.answer, rating=own)
