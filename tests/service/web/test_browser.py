@@ -23,6 +23,7 @@ pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from axe_playwright_python.sync_playwright import Axe
 from hostile import hostile
 from vesalius.cli.main import app
 from vesalius.service.http.schemas import AskRequest
@@ -272,6 +273,7 @@ def test_an_expert_rates_every_answer(page: Page, reviewed: Site) -> None:
     begin(page, reviewed)
     page.get_by_role("link", name="Review").click()
     expect(page.get_by_text("0 of 2 rated")).to_be_visible()
+    assert serious(page) == []
     expect(page.get_by_alt_text("The picture that the answer is about")).to_be_visible()
     assert page.get_by_text(re.compile("confidence|sure \\(", re.IGNORECASE)).count() == 0
     save = page.get_by_role("button", name="Save and go on")
@@ -539,3 +541,32 @@ def test_light_and_dark_follow_the_browser(page: Page, site: Site, dark: bool) -
     colour = page.locator(".stApp").evaluate("e => getComputedStyle(e).backgroundColor")
     red = int(re.findall(r"\d+", colour)[0])
     assert (red < 60) is dark
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "page",
+    [{"viewport": DESKTOP, "color_scheme": "light"}, {"viewport": PHONE, "color_scheme": "dark"}],
+    indirect=True,
+    ids=["desktop-light", "phone-dark"],
+)
+def test_axe_finds_nothing_serious_on_any_page(page: Page, site: Site, read: str) -> None:
+    found = {}
+    for at in ("", f"?conversation={read}", "card", "about"):
+        begin(page, site, f"/{at}")
+        if read in at:
+            expect(page.get_by_role("log")).to_contain_text(ANSWER)  # read out as it grows
+        expect(page.get_by_role("heading", level=1)).to_have_count(1)
+        found[at.partition("=")[0]] = serious(page)
+    assert found == dict.fromkeys(found, [])
+
+
+def serious(page: Page) -> list[str]:
+    """What axe-core calls serious or critical, targets under 24 px too: rule, and the elements."""
+    options = {"rules": {"target-size": {"enabled": True}}}
+    return [
+        f"{one['id']}: {node['target']} {node['html'][:200]}"
+        for one in Axe().run(page, options=options).response["violations"]
+        if one["impact"] in {"serious", "critical"}
+        for node in one["nodes"]
+    ]

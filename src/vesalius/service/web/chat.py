@@ -110,7 +110,7 @@ def _talk(api: Api, about: Version, state: PageState, whole: ConversationWhole |
 
 def _head(api: Api, whole: ConversationWhole) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="head"):
-        st.markdown(f"#### {words.plain(whole.title or 'Conversation')}")
+        st.markdown(f"# {words.plain(whole.title or 'Conversation')}")
         with st.popover("Export", icon=":material/download:", type="tertiary"):
             for form, mime in (("html", "text/html"), ("json", "application/json")):
                 st.download_button(
@@ -128,7 +128,7 @@ def _suggest() -> str | None:
     """First questions that fit any picture; the one that was clicked."""
     slot = st.empty()
     with slot.container(key="suggest"):
-        st.markdown("#### What would you like to know?")
+        st.markdown("# What would you like to know?")
         with st.container(horizontal=True):
             chosen = [text for text in (*QUESTIONS, DESCRIBE) if st.button(text, key=f"ask-{text}")]
     if not chosen:

@@ -31,7 +31,8 @@ _HTML = """
 _END = "<span></span>"
 _END_JS = """
 export default function ({ data, parentElement }) {
-  const span = parentElement.querySelector("span");
+  const span = parentElement.querySelector("span"), talk = document.querySelector(".st-key-talk");
+  if (talk) Object.assign(talk, { role: "log", ariaLabel: "Questions and answers" });
   if (!span || span.at === data.at) return;
   span.at = data.at;
   // Later than Streamlit's own scrolling to the bottom, which happens as the content grows.
