@@ -17,12 +17,15 @@ from typing import Any
 import pytest
 
 from chat_server import Server
-from vesalius import Answer, Recipe, Run
-from vesalius.errors import ModelError, RecipeError, Unavailable
+from vesalius import Answer, Box, Recipe, Run
+from vesalius.errors import ModelError, RecipeError, Unavailable, VesaliusError
 from vesalius.models.build import build
+from vesalius.models.codecs import Replies
+from vesalius.models.endpoint import EndpointSettings
 from vesalius.models.remote.client import Server as Address
 from vesalius.models.remote.model import RemoteModel
 from vesalius.recipe import Decoding
+from vesalius.settings import validated
 from vesalius.steps.fit import fit
 from vesalius.steps.load import load
 from vesalius.steps.plan import plan
@@ -202,13 +205,47 @@ def test_answers_are_read_as_the_recipe_says(server: Server) -> None:
     past = replace(turn, reply=Answer(concepts=("a", "b")))
     words = replace(turn.question, text="nodule; effusion; nodule")
     talk = replace(one, turns=(past, replace(turn, question=words, pictures=())))
-    model = remote(server, "echo", answers="concepts")
+    model = remote(server, "echo", answers=Replies("concepts"))
     (prediction,) = model.predict([talk], Decoding())
     assert prediction.answer == Answer("nodule; effusion; nodule", concepts=("nodule", "effusion"))
     assert not prediction.abstained
     assert server.seen[-1]["messages"][1] == {"role": "assistant", "content": "a; b"}
-    (unread,) = remote(server, "echo", answers="boxes").predict([one], Decoding())
+    (unread,) = remote(server, "echo", answers=Replies("boxes")).predict([one], Decoding())
     assert (unread.text, unread.answer.boxes, unread.abstained) == (turn.question.text, None, True)
+    assert unread.notes == {"unread_box_text": 1}
+
+
+def test_a_server_writes_boxes_as_the_family_that_is_named(server: Server, tmp_path: Path) -> None:
+    boxes = [([0, 0, 500, 250], "haemorrhage"), ([0, 0, 9, 9], "fracture")]
+    text = json.dumps([{"bbox_2d": corners, "label": label} for corners, label in boxes])
+    content = recipe(server.url, answers="boxes", boxes="qwen3_vl").model_dump()
+    content["data"] |= {"task": "detect", "instruction": text}
+    run = fit(Recipe.model_validate(content), tmp_path / "run")
+    classes = json.loads((run.weights / "endpoint.json").read_text())["classes"]
+    assert classes == ["haemorrhage"]
+    assert predict(run) == 4
+    asked = dialogues(run.recipe().data, "test")
+    for prediction, one in zip(run.predictions(), asked, strict=True):
+        width, height = one.pictures[0].size()
+        assert prediction.answer.boxes == (Box(0, 0, width / 2, height / 4, "haemorrhage"),)
+        assert prediction.notes == {"unread_box_class": 1}
+    assert run.counts() == {"unread_box_class": 4}
+
+
+@pytest.mark.parametrize(
+    ("block", "message"),
+    [
+        ({"answers": "boxes", "boxes": "qwen2_5_vl"}, "no pixels of them: name a scale"),
+        ({"boxes": "qwen3_vl"}, "it goes with answers: boxes"),
+        ({"answers": "boxes", "boxes": "qwen3"}, "did you mean"),
+    ],
+)
+def test_boxes_of_a_server_that_cannot_be_read_are_refused(
+    block: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(VesaliusError, match=message) as caught:
+        validated(EndpointSettings, {"base_url": "http://127.0.0.1:1/v1", **block}, where="model")
+    assert "\n" not in str(caught.value)
 
 
 def test_a_closed_stream_lets_go_of_the_server(server: Server) -> None:

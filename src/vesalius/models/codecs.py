@@ -1,13 +1,14 @@
 """Answers as text: what a model that writes is to write, and what is read of what it wrote.
 
 What was written stays the answer's text. Where it cannot be read, the answer has no boxes and no
-concepts: nothing is guessed, and the prediction counts as an abstention.
+concepts: nothing is guessed, and the prediction counts as an abstention. What of a list of boxes
+could not be read is counted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from vesalius.cases.case import Answer
@@ -15,7 +16,10 @@ from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.picture import Picture
 from vesalius.cases.tasks import Content, content_of
 from vesalius.errors import ModelError
-from vesalius.models.box_codec import NONE, BoxCodec, BoxConvention, Size
+from vesalius.models.box_codec import BoxCodec
+from vesalius.models.box_convention import BoxConvention, Resized
+from vesalius.models.box_forms import NONE
+from vesalius.models.decoded import Decoded
 
 
 class AnswerCodec(Protocol):
@@ -28,7 +32,7 @@ class AnswerCodec(Protocol):
     def encode(self, answer: Answer, picture: Picture | None) -> str:
         """The text of an answer that it ``holds``; ModelError if it cannot be written so."""
 
-    def decode(self, text: str, picture: Picture | None) -> Answer:
+    def decode(self, text: str, picture: Picture | None) -> Decoded:
         """The answer that a text is; the text alone where nothing can be read of it."""
 
     def holds(self, answer: Answer) -> bool:
@@ -47,9 +51,9 @@ class TextCodec:
         """Its text."""
         return answer.text or ""
 
-    def decode(self, text: str, picture: Picture | None) -> Answer:
+    def decode(self, text: str, picture: Picture | None) -> Decoded:
         """The text, as it is."""
-        return Answer(text=text)
+        return Decoded(Answer(text=text))
 
     def holds(self, answer: Answer) -> bool:
         """Whether it has text."""
@@ -73,28 +77,44 @@ class ConceptCodec(TextCodec):
                 raise ModelError(f"the concept {concept!r} cannot stand in a list parted by ;")
         return "; ".join(concepts) or NONE
 
-    def decode(self, text: str, picture: Picture | None) -> Answer:
+    def decode(self, text: str, picture: Picture | None) -> Decoded:
         """The concepts that are named, each once; an empty text names none and is no answer."""
         parts = (part.strip() for part in text.split(";"))
         concepts = tuple(dict.fromkeys(part for part in parts if part))
         if not concepts:
-            return Answer(text=text)
-        return Answer(text=text, concepts=() if concepts == (NONE,) else concepts)
+            return Decoded(Answer(text=text))
+        return Decoded(Answer(text=text, concepts=() if concepts == (NONE,) else concepts))
 
     def holds(self, answer: Answer) -> bool:
         """Whether it has concepts, be it none."""
         return answer.concepts is not None
 
 
-def answer_codec(
-    name: Content,
-    convention: BoxConvention | None = None,
-    resized: Callable[[Size], Size] | None = None,
-) -> AnswerCodec:
-    """The codec of that name; boxes in the convention of the model's family."""
-    if name == "boxes":
-        return BoxCodec(convention or BoxConvention(), resized)
-    return ConceptCodec() if name == "concepts" else TextCodec()
+@dataclass(frozen=True, slots=True)
+class Replies:
+    """What a model's replies hold; of boxes, in which convention, and which classes there are."""
+
+    content: Content = "text"
+    convention: BoxConvention = field(default_factory=BoxConvention)
+    classes: tuple[str, ...] | None = None
+    """The only classes that a box may have; None: any."""
+
+    def codec(self, resized: Resized | None = None) -> AnswerCodec:
+        """What writes and reads them."""
+        if self.content == "boxes":
+            return BoxCodec(self.convention, resized, self.classes)
+        return ConceptCodec() if self.content == "concepts" else TextCodec()
+
+
+WORDS = Replies()
+"""Replies that are text."""
+
+
+def classes_in(dialogues: Sequence[Dialogue]) -> tuple[str, ...] | None:
+    """The classes of the experts' boxes, in alphabetical order; None where there are none."""
+    questions = (turn.question for dialogue in dialogues for turn in dialogue.turns)
+    boxes = (box for one in questions for answer in one.answers for box in answer.boxes or ())
+    return tuple(sorted({box.label for box in boxes})) or None
 
 
 def written(dialogue: Dialogue, codec: AnswerCodec) -> Dialogue:

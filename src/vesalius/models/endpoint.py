@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
@@ -12,7 +13,10 @@ from pydantic import Field, field_validator, model_validator
 from vesalius.cases.tasks import Content
 from vesalius.errors import ModelError
 from vesalius.models import Lesson
+from vesalius.models.box_convention import BoxConvention
 from vesalius.models.capabilities import Pictures
+from vesalius.models.codecs import Replies, classes_in
+from vesalius.models.generative.text.families import NamedConvention
 from vesalius.models.guard import require_pictures
 from vesalius.models.remote.client import Server
 from vesalius.models.remote.model import RemoteModel
@@ -39,8 +43,11 @@ class EndpointSettings(Frozen):
     """``required``: a dialogue without a picture is refused; ``optional``: it is asked without;
     ``none``: the server is sent no pictures, for models that read text only."""
     answers: Content = "text"
-    """What its text is read as: ``text``, ``boxes`` (shares of the sides) or ``concepts``; what
-    cannot be read so counts as an abstention. The instruction has to say how to write them."""
+    """What its text is read as: ``text``, ``boxes`` or ``concepts``; what cannot be read so counts
+    as an abstention. The instruction has to say how to write them."""
+    boxes: NamedConvention | None = Field(default=None, exclude_if=lambda value: value is None)
+    """How it writes boxes: a family's name (``qwen3_vl``, ``internvl`` ...), or a block such as
+    ``{key: bbox_2d, scale: 1000, digits: 0}``. By default as shares of the sides."""
     concurrency: int = Field(default=8, ge=1, le=256)
     """So many questions are with the server at a time."""
     timeout: float = Field(default=300, gt=0, le=86_400)
@@ -53,6 +60,20 @@ class EndpointSettings(Frozen):
     @classmethod
     def _plain(cls, url: str) -> str:
         return plain_url(url)
+
+    @field_validator("boxes")
+    @classmethod
+    def _scaled(cls, boxes: BoxConvention | None) -> BoxConvention | None:
+        if boxes is not None and boxes.scale is None:
+            what = "how a server resizes pictures is not known, and so no pixels of them"
+            raise ValueError(f"{what}: name a scale, and ask for it in the instruction")
+        return boxes
+
+    @model_validator(mode="after")
+    def _of_boxes(self) -> EndpointSettings:
+        if self.boxes is not None and self.answers != "boxes":
+            raise ValueError("boxes says how boxes are written: it goes with answers: boxes")
+        return self
 
     @model_validator(mode="after")
     def _on_this_machine(self) -> EndpointSettings:
@@ -88,14 +109,16 @@ class Endpoint:
             require_pictures(lesson.train)
         try:
             model.look()
-            write_json(run.weights / FILE, model.about())
+            boxes = self.settings.answers == "boxes"
+            classes = {"classes": classes_in(lesson.train)} if boxes else {}
+            write_json(run.weights / FILE, model.about() | classes)
         finally:
             model.close()
 
     def load(self, run: Run) -> RemoteModel:
         """The model of the server; ModelError if its key is not in the environment."""
         facts: dict[str, Any] = read_json(run.weights / FILE)
-        return self._model(facts.get("model"))
+        return self._model(facts.get("model"), facts.get("classes"))
 
     @property
     def takes_pictures(self) -> Pictures:
@@ -107,8 +130,9 @@ class Endpoint:
         """A request has each picture in the turn that shows it."""
         return True
 
-    def _model(self, name: str | None) -> RemoteModel:
+    def _model(self, name: str | None, classes: Sequence[str] | None = None) -> RemoteModel:
         settings = self.settings
+        known = None if classes is None else tuple(classes)
         server = Server(
             url=settings.base_url,
             model=name,
@@ -117,7 +141,7 @@ class Endpoint:
             timeout=settings.timeout,
             retries=settings.retries,
             pictures=settings.pictures != "none",
-            answers=settings.answers,
+            answers=Replies(settings.answers, settings.boxes or BoxConvention(), known),
         )
         return RemoteModel(server, needs_image=settings.pictures == "required")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,17 +10,25 @@ from typing import Any
 import pytest
 
 from vesalius.cases.case import Answer, Box
+from vesalius.cases.dialogue import Dialogue
 from vesalius.errors import ModelError
+from vesalius.models.box_convention import BoxConvention
 from vesalius.models.build import build
+from vesalius.models.codecs import Replies
+from vesalius.models.generative.text.families import families
 from vesalius.recipe import Recipe
+from vesalius.run import Run
 from vesalius.settings import validated
 from vesalius.steps import export as exporting
 from vesalius.steps import verification
 from vesalius.steps.evaluate import compare
 from vesalius.steps.fit import fit
 from vesalius.steps.predict import predict
+from vesalius.steps.prepare import to_fit_on
 
-FAMILIES = ["blip2_opt", "blip2_t5", "llava", "qwen2_5_vl", "qwen3_vl", "paligemma"]
+FAMILIES = [
+    "blip2_opt", "blip2_t5", "gemma3", "internvl", "llava", "paligemma", "qwen2_5_vl", "qwen3_vl",
+]  # fmt: skip
 EPOCHS = 150
 SCORES = {
     "detect": ("detection", "detection.map"),
@@ -77,8 +86,6 @@ def test_answers_that_cannot_be_written_are_refused_before_anything_is_made(
 
 @pytest.mark.parametrize("task", ["detect", "concepts"])
 def test_a_prompt_row_holds_the_answer_as_the_family_writes_it(task: str) -> None:
-    from vesalius.steps.prepare import to_fit_on
-
     for family in FAMILIES:
         answers = "boxes" if task == "detect" else task
         chosen = recipe(family, task, answers=answers)
@@ -93,17 +100,23 @@ def test_a_prompt_row_holds_the_answer_as_the_family_writes_it(task: str) -> Non
                 for token, label in zip(segment.ids, segment.labels, strict=True)
                 if label >= 0
             ]
-            text = network.encoder.tokenizer.decode(reply, skip_special_tokens=True).strip()
-            answer = network.codec.decode(text, dialogue.picture)
+            text = network.text(reply).strip()
+            decoded = network.codec.decode(text, dialogue.picture)
+            answer = decoded.answer
+            assert not decoded.unread
             wanted = dialogue.question.answers[0]
             assert network.codec.holds(answer), (family, text)
             if task == "concepts":
                 assert answer.concepts == wanted.concepts
             else:
                 assert [b.label for b in answer.boxes] == [b.label for b in wanted.boxes or ()]
+            ids = network.encoder.tokenizer.convert_ids_to_tokens(reply)
             if family == "paligemma" and task == "detect":
-                ids = network.encoder.tokenizer.convert_ids_to_tokens(reply)
                 assert sum(t.startswith("<loc") for t in ids) == 4 * len(wanted.boxes or ())
+            if (
+                family == "internvl" and task == "detect"
+            ):  # reserved ones, which are read all the same
+                assert ids.count("<box>") == ids.count("</ref>") == text.count("<box>")
 
 
 def test_an_unread_reply_is_an_abstention_and_a_box_that_moved_is_seen_by_an_export(
@@ -111,9 +124,17 @@ def test_an_unread_reply_is_an_abstention_and_a_box_that_moved_is_seen_by_an_exp
 ) -> None:
     run = fit(recipe("llava", "detect"), tmp_path / "run")
     assert predict(run) == 2
+    assert run.status()["boxes"] == {
+        "convention": BoxConvention().model_dump(),
+        "classes": ["pleural effusion"],
+    }
+    counts: Counter[str] = Counter()
     for prediction in run.predictions():
         assert prediction.answer.text is not None
         assert (prediction.answer.boxes is None) == prediction.abstained
+        assert not prediction.abstained or prediction.notes
+        counts.update(prediction.notes or {})
+    assert run.counts() == dict(counts)
     truly, calls = verification.answers, []
 
     def altered(model: Any, items: Any, decoding: Any) -> Any:
@@ -126,6 +147,28 @@ def test_an_unread_reply_is_an_abstention_and_a_box_that_moved_is_seen_by_an_exp
     with pytest.raises(ModelError, match="answer 1 of 2 items differently"):
         exporting.export(run, tmp_path / "out", check=2)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_run_reads_boxes_as_it_learnt_to_write_them(tmp_path: Path) -> None:
+    block = {"key": "bbox_2d", "scale": 1000, "digits": 0}
+    own = recipe("gemma3", "detect", boxes="qwen3_vl")
+    learner: Any = build(own.model)
+    train = to_fit_on(own.data, "train")
+    assert learner.blueprint.answers(train).convention == BoxConvention(**block)
+
+    run = Run.create(tmp_path / "run", recipe("gemma3", "detect"))
+    plain: Any = build(run.recipe().model)
+    # A run of before the families table had a row for Gemma's boxes.
+    assert plain.blueprint.answers((), run) == Replies("boxes", BoxConvention())
+    replies = plain.blueprint.answers(train)
+    assert replies.convention == families()["gemma3"].boxes
+    assert replies.classes == tuple(sorted({b.label for d in train for b in drawn(d)}))
+    plain.blueprint.note_answers(run, replies)
+    assert plain.blueprint.answers((), run) == replies
+
+
+def drawn(dialogue: Dialogue) -> tuple[Box, ...]:
+    return dialogue.question.answers[0].boxes or ()
 
 
 @pytest.mark.slow

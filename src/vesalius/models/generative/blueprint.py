@@ -13,7 +13,8 @@ from transformers import PreTrainedModel
 
 from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.tasks import Content, content_of, task_of
-from vesalius.models.codecs import answer_codec, require_answers, written
+from vesalius.models.box_convention import BoxConvention
+from vesalius.models.codecs import WORDS, Replies, classes_in, require_answers, written
 from vesalius.models.generative.features import FeatureStore, require_keepable
 from vesalius.models.generative.network import Network, assemble
 from vesalius.models.generative.rows.encoder import Prefixes
@@ -23,6 +24,9 @@ from vesalius.models.generative.weights.origin import Origin
 from vesalius.run import Run
 from vesalius.training.device import resolve_device
 from vesalius.training.parts import resolve_dtype
+
+_ONCE_SHARES = frozenset({"gemma3", "gemma4", "internvl"})
+"""Families whose boxes were shares of the sides before runs noted how they write them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,31 @@ class Blueprint(ABC):
         device = resolve_device("cpu" if self.settings.device == "cpu" else "auto")
         return resolve_dtype("auto", training=False), device
 
-    def answers(self, train: Sequence[Dialogue], run: Run | None = None) -> Content:
+    def answers(self, train: Sequence[Dialogue], run: Run | None = None) -> Replies:
+        """What replies hold, of boxes their convention and classes.
+
+        Of a run without dialogues, which was fitted: as it noted (:meth:`note_answers`).
+        """
+        content = self._content(train, run)
+        if content != "boxes":
+            return Replies(content)
+        family = self.origin.family()
+        if run is None or train:
+            convention = self.settings.boxes or family.boxes
+            return Replies(content, convention, classes_in(train))
+        if noted := run.status().get("boxes"):
+            classes = noted["classes"]
+            convention = BoxConvention(**noted["convention"])
+            return Replies(content, convention, None if classes is None else tuple(classes))
+        return Replies(content, BoxConvention() if family.name in _ONCE_SHARES else family.boxes)
+
+    def note_answers(self, run: Run, answers: Replies) -> None:
+        """Note how the run writes boxes, so that it reads them so whatever becomes of the table."""
+        if answers.content == "boxes":
+            convention = answers.convention.model_dump()
+            run.note(boxes={"convention": convention, "classes": answers.classes})
+
+    def _content(self, train: Sequence[Dialogue], run: Run | None) -> Content:
         """What replies say: as the recipe tells, else what its task's references hold."""
         if self.settings.answers is not None:
             return self.settings.answers
@@ -62,16 +90,16 @@ class Blueprint(ABC):
             return task_of(run.recipe().data.task).references
         return content_of(train[0].question.answers[0]) if train else "text"
 
-    def written(self, train: Sequence[Dialogue], answers: Content) -> Sequence[Dialogue]:
+    def written(self, train: Sequence[Dialogue], answers: Replies) -> Sequence[Dialogue]:
         """The dialogues with the texts that a tokenizer of their own must write."""
-        if answers == "text":
+        if answers.content == "text":
             return train
-        codec = answer_codec(answers, self.origin.family().boxes)
+        codec = answers.codec()
         require_answers(train, codec)
         return [written(dialogue.closed(), codec) for dialogue in train]
 
     @abstractmethod
-    def network(self, model: PreTrainedModel, processor: Any, answers: Content = "text") -> Network:
+    def network(self, model: PreTrainedModel, processor: Any, answers: Replies = WORDS) -> Network:
         """A model and its processor as they are trained and asked."""
 
     @abstractmethod
@@ -95,7 +123,7 @@ class Pictured(Blueprint):
 
     settings: Settings
 
-    def network(self, model: PreTrainedModel, processor: Any, answers: Content = "text") -> Network:
+    def network(self, model: PreTrainedModel, processor: Any, answers: Replies = WORDS) -> Network:
         """A model and its processor as they are trained and asked."""
         return assemble(
             model,

@@ -67,6 +67,7 @@ def _untrained(
         model, processor = fitted(start, torch.float32)
     if run is not None and is_main():
         note_origin(run, model, origin.kind, start)
+        blueprint.note_answers(run, answers)
         if start is not None:
             _note_start(run, start)
         if start is None and origin.drawn_here and blueprint.trained != "model":

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 from typing import Any
 
 from transformers import PreTrainedModel
 from transformers.models.qwen2_vl.image_processing_qwen2_vl import smart_resize
 
-from vesalius.cases.tasks import Content
-from vesalius.models.codecs import AnswerCodec, answer_codec
+from vesalius.models.codecs import WORDS, AnswerCodec, Replies
 from vesalius.models.generative.rows.budget import limit
 from vesalius.models.generative.rows.encoder import Encoder
 from vesalius.models.generative.rows.forward import accept_row_batches
@@ -38,6 +39,17 @@ class Network:
         """How its replies are written and read."""
         return self.encoder.template.codec
 
+    def text(self, tokens: Sequence[int]) -> str:
+        """What was written with tokens: reserved ones are none of it, but for the codec's own."""
+        tokenizer = self.encoder.tokenizer
+        special = zip(tokenizer.all_special_ids, tokenizer.all_special_tokens, strict=True)
+        own = {number: token for number, token in special if self.codec.is_own(token)}
+        parts = []
+        for number, run in groupby(tokens, key=lambda token: token if token in own else None):
+            decoded = tokenizer.decode(list(run), skip_special_tokens=True)
+            parts.append(decoded if number is None else own[number])
+        return "".join(parts)
+
     @property
     def layout(self) -> Layout:
         """How the family's rows become tensors."""
@@ -53,19 +65,19 @@ def assemble(
     most_image_tokens: int | None = None,
     square: bool = False,
     chat_template: str | None = None,
-    answers: Content = "text",
+    answers: Replies = WORDS,
 ) -> Network:
     """A network from its pieces; ModelError if the tokenizer does not know the placeholder.
 
     ``most_image_tokens``: what a picture may become, by its processor's setting; RecipeError where
     that cannot be. ``square``: pictures are padded to a square before the processor resizes them.
     ``chat_template`` takes the place of the model's own, and is saved with its processor.
-    ``answers``: what its replies say, boxes in the family's convention.
+    ``answers``: what its replies hold.
     """
     tokenizer = processor.tokenizer
     renderer = _templated(processor, chat_template, family)
     end = end_token(renderer, tokenizer)
-    codec = answer_codec(answers, family.boxes, partial(resized, processor.image_processor))
+    codec = answers.codec(partial(resized, processor.image_processor))
     template = Template(renderer, image=family.image, end=end, codec=codec)
     encoder = Encoder(template, processor, family, square=square, most=most_image_tokens)
     if most_image_tokens is not None:

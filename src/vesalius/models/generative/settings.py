@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 from pydantic import Field, model_validator
 
 from vesalius.cases.tasks import Content
-from vesalius.models.generative.text.families import family
+from vesalius.models.generative.text.families import NamedConvention, family
 from vesalius.settings import Frozen
 from vesalius.training.device import Device
 from vesalius.training.parts import Role
@@ -57,6 +57,9 @@ class Trained(Frozen):
     answers: Content | None = Field(default=None, exclude_if=lambda value: value is None)
     """What replies say: ``text``, ``boxes`` in the family's own convention, or ``concepts`` parted
     by ``; ``. By default what the task's references hold."""
+    boxes: NamedConvention | None = Field(default=None, exclude_if=lambda value: value is None)
+    """How boxes are written where not as the family's row says: another family's name, or a block
+    such as ``{key: bbox_2d, scale: 1000, digits: 0}``."""
     chat_template: str | None = None
     """A Jinja chat template in the place of the model's own, for training and for asking."""
     allow_pickle: bool = False

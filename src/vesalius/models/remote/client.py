@@ -16,10 +16,9 @@ from urllib.parse import urlsplit
 from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.picture import Picture
 from vesalius.cases.prediction import Prediction
-from vesalius.cases.tasks import Content
 from vesalius.cases.view import bare
 from vesalius.errors import MissingExtra, ModelError, Unavailable
-from vesalius.models.codecs import answer_codec, written
+from vesalius.models.codecs import WORDS, Replies, written
 from vesalius.models.remote.completion import Completion
 from vesalius.models.remote.messages import data_url, request_body, without_probabilities
 from vesalius.recipe import Decoding
@@ -60,7 +59,7 @@ class Server:
     timeout: float | None = None
     retries: int = 0
     pictures: bool = True
-    answers: Content = "text"
+    answers: Replies = WORDS
 
     @property
     def base(self) -> str:
@@ -82,7 +81,7 @@ class Client:
         self.facts: dict[str, Any] = {}
         """What the server says of the model: ``owned_by``, ``root``."""
         self.seats = asyncio.Semaphore(server.concurrency)
-        self._codec = answer_codec(server.answers)
+        self._codec = server.answers.codec()
         self._probabilities = True
         self._encoded: OrderedDict[tuple[Any, ...], str] = OrderedDict()
         headers = {} if server.key is None else {"Authorization": f"Bearer {server.key}"}

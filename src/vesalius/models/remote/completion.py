@@ -78,12 +78,13 @@ class Completion:
             new_tokens=int(self.usage.get("completion_tokens") or len(self.logprobs)),
             seconds=round(seconds, 4),
         )
-        answer = codec.decode("".join(self.texts).strip(), dialogue.picture)
+        decoded = codec.decode("".join(self.texts).strip(), dialogue.picture)
         return Prediction.of(
             dialogue,
-            answer,
+            decoded.answer,
             confidence=confidence,
-            abstained=not codec.holds(answer),
+            abstained=not codec.holds(decoded.answer),
+            notes=decoded.unread or None,
             finish=_FINISHES.get(self.finish or ""),
             usage=usage,
         )

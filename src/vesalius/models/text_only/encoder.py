@@ -10,9 +10,8 @@ from typing import Any, ClassVar
 from transformers import PreTrainedModel
 
 from vesalius.cases.dialogue import Dialogue
-from vesalius.cases.tasks import Content
 from vesalius.errors import ModelError
-from vesalius.models.codecs import answer_codec
+from vesalius.models.codecs import WORDS, Replies
 from vesalius.models.generative.network import Network, stop_tokens
 from vesalius.models.generative.rows.encoder import Encoder
 from vesalius.models.generative.rows.forward import accept_row_batches
@@ -93,7 +92,7 @@ def assemble(
     *,
     max_length: int,
     chat_template: str | None = None,
-    answers: Content = "text",
+    answers: Replies = WORDS,
 ) -> Network:
     """A network of a language model and its tokenizer.
 
@@ -105,8 +104,7 @@ def assemble(
     tokenizer.chat_template = chat_template or tokenizer.chat_template or family.chat_template
     renderer = Plain(tokenizer)
     end = end_token(renderer, tokenizer)
-    codec = answer_codec(answers, family.boxes)
-    template = Template(renderer, image=family.image, end=end, codec=codec)
+    template = Template(renderer, image=family.image, end=end, codec=answers.codec())
     accept_row_batches(model, family)
     stops = stop_tokens(model, tokenizer, end)
     longest = getattr(model.config, "max_position_embeddings", None) or max_length

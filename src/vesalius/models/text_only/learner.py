@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 from transformers import PreTrainedModel
 
 from vesalius.cases.dialogue import Dialogue
-from vesalius.cases.tasks import Content
 from vesalius.errors import RecipeError
 from vesalius.models import Lesson
 from vesalius.models.capabilities import HubCard, Pictures
+from vesalius.models.codecs import WORDS, Replies
 from vesalius.models.generative.blueprint import Blueprint
 from vesalius.models.generative.learner import Generative
 from vesalius.models.generative.network import Network
@@ -48,7 +48,7 @@ class Worded(Blueprint):
 
     settings: TextSettings
 
-    def network(self, model: PreTrainedModel, processor: Any, answers: Content = "text") -> Network:
+    def network(self, model: PreTrainedModel, processor: Any, answers: Replies = WORDS) -> Network:
         """A model and its tokenizer as they are trained and asked."""
         return assemble(
             model,

@@ -189,7 +189,9 @@ class BatchSink:
     def __init__(self, network: Network, batch: Batch, sink: Sink) -> None:
         self._network, self._prompts, self._sink = network, batch.prompts, sink
         tokenizer = network.encoder.tokenizer
-        self._detokenisers = [IncrementalDetokeniser(tokenizer) for _ in batch.prompts]
+        self._detokenisers = [
+            IncrementalDetokeniser(tokenizer, network.text) for _ in batch.prompts
+        ]
         self._seconds = [0.0] * len(batch.prompts)
         self._clock = time.perf_counter()
 
@@ -228,13 +230,14 @@ class BatchSink:
 def _prediction(
     network: Network, one: PromptRow, tokens: Sequence[int], sure: float, seconds: float
 ) -> Prediction:
-    text = network.encoder.tokenizer.decode(tokens, skip_special_tokens=True).strip()
+    text = network.text(tokens).strip()
     codec = network.codec
-    answer = codec.decode(text, one.dialogue.picture)
+    decoded = codec.decode(text, one.dialogue.picture)
     return Prediction.of(
         one.dialogue,
-        answer,
-        abstained=not codec.holds(answer),
+        decoded.answer,
+        abstained=not codec.holds(decoded.answer),
+        notes=decoded.unread or None,
         confidence=Confidence(round(min(sure, 1.0), 6), METHOD),
         finish="stop" if tokens and tokens[-1] in network.stops else "length",
         usage=_usage(one.row, len(tokens), seconds),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import torch
@@ -106,8 +107,9 @@ class IncrementalDetokeniser:
     tokenizer tidies blanks before punctuation, the last two words.
     """
 
-    def __init__(self, tokenizer: Any) -> None:
-        self._tokenizer, self._emitted = tokenizer, ""
+    def __init__(self, tokenizer: Any, words: Callable[[Sequence[int]], str] | None = None) -> None:
+        self._words = words or partial(tokenizer.decode, skip_special_tokens=True)
+        self._emitted = ""
         self._tidies = bool(getattr(tokenizer, "clean_up_tokenization_spaces", False))
 
     def so_far(self, tokens: Sequence[int]) -> str:
@@ -128,8 +130,7 @@ class IncrementalDetokeniser:
         return piece
 
     def _text(self, tokens: Sequence[int]) -> str:
-        text: str = self._tokenizer.decode(tokens, skip_special_tokens=True)
-        return text.lstrip()
+        return str(self._words(tokens)).lstrip()
 
 
 class _End(Exception):

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from vesalius.errors import ModelError, RecipeError, UnknownName
-from vesalius.models.box_codec import BoxConvention
+from vesalius.models.box_convention import BoxConvention
 from vesalius.registry import Registry
 from vesalius.settings import Frozen, validated
 
@@ -102,6 +102,14 @@ def _entered(name: str, row: Any) -> Family:
     if not isinstance(row, Mapping):
         raise RecipeError("is no mapping of the keys of a row", where=where)
     return validated(Family, {**row, "name": name}, where=where)
+
+
+def _of_family(value: Any) -> Any:
+    return family(value).boxes if isinstance(value, str) else value
+
+
+NamedConvention = Annotated[BoxConvention, BeforeValidator(_of_family)]
+"""How boxes are written, in a recipe: a block, or the name of a family that writes so."""
 
 
 def family(name: str) -> Family:
