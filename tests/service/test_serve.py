@@ -251,12 +251,13 @@ def test_the_guide_s_curl_lines_work(tmp_path: Path) -> None:
     if shutil.which("curl") is None or shutil.which("python3") is None:
         pytest.skip("needs curl and python3")
     page = (ROOT / "docs" / "guide" / "serve.md").read_text()
-    script = re.search(r"```sh\n(.*?)```", page, re.DOTALL)
-    assert script is not None
-    (tmp_path / "case.png").write_bytes(png())
+    scripts = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
+    assert len(scripts) == 2
+    for seed, name in enumerate(("case.png", "case-2.png", "case-3.png")):
+        (tmp_path / name).write_bytes(png(seed))
     with process(tmp_path / "state") as served:
         lines = (
-            script[1]
+            "".join(scripts)
             .replace("http://127.0.0.1:8000", served.url)
             .replace("curl -s", "curl -sS --fail-with-body ")
         )

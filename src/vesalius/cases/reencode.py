@@ -16,6 +16,7 @@ from vesalius.cases.decoded import DEFAULT_LIMITS, Limits, quietly
 from vesalius.cases.headers import Kind
 from vesalius.cases.image import admitted, decode, refusing, tiff_pages
 from vesalius.cases.reencode_dicom import reencode_dicom
+from vesalius.cases.series import SeriesPlace
 from vesalius.errors import ImageError
 
 _LEVEL = 3  # of zlib: a third of the time of its default, for files a few percent larger
@@ -39,21 +40,24 @@ class Reencoded:
     modality: str | None = None
     warnings: tuple[str, ...] = ()
     burned_in: bool | None = None
+    place: SeriesPlace | None = None
+    """Where a DICOM picture stands among others, where that was asked for."""
 
 
-def reencode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Reencoded:
+def reencode(data: bytes, limits: Limits = DEFAULT_LIMITS, key: bytes = b"") -> Reencoded:
     """The picture in ``data`` re-encoded without loss, once every frame of it has been decoded.
 
     Of an animation the first picture is kept, as :func:`vesalius.cases.image.decode` shows it.
+    With a ``key`` a DICOM picture's place among others is told, by hashes under that key.
     Raises ImageError with that function's codes; also image_too_many_pixels for all frames
     together, and image_too_large where what is unpacked has more bytes than ``DEFAULT_LIMITS``
     lets anyone read again.
     """
     kind = admitted(data, limits)
-    burned_in = None
+    burned_in = place = None
     with quietly():
         if kind == "dicom":
-            stored, burned_in = reencode_dicom(data, limits)
+            stored, burned_in, place = reencode_dicom(data, limits, key)
         elif kind == "tiff":
             with refusing(kind):
                 stored = tiff_of(tiff_pages(data, limits))
@@ -73,7 +77,7 @@ def reencode(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Reencoded:
         picture.modality,
         picture.warnings,
     )
-    return Reencoded(stored, suffix, *facts, burned_in)
+    return Reencoded(stored, suffix, *facts, burned_in, place)
 
 
 def png_of(image: Image.Image) -> bytes:

@@ -40,6 +40,7 @@ from vesalius.cases.dicom_grey import (
     voi_function,
     voi_table,
 )
+from vesalius.cases.series import SeriesPlace, series_place
 from vesalius.errors import ImageError
 
 _FLOATS = {4: ("FloatPixelData", "OF"), 8: ("DoubleFloatPixelData", "OD")}
@@ -52,11 +53,14 @@ _PADDING = {
 _OTHER = "OTHER"  # a function that is none of the standard's stays one
 
 
-def reencode_dicom(data: bytes, limits: Limits) -> tuple[bytes, bool | None]:
-    """The bytes of the new object, and what the old header said of text in the picture.
+def reencode_dicom(
+    data: bytes, limits: Limits, key: bytes = b""
+) -> tuple[bytes, bool | None, SeriesPlace | None]:
+    """The bytes of the new object, what the old header said of text in the picture, and its place.
 
     Explicit VR little endian, every frame uncompressed, a preamble of zeros. No UID is the
-    source's: the object's own is drawn from its pixels. Raises ImageError.
+    source's: the object's own is drawn from its pixels. With a ``key`` it is told where among
+    others the picture stands. Raises ImageError.
     """
     file, _ = read_dicom(data)
     with refusing_dicom():
@@ -73,7 +77,7 @@ def reencode_dicom(data: bytes, limits: Limits) -> tuple[bytes, bool | None]:
             _put(output, "BurnedInAnnotation", "CS", "YES" if burned_in else "NO")
         if (code := modality(file)) is not None:
             _put(output, "Modality", "CS", code)
-        return as_bytes(output), burned_in
+        return as_bytes(output), burned_in, series_place(file, key) if key else None
 
 
 def stored_frames(data: bytes) -> tuple[Dataset, np.ndarray]:

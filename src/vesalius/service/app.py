@@ -27,10 +27,11 @@ from vesalius.service.http.routes import (
     pictures,
     questions,
     review,
+    studies,
 )
 from vesalius.service.telemetry import place_of
 
-ROUTES = (pictures, questions, conversations, review, completions, operations)
+ROUTES = (pictures, studies, questions, conversations, review, completions, operations)
 ASKING = ("/ask_question", "/caption", "/v1/chat/completions")
 HTTP_CODES = {
     404: "not_found",

@@ -130,6 +130,13 @@ class Service:
         """When a picture that comes now will be deleted."""
         return datetime.now(UTC) + timedelta(hours=self.settings.image_hours)
 
+    def delete_image(self, caller: Caller, image: Image) -> None:
+        """Delete a picture for good, here and in the engine's memory; what was said of it stays."""
+        self.store.delete_image(caller.owner, image.id)
+        self.engine.forget(self.store.picture(image).key)
+        self.metrics.deleted.labels("images").inc()
+        self.note("image.deleted", caller, image.id)
+
     def look_later(self, image: Image) -> None:
         """Look for text in a picture beside what serves, in its owner's turn, and tell it then."""
         self._spawn(self._look(image))

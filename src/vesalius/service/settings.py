@@ -111,6 +111,8 @@ class Settings(BaseSettings):
     """How many times longer one side may be than the other."""
     max_frames: int = Field(default=512, ge=1)
     """Frames of a picture."""
+    max_study: int = Field(default=512, ge=1)
+    """Pictures of one study."""
     owner_mib: int = Field(default=2048, ge=1)
     """Memory for the kept pictures of one owner."""
     max_question: int = Field(default=2000, ge=1)

@@ -7,6 +7,7 @@ from typing import Any
 
 from vesalius.errors import MissingExtra
 from vesalius.run import Run, environment
+from vesalius.service.chat.history import MAX_PICTURES
 from vesalius.service.container import Service
 from vesalius.service.http.schemas import DISCLAIMER
 
@@ -42,6 +43,8 @@ def version_of(service: Service) -> dict[str, Any]:
             "max_body": settings.max_body,
             "max_question": settings.max_question,
             "max_turns": settings.max_turns,
+            "max_study": settings.max_study,
+            "max_pictures": MAX_PICTURES,
             "max_tokens": settings.max_tokens,
             "formats": list(FORMATS),
         },

@@ -64,12 +64,15 @@ class Intake:
         }
         self._lines = {pool: FairQueue(count) for pool, count in sizes.items()}
 
-    async def take(self, data: bytes, policy: TextPolicy, owner: str) -> tuple[Reencoded, int]:
+    async def take(
+        self, data: bytes, policy: TextPolicy, owner: str, key: bytes = b""
+    ) -> tuple[Reencoded, int]:
         """What is kept of the picture, and in how many places text was found; ImageError.
 
-        With ``later`` nothing is looked for, and a warning says so.
+        With ``later`` nothing is looked for, and a warning says so. ``key``: for the hashes by
+        which pictures of one owner can be compared; the header goes where the picture is decoded.
         """
-        decoding = partial(self._decoders.run, data, self.settings.limits)
+        decoding = partial(self._decoders.run, data, self.settings.limits, key)
         picture: Reencoded = await self._done_by(self._decoders, owner, decoding)
         if policy == "off":
             return picture, 0

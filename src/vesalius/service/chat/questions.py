@@ -16,7 +16,7 @@ from vesalius.errors import VesaliusError
 from vesalius.recipe import Decoding
 from vesalius.service.chat.asking import Answered, Asker
 from vesalius.service.chat.engine_pictures import EnginePictures
-from vesalius.service.chat.history import QuestionRequest, build_prompt
+from vesalius.service.chat.history import QuestionRequest, build_prompt, require_count
 from vesalius.service.chat.turn_writer import TurnWriter
 from vesalius.service.engine import Engine
 from vesalius.service.http.schemas import UsageOut
@@ -57,6 +57,7 @@ class Questions:
         """
         self.asker.require_room()
         question = self.asker.checked(request.question)
+        require_count(request, self._engine.about().get("most_pictures"))
         build = partial(build_prompt, self._store, request, question, history=self._history)
         prompt = await in_thread(build)
         self.pictures.add(prompt.image_ids)

@@ -52,6 +52,7 @@ class TurnWriter:
             request.image_id,
             question,
             view=request.view,
+            images=request.image_ids,
             max_turns=self._settings.max_turns,
             seconds=self._settings.deadline + self._settings.grace,
         )

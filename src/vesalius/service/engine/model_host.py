@@ -13,7 +13,7 @@ from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.picture import Picture
 from vesalius.errors import ModelError
 from vesalius.models import Model, Piece, Streaming, models, parts
-from vesalius.recipe import Decoding
+from vesalius.recipe import Decoding, Recipe
 from vesalius.run import Run, environment
 from vesalius.system.files import read_json
 
@@ -95,10 +95,27 @@ def _of_run(run: Run) -> ModelHost:
         "recipe": f"{recipe.name} {recipe.digest()}",
         "decoding": recipe.decoding.model_dump(exclude={"batch"}),
     }
+    if (most := _most_pictures(run)) is not None:
+        about["most_pictures"] = most
     origin = run.weights / "origin.json"
     if origin.exists():
         about["weights"] = read_json(origin).get("weights")
     return ModelHost(model, about | _common(model, block["name"]))
+
+
+def _most_pictures(run: Run) -> int | None:
+    """How many pictures of a question the run's model and its members look at; None: any number."""
+    from vesalius.steps.members import member_path, referenced
+
+    recipe = run.recipe()
+    each = [getattr(models[recipe.model["name"]], "most_pictures", None)]
+    for key, one in recipe.members().items():
+        if isinstance(one, Recipe):
+            member = Run.open(member_path(run.path, key))
+        else:
+            member = referenced(run.path, one, run.path)
+        each.append(_most_pictures(member))
+    return min((most for most in each if most is not None), default=None)
 
 
 def _of_weights(source: str) -> ModelHost:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jwt
-from limits import RateLimitItemPerMinute
+from limits import RateLimitItemPerDay, RateLimitItemPerMinute
 from limits.storage import MemoryStorage, storage_from_string
 from limits.strategies import MovingWindowRateLimiter
 from starlette.requests import Request
@@ -65,7 +65,8 @@ class Access:
         # People behind one key are told apart: each has its own things and its own rate.
         owner = self.store.owner(holder.name + (person if holder.may_act_for_others else ""))
         caller = Caller(owner, owner, holder.per_minute or self.settings.rate_per_minute)
-        self._count(caller)
+        if not self._counted_by_study(request, owner):
+            self._count(caller)
         if person and not holder.may_act_for_others:
             raise Refusal(
                 "forbidden",
@@ -80,7 +81,8 @@ class Access:
     def at_hand(self, request: Request) -> bool:
         """Whether the caller is told without a database or a network."""
         local = self.settings.rate_storage.startswith("memory:")
-        return local and self.store.salted and "authorization" not in request.headers
+        asks = "authorization" in request.headers or _study(request) is not None
+        return local and self.store.salted and not asks
 
     def tidy(self) -> None:
         """Drop callers that have not called for a minute: ``limits`` would keep their names."""
@@ -107,6 +109,12 @@ class Access:
         if key is None:
             raise Refusal("invalid_key", "this key is not known, or was revoked", hint=HINT)
         return _Holder(f"key:{key.owner}\n", key.may_act_for_others, key.rate_per_minute)
+
+    def _counted_by_study(self, request: Request, owner: str) -> bool:
+        """Whether it is an upload that a study has room for: opening that was counted once."""
+        study_id = _study(request)
+        files = None if study_id is None else self.store.files_of_study(owner, study_id)
+        return files is not None and self._limiter.hit(RateLimitItemPerDay(files), study_id or "")
 
     def _count(self, caller: Caller) -> None:
         item = RateLimitItemPerMinute(caller.per_minute)
@@ -163,6 +171,11 @@ class _Login:
             return str(answer.json()["jwks_uri"])
         except (httpx2.HTTPError, KeyError, ValueError) as error:
             raise jwt.PyJWKClientConnectionError("discovery failed") from error
+
+
+def _study(request: Request) -> str | None:
+    """The study that an upload says it is for."""
+    return request.query_params.get("study") if request.url.path == "/upload_image" else None
 
 
 def _named(values: list[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from vesalius.service.chat import studies
 from vesalius.service.http.schemas import (
     AnswerOut,
     BoxOut,
@@ -13,10 +14,12 @@ from vesalius.service.http.schemas import (
     MemberOut,
     NeighbourOut,
     ReasonOut,
+    SeriesOut,
+    StudyOut,
     TurnOut,
     Window,
 )
-from vesalius.service.store.records import Conversation, Transcript, Turn
+from vesalius.service.store.records import Conversation, Study, Transcript, Turn
 
 IMAGE_STATES = {"stored": "kept", "expired": "expired", "lost": "expired", "deleted": "deleted"}
 
@@ -53,6 +56,41 @@ def transcript(record: Transcript, thumbnails: bool) -> ConversationWhole:
     return ConversationWhole(**_heading(record.conversation), messages=turns)
 
 
+def _image_ids(turn: Turn) -> list[str]:
+    """All pictures that a turn showed, in order."""
+    return list(turn.images) or ([] if turn.image_id is None else [turn.image_id])
+
+
+def study(record: Study) -> StudyOut:
+    """A study with its series in order; Refusal ``two_patients``."""
+    whole = studies.arranged(record.images, record.current)
+    warnings = list(whole.warnings)
+    if record.repeats:
+        warnings.append(f"{record.repeats} of {record.files} pictures were named before, or equal")
+    gone = record.files - record.repeats - len(record.images)
+    if record.images and gone:
+        warnings.append(f"{gone} of {record.files} pictures are no longer kept")
+    return StudyOut(
+        study_id=record.id,
+        files=record.files,
+        image_ids=[image.id for one in whole.series for image in one.images],
+        series=[_series(one) for one in whole.series],
+        warnings=warnings,
+        created_at=record.created_at,
+        expires_at=record.expires_at,
+    )
+
+
+def _series(one: studies.Series) -> SeriesOut:
+    return SeriesOut(
+        image_ids=[image.id for image in one.images],
+        modality=one.images[0].modality,
+        role=one.role,
+        days=one.days,
+        warnings=list(one.warnings),
+    )
+
+
 def _heading(record: Conversation) -> dict[str, Any]:
     return {
         "conversation_id": record.id,
@@ -69,6 +107,7 @@ def _shared(turn: Turn, thumbnails: bool) -> dict[str, Any]:
         "answer_id": turn.answer_id,
         "conversation_id": turn.conversation_id,
         "image_id": turn.image_id,
+        "image_ids": _image_ids(turn),
         "frame": turn.view.frame,
         "window": Window.of(turn.view),
         "confidence": turn.confidence,

@@ -65,8 +65,44 @@ class ViewRequest(RequestBody):
         return view_of(self.frame, self.window)
 
 
-class AskRequest(ViewRequest):
-    """A question about an uploaded picture."""
+class SeveralRequest(ViewRequest):
+    """Which pictures: one, or several of a study; ``image_id`` is then the one of the view."""
+
+    image_ids: list[Identifier] | None = Field(default=None, min_length=1)
+    """All that are shown, in this order, the current one last; in a form with commas."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _last_is_current(cls, content: Any) -> Any:
+        """``image_id`` may be left out: it is the last one then."""
+        if not isinstance(content, dict):
+            return content
+        several = content.get("image_ids")
+        if isinstance(several, str):
+            several = [one.strip() for one in several.split(",")]
+            content = content | {"image_ids": several}
+        if several and isinstance(several, list) and content.get("image_id") is None:
+            content = content | {"image_id": several[-1]}
+        return content
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        if self.image_ids is None:
+            return self
+        if self.image_id not in self.image_ids:
+            raise ValueError("image_id is one of image_ids")
+        if len(set(self.image_ids)) < len(self.image_ids):
+            raise ValueError("image_ids names each picture once")
+        return self
+
+    @property
+    def several(self) -> tuple[str, ...]:
+        """The pictures in order, where it is more than one."""
+        return tuple(self.image_ids or ()) if len(self.image_ids or ()) > 1 else ()
+
+
+class AskRequest(SeveralRequest):
+    """A question about an uploaded picture, or several."""
 
     question: str
     """1 to 2,000 characters (a setting)."""
@@ -78,8 +114,8 @@ class AskRequest(ViewRequest):
     """New tokens at most; default: as the run's recipe says."""
 
 
-class CaptionRequest(ViewRequest):
-    """Describe an uploaded picture."""
+class CaptionRequest(SeveralRequest):
+    """Describe an uploaded picture, or several."""
 
     conversation_id: Identifier | None = None
     stream: bool = False
@@ -173,6 +209,59 @@ class Uploaded(BaseModel):
     frames: int
     modality: str | None
     warnings: list[str]
+    expires_at: datetime
+
+
+class StudyRequest(RequestBody):
+    """Pictures that belong together, or how many are to come: room to upload them into."""
+
+    image_ids: list[Identifier] | None = Field(default=None, min_length=1)
+    """Pictures that were uploaded, each once; in a form with commas."""
+    files: int | None = Field(default=None, ge=1)
+    """So many uploads with ``?study=`` are counted once by the rate limit, all together."""
+    study_id: Identifier | None = None
+    """With ``image_ids``: the study that was opened for them."""
+    current: Identifier | None = None
+    """With ``image_ids``: one of the current examination; default: of the last day."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_commas(cls, content: Any) -> Any:
+        several = content.get("image_ids") if isinstance(content, dict) else None
+        if not isinstance(several, str):
+            return content
+        return content | {"image_ids": [one.strip() for one in several.split(",")]}
+
+    @model_validator(mode="after")
+    def _either(self) -> Self:
+        if (self.image_ids is None) == (self.files is None):
+            raise ValueError("either image_ids, or files: how many are to come")
+        if self.files is not None and (self.study_id or self.current):
+            raise ValueError("study_id and current go with image_ids")
+        if self.current is not None and self.current not in (self.image_ids or ()):
+            raise ValueError("current is one of image_ids")
+        return self
+
+
+class SeriesOut(BaseModel):
+    """Pictures of one series, in the order of their positions."""
+
+    image_ids: list[str]
+    modality: str | None
+    role: Literal["prior", "current"] | None = Field(description="Null: that is not known.")
+    days: int | None = Field(description="From the current examination; no date is kept.")
+    warnings: list[str]
+
+
+class StudyOut(BaseModel):
+    """Pictures that belong together: priors first, what is current last."""
+
+    study_id: str
+    files: int = Field(description="Pictures that were named, or that are to come.")
+    image_ids: list[str] = Field(description="Those that are kept, in order.")
+    series: list[SeriesOut]
+    warnings: list[str]
+    created_at: datetime
     expires_at: datetime
 
 
@@ -280,6 +369,7 @@ class AnswerOut(Support):
     answer_id: str
     conversation_id: str
     image_id: str | None
+    image_ids: list[str] = Field(default=[], description="All that were shown, in order.")
     frame: int | None = None
     window: Window | None = None
     confidence: ConfidenceOut | None
@@ -301,6 +391,7 @@ class TurnOut(Support):
     state: Literal["pending", "done", "failed", "cancelled", "interrupted"]
     error: str | None = Field(default=None, description="A code, where it failed.")
     image_id: str | None
+    image_ids: list[str] = Field(default=[], description="All that were shown, in order.")
     image_state: Literal["kept", "expired", "deleted"] | None = None
     frame: int | None = None
     window: Window | None = None

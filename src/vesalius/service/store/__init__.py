@@ -19,10 +19,11 @@ from vesalius.service.store.pictures import Pictures
 from vesalius.service.store.ratings import Ratings
 from vesalius.service.store.retention import Retention
 from vesalius.service.store.state import utc_now
+from vesalius.service.store.studies import Studies
 from vesalius.service.store.turns import Turns
 
 
-class Store(Images, Conversations, Turns, Ratings, Keys, Owners, Audit, Retention):
+class Store(Images, Studies, Conversations, Turns, Ratings, Keys, Owners, Audit, Retention):
     """All that the service keeps.
 
     ``url`` is a database (``sqlite:///FILE``, ``postgresql://...``), ``pictures`` a folder or a URL

@@ -14,6 +14,7 @@ from sqlalchemy import Select, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from vesalius.cases.picture import Picture
+from vesalius.cases.series import SeriesPlace
 from vesalius.cases.view import OWN_VIEW, View
 from vesalius.errors import Refusal
 from vesalius.service.store.audit import Entry, append
@@ -58,7 +59,7 @@ class Images(State):
             renewed = session.execute(
                 renew.values(expires_at=row.expires_at).returning(ImageRow.id)
             )
-            return _image(row) if renewed.scalar() else None
+            return record_of(row) if renewed.scalar() else None
 
     def add_image(
         self,
@@ -95,12 +96,17 @@ class Images(State):
         except BaseException:
             self._discard(path)
             raise
-        return _image(row), True
+        return record_of(row), True
 
     def image(self, owner: str, image_id: str) -> Image:
         """The owner's image; Refusal ``not_found``, or ``image_expired`` after its retention."""
         with self._db.read() as session:
-            return _image(living(session, owner, image_id, self._now()))
+            return record_of(living(session, owner, image_id, self._now()))
+
+    def images(self, owner: str, ids: Sequence[str]) -> list[Image]:
+        """The owner's images, in this order; the first that is not there is a Refusal as above."""
+        with self._db.read() as session:
+            return [record_of(living(session, owner, one, self._now())) for one in ids]
 
     def set_warnings(self, image_id: str, warnings: Sequence[str]) -> None:
         """What is told of a picture, in the place of what was; nothing where it has gone."""
@@ -169,7 +175,7 @@ def bury(session: Session, ids: Sequence[str], state: str, now: datetime) -> set
     The ids this call did it to, each once among processes.
     """
     live = update(ImageRow).where(ImageRow.id.in_(ids), ImageRow.state == "stored")
-    tombstone = live.values(state=state, sha256=None, content=None)
+    tombstone = live.values(state=state, sha256=None, content=None, place=None)
     rows = session.execute(tombstone.returning(ImageRow.id, ImageRow.owner)).tuples().all()
     append(session, now, (Entry(f"image.{state}", owner, image_id) for image_id, owner in rows))
     return {image_id for image_id, _ in rows}
@@ -228,10 +234,12 @@ def _row(owner: str, sha256: str, variant: str, picture: Reencoded) -> ImageRow:
         modality=picture.modality,
         warnings=list(picture.warnings),
         burned_in=picture.burned_in,
+        place=None if picture.place is None else picture.place.to_row(),
     )
 
 
-def _image(row: ImageRow) -> Image:
+def record_of(row: ImageRow) -> Image:
+    """The record of a picture that is kept."""
     assert row.sha256 is not None
     assert row.content is not None
     return Image(
@@ -251,4 +259,5 @@ def _image(row: ImageRow) -> Image:
         burned_in=row.burned_in,
         created_at=row.created_at,
         expires_at=row.expires_at,
+        place=None if row.place is None else SeriesPlace.from_row(row.place),
     )

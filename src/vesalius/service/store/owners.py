@@ -29,10 +29,17 @@ class Owners(State):
 
         Of its SHA-256, because that is what states held before there was a salt.
         """
+        unsalted = "own_" + hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()[:40]
+        return "own_" + self._mac(unsalted).hex()[:40]
+
+    def series_key(self, owner: str) -> bytes:
+        """The key of hashes by which an owner's pictures are compared; another's are of another."""
+        return self._mac(f"series\0{owner}")
+
+    def _mac(self, text: str) -> bytes:
         if self._salt is None:
             self._salt = self._read_salt()
-        unsalted = "own_" + hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()[:40]
-        return "own_" + hmac.new(self._salt, unsalted.encode(), hashlib.sha256).hexdigest()[:40]
+        return hmac.digest(self._salt, text.encode(), hashlib.sha256)
 
     def _read_salt(self) -> bytes:
         with self._db.read() as session:

@@ -7,9 +7,12 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, Required, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, Required, TypedDict
 
 from vesalius.cases.view import View
+
+if TYPE_CHECKING:
+    from vesalius.cases.series import SeriesPlace
 
 ImageState = Literal["stored", "expired", "lost", "deleted"]
 TurnState = Literal["pending", "done", "failed", "cancelled", "interrupted"]
@@ -54,6 +57,24 @@ class Image:
     burned_in: bool | None
     created_at: datetime
     expires_at: datetime
+    place: SeriesPlace | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """Pictures that belong together, those that are still kept, in the order they were named in.
+
+    ``files``: how many were named, or are to come; ``repeats``: how many of them were one that was
+    named before. ``current``: a picture of the examination that its owner says is the current one.
+    """
+
+    id: str
+    images: tuple[Image, ...]
+    files: int
+    repeats: int
+    current: str | None
+    created_at: datetime
+    expires_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +93,11 @@ class Turn:
     """A question and, once ``state`` is ``done``, its answer; ``position`` counts from 0.
 
     ``image_state`` says what became of the picture: ``deleted`` where its id is no longer known,
-    None where the question had none. ``error`` is a code. ``content`` is the whole answer as JSON
-    (text, boxes, concepts; None in turns of before), ``answer`` its text; ``evidence`` holds rows
-    of a prediction's evidence, each of the kind that its fields tell.
+    None where the question had none. ``images`` are all pictures that were shown, in order, where
+    it was more than that one. ``error`` is a code; ``replaced_by`` the answer to the question as it
+    was asked again. ``content`` is the whole answer as JSON (text, boxes, concepts; None in turns
+    of before), ``answer`` its text; ``evidence`` holds rows of a prediction's evidence, each of the
+    kind that its fields tell; ``likeness`` says how like the training pictures it is, if known.
     """
 
     answer_id: str
@@ -86,17 +109,20 @@ class Turn:
     view: View
     state: TurnState
     created_at: datetime
+    images: tuple[str, ...] = ()
     answer: str | None = None
     content: Mapping[str, Any] | None = None
     confidence: Mapping[str, Any] | None = None
     abstained: bool = False
     scores: Mapping[str, float] | None = None
     evidence: tuple[Mapping[str, Any], ...] | None = None
+    likeness: Mapping[str, Any] | None = None
     provenance: Mapping[str, Any] | None = None
     usage: Mapping[str, Any] | None = None
     timing: Mapping[str, Any] | None = None
     finish: str | None = None
     error: str | None = None
+    replaced_by: str | None = None
     finished_at: datetime | None = None
     feedback: Feedback | None = None
 
@@ -110,6 +136,7 @@ class AnswerPayload(TypedDict, total=False):
     abstained: bool
     scores: Mapping[str, float] | None
     evidence: list[Mapping[str, Any]] | None
+    likeness: Mapping[str, Any] | None
     provenance: Mapping[str, Any] | None
     usage: Mapping[str, Any] | None
     timing: Mapping[str, Any] | None
@@ -188,6 +215,7 @@ class Swept:
     conversations: int
     tombstones: int
     interrupted: int
+    studies: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from vesalius.service.store.images import bury
 from vesalius.service.store.pictures import SHARDS, image_of
 from vesalius.service.store.records import Due, Reconciled, Swept
 from vesalius.service.store.state import State
-from vesalius.service.store.tables import ConversationRow, ImageRow, TurnRow
+from vesalius.service.store.tables import ConversationRow, ImageRow, StudyRow, TurnRow
 from vesalius.service.store.turns import interrupt
 
 BATCH = 50  # rows a transaction: it holds the audit log meanwhile, which others write to
@@ -30,7 +30,7 @@ class Retention(State):
     def sweep(
         self, now: datetime | None = None, *, text_for: timedelta = timedelta(days=30)
     ) -> Swept:
-        """Remove pictures past their expiry, and text ``text_for`` after its last question.
+        """Remove pictures and studies past their expiry, text ``text_for`` after its last question.
 
         An expired picture leaves a tombstone, which goes with the last text that names it. Turns
         past their deadline are marked as interrupted.
@@ -44,10 +44,12 @@ class Retention(State):
         while count := self._delete_tombstones(now - text_for):
             tombstones += count
         with self._db.write() as session:
+            over = delete(StudyRow).where(StudyRow.expires_at <= now)
+            studies = len(session.scalars(over.returning(StudyRow.id)).all())
             interrupted = interrupt(session, now)
-        if conversations or tombstones:
+        if conversations or tombstones or studies:
             self._db.forget()
-        return Swept(images, conversations, tombstones, interrupted)
+        return Swept(images, conversations, tombstones, interrupted, studies)
 
     def due(
         self, now: datetime | None = None, *, text_for: timedelta = timedelta(days=30)

@@ -73,7 +73,7 @@ class ImageRow(Base):
     """A picture, or its tombstone: then ``state`` is not stored, and both hashes are gone.
 
     A hash would let whoever has the picture learn that it was here. NULLs never collide, so the
-    same upload after expiry is a new row.
+    same upload after expiry is a new row. ``place`` goes with them.
     """
 
     __tablename__ = "images"
@@ -97,8 +97,40 @@ class ImageRow(Base):
     modality: Mapped[str | None] = mapped_column(Words)
     warnings: Mapped[list[str]] = mapped_column(Facts)
     burned_in: Mapped[bool | None]
+    place: Mapped[dict[str, Any] | None] = mapped_column("series_place", Facts)
     created_at: Mapped[datetime] = mapped_column(Moment)
     expires_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class StudyRow(Base):
+    """Pictures that belong together, or room for ``files`` of them that are still to come.
+
+    ``repeats``: how many of the pictures that were named stand in it already.
+    """
+
+    __tablename__ = "studies"
+    __table_args__ = (Index(None, "owner", "expires_at"), Index(None, "expires_at"))
+
+    id: Mapped[str] = mapped_column(Text, primary_key=True)
+    owner: Mapped[str] = mapped_column(Text)
+    files: Mapped[int] = mapped_column(Integer)
+    repeats: Mapped[int] = mapped_column(Integer)
+    current: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(Moment)
+    expires_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class StudyImageRow(Base):
+    """A picture of a study, at the place where it was named; it goes with either of them."""
+
+    __tablename__ = "study_images"
+    __table_args__ = (Index(None, "image_id"),)
+
+    study_id: Mapped[str] = mapped_column(
+        ForeignKey("studies.id", ondelete="CASCADE"), primary_key=True
+    )
+    position: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    image_id: Mapped[str] = mapped_column(ForeignKey("images.id", ondelete="CASCADE"))
 
 
 class ConversationRow(Base):
@@ -118,7 +150,9 @@ class ConversationRow(Base):
 class TurnRow(Base):
     """A question with its answer.
 
-    ``image_id`` is no foreign key: the text outlives the picture, and even its row.
+    ``image_id`` is no foreign key: the text outlives the picture, and even its row. ``images``
+    are all that were shown, in order, where it was more than that one. ``replaced_by``: the answer
+    to the question as it was asked again.
     """
 
     __tablename__ = "turns"
@@ -133,6 +167,7 @@ class TurnRow(Base):
     position: Mapped[int] = mapped_column(Integer)
     question: Mapped[str] = mapped_column(Words)
     image_id: Mapped[str | None] = mapped_column(Text)
+    images: Mapped[list[str] | None] = mapped_column("image_ids", Facts)
     frame: Mapped[int | None] = mapped_column(Integer)
     window: Mapped[list[float] | None] = mapped_column("view_window", Facts)
     state: Mapped[str] = mapped_column(Text)
@@ -145,11 +180,13 @@ class TurnRow(Base):
     abstained: Mapped[bool]
     scores: Mapped[dict[str, float] | None] = mapped_column(Facts)
     evidence: Mapped[list[dict[str, Any]] | None] = mapped_column(Facts)
+    likeness: Mapped[dict[str, Any] | None] = mapped_column(Facts)
     provenance: Mapped[dict[str, Any] | None] = mapped_column(Facts)
     usage: Mapped[dict[str, Any] | None] = mapped_column(Facts)
     timing: Mapped[dict[str, Any] | None] = mapped_column(Facts)
     finish: Mapped[str | None] = mapped_column(Text)
     error: Mapped[str | None] = mapped_column(Text)
+    replaced_by: Mapped[str | None] = mapped_column(Text)
 
 
 class FeedbackRow(Base):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Unpack
 
@@ -31,19 +32,21 @@ class Turns(State):
         question: str,
         *,
         view: View = OWN_VIEW,
+        images: Sequence[str] = (),
         max_turns: int = 20,
         seconds: float = 60.0,
     ) -> Turn:
         """Write a question down as ``pending``; without a conversation a new one is made.
 
+        ``images``: all pictures that it shows, in order, where there are more than ``image_id``.
         A conversation answers one question at a time: Refusal ``conversation_busy`` while another
         is pending. After ``seconds`` a pending one no longer counts: its process is dead. Refusal
         ``too_many_turns`` beyond ``max_turns`` answered ones, ``not_found``, ``image_expired``.
         """
         now = self._now()
         with self._db.write() as session:
-            if image_id is not None:
-                living(session, owner, image_id, now)
+            for shown in images or ([] if image_id is None else [image_id]):
+                living(session, owner, shown, now)
             if conversation_id is None:
                 conversation = start(session, owner, title_of(question), now)
             else:
@@ -56,6 +59,7 @@ class Turns(State):
                 position=conversation.turns,
                 question=question,
                 image_id=image_id,
+                images=list(images) or None,
                 frame=view.frame,
                 window=None if view.window is None else list(view.window),
                 state="pending",

@@ -52,17 +52,25 @@ BAD_PICTURES = (
     response_model=Uploaded,
     responses={
         200: {"model": Uploaded, "description": "It was here already"},
-        **problems(*BAD_PICTURES),
+        **problems(*BAD_PICTURES, "not_found"),
     },
     openapi_extra=upload(),
 )
-async def upload_image(request: Request, service: Serving, caller: Calling) -> Response:
+async def upload_image(
+    request: Request,
+    service: Serving,
+    caller: Calling,
+    study: Annotated[Identifier | None, Query(description="An opened study.")] = None,
+) -> Response:
     """Take in a picture: PNG, JPEG, WebP, TIFF, BMP, GIF or DICOM, found by content.
 
     What is kept is a re-encoded picture without metadata, never the uploaded bytes. The same bytes
     from the same caller give the same id. With ``mask`` text that is burned into the picture is
-    looked for and covered, whatever the service's policy is.
+    looked for and covered, whatever the service's policy is. An upload for an opened `study` is
+    counted as one of that study's, not as a request of its own.
     """
+    if study is not None:
+        await in_thread(service.store.study, caller.owner, study)  # Refusal where there is none
     data, mask = _sent(await request.body(), request)
     sha256 = hashlib.sha256(data).hexdigest()
     policy = "mask" if mask else service.intake.policy(data)
@@ -72,7 +80,8 @@ async def upload_image(request: Request, service: Serving, caller: Calling) -> R
     if known is not None:
         image, created = known, False
     else:
-        work = service.intake.take(data, policy, caller.owner)
+        key = await in_thread(store.series_key, caller.owner)
+        work = service.intake.take(data, policy, caller.owner, key)
         picture, regions = await while_there(request, work)
         own["quota"] = service.settings.owner_mib * MIB
         image, created = await in_thread(store.add_image, caller.owner, sha256, picture, **own)
@@ -127,10 +136,7 @@ async def image(  # noqa: PLR0917
 async def delete_image(service: Serving, caller: Calling, image_id: Identifier) -> None:
     """Delete a picture for good; what was said of it stays."""
     record = await in_thread(service.store.image, caller.owner, image_id)
-    await in_thread(service.store.delete_image, caller.owner, image_id)
-    service.engine.forget(service.store.picture(record).key)
-    service.metrics.deleted.labels("images").inc()
-    await in_thread(service.note, "image.deleted", caller, image_id)
+    await in_thread(service.delete_image, caller, record)
 
 
 @router.get(

@@ -38,6 +38,8 @@ REFUSED = (
     "question_empty",
     "image_frame",
     "image_window",
+    "two_patients",
+    "pictures_unsupported",
     "model",
     "not_found",
     "image_expired",
@@ -114,6 +116,7 @@ async def _answered(
         question,
         conversation_id=payload.conversation_id,
         view=payload.view,
+        image_ids=payload.several,
         max_tokens=payload.max_tokens,
     )
     events = service.questions.events(query)
@@ -154,6 +157,7 @@ def _meta(accepted: Accepted, query: QuestionRequest, service: Service) -> dict[
         "answer_id": accepted.answer_id,
         "conversation_id": accepted.conversation_id,
         "image_id": query.image_id,
+        "image_ids": list(query.all_ids),
         "question": query.question,
         "frame": query.view.frame,
         "window": None if window is None else window.model_dump(),

@@ -27,7 +27,7 @@ router = APIRouter(prefix="/review", tags=["review"])
 EXAMPLE = dict.fromkeys(AXES, 4) | {"item_id": "itm_7d…", "errors": ["missed_finding"]}
 
 
-@router.get("", responses=problems("not_found"))
+@router.get("", responses=problems("not_found", "invalid_request"))
 async def review(service: Serving, caller: Calling, item_id: Identifier | None = None) -> ReviewOut:
     """The next answer to rate, in an order of the caller's own; none when all are rated.
 
