@@ -26,11 +26,22 @@ def test_the_size_is_that_of_the_pixels(kind: str) -> None:
     assert picture_size(_encoded(kind)) == (30, 20)
 
 
+def test_a_plain_png_is_not_decoded_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = _encoded("png")
+    monkeypatch.delattr("PIL.ImageFile.ImageFile.load")
+    assert picture_size(data) == (30, 20)
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "png", "png, exif last"])
 @pytest.mark.parametrize("turn", range(1, 9))
-def test_a_turned_picture_has_its_upright_size(turn: int) -> None:
+def test_a_turned_picture_has_its_upright_size(turn: int, kind: str) -> None:
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = turn
-    data = _encoded("jpeg", exif=exif)
+    data = _encoded(kind.partition(",")[0], exif=exif)
+    if kind.endswith("last"):  # a chunk: 4 bytes of length, 4 of name, what it holds, 4 to check
+        at = data.index(b"eXIf") - 4
+        chunk = data[at : at + 12 + int.from_bytes(data[at : at + 4])]
+        data = data.replace(chunk, b"").replace(data[-12:], chunk + data[-12:])
     assert picture_size(data) == decode(data).image.size
     assert picture_size(data) == ((20, 30) if turn > 4 else (30, 20))
 

@@ -24,6 +24,8 @@ from vesalius.errors import ImageError
 
 _TURNED = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
 _DEEP = re.compile(r";16[BLN]\b")  # Pillow's word for 16 bits a sample; it reads the upper 8
+_PNG_EXIF = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")
+"""Names of the chunks and texts of a PNG that can say how it is turned."""
 _CUT = "16 bits a colour: the upper 8 are shown"
 _ALLOWED = "PNG, JPEG, WebP, TIFF, BMP, GIF or DICOM"
 
@@ -65,8 +67,14 @@ def picture_size(
                 file.seek(chosen)
             width, height = file.size
             limits.check_size(width, height)
-            turned = file.getexif().get(ExifTags.Base.Orientation, 1) in _TURNED
+            exif = file.getexif() if _may_have_exif(data, kind) else {}
+            turned = exif.get(ExifTags.Base.Orientation, 1) in _TURNED
     return (height, width) if turned else (width, height)
+
+
+def _may_have_exif(data: bytes, kind: Kind) -> bool:
+    """Whether it is worth a look; for a PNG, Pillow decodes the whole picture to look for it."""
+    return kind != "png" or any(mark in data for mark in _PNG_EXIF)
 
 
 def admitted(data: bytes, limits: Limits) -> Kind:

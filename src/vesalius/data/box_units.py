@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 from vesalius.cases.case import Box
+from vesalius.data.datasets import Dataset
 from vesalius.data.findings import Finding, finding
+from vesalius.errors import ImageError
 
 LARGE = 200
 """Pixels: a picture of this side has boxes beyond 100 pixels, if they are written in pixels."""
@@ -79,3 +82,27 @@ class PerCent:
     def likely(self) -> bool:
         """Whether the boxes so far are to be doubted."""
         return self._boxes >= ENOUGH and 50 < self._furthest <= 100 and self._smallest >= LARGE
+
+    def findings(self) -> Iterator[Finding]:
+        """One finding where the boxes are to be doubted."""
+        if self.likely():
+            what = "no box reaches beyond 100, in pictures that are all much larger"
+            yield finding("box_per_cent", self.where, what)
+
+
+def misplaced(dataset: Dataset) -> Iterator[Finding]:
+    """What the check says of a data set's boxes, by the headers of pictures: none is decoded.
+
+    A picture whose header cannot be read is passed over: whoever decodes it names it.
+    """
+    per_cent = PerCent()
+    for split in dataset.splits():
+        for case in dataset.cases(split):
+            if not case.boxes or len(case.pictures) != 1:
+                continue
+            (picture,), where = case.pictures, str(case.source or f"{split}/{case.id}")
+            with suppress(ImageError):
+                size = picture.size()
+                per_cent.add(case.boxes, size, where)
+                yield from box_findings(case.boxes, picture.key, size, where)
+    yield from per_cent.findings()

@@ -133,9 +133,7 @@ class Checking:
     def whole(self) -> Iterator[Finding]:
         """What shows when all splits were read: of words, of names of pictures, of boxes."""
         yield from self._words.findings()
-        if self._per_cent.likely():
-            what = "no box reaches beyond 100, in pictures that are all much larger"
-            yield finding("box_per_cent", self._per_cent.where, what)
+        yield from self._per_cent.findings()
 
     def _case(
         self, case: Case, pictures: Sequence[Inspected], split: str, ids: dict[str, str]

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 from vesalius.cases.dialogue import Dialogue
+from vesalius.cases.tasks import task_of
+from vesalius.data.box_units import misplaced
 from vesalius.data.check import unread
-from vesalius.errors import RecipeError, UnknownName
+from vesalius.data.findings import Finding, code_of
+from vesalius.errors import DatasetError, RecipeError, UnknownName
 from vesalius.evaluation.evaluate import evaluate
 from vesalius.evaluation.measuring import Spec
 from vesalius.evaluation.metrics import metrics
@@ -50,6 +54,7 @@ class Reading:
     def __init__(self) -> None:
         self._known: dict[str, tuple[list[Dialogue], list[Dialogue]]] = {}
         self._leaks: dict[str, tuple[dict[str, int], dict[str, set[str]]]] = {}
+        self._boxed: set[str] = set()
 
     def read(self, data: Data) -> tuple[list[Dialogue], list[Dialogue]]:
         """What a recipe trains on and what it validates on; RecipeError where that cannot be."""
@@ -60,14 +65,34 @@ class Reading:
 
     def leaks(self, data: Data) -> tuple[dict[str, int], dict[str, set[str]]]:
         """What the splits share, and the ids to leave out of each (see ``prepare.leaks``)."""
-        named = {"dataset", "root", "hub", "options", "splits", "leaks", "limit", "drawn", "mix"}
-        key = data.model_dump_json(include=named & set(type(data).model_fields))
+        key = _cases_of(data)
         if key not in self._leaks:
             for one in unread(Used(data)):  # `data import` names these; not all data were imported
                 log.warning("%s: %s (%s)", one.where, one.what, one.code)
             self._leaks[key] = leaks(data)
         counts, outside = self._leaks[key]
         return dict(counts), {split: set(ids) for split, ids in outside.items()}
+
+    def require_boxes(self, data: Data) -> None:
+        """Boxes lie in their pictures; DatasetError names the first row where they do not.
+
+        What is only doubtful is told. Pictures' headers are read, in all splits.
+        """
+        key = _cases_of(data)
+        if key in self._boxed:
+            return
+        counts, first = Counter[str](), dict[str, Finding]()
+        for one in misplaced(Used(data)):
+            counts[one.code] += 1
+            first.setdefault(one.code, one)
+        for code, one in sorted(first.items(), key=lambda item: item[1].level):
+            others = f"; {counts[code]:,} in all" if counts[code] > 1 else ""
+            what = f"{one.what} ({code}{others})"
+            if one.level == "error":
+                hint = f"{code_of(code).mend}; vesalius data check names them all"
+                raise DatasetError(what, where=one.where, hint=hint)
+            log.warning("%s: %s", one.where, what)
+        self._boxed.add(key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +101,12 @@ class Scope:
 
     reading: Reading = field(default_factory=Reading)
     groups: Set[str] | None = None
+
+
+def _cases_of(data: Data) -> str:
+    """A key of which cases a data block reads, whatever is asked of them."""
+    named = {"dataset", "root", "hub", "options", "splits", "leaks", "limit", "drawn", "mix"}
+    return data.model_dump_json(include=named & set(type(data).model_fields))
 
 
 def built(recipe: Recipe) -> Learner:
@@ -97,6 +128,8 @@ def ready(
 ) -> Ready:
     """The recipe with its data, without what leaks."""
     splits = recipe.data.splits
+    if task_of(recipe.data.task).references == "boxes":
+        scope.reading.require_boxes(recipe.data)
     shared, outside = scope.reading.leaks(recipe.data)
     for split, ids in seen.outside.items():
         outside[split] = outside.get(split, set()) | ids
