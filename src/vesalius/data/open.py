@@ -11,6 +11,8 @@ from typing import Any
 
 from vesalius.cases.case import Case, Remark, Source
 from vesalius.data.audit import Key
+from vesalius.data.box_questions import OPTION as BOXES
+from vesalius.data.box_questions import with_box_questions
 from vesalius.data.caption_concepts import OPTION, with_caption_concepts
 from vesalius.data.cards import card
 from vesalius.data.datasets import Dataset, datasets
@@ -40,13 +42,14 @@ def open_dataset(
 
     ``hub`` is true for the card's id, or another id. ``split_file`` (JSON lines of ``id`` and
     ``split``; also an option of that name) replaces the publisher's splits. The option
-    ``concepts_from`` names a dictionary by which captions become concepts; those of
+    ``concepts_from`` names a dictionary by which captions become concepts, ``box_questions`` what
+    is asked of boxes in words; those of
     :class:`~vesalius.data.dealing.Dealing` make groups and splits anew. Raises UnknownName,
     DatasetError where the folder is missing, RecipeError for an option the reader does not have.
     """
     reader, chosen = datasets[name], dict(options or {})
     split_file = chosen.pop("split_file", None) or split_file
-    dictionary = chosen.pop(OPTION, None)
+    dictionary, asked = chosen.pop(OPTION, None), chosen.pop(BOXES, None)
     dealing = dealing_in(chosen)
     if hub:
         dataset: Dataset = reader.open(None, hub=_hub_id(name, hub), options=chosen)
@@ -54,6 +57,8 @@ def open_dataset(
         dataset = reader.open(dataset_root(name, root), options=chosen)
     if dictionary is not None:
         dataset = with_caption_concepts(dataset, str(dictionary))
+    if asked is not None:
+        dataset = with_box_questions(dataset, asked)
     if split_file is not None:
         dataset = under(dataset, Path(split_file))
     return dealt_anew(dataset, dealing)

@@ -19,6 +19,8 @@ from vesalius.run import Run
 models = Registry(
     "model",
     {
+        "box_answers": "vesalius.combine.box_answers:BoxAnswers",
+        "box_hints": "vesalius.combine.box_hints:BoxHints",
         "composed": "vesalius.models.composed:Composed",
         "concept_ensemble": "vesalius.combine.concepts.ensemble:ConceptEnsemble",
         "concept_neighbours": "vesalius.combine.concepts.neighbours:ConceptNeighbours",
