@@ -11,7 +11,7 @@ from vesalius.cases.box_questions import (
     NONE,
     WORDINGS,
     BoxQuestion,
-    asked_of_boxes,
+    questions_of_boxes,
     read_box_question,
 )
 from vesalius.cases.case import Box
@@ -81,7 +81,7 @@ def test_every_question_is_read_back_as_what_was_asked() -> None:
     labels = ["tumor", "glioma_tumor", "inflammatory focus", "mass"]
     for label in labels:
         boxes = [box(150, 60, label=label)]
-        asked = asked_of_boxes(labels, boxes, size)
+        asked = questions_of_boxes(labels, boxes, size)
         # Presence and count of four labels; side, place and size of the one that is there.
         assert len(asked) == 4 * 2 + 3
         for question in asked:
@@ -96,7 +96,7 @@ def test_every_question_is_read_back_as_what_was_asked() -> None:
 
 
 def test_of_several_no_place_is_asked_and_of_a_crowd_no_number() -> None:
-    kinds = lambda *boxes: [q.category for q in asked_of_boxes(["tumor"], boxes, size)]  # noqa: E731
+    kinds = lambda *boxes: [q.category for q in questions_of_boxes(["tumor"], boxes, size)]  # noqa: E731
     assert kinds(box(0, 0), box(50, 0)) == kinds() == ["presence", "count"]
     assert kinds(box(0, 0, crowd=True)) == ["presence"]
 

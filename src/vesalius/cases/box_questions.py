@@ -77,7 +77,7 @@ class BoxQuestion:
         return _RENDERED[self.kind](best, *size())
 
 
-def asked_of_boxes(
+def questions_of_boxes(
     labels: Sequence[str],
     boxes: Sequence[Box],
     size: Callable[[], tuple[int, int]],

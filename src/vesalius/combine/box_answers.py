@@ -50,12 +50,12 @@ class WordedBoxes:
         anything is looked at, or one that the member answers without boxes.
         """
         require_pictures(dialogues)
-        answers = marked(self.members[DETECTOR], dialogues, self.settings.instruction, decoding)
+        answers = detections(self.members[DETECTOR], dialogues, self.settings.instruction, decoding)
         return [self._worded(*pair) for pair in zip(dialogues, answers, strict=True)]
 
     def _worded(self, dialogue: Dialogue, answer: Prediction) -> Prediction:
         question = read_box_question(dialogue.question.text, self.labels)
-        boxes, visible = answer.answer.boxes or (), shown(answer)
+        boxes, visible = answer.answer.boxes or (), visible_boxes(answer)
         picture, text = dialogue.picture, ""
         assert picture is not None
         if question is not None:
@@ -96,7 +96,7 @@ class BoxAnswers:
         return WordedBoxes(self.settings, members, labels)
 
 
-def marked(
+def detections(
     detector: Model, dialogues: Sequence[Dialogue], instruction: str, decoding: Decoding
 ) -> list[Prediction]:
     """What a detector marks in the picture that each dialogue is about, under the dialogue's id.
@@ -112,7 +112,7 @@ def marked(
     return answers
 
 
-def shown(answer: Prediction) -> tuple[Box, ...]:
+def visible_boxes(answer: Prediction) -> tuple[Box, ...]:
     """The boxes at or above the answer's operating point; all, where none was chosen."""
     point = answer.operating_point
     return tuple(

@@ -13,7 +13,7 @@ from pydantic import field_validator
 from vesalius.cases.case import Answer, Box
 from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.prediction import MemberAnswer, Prediction
-from vesalius.combine.box_answers import DETECTOR, marked, shown
+from vesalius.combine.box_answers import DETECTOR, detections, visible_boxes
 from vesalius.models import Lesson, Model, Wraps
 from vesalius.models.guard import require_pictures
 from vesalius.recipe import Decoding
@@ -57,7 +57,7 @@ class HintedAnswers:
         references, so that nothing was told, ``no_hint``. ModelError as of the members.
         """
         require_pictures(dialogues)
-        answers = marked(self.members[DETECTOR], dialogues, self.settings.instruction, decoding)
+        answers = detections(self.members[DETECTOR], dialogues, self.settings.instruction, decoding)
         hints = [self._boxes(*pair) for pair in zip(dialogues, answers, strict=True)]
         asked = [_hinted(*pair) for pair in zip(dialogues, hints, strict=True)]
         written = self.members[READER].predict(asked, decoding)
@@ -67,7 +67,7 @@ class HintedAnswers:
         if self.settings.hints == "true":
             references = (one.boxes for one in dialogue.question.answers)
             return next((boxes for boxes in references if boxes is not None), None)
-        boxes = shown(answer)
+        boxes = visible_boxes(answer)
         if self.settings.hints == "random":
             return _moved(boxes, _size(dialogue), dialogue.id)
         return boxes

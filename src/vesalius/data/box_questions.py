@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import Field
 
-from vesalius.cases.box_questions import KINDS, BoxKind, asked_of_boxes
+from vesalius.cases.box_questions import KINDS, BoxKind, questions_of_boxes
 from vesalius.cases.case import Case
 from vesalius.data.datasets import Dataset
 from vesalius.data.reading.streams import Streams
@@ -50,7 +50,7 @@ def _cases(dataset: Dataset, about: BoxQuestions, split: str) -> Iterator[Case]:
         seen.update(box.label for box in boxes)
         asked = []
         if case.boxes is not None and case.pictures:
-            asked = asked_of_boxes(about.labels, boxes, case.pictures[0].size, about.kinds)
+            asked = questions_of_boxes(about.labels, boxes, case.pictures[0].size, about.kinds)
         yield replace(case, questions=tuple(asked))
     if seen.total() >= ENOUGH and not seen.keys() & set(about.labels):
         what = f"none of {seen.total()} boxes is labelled {' or '.join(about.labels)}"
