@@ -20,6 +20,7 @@ def register(app: typer.Typer) -> None:
     app.command(rich_help_panel=ADAPT)(fit)
     app.command(rich_help_panel=ADAPT)(export)
     app.command(rich_help_panel=EVALUATE)(predict)
+    app.command(rich_help_panel=EVALUATE)(calibrate)
     app.command(rich_help_panel=SERVE)(ask)
 
 
@@ -122,6 +123,20 @@ def predict(
     if counts:  # of a combination: shots, neighbours, what a writer did that it should not
         console.print(", ".join(f"{key} {value}" for key, value in counts.items()))
     console.print(f"next: [bold]{after} {run}[/]")
+
+
+def calibrate(run: RunFolder) -> None:
+    """Measure on the validation split what a run's confidence is worth, for those who serve it."""
+    from rich.console import Console
+
+    from vesalius.cli.plain import facts_table
+    from vesalius.run import Run
+    from vesalius.steps.calibrate import FILE, facts
+    from vesalius.steps.calibrate import calibrate as step
+
+    fitted, console = Run.open(run), Console()
+    console.print(facts_table(f"{fitted.name} is calibrated", facts(step(fitted))))
+    console.print(f"wrote {fitted.path / FILE}, which vesalius serve reads", soft_wrap=True)
 
 
 def ask(

@@ -20,6 +20,7 @@ from vesalius.service.http.access import Access
 from vesalius.service.settings import Settings
 from vesalius.service.store import Store
 from vesalius.service.telemetry import Metrics, Traces
+from vesalius.steps.calibrate import Calibration
 
 
 def assemble(settings: Settings) -> Service:
@@ -40,6 +41,7 @@ def assemble(settings: Settings) -> Service:
         traces=None if settings.otlp_endpoint is None else Traces(settings.otlp_endpoint),
         index=None if settings.run is None else _thumbnails(settings.run),
         review=_review(settings),
+        calibration=None if settings.run is None else Calibration.of(Run.open(settings.run)),
     )
 
 

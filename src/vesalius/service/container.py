@@ -24,6 +24,7 @@ from vesalius.service.store.housekeeping import PATIENCE, Rounds
 from vesalius.service.store.records import Due, Image
 from vesalius.service.telemetry import Metrics, Traces, log, place_of
 from vesalius.service.threads import in_thread
+from vesalius.steps.calibrate import Calibration
 
 RECONCILE_SECONDS = 3600.0
 
@@ -47,6 +48,8 @@ class Service:
     """Small pictures of the run's cases by key."""
     review: Review | None = None
     """The run's answers that experts may rate."""
+    calibration: Calibration | None = None
+    """What the run's confidence is worth, where that was measured."""
     created: int = field(default_factory=lambda: int(time.time()))
     """When the service was started, in seconds since the epoch."""
     answering: Questions | None = None
@@ -169,9 +172,8 @@ class Service:
             await asyncio.sleep(wait)
             wait = min(60.0, 2 * wait)
         self.failed = False
-        self.answering = Questions(
-            self.settings, self.store, self.engine, self.metrics, history=self.history
-        )
+        asker = Asker(self.settings, self.engine, self.metrics, self.calibration)
+        self.answering = Questions(asker, self.store, history=self.history)
         log().info("engine", state="ready")
 
     async def _housekeeping(self) -> None:

@@ -52,7 +52,8 @@ class Settings(BaseSettings):
     """Whether a question is asked after the conversation's earlier turns (``own``) or alone
     (``none``); ``auto``: after them if the run was fitted on dialogues, or there is no run."""
     abstain_below: float | None = Field(default=None, ge=0, le=1)
-    """Answers of less confidence are marked as abstained; default: none is."""
+    """Answers of less confidence are marked as abstained; default: those that a calibrated run's
+    validation says are more likely wrong than right, else none. 0: none."""
 
     review: int = Field(default=0, ge=0)
     """So many of the run's test answers, drawn once, are put up for experts to rate; their pictures

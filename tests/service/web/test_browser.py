@@ -207,13 +207,13 @@ def test_upload_ask_and_read_the_answer_as_it_comes(page: Page, site: Site) -> N
     answered = page.get_by_role("group", name="Chat message from assistant").get_by_text(ANSWER)
     assert answered.count() == 0
     expect(answered).to_be_visible()
-    expect(page.get_by_text("Fairly sure (0.82)")).to_be_visible()
+    expect(page.get_by_text("Confidence 0.82, not calibrated")).to_be_visible()
     expect(page.get_by_role("button", name="Stop")).to_have_count(0)
     expect(page.locator(".vs-cases .vs-same")).to_have_text(
         "this same picture is in the training set"
     )
     expect(page.locator(".vs-cases")).to_contain_text("<b>no</b> nodule")
-    page.get_by_text("Fairly sure (0.82)").click()
+    page.get_by_text("Confidence 0.82, not calibrated").click()
     expect(page.get_by_text("mean token probability").first).to_be_visible()
     page.get_by_text("How this answer was made").click()
     expect(page.locator(".vs-facts")).to_contain_text("replay")
@@ -508,7 +508,7 @@ def test_by_keyboard_alone(page: Page, site: Site) -> None:
     press_until(page, "Ask about this picture")
     page.keyboard.type(FOUND)
     page.keyboard.press("Enter")
-    expect(page.get_by_text("Fairly sure (0.82)")).to_be_visible()
+    expect(page.get_by_text("Confidence 0.82, not calibrated")).to_be_visible()
     # The next question can be typed at once.
     expect(page.get_by_test_id("stChatInputTextArea")).to_be_focused()
     press_until(page, "Thumbs up", back=True)

@@ -12,7 +12,7 @@ pytest.importorskip("httpx2", reason="the extra serve is not installed")
 from markdown_it import MarkdownIt
 
 from vesalius.service.http.problems import TABLE
-from vesalius.service.http.schemas import ConfidenceOut, Content, Window
+from vesalius.service.http.schemas import AssessmentOut, ConfidenceOut, Content, Window
 from vesalius.service.web import words
 from vesalius.service.web.api_errors import ApiError
 
@@ -35,10 +35,30 @@ def test_confidence_in_words(value: float, text: str) -> None:
 
 def test_an_abstained_answer_is_not_to_be_relied_on_however_it_was_measured() -> None:
     sure = ConfidenceOut(method="mean token probability", value=0.95)
-    assert words.confidence(sure, abstained=True) == "Not sure (0.95): do not rely on this answer"
-    assert words.confidence(None, abstained=True) == "Not sure: do not rely on this answer"
-    assert words.confidence(None, abstained=False) == "No confidence given"
-    assert words.confidence(sure, abstained=False) == "Very sure (0.95)"
+    doubt = "Not sure (0.95): do not rely on this answer"
+    assert words.confidence(sure, 0.9, abstained=True) == doubt
+    assert words.confidence(None, None, abstained=True) == "Not sure: do not rely on this answer"
+    assert words.confidence(None, None, abstained=False) == "No confidence given"
+
+
+def test_a_number_that_nobody_compared_is_no_certainty() -> None:
+    sure = ConfidenceOut(method="mean token probability", value=0.98)
+    assert words.confidence(sure, None, abstained=False) == "Confidence 0.98, not calibrated"
+    assert words.confidence(sure, 0.61, abstained=False) == "Unsure (0.61)"
+    assert words.confidence(sure, 0.93, abstained=False) == "Very sure (0.93)"
+    assert "does not say how often such one is right" in words.method(sure, None)
+    text = words.method(sure, 0.4, "from 400 answers")
+    assert text.startswith("The chance that such an answer is right, from 400 answers.")
+    assert "The model's own number is 0.98. Below 0.40 it counts as not sure." in text
+
+
+def test_how_unlike_training_a_picture_is() -> None:
+    near = AssessmentOut(nearest=0.31, usual=0.62, unlike=True)
+    assert words.unlike(near) == (
+        "Unlike anything this was trained on: the nearest is 31% alike; 99 of 100 of its "
+        "validation pictures have one that is at least 62% alike."
+    )
+    assert "no training picture is like it" in words.unlike(AssessmentOut(usual=0.6, unlike=True))
 
 
 def test_the_method_is_told_with_its_threshold() -> None:

@@ -9,16 +9,18 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.prediction import Prediction
 from vesalius.errors import ModelError, Refusal, VesaliusError
 from vesalius.recipe import Decoding
+from vesalius.service.chat.assessment import Assessment, assessed, judged
 from vesalius.service.chat.history import shortened
 from vesalius.service.engine import Engine, Job, Piece
 from vesalius.service.settings import Settings
 from vesalius.service.telemetry import Metrics
+from vesalius.steps.calibrate import Calibration
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,7 @@ class Answered:
     history_turns: int
     first: float | None
     total: float
+    assessment: Assessment | None = None
 
 
 Step = str | Answered | None
@@ -42,8 +45,15 @@ Step = str | Answered | None
 class Asker:
     """Asks the engine within the service's limits, and counts what comes of it."""
 
-    def __init__(self, settings: Settings, engine: Engine, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        engine: Engine,
+        metrics: Metrics,
+        calibration: Calibration | None = None,
+    ) -> None:
         self.settings, self.engine, self.metrics = settings, engine, metrics
+        self.calibration = calibration
         self.own_decoding = Decoding(**engine.about().get("decoding", {}))
 
     def require_room(self) -> None:
@@ -124,8 +134,7 @@ class Asker:
                     async for piece in pieces:
                         if isinstance(piece, Prediction):
                             total = time.perf_counter() - started
-                            prediction, earlier = self._judged(piece), len(dialogue.turns) - 1
-                            yield Answered(prediction, earlier, first, total)
+                            yield self._answered(piece, dialogue, first, total)
                             return
                         if piece is not None:
                             first = first or time.perf_counter() - started
@@ -138,11 +147,13 @@ class Asker:
                     raise
                 dialogue = shortened(dialogue)
 
-    def _judged(self, prediction: Prediction) -> Prediction:
-        """Abstained, too, where the confidence lies below the service's threshold."""
-        below, sure = self.settings.abstain_below, prediction.confidence
-        unsure = below is not None and (sure is None or sure.value < below)
-        return replace(prediction, abstained=True) if unsure else prediction
+    def _answered(
+        self, prediction: Prediction, dialogue: Dialogue, first: float | None, total: float
+    ) -> Answered:
+        """The answer with what is known of its worth."""
+        assessment = assessed(prediction, self.calibration)
+        prediction = judged(prediction, assessment, self.settings.abstain_below)
+        return Answered(prediction, len(dialogue.turns) - 1, first, total, assessment)
 
     def _count(self, answered: Answered) -> None:
         self.metrics.answers.labels(answered.prediction.finish or "whole").inc()

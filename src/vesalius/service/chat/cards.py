@@ -36,7 +36,8 @@ def version_of(service: Service) -> dict[str, Any]:
             "text_in_pictures": settings.text_in_pictures,
             "mask": service.intake.finds_text,
             "review": service.review is not None,
-            "abstain_below": settings.abstain_below,
+            "abstain_below": _threshold(service),
+            "calibrated": None if service.calibration is None else service.calibration.basis,
             "history": service.history,
             "image_hours": settings.image_hours,
             "text_days": settings.text_days,
@@ -50,6 +51,13 @@ def version_of(service: Service) -> dict[str, Any]:
         },
         "disclaimer": DISCLAIMER,
     }
+
+
+def _threshold(service: Service) -> float | None:
+    """The confidence below which answers are abstained from: as set, else by the calibration."""
+    if service.settings.abstain_below is not None or service.calibration is None:
+        return service.settings.abstain_below
+    return round(service.calibration.threshold, 4)
 
 
 def card(service: Service) -> str:

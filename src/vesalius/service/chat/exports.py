@@ -17,9 +17,13 @@ from vesalius.service.threads import in_thread
 
 SIDE = 1024
 """Pixels of the longer side of a picture in the page: it is to be read, not to be diagnosed."""
-POLICY = (
-    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox"
+SAVED = (
+    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; "
+    "form-action 'none'"
 )
+"""What the page may do, written in it, so that it holds for a file that somebody saved."""
+POLICY = f"{SAVED}; frame-ancestors 'none'; sandbox"
+"""The same as a header, which may say more (Content Security Policy 3, 3.3)."""
 
 
 @dataclass(slots=True)
@@ -48,7 +52,7 @@ async def page(service: Service, owner: str, whole: ConversationWhole) -> str:
         else:
             known = plates.get(key)
             turns.append((turn, replace(known, drawn=True) if known and turn.boxes else None))
-    render = partial(_template().render, conversation=whole, turns=turns, facts=flat)
+    render = partial(_template().render, conversation=whole, turns=turns, facts=flat, policy=SAVED)
     return await in_thread(render)
 
 

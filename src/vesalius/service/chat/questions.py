@@ -18,12 +18,9 @@ from vesalius.service.chat.asking import Answered, Asker
 from vesalius.service.chat.engine_pictures import EnginePictures
 from vesalius.service.chat.history import QuestionRequest, build_prompt, require_count
 from vesalius.service.chat.turn_writer import TurnWriter
-from vesalius.service.engine import Engine
 from vesalius.service.http.schemas import UsageOut
-from vesalius.service.settings import Settings
 from vesalius.service.store import Store
 from vesalius.service.store.records import Turn
-from vesalius.service.telemetry import Metrics
 from vesalius.service.threads import in_thread
 
 
@@ -42,10 +39,8 @@ Event = Accepted | str | Turn
 class Questions:
     """Asks the engine, and keeps what was asked and answered."""
 
-    def __init__(
-        self, settings: Settings, store: Store, engine: Engine, metrics: Metrics, *, history: bool
-    ) -> None:
-        self.asker = Asker(settings, engine, metrics)
+    def __init__(self, asker: Asker, store: Store, *, history: bool) -> None:
+        self.asker, settings, engine = asker, asker.settings, asker.engine
         self.writer = TurnWriter(settings, store)
         self.pictures = EnginePictures(store, engine)
         self._store, self._engine, self._history = store, engine, history
@@ -94,6 +89,7 @@ class Questions:
             "content": row["answer"],
             "confidence": row.get("confidence"),
             "abstained": prediction.abstained,
+            "assessment": None if answered.assessment is None else answered.assessment.to_row(),
             "scores": row.get("scores"),
             "evidence": row.get("evidence", []),
             "provenance": self._engine.about()

@@ -114,6 +114,8 @@ def _shared(turn: Turn, thumbnails: bool) -> dict[str, Any]:
         "abstained": turn.abstained,
         "finish": turn.finish,
         **support(turn.content, turn.scores, turn.evidence, thumbnails),
+        "assessment": turn.assessment,
+        "empty": turn.state == "done" and says_nothing(turn.answer, turn.content),
         "provenance": turn.provenance or {"model": "unknown"},
         "usage": turn.usage or {},
         "timing": turn.timing or None,
@@ -144,6 +146,12 @@ def support(
         "members": members,
         "reasons": reasons,
     }
+
+
+def says_nothing(text: str | None, content: Mapping[str, Any] | None) -> bool:
+    """Whether an answer has no words, and marks and names nothing: not even that there is none."""
+    marks = (content or {}).get("boxes"), (content or {}).get("concepts")
+    return not (text or "").strip() and marks == (None, None)
 
 
 def _content(answer: Mapping[str, Any]) -> dict[str, Any]:

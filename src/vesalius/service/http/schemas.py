@@ -272,6 +272,24 @@ class ConfidenceOut(BaseModel):
     value: float
 
 
+class AssessmentOut(BaseModel):
+    """What an answer is worth, by the run's own validation; null where that is not known."""
+
+    chance: float | None = Field(
+        default=None, description="That it is right, in [0, 1], from its confidence."
+    )
+    basis: str | None = Field(default=None, description="How that was measured.")
+    nearest: float | None = Field(
+        default=None, description="Similarity to the nearest training picture."
+    )
+    usual: float | None = Field(
+        default=None, description="What 99 of 100 validation pictures reach."
+    )
+    unlike: bool = Field(
+        default=False, description="True: the picture is unlike anything that was trained on."
+    )
+
+
 class NeighbourOut(BaseModel):
     """A similar training case: cosine similarity of the pictures, and what was said of it."""
 
@@ -329,6 +347,10 @@ class Support(Content):
     neighbours: list[NeighbourOut] = []
     members: list[MemberOut] = []
     reasons: list[ReasonOut] = []
+    assessment: AssessmentOut | None = None
+    empty: bool = Field(
+        default=False, description="True: the model answered with nothing, not with 'none'."
+    )
 
 
 class UsageOut(BaseModel):

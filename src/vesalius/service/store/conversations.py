@@ -146,7 +146,7 @@ def _turn(row: TurnRow, feedback: Feedback | None, states: dict[str, ImageState]
         abstained=row.abstained,
         scores=row.scores,
         evidence=None if row.evidence is None else tuple(row.evidence),
-        likeness=row.likeness,
+        assessment=row.assessment,
         provenance=row.provenance,
         usage=row.usage,
         timing=row.timing,

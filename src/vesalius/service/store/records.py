@@ -97,7 +97,7 @@ class Turn:
     it was more than that one. ``error`` is a code; ``replaced_by`` the answer to the question as it
     was asked again. ``content`` is the whole answer as JSON (text, boxes, concepts; None in turns
     of before), ``answer`` its text; ``evidence`` holds rows of a prediction's evidence, each of the
-    kind that its fields tell; ``likeness`` says how like the training pictures it is, if known.
+    kind that its fields tell; ``assessment`` is what is known of the answer's worth.
     """
 
     answer_id: str
@@ -116,7 +116,7 @@ class Turn:
     abstained: bool = False
     scores: Mapping[str, float] | None = None
     evidence: tuple[Mapping[str, Any], ...] | None = None
-    likeness: Mapping[str, Any] | None = None
+    assessment: Mapping[str, Any] | None = None
     provenance: Mapping[str, Any] | None = None
     usage: Mapping[str, Any] | None = None
     timing: Mapping[str, Any] | None = None
@@ -136,7 +136,7 @@ class AnswerPayload(TypedDict, total=False):
     abstained: bool
     scores: Mapping[str, float] | None
     evidence: list[Mapping[str, Any]] | None
-    likeness: Mapping[str, Any] | None
+    assessment: Mapping[str, Any] | None
     provenance: Mapping[str, Any] | None
     usage: Mapping[str, Any] | None
     timing: Mapping[str, Any] | None

@@ -180,7 +180,7 @@ class TurnRow(Base):
     abstained: Mapped[bool]
     scores: Mapped[dict[str, float] | None] = mapped_column(Facts)
     evidence: Mapped[list[dict[str, Any]] | None] = mapped_column(Facts)
-    likeness: Mapped[dict[str, Any] | None] = mapped_column(Facts)
+    assessment: Mapped[dict[str, Any] | None] = mapped_column(Facts)
     provenance: Mapped[dict[str, Any] | None] = mapped_column(Facts)
     usage: Mapped[dict[str, Any] | None] = mapped_column(Facts)
     timing: Mapped[dict[str, Any] | None] = mapped_column(Facts)

@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from vesalius.service.http.schemas import ConfidenceOut, NeighbourOut, TurnOut
+from vesalius.service.http.schemas import AssessmentOut, ConfidenceOut, NeighbourOut, TurnOut
 from vesalius.service.web import content, feedback, words
 from vesalius.service.web.api_errors import ApiError
 from vesalius.service.web.client import Api
@@ -18,7 +18,7 @@ LABELS = 8
 """Labels of a closed set that are listed with their probabilities, the most likely first."""
 PERSON = ":material/person:"
 HIGH = 0.7
-"""Confidence from which it is coloured as high."""
+"""Chance of being right from which it is coloured as high."""
 
 
 def show(
@@ -27,15 +27,20 @@ def show(
     """A finished turn; ``marked`` is the answer whose boxes are over the picture."""
     question(turn)
     with st.chat_message("assistant", avatar=MARK):
+        assessment = turn.assessment or AssessmentOut()
+        if assessment.unlike:
+            st.html(f'<p class="vs-unlike" role="note">{escape(words.unlike(assessment))}</p>')
         if turn.answer:
             st.markdown(words.plain(turn.answer))
+        if turn.empty:
+            st.caption(f":material/do_not_disturb_on: {words.EMPTY}")
         if turn.state != "done":
             st.caption(f":material/info: {words.ended(turn.state, turn.error)}")
             return
         if turn.finish == "length":
             st.caption(":material/content_cut: Cut at the limit of length.")
         content.show(turn, marked=marked)
-        trust(turn.confidence, abstained=turn.abstained, threshold=threshold)
+        trust(turn.confidence, assessment, abstained=turn.abstained, threshold=threshold)
         if turn.neighbours:
             title = f"Similar cases: the nearest is {words.likeness(turn.neighbours[0].similarity)}"
             if turn.neighbours[0].similarity >= words.SAME:
@@ -59,11 +64,19 @@ def question(turn: TurnOut) -> None:
             st.caption(seen)
 
 
-def trust(score: ConfidenceOut | None, *, abstained: bool, threshold: float | None) -> None:
-    """How sure the model is, in words; the method stands behind it."""
-    kind = "not" if abstained else "high" if score is not None and score.value >= HIGH else "low"
-    label = escape(words.confidence(score, abstained=abstained))
-    method = escape(words.method(score, threshold))
+def trust(
+    score: ConfidenceOut | None,
+    assessment: AssessmentOut,
+    *,
+    abstained: bool,
+    threshold: float | None,
+) -> None:
+    """How sure the model is: in words and colour where that was measured, else the bare number."""
+    chance = assessment.chance
+    measured = "plain" if chance is None else "high" if chance >= HIGH else "not"
+    kind = "not" if abstained else measured
+    label = escape(words.confidence(score, chance, abstained=abstained))
+    method = escape(words.method(score, threshold, assessment.basis))
     # A disclosure opens by mouse, touch and keyboard alike, which a tooltip does not.
     st.html(
         f'<details class="vs-sure vs-{kind}"><summary>{label}</summary><p>{method}</p></details>'

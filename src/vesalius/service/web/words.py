@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from vesalius.service.http.schemas import ConfidenceOut, Content, Window
+from vesalius.service.http.schemas import AssessmentOut, ConfidenceOut, Content, Window
 from vesalius.service.web.api_errors import ApiError
 
 SAME = 0.9999
@@ -60,24 +60,49 @@ def confidence_label(value: float) -> str:
     return f"{label} ({value:.2f})"
 
 
-def confidence(score: ConfidenceOut | None, *, abstained: bool) -> str:
-    """How far an answer may be relied on, in a few words."""
+def confidence(score: ConfidenceOut | None, chance: float | None, *, abstained: bool) -> str:
+    """How far an answer may be relied on, in a few words.
+
+    ``chance``: measured on the run's own validation; without it a number is no certainty.
+    """
     if abstained:
         number = "" if score is None else f" ({score.value:.2f})"
         return f"Not sure{number}: do not rely on this answer"
     if score is None:
         return "No confidence given"
-    return confidence_label(score.value).capitalize()
+    if chance is None:
+        return f"Confidence {score.value:.2f}, not calibrated"
+    return confidence_label(chance).capitalize()
 
 
-def method(score: ConfidenceOut | None, threshold: float | None) -> str:
+def method(score: ConfidenceOut | None, threshold: float | None, basis: str | None = None) -> str:
     """How the number was made, and what it is not."""
     if score is None:
         return "This model says nothing of how sure it is."
     below = "" if threshold is None else f" Below {threshold:.2f} it counts as not sure."
+    if basis is None:
+        return (
+            f"The model's own number, from 0 to 1: {score.method}. It was not compared with right "
+            f"and wrong answers, so it does not say how often such one is right.{below}"
+        )
     return (
-        f"The model's own number, from 0 to 1: {score.method}.{below} "
-        "A high one can still belong to a wrong answer."
+        f"The chance that such an answer is right, {basis}. The model's own number is "
+        f"{score.value:.2f}.{below} A likely one can still be wrong."
+    )
+
+
+EMPTY = "The answer is empty: the model wrote nothing."
+
+
+def unlike(assessment: AssessmentOut) -> str:
+    """That a picture is unlike those the model was trained on, and by how much."""
+    near, usual = assessment.nearest, assessment.usual or 0.0
+    nearest = (
+        "no training picture is like it" if near is None else f"the nearest is {near:.0%} alike"
+    )
+    return (
+        f"Unlike anything this was trained on: {nearest}; "
+        f"99 of 100 of its validation pictures have one that is at least {usual:.0%} alike."
     )
 
 

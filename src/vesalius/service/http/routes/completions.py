@@ -33,6 +33,7 @@ from vesalius.service.http.openai_schemas import (
 from vesalius.service.http.routes.dependencies import Calling, Serving, while_there
 from vesalius.service.http.routes.events import event, streamed
 from vesalius.service.http.routes.openapi_docs import body, problems
+from vesalius.service.http.schemas import AssessmentOut
 from vesalius.service.threads import in_thread
 
 router = APIRouter(prefix="/v1", tags=["openai"])
@@ -117,7 +118,7 @@ async def chat_completions(request: Request, service: Serving, caller: Calling) 
     await in_thread(service.note, "completion.asked", caller, name)
     if not chat.stream:
         answered = await while_there(request, _whole(steps))
-        return JSONResponse(_completion(answered.prediction, name, chat, service).model_dump())
+        return JSONResponse(_completion(answered, name, chat, service).model_dump())
     first = await while_there(request, anext(steps))
     base = {
         "id": name,
@@ -129,7 +130,7 @@ async def chat_completions(request: Request, service: Serving, caller: Calling) 
     def render(step: Step) -> bytes:
         if isinstance(step, Answered):
             prediction = step.prediction
-            details = {"vesalius": _details(prediction, service).model_dump()}
+            details = {"vesalius": _details(step, service).model_dump()}
             ended = base | {"choices": [_chunk({}, _finish(prediction))]} | details
             if chat.stream_options is None or not chat.stream_options.include_usage:
                 return event(None, ended)
@@ -182,9 +183,8 @@ def _model(service: Service) -> dict[str, Any]:
     return {"id": name, "object": "model", "created": service.created, "owned_by": "vesalius"}
 
 
-def _completion(
-    prediction: Prediction, name: str, chat: ChatRequest, service: Service
-) -> Completion:
+def _completion(answered: Answered, name: str, chat: ChatRequest, service: Service) -> Completion:
+    prediction = answered.prediction
     choice = Choice(message=Reply(content=prediction.text), finish_reason=_finish(prediction))
     return Completion(
         id=name,
@@ -192,16 +192,23 @@ def _completion(
         model=chat.model,
         choices=[choice],
         usage=_usage(prediction),
-        vesalius=_details(prediction, service),
+        vesalius=_details(answered, service),
     )
 
 
-def _details(prediction: Prediction, service: Service) -> Details:
+def _details(answered: Answered, service: Service) -> Details:
+    prediction, assessment = answered.prediction, answered.assessment
     row = prediction.to_row()
     support = responses.support(
         row["answer"], row.get("scores"), row.get("evidence"), service.thumbnails
     )
-    return Details(**support, abstained=prediction.abstained, confidence=row.get("confidence"))
+    return Details(
+        **support,
+        abstained=prediction.abstained,
+        confidence=row.get("confidence"),
+        assessment=None if assessment is None else AssessmentOut(**assessment.to_row()),
+        empty=responses.says_nothing(prediction.text, row["answer"]),
+    )
 
 
 def _chunk(delta: dict[str, Any], finish: str | None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Studies; questions about several pictures, asked again, and how usual those pictures are."""
+"""Studies; questions about several pictures, asked again, and what answers are worth."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ depends_on = None
 COLUMNS = (
     ("images", "series_place", sa.JSON),
     ("turns", "image_ids", sa.JSON),
-    ("turns", "likeness", sa.JSON),
+    ("turns", "assessment", sa.JSON),
     ("turns", "replaced_by", sa.Text),
 )
 
