@@ -326,7 +326,7 @@ def test_what_coco_says_beside_boxes_is_told(tmp_path):
     assert unread(tmp_path) == [
         "'images.patient' is not read",
         "'annotations.attributes' is not read",
-        "of a segmentation in several parts, or run-length, the box is read",
+        "of a segmentation that is run-length, or no outlines, the box is read",
     ]
     read, _ = cases(tmp_path)
     ((case,),) = read.values()

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from vesalius.cases.case import Box
 from vesalius.cli.main import app
 from vesalius.data.convert import FORMATS, convert
+from vesalius.data.folder_format import to_row
 from vesalius.data.open import open_dataset
 from vesalius.errors import DatasetError, RecipeError, UnknownName
 
@@ -132,6 +133,70 @@ def test_what_a_format_holds_is_exact_and_what_not_is_counted(tmp_path):
     assert (done["voc"].negatives, done["coco"].negatives) == (1, 1)
 
 
+PARTS = [[2.0, 3.0, 12.5, 3.0, 12.5, 20.0], [30.0, 5.0, 40.0, 5.0, 40.0, 25.0, 30.0, 25.0]]
+"""A region in two parts: a triangle of 10.5 x 17 / 2 = 89.25 and a rectangle of 10 x 20."""
+
+
+def test_outlines_in_several_parts_go_from_coco_to_ours_and_back(tmp_path):
+    put(tmp_path / "in/images/a.png", drawing(1))
+    annotations = [
+        {"id": number, "image_id": 1, "category_id": 7, "bbox": [2.0, 3.0, 38.0, 22.0],
+         "area": area, "segmentation": drawn, "iscrowd": 0}
+        for number, (area, drawn) in enumerate(
+            [(289.25, PARTS), (89.25, PARTS[:1]), (38.0 * 22.0, [])], start=1
+        )
+    ]  # fmt: skip
+    image = {"id": 1, "file_name": "a.png", "width": 64, "height": 48}
+    content = {"images": [image], "annotations": annotations,
+               "categories": [{"id": 7, "name": "lesion"}]}  # fmt: skip
+    put(tmp_path / "in/annotations/instances_train.json", json.dumps(content))
+    first = open_dataset("folder", tmp_path / "in")
+    (case,) = first.cases("train")
+    assert case.remarks == ()
+    assert [len(box.outlines) for box in case.boxes] == [2, 1, 0]
+    assert case.boxes[0].polygon is None
+    assert case.boxes[0].polygons[0] == ((2.0, 3.0), (12.5, 3.0), (12.5, 20.0))
+
+    put(tmp_path / "ours/images/a.png", drawing(1))
+    put_lines(tmp_path / "ours/train.jsonl", [to_row(case, ["images/a.png"])])
+    ours = open_dataset("folder", tmp_path / "ours")
+    assert next(iter(ours.cases("train"))).boxes == case.boxes
+    done = convert(ours, tmp_path / "out", "coco", classes={"lesion": 7})
+    assert done.losses == {}
+    again = json.loads((tmp_path / "out/annotations/instances_train.json").read_text())
+    assert again == content
+    # One region of VIA has one outline; YOLO would read the third line as an outline, too.
+    assert convert(ours, tmp_path / "via", "via").losses == {"outlines": 2}
+    assert convert(ours, tmp_path / "yolo", "yolo").losses == {"outlines": 2}
+    close(read(tmp_path / "via")["train"]["a"].boxes, case.boxes)
+
+
+@pytest.mark.parametrize("drawn", [{"counts": [1, 2], "size": [48, 64]}, [PARTS[0], [1, 2, 3, 4]]])
+def test_of_a_mask_and_of_a_part_that_encloses_nothing_the_box_is_read_and_told(tmp_path, drawn):
+    put(tmp_path / "a.png", drawing(1))
+    annotation = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [2, 3, 38, 22]}
+    content = {
+        "images": [{"id": 1, "file_name": "a.png"}],
+        "annotations": [annotation | {"segmentation": drawn}],
+        "categories": [{"id": 1, "name": "lesion"}],
+    }
+    put(tmp_path / "coco.json", json.dumps(content))
+    (case,) = open_dataset("folder", tmp_path).cases("all")
+    assert case.boxes == (Box(2, 3, 38, 22, "lesion"),)
+    assert [remark.what for remark in case.remarks] == [
+        "of a segmentation that is run-length, or no outlines, the box is read"
+    ]
+
+
+def test_a_region_has_one_outline_or_those_of_its_parts(tmp_path):
+    with pytest.raises(DatasetError, match="one outline"):
+        Box(0, 0, 9, 9, "a", polygon=TRIANGLE, polygons=(TRIANGLE, TRIANGLE))
+    both = {"bbox": [0, 0, 9, 9], "label": "a", "polygon": TRIANGLE, "polygons": [TRIANGLE]}
+    own = own_set(tmp_path, [("a.png", drawing(1), [both])])
+    with pytest.raises(DatasetError, match=r"train.jsonl row 1: a box has a polygon, or polygons"):
+        list(own.cases("train"))
+
+
 @pytest.mark.parametrize("to", EVERY)
 def test_turned_deep_and_dicom_pictures_have_their_boxes_where_they_are_seen(tmp_path, to):
     turned = io.BytesIO()
@@ -211,17 +276,17 @@ def test_the_command_prints_the_table_and_what_is_not_held(tmp_path):
 
 
 def test_what_a_reader_left_is_told_of_the_copy_too(tmp_path):
-    """An outline in two parts is read as its box: "nothing was left out" would be untrue."""
+    """A run-length mask is read as its box: "nothing was left out" would be untrue."""
     put(tmp_path / "in" / "images" / "a.png", drawing(0, (40, 30)))
-    parts = [[1, 1, 5, 1, 5, 5], [10, 10, 15, 10, 15, 15]]
+    mask = {"counts": [40, 1160], "size": [30, 40]}
     annotation = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 1, 14, 14]}
     content = {
         "images": [{"id": 1, "file_name": "a.png", "width": 40, "height": 30}],
-        "annotations": [annotation | {"segmentation": parts}],
+        "annotations": [annotation | {"segmentation": mask}],
         "categories": [{"id": 1, "name": "nodule"}],
     }
     put(tmp_path / "in" / "instances.json", json.dumps(content).encode())
     done = convert(open_dataset("folder", tmp_path / "in"), tmp_path / "out", "coco")
     ((words, number),) = done.losses.items()
     assert number == 1
-    assert "of a segmentation in several parts, or run-length, the box is read" in words
+    assert "of a segmentation that is run-length, or no outlines, the box is read" in words

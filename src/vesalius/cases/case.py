@@ -20,7 +20,8 @@ NOTHING: Mapping[str, str] = MappingProxyType({})
 class Box:
     """A labelled rectangle in pixels of the picture as decoded: left, top, width, height.
 
-    ``polygon`` is the drawn outline, (x, y) pairs, where the data set has one.
+    ``polygon`` is the drawn outline, (x, y) pairs, where the data set has one; of a region in
+    several parts ``polygons`` are those of its parts, and ``polygon`` is None.
     """
 
     x: float
@@ -33,10 +34,18 @@ class Box:
     crowd: bool = False
     """Around many of its kind that are not told apart (COCO's ``iscrowd``): never scored, and what
     lies in it counts neither as right nor as wrong."""
+    polygons: tuple[tuple[tuple[float, float], ...], ...] | None = None
 
     def __post_init__(self) -> None:
         if not (self.width > 0 and self.height > 0):
             raise DatasetError(f"a box needs a positive size, not {self.width} x {self.height}")
+        if self.polygon is not None and self.polygons is not None:
+            raise DatasetError("a region has one outline (polygon), or its parts' (polygons)")
+
+    @property
+    def outlines(self) -> tuple[tuple[tuple[float, float], ...], ...]:
+        """The drawn outlines of all its parts; none where nothing but the box is known."""
+        return (self.polygon,) if self.polygon is not None else self.polygons or ()
 
     def iou(self, other: Box) -> float:
         """Intersection over union of the two rectangles, in [0, 1]; labels do not count."""

@@ -82,7 +82,7 @@ def convert(
         boxes = [box for page in pages for box in page.boxes]
         names = dict.fromkeys(sorted({box.label for box in boxes}))
         numbers = _numbered(names, form) if table is None else table
-        outlines = sum(box.polygon is not None for box in boxes)
+        outlines = sum(bool(box.outlines) for box in boxes)
         reading.losses["outlines"] += outlines - form.write(folder, pages, numbers)
     return Converted(
         pictures=Counter(page.split for page in pages),

@@ -12,7 +12,7 @@ from vesalius.data.conversations import CHAT, PLACEHOLDER, is_chat, without_mark
 from vesalius.data.folder_questions import image_fields, pictures_in, question_row, questions_in
 from vesalius.data.reading.album import Album
 from vesalius.data.reading.listings import stem_of
-from vesalius.data.reading.outlines import Points, rectangle
+from vesalius.data.reading.outlines import Points, outlined, rectangle
 from vesalius.data.reading.record import Record, id_of, text_of
 from vesalius.data.reading.rows import (
     Cell,
@@ -34,7 +34,7 @@ Field = Literal[
 ]  # fmt: skip
 Value = TypeVar("Value")
 Read = tuple[Source, Record]
-BOX = ("bbox", "x", "y", "width", "height", "label", "polygon", "crowd")
+BOX = ("bbox", "x", "y", "width", "height", "label", "polygon", "polygons", "crowd")
 FIELDS: tuple[str, ...] = get_args(Field)
 
 
@@ -181,17 +181,18 @@ def _boxes(row: Record, where: Source) -> tuple[Box, ...] | None:
 
 def _box(box: Row, where: Source) -> Box:
     numbers = box.get("bbox") or [box.get(name) for name in ("x", "y", "width", "height")]
-    drawn = box.get("polygon")
+    one, several = box.get("polygon"), box.get("polygons")
+    if one is not None and several is not None:
+        raise DatasetError("a box has a polygon, or polygons of its parts", where=where)
     try:
-        outline: Points | None = (
-            None if drawn is None else tuple((float(x), float(y)) for x, y in drawn)
-        )
+        drawn = several or [] if one is None else [one]
+        outlines: list[Points] = [tuple((float(x), float(y)) for x, y in part) for part in drawn]
     except (TypeError, ValueError) as error:
         raise DatasetError("a polygon is a list of [x, y]", where=where) from error
     label, crowd = str(box.get("label") or "finding"), box.get("crowd") or False
     if not isinstance(crowd, bool):
         raise DatasetError("crowd is true or false", where=where)
-    return rectangle(numbers, label, where, outline, crowd=crowd)
+    return outlined(rectangle(numbers, label, where, crowd=crowd), outlines)
 
 
 def _concepts(row: Record, where: Source) -> tuple[str, ...] | None:
@@ -211,6 +212,6 @@ def _context(row: Record, where: Source) -> dict[str, str] | None:
 
 def _box_row(box: Mapping[str, Any]) -> dict[str, Any]:
     numbers = [box[name] for name in ("x", "y", "width", "height")]
-    drawn = {} if box["polygon"] is None else {"polygon": box["polygon"]}
+    drawn = {key: box[key] for key in ("polygon", "polygons") if box[key] is not None}
     crowd = {"crowd": True} if box["crowd"] else {}
     return {"bbox": numbers, "label": box["label"], **drawn, **crowd}

@@ -108,8 +108,8 @@ def draw_boxes(image: Image.Image, boxes: Sequence[Box], scale: float = 1.0) -> 
         corner = (left + box.width * scale, top + box.height * scale)
         ink = MARK if box.score is None else SECOND
         draw.rectangle((left, top, *corner), outline=ink, width=2)
-        if box.polygon:
-            draw.polygon([(x * scale, y * scale) for x, y in box.polygon], outline=SECOND)
+        for outline in box.outlines:
+            draw.polygon([(x * scale, y * scale) for x, y in outline], outline=SECOND)
         label = box.label + CROWD * box.crowd
         label += "" if box.score is None else f" {box.score:.2f}"
         place = (left + 3, max(0.0, top - 13))

@@ -142,4 +142,9 @@ def _content(answer: Answer | None) -> Any:
     """An answer as JSON: its text, where it holds nothing else."""
     if answer is None or (answer.boxes is None and answer.concepts is None):
         return answer and answer.text
-    return asdict(answer)
+    # Fields that came later are no part of the hash of what has none of them.
+    boxes = answer.boxes and [
+        {k: v for k, v in asdict(box).items() if k != "polygons" or v is not None}
+        for box in answer.boxes
+    ]
+    return asdict(answer) | {"boxes": boxes}

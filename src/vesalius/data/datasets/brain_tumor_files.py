@@ -9,7 +9,7 @@ from typing import Any
 from vesalius.cases.case import Box, Source
 from vesalius.data.reading.boxed import Annotated, size_in
 from vesalius.data.reading.coco import segment
-from vesalius.data.reading.outlines import outline_of, rectangle
+from vesalius.data.reading.outlines import outline_of, outlined, rectangle
 from vesalius.data.reading.record import unread_keys
 from vesalius.data.reading.rows import Row, Rows, image_id, required
 from vesalius.data.reading.tables import read_rows
@@ -41,8 +41,8 @@ def _line(box: Any, where: Source) -> Box:
         raise DatasetError("a box has no bbox", where=where)
     shape = box.get("shape")
     outline = outline_of(shape, where) if isinstance(shape, dict) else None
-    drawn = outline or segment(box.get("segmentation"), where)
-    return rectangle(box["bbox"], str(box.get("label", "tumor")), where, drawn)
+    drawn = (outline,) if outline else segment(box.get("segmentation"), where)
+    return outlined(rectangle(box["bbox"], str(box.get("label", "tumor")), where), drawn)
 
 
 def object_rows(rows: Rows) -> Iterator[Annotated]:

@@ -9,7 +9,7 @@ from typing import Any
 from vesalius.cases.case import Box, Remark, Source
 from vesalius.data.reading.boxed import FLAGS, Annotated, size_in
 from vesalius.data.reading.json_rows import read_json
-from vesalius.data.reading.outlines import pairs, rectangle
+from vesalius.data.reading.outlines import Points, outlined, pairs, rectangle
 from vesalius.data.reading.record import unread_keys
 from vesalius.data.reading.rows import Located, required
 from vesalius.errors import DatasetError
@@ -19,8 +19,8 @@ IMAGES = {
     *("coco_url", "flickr_url"),
 }
 ANNOTATIONS = {"id", "image_id", "category_id", "bbox", "segmentation", "area", "iscrowd"}
-PARTS = Remark(
-    "unread_column", "of a segmentation in several parts, or run-length, the box is read"
+RUN_LENGTH = Remark(
+    "unread_column", "of a segmentation that is run-length, or no outlines, the box is read"
 )
 
 
@@ -88,14 +88,14 @@ def _box(row: Mapping[str, Any], labels: Mapping[Any, str], where: Source) -> Bo
     label = labels.get(row.get("category_id"))
     if label is None:
         raise DatasetError(f"unknown category_id {row.get('category_id')!r}", where=where)
-    drawn, crowd = segment(row.get("segmentation"), where), bool(row.get("iscrowd"))
-    return rectangle(row.get("bbox"), label, where, drawn, crowd=crowd)
+    box = rectangle(row.get("bbox"), label, where, crowd=bool(row.get("iscrowd")))
+    return outlined(box, segment(row.get("segmentation"), where))
 
 
 def _unread(row: Mapping[str, Any], where: Source) -> tuple[Remark, ...]:
     drawn = row.get("segmentation")
-    parts = (PARTS,) if drawn and segment(drawn, where) is None else ()
-    return (*unread_keys([dict(row)], ANNOTATIONS, "annotations.", FLAGS), *parts)
+    masks = (RUN_LENGTH,) if drawn and not segment(drawn, where) else ()
+    return (*unread_keys([dict(row)], ANNOTATIONS, "annotations.", FLAGS), *masks)
 
 
 def _labels(categories: Sequence[Mapping[str, Any]], path: Path) -> dict[Any, str]:
@@ -128,9 +128,11 @@ def _require_listed(said: Iterable[Any], images: list[Any], path: Path) -> None:
         raise DatasetError(f"annotations of image_id {lost!r}, which is not listed", where=path)
 
 
-def segment(segments: Any, where: Source) -> tuple[tuple[float, float], ...] | None:
-    """The outline of a COCO segmentation of one polygon, or None."""
-    # One outline is kept; a region in several parts, or a run-length mask, only has its box.
-    if isinstance(segments, list) and len(segments) == 1 and len(segments[0]) >= 6:
-        return pairs(segments[0], where)
-    return None
+def segment(segments: Any, where: Source) -> tuple[Points, ...]:
+    """The outlines of a COCO segmentation's parts; none of a run-length mask."""
+    if not isinstance(segments, list):
+        return ()
+    # A part of two points encloses nothing: what it was meant to be nobody knows.
+    if not all(isinstance(part, list) and len(part) >= 6 for part in segments):
+        return ()
+    return tuple(pairs(part, where) for part in segments)

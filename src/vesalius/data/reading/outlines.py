@@ -31,6 +31,13 @@ def rectangle(
         raise DatasetError(f"not a box: {label} {numbers}: {error}", where=where) from error
 
 
+def outlined(box: Box, outlines: Sequence[Points]) -> Box:
+    """The box with the outlines of its parts, if there are any."""
+    if len(outlines) == 1:
+        return replace(box, polygon=outlines[0])
+    return replace(box, polygons=tuple(outlines)) if outlines else box
+
+
 def enclosing(outline: Points, label: str, where: Source) -> Box:
     """The smallest upright box around an outline, which it keeps as its polygon."""
     xs, ys = zip(*outline, strict=True) if outline else ((), ())

@@ -32,16 +32,16 @@ def write(folder: Path, pages: Sequence[Page], classes: Classes) -> int:
             ]
         name = f"instances_{FOLDERS[split] or split}.json"
         write_json(folder / "annotations" / name, content)
-    return sum(box.polygon is not None for page in pages for box in page.boxes)
+    return sum(bool(box.outlines) for page in pages for box in page.boxes)
 
 
 def _annotation(box: Box, classes: Classes) -> dict[str, Any]:
-    outline = box.polygon
+    area = sum(map(_area, box.outlines)) if box.outlines else box.width * box.height
     return {
         "category_id": classes[box.label],
         "bbox": [box.x, box.y, box.width, box.height],
-        "area": box.width * box.height if outline is None else _area(outline),
-        "segmentation": [] if outline is None else [list(chain.from_iterable(outline))],
+        "area": area,
+        "segmentation": [list(chain.from_iterable(outline)) for outline in box.outlines],
         "iscrowd": int(box.crowd),
     }
 

