@@ -226,7 +226,7 @@ class Run:
         self.note(predictions=made | {name or "test": facts})
 
     def counts(self, name: str = "") -> dict[str, int]:
-        """What a combination counted of the answers in a complete set, added up."""
+        """What was counted of the answers in a complete set (their ``notes``), added up."""
         noted = self.status().get("predictions", {}).get(name or "test", {})
         return dict(noted.get("counts", {}))
 

@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from vesalius.cases.case import Answer, Box
+from vesalius.cases.case import Answer, Box, Question
+from vesalius.cases.dialogue import Dialogue, Turn
 from vesalius.cases.picture import Picture
 from vesalius.models.box_codec import BoxCodec
 from vesalius.models.box_convention import CLASS, COORDINATES, ORDER, PROSE, RANGE, BoxConvention
 from vesalius.models.box_forms import FORMS
+from vesalius.models.codecs import classes_in
 from vesalius.models.generative.network import resized
 from vesalius.models.generative.text.families import families
 
@@ -63,6 +65,14 @@ def test_boxes_come_back_to_a_pixel_at_every_aspect_ratio(
         ends = (box.x, box.y, box.x + box.width, box.y + box.height)
         theirs = (wanted.x, wanted.y, wanted.x + wanted.width, wanted.y + wanted.height)
         assert ends == pytest.approx(theirs, abs=1.0)
+
+
+def test_a_region_with_many_is_no_box_to_be_written() -> None:
+    boxes = (Box(10, 10, 30, 40, "mass"), Box(0, 0, 90, 90, "cyst", crowd=True))
+    text = codec("llava").encode(Answer(boxes=boxes), SQUARE)
+    assert text == '[{"box": [0.1, 0.1, 0.4, 0.5], "label": "mass"}]'
+    question = Question("where?", answers=(Answer(boxes=boxes),))
+    assert classes_in([Dialogue("d", (Turn(question, ()),), "g")]) == ("mass",)
 
 
 def written(convention: BoxConvention, corners: list[Any], label: str = "mass") -> str:

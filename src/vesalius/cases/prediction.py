@@ -117,7 +117,8 @@ class Prediction:
     dataset: str | None = None
     """The data set's name, where a recipe mixes several."""
     notes: Mapping[str, int] | None = None
-    """What a combination counted of this answer: ``{"shots": 2}``; a run adds them up."""
+    """What was counted of this answer: of a combination (``{"shots": 2}``), or what of the text is
+    no box (``{"unread_box_order": 1}``). A run adds them up."""
     operating_point: float | None = None
     """The score from which a box of the answer is shown, chosen on validation; None: not chosen."""
 

@@ -120,7 +120,7 @@ def predict(
     after = "vesalius evaluate" + (" --histories" if history else "")
     console = Console()
     console.print(f"{count} answers in {file}")
-    if counts:  # of a combination: shots, neighbours, what a writer did that it should not
+    if counts:  # shots, neighbours, what a writer did that it should not, boxes not read
         console.print(", ".join(f"{key} {value}" for key, value in counts.items()))
     console.print(f"next: [bold]{after} {run}[/]")
 

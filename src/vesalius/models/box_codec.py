@@ -53,10 +53,10 @@ class BoxCodec:
     name: Content = "boxes"
 
     def encode(self, answer: Answer, picture: Picture | None) -> str:
-        """The boxes in their order; ModelError where one cannot be written."""
+        """The boxes in their order, without regions of many; ModelError where one cannot be."""
         if picture is None:
             raise ModelError("boxes lie in a picture, and there is none")
-        size, boxes = picture.size(), answer.boxes or ()
+        size, boxes = picture.size(), [box for box in answer.boxes or () if not box.crowd]
         corners = [self.convention.corners(box, size, self.resized) for box in boxes]
         rows = list(zip(corners, (box.label for box in boxes), strict=True))
         return FORMS[self.convention.style].write(rows, self.convention.key)

@@ -114,7 +114,7 @@ def classes_in(dialogues: Sequence[Dialogue]) -> tuple[str, ...] | None:
     """The classes of the experts' boxes, in alphabetical order; None where there are none."""
     questions = (turn.question for dialogue in dialogues for turn in dialogue.turns)
     boxes = (box for one in questions for answer in one.answers for box in answer.boxes or ())
-    return tuple(sorted({box.label for box in boxes})) or None
+    return tuple(sorted({box.label.strip() for box in boxes if not box.crowd})) or None
 
 
 def written(dialogue: Dialogue, codec: AnswerCodec) -> Dialogue:

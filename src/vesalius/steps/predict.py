@@ -98,7 +98,7 @@ def predict(
 
 
 def counted(run: Run, name: str = "") -> dict[str, int]:
-    """What combinations counted of the answers in a set, added up; empty for any other model."""
+    """What was counted of the answers in a set, added up; empty where nothing was."""
     total: Counter[str] = Counter()
     for prediction in run.predictions(name) if run.predictions_file(name).exists() else ():
         total.update(prediction.notes or {})
