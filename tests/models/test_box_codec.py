@@ -6,9 +6,11 @@ import io
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
+import hostile
 from vesalius.cases.case import Answer, Box, Question
 from vesalius.cases.dialogue import Dialogue, Turn
 from vesalius.cases.picture import Picture
@@ -65,6 +67,33 @@ def test_boxes_come_back_to_a_pixel_at_every_aspect_ratio(
         ends = (box.x, box.y, box.x + box.width, box.y + box.height)
         theirs = (wanted.x, wanted.y, wanted.x + wanted.width, wanted.y + wanted.height)
         assert ends == pytest.approx(theirs, abs=1.0)
+
+
+def turned() -> bytes:
+    """200 x 100 pixels, stored lying on its side."""
+    file, exif = io.BytesIO(), Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    Image.new("RGB", (100, 200)).save(file, "JPEG", exif=exif)
+    return file.getvalue()
+
+
+def deep() -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(np.zeros((100, 200), np.uint16)).save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(
+    "content",
+    [turned, deep, lambda: hostile.written(hostile.scan(np.zeros((100, 200), np.uint16)))],
+)
+def test_boxes_are_counted_in_the_picture_as_decoded(family: str, content: Any) -> None:
+    boxes, other = (Box(110, 10, 60, 40, "mass"),), Picture("a", content)  # beyond 100: upright
+    text = codec(family).encode(Answer(boxes=boxes), other)
+    assert text == codec(family).encode(Answer(boxes=boxes), picture((200, 100)))
+    (box,) = codec(family).decode(text, other).answer.boxes or ()
+    assert (box.x, box.y, box.width, box.height) == pytest.approx((110, 10, 60, 40), abs=1.0)
 
 
 def test_a_region_with_many_is_no_box_to_be_written() -> None:
