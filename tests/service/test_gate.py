@@ -104,6 +104,8 @@ def test_pages_elsewhere_may_not_call(api: Serving, tmp_path: Path) -> None:
         assert "Retry-After" in refused.headers["access-control-expose-headers"]
         wish = {"Origin": "https://good.example", "Access-Control-Request-Method": "POST"}
         assert other.client.options("/upload_image", headers=wish).status_code == 200
+        wish["Access-Control-Request-Method"] = "PATCH"
+        assert other.client.options("/conversations/x", headers=wish).status_code == 200
         wish["Access-Control-Request-Method"] = "TRACE"
         refused = other.client.options("/upload_image", headers=wish)
         assert (refused.status_code, refused.json()["code"]) == (403, "origin_not_allowed")

@@ -57,7 +57,7 @@ def application(service: Service) -> ASGIApp:
         app = _Origins(
             app,
             allow_origins=list(settings.origins),
-            allow_methods=["GET", "HEAD", "POST", "DELETE"],
+            allow_methods=["GET", "HEAD", "POST", "PATCH", "DELETE"],
             allow_headers=["Authorization", "Content-Type", settings.user_header],
             expose_headers=EXPOSED,
         )

@@ -14,11 +14,10 @@ from vesalius.service.http.schemas import (
     MemberOut,
     NeighbourOut,
     ReasonOut,
-    SeriesOut,
-    StudyOut,
     TurnOut,
     Window,
 )
+from vesalius.service.http.study_schemas import SeriesOut, StudyOut
 from vesalius.service.store.records import Conversation, Study, Transcript, Turn
 
 IMAGE_STATES = {"stored": "kept", "expired": "expired", "lost": "expired", "deleted": "deleted"}
@@ -98,6 +97,9 @@ def _heading(record: Conversation) -> dict[str, Any]:
         "created_at": record.created_at,
         "updated_at": record.updated_at,
         "turns": record.turns,
+        "image_id": record.image_id,
+        "image_state": None if record.image_state is None else IMAGE_STATES[record.image_state],
+        "modality": record.modality,
     }
 
 

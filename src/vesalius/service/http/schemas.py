@@ -122,6 +122,12 @@ class CaptionRequest(SeveralRequest):
     max_tokens: int | None = Field(default=None, ge=1, le=4096)
 
 
+class TitleRequest(RequestBody):
+    """A conversation's new title."""
+
+    title: str = Field(min_length=1, max_length=200, pattern=r"\S")
+
+
 class NewConversation(RequestBody):
     """An empty conversation."""
 
@@ -209,59 +215,6 @@ class Uploaded(BaseModel):
     frames: int
     modality: str | None
     warnings: list[str]
-    expires_at: datetime
-
-
-class StudyRequest(RequestBody):
-    """Pictures that belong together, or how many are to come: room to upload them into."""
-
-    image_ids: list[Identifier] | None = Field(default=None, min_length=1)
-    """Pictures that were uploaded, each once; in a form with commas."""
-    files: int | None = Field(default=None, ge=1)
-    """So many uploads with ``?study=`` are counted once by the rate limit, all together."""
-    study_id: Identifier | None = None
-    """With ``image_ids``: the study that was opened for them."""
-    current: Identifier | None = None
-    """With ``image_ids``: one of the current examination; default: of the last day."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _with_commas(cls, content: Any) -> Any:
-        several = content.get("image_ids") if isinstance(content, dict) else None
-        if not isinstance(several, str):
-            return content
-        return content | {"image_ids": [one.strip() for one in several.split(",")]}
-
-    @model_validator(mode="after")
-    def _either(self) -> Self:
-        if (self.image_ids is None) == (self.files is None):
-            raise ValueError("either image_ids, or files: how many are to come")
-        if self.files is not None and (self.study_id or self.current):
-            raise ValueError("study_id and current go with image_ids")
-        if self.current is not None and self.current not in (self.image_ids or ()):
-            raise ValueError("current is one of image_ids")
-        return self
-
-
-class SeriesOut(BaseModel):
-    """Pictures of one series, in the order of their positions."""
-
-    image_ids: list[str]
-    modality: str | None
-    role: Literal["prior", "current"] | None = Field(description="Null: that is not known.")
-    days: int | None = Field(description="From the current examination; no date is kept.")
-    warnings: list[str]
-
-
-class StudyOut(BaseModel):
-    """Pictures that belong together: priors first, what is current last."""
-
-    study_id: str
-    files: int = Field(description="Pictures that were named, or that are to come.")
-    image_ids: list[str] = Field(description="Those that are kept, in order.")
-    series: list[SeriesOut]
-    warnings: list[str]
-    created_at: datetime
     expires_at: datetime
 
 
@@ -435,6 +388,9 @@ class ConversationOut(BaseModel):
     created_at: datetime
     updated_at: datetime
     turns: int
+    image_id: str | None = Field(default=None, description="The first question's picture.")
+    image_state: Literal["kept", "expired", "deleted"] | None = None
+    modality: str | None = None
 
 
 class ConversationWhole(ConversationOut):
@@ -449,6 +405,19 @@ class ConversationPage(BaseModel):
 
     conversations: list[ConversationOut]
     next: str | None
+
+
+class UploadPage(BaseModel):
+    """Kept pictures, newest first; ``next`` is the cursor of the following page."""
+
+    images: list[Uploaded]
+    next: str | None
+
+
+class Deleted(BaseModel):
+    """How many things were deleted."""
+
+    deleted: int
 
 
 class CardOut(BaseModel):

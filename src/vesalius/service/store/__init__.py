@@ -21,9 +21,12 @@ from vesalius.service.store.retention import Retention
 from vesalius.service.store.state import utc_now
 from vesalius.service.store.studies import Studies
 from vesalius.service.store.turns import Turns
+from vesalius.service.store.uploads import UploadList
 
 
-class Store(Images, Studies, Conversations, Turns, Ratings, Keys, Owners, Audit, Retention):
+class Store(
+    Images, UploadList, Studies, Conversations, Turns, Ratings, Keys, Owners, Audit, Retention
+):
     """All that the service keeps.
 
     ``url`` is a database (``sqlite:///FILE``, ``postgresql://...``), ``pictures`` a folder or a URL

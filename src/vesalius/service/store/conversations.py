@@ -7,7 +7,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import cast
 
-from sqlalchemy import delete, select, tuple_
+from sqlalchemy import ColumnElement, delete, exists, select, tuple_
 from sqlalchemy.orm import Session
 
 from vesalius.cases.view import View
@@ -39,21 +39,36 @@ class Conversations(State):
         with self._db.write() as session:
             return _conversation(start(session, owner, title or "", self._now()))
 
-    def conversations(self, owner: str, *, limit: int = 20, before: str | None = None) -> Page:
+    def conversations(
+        self, owner: str, *, limit: int = 20, before: str | None = None, search: str = ""
+    ) -> Page:
         """The owner's conversations, newest first; ``before`` is the last page's ``next``.
 
-        Refusal ``invalid_cursor`` for anything else.
+        ``search``: those whose title, a question or an answer has these words in it; capitals do
+        not matter (in SQLite those of ASCII). Refusal ``invalid_cursor`` for any other ``before``.
         """
         newest = select(ConversationRow).where(ConversationRow.owner == owner)
+        if search:
+            newest = newest.where(_has(search))
         if before is not None:
             place = tuple_(ConversationRow.created_at, ConversationRow.id)
-            newest = newest.where(place < tuple_(*_place(before)))
+            newest = newest.where(place < tuple_(*place_of(before, "cnv_")))
         order = ConversationRow.created_at.desc(), ConversationRow.id.desc()
         with self._db.read() as session:
             rows = session.scalars(newest.order_by(*order).limit(limit + 1)).all()
-        page = rows[:limit]
-        cursor = _cursor(page[-1]) if len(rows) > limit and page else None
-        return Page(tuple(map(_conversation, page)), cursor)
+            page = rows[:limit]
+            pictures = _first_pictures(session, [row.id for row in page])
+        now = self._now()
+        records = (_conversation(row, pictures.get(row.id), now) for row in page)
+        return Page(tuple(records), cursor_of(page[-1]) if len(rows) > limit and page else None)
+
+    def rename_conversation(self, owner: str, conversation_id: str, title: str) -> Conversation:
+        """Give a conversation another title; that is no question, so it goes no later."""
+        with self._db.write() as session:
+            row = owned(session, owner, conversation_id, lock=True)
+            row.title = title
+            session.flush()
+            return _conversation(row)
 
     def conversation(self, owner: str, conversation_id: str) -> Transcript:
         """A conversation with all its turns; Refusal ``not_found``."""
@@ -73,6 +88,14 @@ class Conversations(State):
             owned(session, owner, conversation_id)
             session.execute(delete(ConversationRow).where(ConversationRow.id == conversation_id))
         self._db.forget()
+
+    def delete_conversations(self, owner: str) -> list[str]:
+        """Remove all conversations of an owner, as one is removed; their ids."""
+        with self._db.write() as session:
+            mine = delete(ConversationRow).where(ConversationRow.owner == owner)
+            ids = session.scalars(mine.returning(ConversationRow.id)).all()
+        self._db.forget()
+        return list(ids)
 
 
 def start(session: Session, owner: str, title: str, now: datetime) -> ConversationRow:
@@ -121,11 +144,7 @@ def feedback_of(row: FeedbackRow) -> Feedback:
 
 def _image_states(session: Session, ids: Iterable[str], now: datetime) -> dict[str, ImageState]:
     known = session.scalars(select(ImageRow).where(ImageRow.id.in_(list(ids))))
-    over = {True: "expired", False: "stored"}  # expired, too, before a sweep comes by
-    return {
-        row.id: cast("ImageState", over[row.expires_at <= now] if row.sha256 else row.state)
-        for row in known
-    }
+    return {row.id: _image_state(row, now) for row in known}
 
 
 def _turn(row: TurnRow, feedback: Feedback | None, states: dict[str, ImageState]) -> Turn:
@@ -158,21 +177,59 @@ def _turn(row: TurnRow, feedback: Feedback | None, states: dict[str, ImageState]
     )
 
 
-def _conversation(row: ConversationRow) -> Conversation:
-    return Conversation(row.id, row.title, row.turns, row.created_at, row.updated_at)
+def _has(words: str) -> ColumnElement[bool]:
+    """Whether a conversation says these words somewhere."""
+    turns = TurnRow.conversation_id == ConversationRow.id
+    words_in = TurnRow.question.icontains(words, autoescape=True) | TurnRow.answer.icontains(
+        words, autoescape=True
+    )
+    titled = ConversationRow.title.icontains(words, autoescape=True)
+    return titled | exists().where(turns, words_in)
 
 
-def _cursor(row: ConversationRow) -> str:
+FirstPicture = tuple[str, ImageRow | None]
+
+
+def _first_pictures(session: Session, ids: Sequence[str]) -> dict[str, FirstPicture]:
+    """By conversation, the picture of its first question; one query for a page."""
+    query = select(TurnRow.conversation_id, TurnRow.image_id, ImageRow)
+    query = query.outerjoin(ImageRow, ImageRow.id == TurnRow.image_id)
+    first = TurnRow.conversation_id.in_(ids), TurnRow.position == 0, TurnRow.image_id.is_not(None)
+    rows = session.execute(query.where(*first)).tuples().all()
+    return {conversation: (image_id or "", image) for conversation, image_id, image in rows}
+
+
+def _conversation(
+    row: ConversationRow, first: FirstPicture | None = None, now: datetime | None = None
+) -> Conversation:
+    facts = row.id, row.title, row.turns, row.created_at, row.updated_at
+    if first is None:
+        return Conversation(*facts)
+    image_id, image = first
+    if image is None:
+        return Conversation(*facts, image_id, "deleted")
+    return Conversation(*facts, image_id, _image_state(image, now), image.modality)
+
+
+def _image_state(row: ImageRow, now: datetime | None) -> ImageState:
+    over = now is not None and row.expires_at <= now  # expired, too, before a sweep comes by
+    state = ("expired" if over else "stored") if row.sha256 else row.state
+    return cast("ImageState", state)
+
+
+def cursor_of(row: ConversationRow | ImageRow) -> str:
+    """The place behind a row in a list, newest first."""
     return f"{row.created_at.astimezone(UTC):{_CURSOR}}~{row.id}"
 
 
-def _place(cursor: str) -> tuple[datetime, str]:
-    when, _, conversation_id = cursor.partition("~")
-    if is_id("cnv_", conversation_id):
+def place_of(cursor: str, prefix: str) -> tuple[datetime, str]:
+    """The time and id that a cursor names; Refusal ``invalid_cursor``."""
+    when, _, row_id = cursor.partition("~")
+    if is_id(prefix, row_id):
         with suppress(ValueError):
-            return datetime.strptime(when, _CURSOR).replace(tzinfo=UTC), conversation_id
+            return datetime.strptime(when, _CURSOR).replace(tzinfo=UTC), row_id
     raise Refusal(
         "invalid_cursor",
-        "this is no place in the list of conversations",
+        "this is no place in the list",
         hint="use the cursor that the page before gave",
     )

@@ -145,13 +145,19 @@ class AnswerPayload(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """A conversation as a list shows it; ``turns`` counts every question asked in it."""
+    """A conversation as a list shows it; ``turns`` counts every question asked in it.
+
+    ``image_id``: the picture of its first question, with what became of it and its modality.
+    """
 
     id: str
     title: str
     turns: int
     created_at: datetime
     updated_at: datetime
+    image_id: str | None = None
+    image_state: ImageState | None = None
+    modality: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +173,14 @@ class Page:
     """A page of a list, newest first; ``next`` is the cursor of the following one, or None."""
 
     conversations: tuple[Conversation, ...]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Uploads:
+    """A page of kept pictures, newest first, with the cursor of the following one."""
+
+    images: tuple[Image, ...]
     next: str | None
 
 

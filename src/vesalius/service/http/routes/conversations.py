@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
@@ -9,14 +10,16 @@ from starlette.responses import HTMLResponse, JSONResponse
 
 from vesalius.service.chat import exports
 from vesalius.service.http import bodies, responses
-from vesalius.service.http.routes.dependencies import Calling, Serving
+from vesalius.service.http.routes.dependencies import EVERYTHING, Calling, Serving
 from vesalius.service.http.routes.openapi_docs import body, content_response, problems
 from vesalius.service.http.schemas import (
     ConversationOut,
     ConversationPage,
     ConversationWhole,
+    Deleted,
     Identifier,
     NewConversation,
+    TitleRequest,
 )
 from vesalius.service.threads import in_thread
 
@@ -33,9 +36,11 @@ async def conversations(
     caller: Calling,
     limit: Annotated[int, Query(ge=1, le=100)] = 50,
     before: Annotated[str | None, Query(max_length=200)] = None,
+    search: Annotated[str, Query(max_length=200, description="Words of titles and turns.")] = "",
 ) -> ConversationPage:
     """The caller's conversations, newest first; ``before`` is the last page's ``next``."""
-    page = await in_thread(service.store.conversations, caller.owner, limit=limit, before=before)
+    own = partial(service.store.conversations, caller.owner, search=search.strip())
+    page = await in_thread(own, limit=limit, before=before)
     items = [responses.conversation(record) for record in page.conversations]
     return ConversationPage(conversations=items, next=page.next)
 
@@ -91,6 +96,36 @@ async def export(
     page = await exports.page(service, caller.owner, whole)
     named["Content-Security-Policy"] = exports.POLICY
     return HTMLResponse(page, headers=named)
+
+
+@router.patch(
+    "/conversations/{conversation_id}",
+    response_model=ConversationOut,
+    responses=problems("not_found", "invalid_request", "invalid_json", "unsupported_body"),
+    openapi_extra=body(TitleRequest, {"title": "Chest, follow-up"}),
+)
+async def rename_conversation(
+    request: Request, service: Serving, caller: Calling, conversation_id: Identifier
+) -> ConversationOut:
+    """Give a conversation another title."""
+    title = (await bodies.parse(request, TitleRequest)).title.strip()
+    rename = partial(service.store.rename_conversation, caller.owner, conversation_id, title)
+    record = await in_thread(rename)
+    await in_thread(service.note, "conversation.renamed", caller, conversation_id)
+    return responses.conversation(record)
+
+
+@router.delete("/conversations", response_model=Deleted, responses=problems("invalid_request"))
+async def delete_conversations(
+    service: Serving, caller: Calling, everything: Annotated[Literal["true"], EVERYTHING]
+) -> Deleted:
+    """Delete all of the caller's conversations, for good; `all=true` says that this is meant."""
+    del everything
+    ids = await in_thread(service.store.delete_conversations, caller.owner)
+    for conversation_id in ids:
+        await in_thread(service.note, "conversation.deleted", caller, conversation_id)
+    service.metrics.deleted.labels("conversations").inc(len(ids))
+    return Deleted(deleted=len(ids))
 
 
 @router.delete("/conversations/{conversation_id}", status_code=204, responses=problems("not_found"))

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Annotated, Any, TypeVar
 
-from fastapi import Depends, Request
+from fastapi import Depends, Query, Request
 from starlette.requests import ClientDisconnect
 
 from vesalius.errors import Refusal
@@ -38,6 +38,8 @@ async def caller_of(request: Request) -> Caller:
         raise
 
 
+EVERYTHING = Query(alias="all", description="Must be true.")
+"""What a deletion of everything must say: a path that lacks its id deletes nothing."""
 Serving = Annotated[Service, Depends(service_of)]
 Calling = Annotated[Caller, Depends(caller_of)]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 from starlette.responses import JSONResponse
@@ -13,9 +13,16 @@ from vesalius.cases.view import View
 from vesalius.errors import Refusal
 from vesalius.service.chat.intake import LATER, MIB, require_view
 from vesalius.service.http import bodies
-from vesalius.service.http.routes.dependencies import Calling, Serving, while_there
+from vesalius.service.http.routes.dependencies import EVERYTHING, Calling, Serving, while_there
 from vesalius.service.http.routes.openapi_docs import content_response, problems, upload
-from vesalius.service.http.schemas import Identifier, Level, Uploaded, Width
+from vesalius.service.http.schemas import (
+    Deleted,
+    Identifier,
+    Level,
+    Uploaded,
+    UploadPage,
+    Width,
+)
 from vesalius.service.store.records import Image
 from vesalius.service.threads import in_thread
 
@@ -92,6 +99,35 @@ async def upload_image(
     service.metrics.uploads.labels(image.kind).inc()
     await in_thread(service.note, "image.stored" if created else "image.repeated", caller, image.id)
     return JSONResponse(upload_response(image).model_dump(mode="json"), 201 if created else 200)
+
+
+@router.get("/images", response_model=UploadPage, responses=problems("invalid_request"))
+async def images(
+    service: Serving,
+    caller: Calling,
+    limit: Annotated[int, Query(ge=1, le=100)] = 50,
+    before: Annotated[str | None, Query(max_length=200)] = None,
+    asked: Annotated[bool | None, Query(description="Whether a question was about it.")] = None,
+) -> UploadPage:
+    """The caller's kept pictures, newest first; ``before`` is the last page's ``next``."""
+    uploads = service.store.uploads
+    page = await in_thread(uploads, caller.owner, limit=limit, before=before, asked=asked)
+    return UploadPage(images=[upload_response(image) for image in page.images], next=page.next)
+
+
+@router.delete("/images", response_model=Deleted, responses=problems("invalid_request"))
+async def delete_images(
+    service: Serving, caller: Calling, everything: Annotated[Literal["true"], EVERYTHING]
+) -> Deleted:
+    """Delete all of the caller's pictures and studies, for good; what was said of them stays."""
+    del everything
+    count = 0
+    while page := (await in_thread(service.store.uploads, caller.owner, limit=100)).images:
+        for image in page:
+            await in_thread(service.delete_image, caller, image)
+        count += len(page)
+    await in_thread(service.store.delete_studies, caller.owner)
+    return Deleted(deleted=count)
 
 
 @router.get(

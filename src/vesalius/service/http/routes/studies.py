@@ -12,7 +12,8 @@ from vesalius.service.container import Service
 from vesalius.service.http import bodies, responses
 from vesalius.service.http.routes.dependencies import Calling, Serving
 from vesalius.service.http.routes.openapi_docs import body, problems
-from vesalius.service.http.schemas import Identifier, StudyOut, StudyRequest
+from vesalius.service.http.schemas import Identifier
+from vesalius.service.http.study_schemas import StudyOut, StudyRequest
 from vesalius.service.threads import in_thread
 
 router = APIRouter(tags=["studies"])
