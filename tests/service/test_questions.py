@@ -341,3 +341,29 @@ def read_for(seconds: float, api: Serving, question: dict) -> None:
 
 def state(api: Serving, conversation: str) -> str:
     return str(api.client.get(f"/conversations/{conversation}").json()["messages"][-1]["state"])
+
+
+def test_a_question_asked_again_takes_the_place_of_what_came_after(tmp_path: Path) -> None:
+    with serving(tmp_path, history="own", max_turns=3) as api:
+        image_id = api.image_id()
+        first = api.ask(image_id=image_id, question="one?").json()
+        own = {"image_id": image_id, "conversation_id": first["conversation_id"]}
+        second = api.ask(question="two?", **own).json()
+        api.ask(question="three?", **own)
+        assert api.ask(question="four?", **own).json()["code"] == "too_many_turns"
+        again = api.ask(question="two, rather?", replaces=second["answer_id"], **own).json()
+        assert again["provenance"]["history_turns"] == 1  # "one?" alone
+        turns = api.client.get(f"/conversations/{first['conversation_id']}").json()["messages"]
+        by = again["answer_id"]
+        assert [turn["replaced_by"] for turn in turns] == [None, by, by, None]
+        assert [turn["question"] for turn in turns][1:3] == ["two?", "three?"]  # on record
+        last = api.ask(question="and then?", **own).json()  # those replaced do not count
+        assert last["provenance"]["history_turns"] == 2
+        other = api.ask(image_id=image_id, question="elsewhere?").json()
+        for answer_id in (other["answer_id"], "ans_x", "ans_" + "0" * 40):
+            refused = api.ask(question="whose?", replaces=answer_id, **own)
+            assert (refused.status_code, refused.json()["code"]) == (404, "not_found")
+        after = api.client.get(f"/conversations/{first['conversation_id']}").json()["messages"]
+        assert len(after) == 5  # a refused one leaves no trace
+        alone = api.ask(image_id=image_id, question="of what?", replaces=first["answer_id"])
+        assert alone.json()["code"] == "not_found"

@@ -27,7 +27,8 @@ class QuestionRequest:
     """A question of an owner about a view of a picture.
 
     ``image_ids``: all pictures that it shows, in order, where they are several; that of the view is
-    one of them, and the others are shown as their files have it.
+    one of them, and the others are shown as their files have it. ``replaces``: the answer whose
+    question is asked again.
     """
 
     owner: str
@@ -37,6 +38,7 @@ class QuestionRequest:
     view: View = OWN_VIEW
     max_tokens: int | None = None
     image_ids: tuple[str, ...] = ()
+    replaces: str | None = None
 
     @property
     def all_ids(self) -> tuple[str, ...]:
@@ -95,7 +97,7 @@ def _earlier(store: Store, request: QuestionRequest, images: dict[str, Image]) -
     """Answered turns whose pictures are here still; ``images`` learns those."""
     if request.conversation_id is None:
         return []
-    turns = store.conversation(request.owner, request.conversation_id).turns
+    turns = _standing(store.conversation(request.owner, request.conversation_id).turns, request)
     stored = (turn for turn in turns if turn.image_state == "stored")
     for image_id in {one for turn in stored for one in _images(turn)} - set(images):
         with suppress(Refusal):  # it went meanwhile
@@ -108,6 +110,13 @@ def _earlier(store: Store, request: QuestionRequest, images: dict[str, Image]) -
         and turn.image_id is not None
         and all(one in images for one in _images(turn))
     ]
+
+
+def _standing(turns: Sequence[StoredTurn], request: QuestionRequest) -> list[StoredTurn]:
+    """Turns that were not asked again, and are not by this request."""
+    again = (turn.position for turn in turns if turn.answer_id == request.replaces)
+    end = next(again, len(turns))
+    return [turn for turn in turns if turn.replaced_by is None and turn.position < end]
 
 
 def _images(turn: StoredTurn) -> tuple[str, ...]:

@@ -53,6 +53,7 @@ class TurnWriter:
             question,
             view=request.view,
             images=request.image_ids,
+            replaces=request.replaces,
             max_turns=self._settings.max_turns,
             seconds=self._settings.deadline + self._settings.grace,
         )

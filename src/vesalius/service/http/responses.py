@@ -36,6 +36,7 @@ def turn_out(turn: Turn, thumbnails: bool) -> TurnOut:
         answer=turn.answer,
         state=turn.state,
         error=turn.error,
+        replaced_by=turn.replaced_by,
         image_state=None if turn.image_state is None else IMAGE_STATES[turn.image_state],
         feedback=None
         if feedback is None

@@ -108,6 +108,9 @@ class AskRequest(SeveralRequest):
     """1 to 2,000 characters (a setting)."""
     conversation_id: Identifier | None = None
     """Goes on with this conversation; without it a new one begins."""
+    replaces: Identifier | None = None
+    """The answer whose question is asked again, in other words: it and those after it stay on
+    record, and the model is shown them no longer."""
     stream: bool = False
     """Answer as server-sent events: ``meta``, ``token`` ..., ``done`` or ``error``."""
     max_tokens: int | None = Field(default=None, ge=1, le=4096)
@@ -376,6 +379,9 @@ class TurnOut(Support):
     provenance: dict[str, Any] | None = None
     usage: UsageOut | None = None
     timing: TimingOut | None = None
+    replaced_by: str | None = Field(
+        default=None, description="The answer to the question as it was asked again."
+    )
     feedback: dict[str, Any] | None = None
     created_at: datetime
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, Required, TypedDict
@@ -125,6 +125,17 @@ class Turn:
     replaced_by: str | None = None
     finished_at: datetime | None = None
     feedback: Feedback | None = None
+
+
+class TurnLinks(TypedDict, total=False):
+    """What else a question is tied to.
+
+    ``images``: all pictures that it shows, in order, where they are several. ``replaces``: an
+    answer of the conversation whose question is asked again; it goes for those after it, too.
+    """
+
+    images: Sequence[str]
+    replaces: str | None
 
 
 class AnswerPayload(TypedDict, total=False):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Unpack
 
@@ -14,7 +13,15 @@ from vesalius.errors import Refusal
 from vesalius.service.store.audit import Entry, append
 from vesalius.service.store.conversations import feedback_of, owned, read_turns, start, title_of
 from vesalius.service.store.images import living
-from vesalius.service.store.records import AnswerPayload, Feedback, Turn, Verdict, is_id, new_id
+from vesalius.service.store.records import (
+    AnswerPayload,
+    Feedback,
+    Turn,
+    TurnLinks,
+    Verdict,
+    is_id,
+    new_id,
+)
 from vesalius.service.store.state import State, not_found
 from vesalius.service.store.tables import ConversationRow, FeedbackRow, TurnRow
 
@@ -32,18 +39,19 @@ class Turns(State):
         question: str,
         *,
         view: View = OWN_VIEW,
-        images: Sequence[str] = (),
         max_turns: int = 20,
         seconds: float = 60.0,
+        **links: Unpack[TurnLinks],
     ) -> Turn:
         """Write a question down as ``pending``; without a conversation a new one is made.
 
-        ``images``: all pictures that it shows, in order, where there are more than ``image_id``.
+        Turns that it replaces say so from now on, and no longer count.
+
         A conversation answers one question at a time: Refusal ``conversation_busy`` while another
         is pending. After ``seconds`` a pending one no longer counts: its process is dead. Refusal
         ``too_many_turns`` beyond ``max_turns`` answered ones, ``not_found``, ``image_expired``.
         """
-        now = self._now()
+        now, images, replaces = self._now(), links.get("images", ()), links.get("replaces")
         with self._db.write() as session:
             for shown in images or ([] if image_id is None else [image_id]):
                 living(session, owner, shown, now)
@@ -52,9 +60,13 @@ class Turns(State):
             else:
                 conversation = owned(session, owner, conversation_id, lock=True)
                 interrupt(session, now, conversation_id=conversation.id)
+            answer_id = new_id("ans_")
+            if replaces is not None:
+                _replace(session, conversation, replaces, answer_id)
+            if conversation_id is not None:
                 _check_room(session, conversation, max_turns)
             row = TurnRow(
-                answer_id=new_id("ans_"),
+                answer_id=answer_id,
                 conversation_id=conversation.id,
                 position=conversation.turns,
                 question=question,
@@ -174,18 +186,30 @@ def interrupt(
     return len(rows)
 
 
+def _replace(session: Session, conversation: ConversationRow, replaces: str, by: str) -> None:
+    """Mark a turn and those after it as asked again; Refusal ``not_found`` where it is not here."""
+    row = session.get(TurnRow, replaces) if is_id("ans_", replaces) else None
+    if row is None or row.conversation_id != conversation.id:
+        raise not_found("answer")
+    later = update(TurnRow).where(TurnRow.conversation_id == conversation.id)
+    later = later.where(TurnRow.position >= row.position, TurnRow.replaced_by.is_(None))
+    session.execute(later.values(replaced_by=by))
+
+
 def _check_room(session: Session, conversation: ConversationRow, max_turns: int) -> None:
     """Refusal unless another question fits: none pending, few enough answered, few enough tried."""
-    query = select(TurnRow.state, func.count()).where(TurnRow.conversation_id == conversation.id)
-    states = dict(session.execute(query.group_by(TurnRow.state)).tuples().all())
-    if states.get("pending"):
+    counts = func.count(), func.count().filter(TurnRow.replaced_by.is_(None))
+    query = select(TurnRow.state, *counts).where(TurnRow.conversation_id == conversation.id)
+    rows = session.execute(query.group_by(TurnRow.state)).tuples().all()
+    standing = {state: left for state, _, left in rows}
+    if "pending" in standing:
         raise Refusal(
             "conversation_busy",
             "the last question in this conversation is still being answered",
             retry_after=1,
             hint="wait for its answer; a question whose process died is given up at its deadline",
         )
-    if states.get("done", 0) >= max_turns or conversation.turns >= _ATTEMPTS * max_turns:
+    if standing.get("done", 0) >= max_turns or conversation.turns >= _ATTEMPTS * max_turns:
         raise Refusal(
             "too_many_turns",
             f"a conversation has at most {max_turns} questions",

@@ -68,7 +68,8 @@ def _welcome(api: Api, about: Version) -> None:
 
 
 def _talk(api: Api, about: Version, state: PageState, whole: ConversationWhole | None) -> None:
-    turns = whole.messages if whole else []
+    # What was asked again is on record, in exports too; here the newer words stand in its place.
+    turns = [turn for turn in (whole.messages if whole else []) if turn.replaced_by is None]
     live = _live(state)
     busy = live is not None or (bool(turns) and turns[-1].state == "pending")
     side, main = st.columns([5, 7], gap="large")

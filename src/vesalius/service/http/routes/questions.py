@@ -117,6 +117,7 @@ async def _answered(
         conversation_id=payload.conversation_id,
         view=payload.view,
         image_ids=payload.several,
+        replaces=payload.replaces if isinstance(payload, AskRequest) else None,
         max_tokens=payload.max_tokens,
     )
     events = service.questions.events(query)
