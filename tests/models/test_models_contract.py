@@ -16,7 +16,8 @@ from vesalius.cases.prediction import Confidence
 from vesalius.errors import ModelError, RunError
 from vesalius.models import Lesson, models
 from vesalius.models.build import build
-from vesalius.recipe import Data
+from vesalius.recipe import Data, Decoding
+from vesalius.service.engine.model_host import load_host
 from vesalius.steps import ready
 from vesalius.steps.fit import fit
 from vesalius.steps.load import load
@@ -36,7 +37,18 @@ SMALL = {
     },
     "training": {"max_steps": 2, "batch": 2},
 }
+DETECTING = {
+    "model": {
+        "name": "nanodet",
+        "size": "tiny",
+        "image_size": 64,
+        "training": {"max_steps": 2, "batch": 2},
+    },
+    "data": {"task": "detect"},
+}
 BLOCKS: dict[str, dict[str, Any]] = {
+    "box_answers": {"labels": ["nodule"], "members": {"detector": DETECTING}},
+    "box_hints": {"members": {"detector": DETECTING, "reader": {"name": "majority"}}},
     "composed": {"preset": "nano", **SMALL},
     "concept_ensemble": {
         "members": {"near": {"name": "concept_neighbours"}, "tags": {"name": "tagger"}}
@@ -108,15 +120,22 @@ TASKS = {
     **dict.fromkeys(("detr", "nanodet", "yolo"), "detect"),
 }
 """What an entry answers, where that is no question in words."""
+ASKED_OF_BOXES = ("box_answers", "box_hints")
 FOLDS = {"trained_synthesizer": 2}
 """Of entries that learn from their members' answers."""
+
+
+def data(name: str) -> dict[str, Any]:
+    own = {"box_questions": {"labels": ["nodule"]}} if name in ASKED_OF_BOXES else {}
+    options = {**DATA["options"], **own}
+    return {**DATA, "options": options, "task": TASKS.get(name, "vqa")}
 
 
 def recipe(name: str) -> Recipe:
     return Recipe.model_validate(
         {
             "name": name,
-            "data": {**DATA, "task": TASKS.get(name, "vqa")},
+            "data": data(name),
             "model": {"name": name, **BLOCKS[name]},
             "decoding": {"max_new_tokens": 4},
             "folds": FOLDS.get(name),
@@ -192,6 +211,15 @@ def test_the_step_writes_what_the_model_answers(name: str, runs: dict[str, Run])
     assert predict(run) == len(some)
     answers = load(run).predict(some, recipe(name).decoding)
     assert [(p.id, p.text) for p in run.predictions()] == [(p.id, p.text) for p in answers]
+
+
+@pytest.mark.parametrize("name", sorted(set(BLOCKS) - {"endpoint", "replay"}))
+def test_the_service_can_host_it(name: str, runs: dict[str, Run]) -> None:
+    host = load_host(str(runs[name].path))
+    assert host.about["kind"] == name
+    assert host.about["recipe"].startswith(name)
+    said = [piece for _, piece in host.pieces(asked(name)[:1], Decoding(), lambda _: False)]
+    assert isinstance(said[-1], Prediction)
 
 
 @pytest.mark.parametrize("name", BLOCKS)

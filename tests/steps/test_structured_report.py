@@ -134,24 +134,38 @@ def regions(made: Dataset) -> list[Dataset]:
     ]
 
 
-def test_boxes_are_words_and_coordinates_on_the_frame(tmp_path, highdicom) -> None:
+def test_boxes_are_regions_of_a_measurement_report(tmp_path, highdicom) -> None:
     path = tmp_path / "r.dcm"
     write_report(path, MARKED, written(image(3)), MODEL, frame=2)
     made = highdicom.sr.srread(path)
+    assert made.ContentTemplateSequence[0].TemplateIdentifier == "1500"
+    assert made.ConceptNameCodeSequence[0].CodeValue == "126000"
     assert texts(made)["Answer of a model"] == "(2 regions marked, 1 concept named)"
     assert texts(made)["Concept named by a model"] == "C0028259"
-    nodule, heart = regions(made)
-    assert nodule.TextValue == "nodule: left 1, top 2, width 3, height 4.5 pixels, score 0.90"
-    assert heart.TextValue == "heart: left 0, top 0, width 2, height 2 pixels"
-    shape = nodule.ContentSequence[0]
-    assert (shape.ValueType, shape.RelationshipType) == ("SCOORD", "INFERRED FROM")
-    assert shape.GraphicType == "POLYLINE"
+    assert texts(made)["Limits of use"] == DISCLAIMER
+    nodule, heart = made.content.get_planar_roi_measurement_groups()
+    assert (nodule.tracking_identifier, heart.tracking_identifier) == ("nodule 1", "heart 2")
+    assert nodule.finding_type.meaning == "nodule"
+    assert nodule.finding_type.scheme_designator == "99VESALIUS"
+    (score,) = nodule.get_measurements()
+    assert (score.value, score.unit.value) == (90.0, "%")
+    assert heart.get_measurements() == []
     # Round the box and back to where it began.
-    assert list(shape.GraphicData) == [1, 2, 4, 2, 4, 6.5, 1, 6.5, 1, 2]
-    assert list(heart.ContentSequence[0].GraphicData) == [0, 0, 2, 0, 1, 2, 0, 0]
-    on = shape.ContentSequence[0]
+    corners = [[1, 2], [4, 2], [4, 6.5], [1, 6.5], [1, 2]]
+    assert nodule.roi.value.tolist() == corners
+    assert heart.roi.value.tolist() == [[0, 0], [2, 0], [1, 2], [0, 0]]
+    on = nodule.roi.ContentSequence[0]
     assert (on.ValueType, on.RelationshipType) == ("IMAGE", "SELECTED FROM")
     assert int(on.ReferencedSOPSequence[0].ReferencedFrameNumber) == 3
+
+
+def test_of_a_detector_what_its_operating_point_shows_is_reported(highdicom) -> None:
+    unsure = Box(0, 0, 2, 2, "a label of more than sixteen characters", score=0.2)
+    answer = Answer(boxes=(Box(1, 2, 3, 4, "nodule", score=0.9), unsure))
+    shown = report(Prediction("7", answer, operating_point=0.5), image(), MODEL)
+    assert texts(shown)["Caption by a model"] == "(1 region marked)"
+    every = report(Prediction("7", answer, operating_point=0.1), image(), MODEL)
+    assert texts(every)["Caption by a model"] == "(2 regions marked)"
 
 
 def test_a_basic_text_report_has_boxes_in_words(highdicom) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
 from typing import Annotated, Any, get_type_hints
 
@@ -150,6 +150,17 @@ class Prediction:
         """
         given = {name: getattr(self, name) for name in OF_THE_ANSWER}
         return Prediction.of(dialogue, self.answer, **given)
+
+    def at_operating_point(self) -> Prediction:
+        """The same with the boxes at or above its operating point, which are those to be shown.
+
+        Where no point was chosen, or a box has no score, that is all of them.
+        """
+        point, boxes = self.operating_point, self.answer.boxes
+        if point is None or boxes is None:
+            return self
+        visible = tuple(box for box in boxes if box.score is None or box.score >= point)
+        return replace(self, answer=replace(self.answer, boxes=visible))
 
     @property
     def text(self) -> str:

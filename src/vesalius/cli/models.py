@@ -2,11 +2,14 @@
 
 import math
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from vesalius.cli.panels import ADAPT, EVALUATE, SERVE
+
+if TYPE_CHECKING:
+    from vesalius.cases.prediction import Prediction
 
 Sets = Annotated[
     list[str] | None, typer.Option("--set", help="Override a recipe key, e.g. --set seed=1.")
@@ -167,8 +170,10 @@ def ask(
     if report is not None:
         _refuse_report(report, image)
     answer = step(fitted, image, question, frame=frame, window=_window(window))
+    answer = answer.at_operating_point()
     console = Console()
-    console.print(f"[bold]{answer.text or '(no answer)'}[/]", highlight=False)
+    for line in _worded(answer):
+        console.print(line, style="bold", highlight=False, markup=False)
     if answer.confidence:
         console.print(
             f"confidence {answer.confidence.value:.2f} ({answer.confidence.method})", style="dim"
@@ -179,6 +184,21 @@ def ask(
         write_report(report, answer, image.read_bytes(), algorithm_of(fitted), frame=frame)
         console.print(f"wrote {report}, which names the patient", highlight=False, soft_wrap=True)
     console.print("Research use only; not a medical device.", style="dim")
+
+
+def _worded(prediction: "Prediction") -> list[str]:
+    """An answer as lines: its text, its boxes, its concepts."""
+    answer = prediction.answer
+    lines = [answer.text] if answer.text else []
+    lines += [
+        f"{box.label}{'' if box.score is None else f' {box.score:.2f}'}: left {box.x:.0f},"
+        f" top {box.y:.0f}, width {box.width:.0f}, height {box.height:.0f} pixels"
+        for box in answer.boxes or ()
+    ]
+    lines += [", ".join(answer.concepts)] if answer.concepts else []
+    if not lines and answer.boxes is not None:
+        return ["(nothing is marked)"]
+    return lines or ["(no answer)"]
 
 
 def _window(text: str | None) -> tuple[float, float] | None:

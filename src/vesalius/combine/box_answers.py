@@ -55,7 +55,7 @@ class WordedBoxes:
 
     def _worded(self, dialogue: Dialogue, answer: Prediction) -> Prediction:
         question = read_box_question(dialogue.question.text, self.labels)
-        boxes, visible = answer.answer.boxes or (), visible_boxes(answer)
+        visible = answer.at_operating_point().answer.boxes or ()
         picture, text = dialogue.picture, ""
         assert picture is not None
         if question is not None:
@@ -63,7 +63,7 @@ class WordedBoxes:
         sure = None if question is None else _confidence(question.labels, visible, answer)
         return replace(
             answer.as_of(dialogue),
-            answer=Answer(text=text, boxes=boxes),
+            answer=Answer(text=text, boxes=answer.answer.boxes or ()),
             confidence=sure,
             evidence=(MemberAnswer(DETECTOR, Answer(boxes=visible), answer.confidence),),
             abstained=question is None or answer.abstained,
@@ -80,12 +80,14 @@ class BoxAnswers:
 
     Settings: ClassVar[type[BoxAnswersSettings]] = BoxAnswersSettings
     needs_image: ClassVar[bool] = True
+    most_pictures: ClassVar[int] = 1
     wraps: ClassVar[Wraps] = Wraps(names=(DETECTOR,), tasks={DETECTOR: "detect"})
 
     settings: BoxAnswersSettings
 
     def fit(self, lesson: Lesson, run: Run) -> None:
         """Nothing is learnt: the rule needs no weights."""
+        require_pictures([*lesson.train, *lesson.validation])
 
     def load(self, run: Run, *, members: Mapping[str, Model]) -> WordedBoxes:
         """The rule over the loaded detector; ModelError where its labels are not known."""
@@ -110,16 +112,6 @@ def detections(
             hint = "wrap detectors, or models with model.answers: boxes"
             raise ModelError("the member detector answers without boxes", where=one.id, hint=hint)
     return answers
-
-
-def visible_boxes(answer: Prediction) -> tuple[Box, ...]:
-    """The boxes at or above the answer's operating point; all, where none was chosen."""
-    point = answer.operating_point
-    return tuple(
-        box
-        for box in answer.answer.boxes or ()
-        if point is None or box.score is None or box.score >= point
-    )
 
 
 def labels_of(model: Model) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from pydantic import field_validator
 from vesalius.cases.case import Answer, Box
 from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.prediction import MemberAnswer, Prediction
-from vesalius.combine.box_answers import DETECTOR, detections, visible_boxes
+from vesalius.combine.box_answers import DETECTOR, detections
 from vesalius.models import Lesson, Model, Wraps
 from vesalius.models.guard import require_pictures
 from vesalius.recipe import Decoding
@@ -67,7 +67,7 @@ class HintedAnswers:
         if self.settings.hints == "true":
             references = (one.boxes for one in dialogue.question.answers)
             return next((boxes for boxes in references if boxes is not None), None)
-        boxes = visible_boxes(answer)
+        boxes = answer.at_operating_point().answer.boxes or ()
         if self.settings.hints == "random":
             return _moved(boxes, _size(dialogue), dialogue.id)
         return boxes
@@ -82,12 +82,14 @@ class BoxHints:
 
     Settings: ClassVar[type[BoxHintsSettings]] = BoxHintsSettings
     needs_image: ClassVar[bool] = True
+    most_pictures: ClassVar[int] = 1
     wraps: ClassVar[Wraps] = Wraps(names=(DETECTOR, READER), tasks={DETECTOR: "detect"})
 
     settings: BoxHintsSettings
 
     def fit(self, lesson: Lesson, run: Run) -> None:
         """Nothing is learnt: the reader is told in words."""
+        require_pictures([*lesson.train, *lesson.validation])
 
     def load(self, run: Run, *, members: Mapping[str, Model]) -> HintedAnswers:
         """The loaded members, one telling the other."""

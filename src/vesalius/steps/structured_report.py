@@ -14,7 +14,6 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
@@ -24,12 +23,12 @@ from vesalius.cases.decoded import quietly
 from vesalius.cases.prediction import Prediction
 from vesalius.errors import DatasetError, ImageError, MissingExtra
 from vesalius.run import Run
+from vesalius.steps.report_regions import measurement_report, own_code
 from vesalius.system.files import write_atomic
 
 Form = Literal["comprehensive", "basic"]
 """Comprehensive SR, with the confidence as a number; or Basic Text SR, all in words."""
 DISCLAIMER = "Research use only; not a medical device. Not reviewed by a physician."
-SCHEME = "99VESALIUS"
 _DEVICE = "2.25.216308174562046103183024387653254126587"
 _BASIC_TEXT = "1.2.840.10008.5.1.4.1.1.88.11"
 _PATIENT = ("PatientID", "PatientName", "PatientBirthDate", "PatientSex")
@@ -72,6 +71,8 @@ def report(
 ) -> Dataset:
     """The prediction as a report about the image ``source``, whose header is enough.
 
+    With boxes a comprehensive report is an Imaging Measurement Report (PS3.16 TID 1500), each box
+    a planar region of interest (TID 1410); of a detector those at its operating point.
     ``frame`` counts from 0, and is the middle one where it is None, as everywhere here; the
     report's own references count from 1. Raises DatasetError for an image without its UIDs,
     MissingExtra without the extra ``results``.
@@ -81,6 +82,7 @@ def report(
     except ImportError as error:
         raise MissingExtra("highdicom", "results") from error
     evidence = _evidence(source)
+    prediction = prediction.at_operating_point()
     root = _content(prediction, evidence, algorithm, frame, numbers=form == "comprehensive")
     with quietly():
         made: Dataset = (ComprehensiveSR if form == "comprehensive" else EnhancedSR)(
@@ -185,12 +187,12 @@ def _content(
     device = DeviceObserverIdentifyingAttributes(
         uid=_DEVICE, name="Vesalius", manufacturer_name="Vesalius", model_name=algorithm.name
     )
-    kind = CodedConcept("121007", "DCM", "Device")
-    parts: list[Any] = [*ObserverContext(kind, device)]
-    parts += AlgorithmIdentification(
+    observer = ObserverContext(CodedConcept("121007", "DCM", "Device"), device)
+    made_by = AlgorithmIdentification(
         name=algorithm.name, version=algorithm.version, parameters=list(algorithm.parameters)
     )
-    parts.append(text(_own("disclaimer", "Limits of use"), DISCLAIMER))
+    parts: list[Any] = [*made_by]
+    parts.append(text(own_code("disclaimer", "Limits of use"), DISCLAIMER))
     parts.append(
         ImageContentItem(
             CodedConcept("121324", "DCM", "Source Image"),
@@ -201,16 +203,21 @@ def _content(
         )
     )
     if prediction.question:
-        parts.append(text(_own("question", "Question to a model"), prediction.question))
+        parts.append(text(own_code("question", "Question to a model"), prediction.question))
     meaning = "Answer of a model" if prediction.question else "Caption by a model"
-    parts.append(text(_own("answer", meaning), _answer_text(prediction)))
+    parts.append(text(own_code("answer", meaning), _answer_text(prediction)))
     parts += _confidence(prediction, text, numbers)
-    if not prediction.abstained:
-        parts += [_region(box, text, source, number, outline=numbers) for box in boxes]
-        parts += [text(_own("concept", "Concept named by a model"), one) for one in concepts]
-    root = ContainerContentItem(_own("document", "Answer of a model, for research"))
-    root.ContentSequence = ContentSequence(parts)
-    return root
+    if prediction.abstained:
+        boxes = concepts = ()
+    parts += [text(own_code("concept", "Concept named by a model"), one) for one in concepts]
+    if boxes and numbers:
+        root = measurement_report(boxes, source, number, observer, made_by)
+        root.ContentSequence.extend(parts)
+        return root
+    parts += [text(own_code("region", "Region marked by a model"), _words(box)) for box in boxes]
+    plain = ContainerContentItem(own_code("document", "Answer of a model, for research"))
+    plain.ContentSequence = ContentSequence([*observer, *parts])
+    return plain
 
 
 def _answer_text(prediction: Prediction) -> str:
@@ -229,36 +236,11 @@ def _answer_text(prediction: Prediction) -> str:
     return f"({', '.join(parts)})" if parts else "(no answer)"
 
 
-def _region(box: Box, text: Any, source: Dataset, frame: int | None, *, outline: bool) -> Any:
-    """A box in words, and with ``outline`` as coordinates on the image.
-
-    Both count pixels from the upper left corner of the first one, as boxes do (PS3.3 C.18.6).
-    """
+def _words(box: Box) -> str:
+    """A box in words; pixels count from the upper left corner of the first one."""
     sure = "" if box.score is None else f", score {box.score:.2f}"
     place = f"left {box.x:g}, top {box.y:g}, width {box.width:g}, height {box.height:g} pixels"
-    item = text(_own("region", "Region marked by a model"), f"{box.label}: {place}{sure}")
-    if not outline:
-        return item
-    from highdicom.sr import CodedConcept, ContentSequence, ImageContentItem, ScoordContentItem
-
-    right, bottom = box.x + box.width, box.y + box.height
-    corners = box.polygon or ((box.x, box.y), (right, box.y), (right, bottom), (box.x, bottom))
-    shape = ScoordContentItem(
-        CodedConcept("111030", "DCM", "Image Region"),
-        "POLYLINE",
-        np.array([*corners, corners[0]], np.float32),
-        relationship_type="INFERRED FROM",
-    )
-    image = ImageContentItem(
-        CodedConcept("121324", "DCM", "Source Image"),
-        source.SOPClassUID,
-        source.SOPInstanceUID,
-        referenced_frame_numbers=frame,
-        relationship_type="SELECTED FROM",
-    )
-    shape.ContentSequence = ContentSequence([image])
-    item.ContentSequence = ContentSequence([shape])
-    return item
+    return f"{box.label}: {place}{sure}"
 
 
 def _frame_number(source: Dataset, frame: int | None) -> int | None:
@@ -275,18 +257,12 @@ def _confidence(prediction: Prediction, text: Any, numbers: bool) -> list[Any]:
     if prediction.confidence is None:
         return []
     percent = round(100 * prediction.confidence.value, 2)
-    method = text(_own("method", "Method of confidence"), prediction.confidence.method)
+    method = text(own_code("method", "Method of confidence"), prediction.confidence.method)
     name = CodedConcept("111012", "DCM", "Certainty of Finding")
     if not numbers:
         return [text(name, f"{percent:g} %"), method]
     unit = CodedConcept("%", "UCUM", "Percent")
     return [NumContentItem(name, percent, unit, relationship_type="CONTAINS"), method]
-
-
-def _own(value: str, meaning: str) -> Any:
-    from highdicom.sr import CodedConcept
-
-    return CodedConcept(value, SCHEME, meaning)
 
 
 def _printable(said: str) -> str:

@@ -151,6 +151,7 @@ class Asker:
         self, prediction: Prediction, dialogue: Dialogue, first: float | None, total: float
     ) -> Answered:
         """The answer with what is known of its worth."""
+        prediction = prediction.at_operating_point()
         assessment = assessed(prediction, self.calibration)
         prediction = judged(prediction, assessment, self.settings.abstain_below)
         return Answered(prediction, len(dialogue.turns) - 1, first, total, assessment)

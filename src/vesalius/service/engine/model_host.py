@@ -142,15 +142,28 @@ def _common(model: Model, name: str) -> dict[str, Any]:
     here = environment()
     engine = "local" if getattr(models[name], "computes", True) else name
     about: dict[str, Any] = {"engine": engine, "kind": name, "preprocessing": None}
-    network: Any = next((p for p in parts(model) if hasattr(p, "network")), None)
-    network = getattr(network, "network", None)
+    network = _network(model)
     if network is not None:
         about |= {"family": network.family.title, "preprocessing": _preprocessing(network)}
+    framings = (getattr(part, "framing", None) for part in parts(model))
+    framing = next((one for one in framings if one is not None), None)
+    if framing is not None:
+        how = "stretched to" if framing.stretched else "fitted into"
+        about["preprocessing"] = f"{how} {framing.side} x {framing.side} pixels"
     return about | {"software": {"python": here["python"], **here["packages"]}}
 
 
-def _preprocessing(network: Any) -> str:
-    images = network.processor.image_processor
+def _network(model: Model) -> Any:
+    """The first network of a generative family; others call something else by that name."""
+    named = (getattr(part, "network", None) for part in parts(model))
+    return next((one for one in named if hasattr(one, "family")), None)
+
+
+def _preprocessing(network: Any) -> str | None:
+    """How pictures reach a network; None where it sees none."""
+    images = getattr(network.processor, "image_processor", None)
+    if images is None:
+        return None
     size = getattr(images, "crop_size", None) or getattr(images, "size", None)
     edges = {} if size is None else {k: v for k, v in dict(size).items() if v is not None}
     shape = " x ".join(str(edge) for edge in edges.values())

@@ -81,5 +81,5 @@ Use pictures that you are allowed to use, without anything that names a patient:
 question. At most {words.size(policy.max_body)}; PNG, JPEG, WebP, TIFF, BMP, GIF or DICOM.
 
 ### Keys
-Tab moves on, Enter asks. In the picture plus and minus zoom, 0 fits, arrows move it.
+Tab moves on, Enter asks. In the picture plus and minus zoom, 0 fits, arrows move it, B hides boxes.
 """

@@ -46,7 +46,7 @@ function setUp(root) {
     const does = {
       "+": () => zoom(1.5), "=": () => zoom(1.5), "-": () => zoom(1 / 1.5), "0": fit,
       ArrowLeft: () => move(step, 0), ArrowRight: () => move(-step, 0),
-      ArrowUp: () => move(0, step), ArrowDown: () => move(0, -step),
+      ArrowUp: () => move(0, step), ArrowDown: () => move(0, -step), b: marks.toggle,
     }[event.key];
     if (!does || (event.key.startsWith("Arrow") && at.zoom === 1)) return;
     event.preventDefault();
@@ -84,7 +84,7 @@ function setUpMarks(root) {
   const tools = root.querySelector(".tools");
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   let drawn = [], size = [1, 1], known = "";
-  toggle.onclick = () => {
+  const flip = toggle.onclick = () => {
     const on = toggle.getAttribute("aria-pressed") !== "true";
     toggle.setAttribute("aria-pressed", on);
     layer.hidden = !on;
@@ -147,7 +147,7 @@ function setUpMarks(root) {
       Object.assign(tag.style, { left: `${px}px`, top: `${py}px` });
     }
   }
-  return { set, place };
+  return { set, place, toggle: flip };
 }
 
 export default function (component) {

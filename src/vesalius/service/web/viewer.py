@@ -17,7 +17,7 @@ from vesalius.service.http.schemas import BoxOut
 _HTML = """
 <div class="viewer">
   <div class="frame"><div class="stage" tabindex="0" role="group"
-    aria-label="Picture. Plus and minus zoom, 0 fits, arrows move."><img alt=""
+    aria-label="Picture. Plus and minus zoom, 0 fits, arrows move, B hides boxes."><img alt=""
     ><div class="marks" aria-hidden="true"></div></div></div>
   <div class="tools" role="group" aria-label="Zoom">
     <button type="button" class="out" aria-label="Zoom out">−</button>
