@@ -347,7 +347,7 @@ def test_boxes_lie_over_the_picture_and_words_of_them_are_words(page: Page, site
     assert tags.first.bounding_box()["height"] == before
     page.get_by_role("button", name="Boxes").click()
     expect(box).to_be_hidden()
-    page.get_by_role("button", name="Boxes").click()
+    page.get_by_role("group", name="B hides boxes").press("b")
     expect(box).to_be_visible()
 
     expect(page.get_by_role("list", name="Marked")).to_contain_text("nodule <i>1</i> 0.90")
