@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from vesalius.cases.box_questions import read_box_question
 from vesalius.cases.case import Answer, Box
 from vesalius.cases.prediction import Prediction
 from vesalius.errors import ImageError
@@ -63,25 +64,35 @@ def box_baselines(
     """The three as systems that answer the same cases; nothing where no reference has boxes.
 
     ``always`` shows the whole picture, ``never`` no box. Without training boxes, or the size of
-    every picture, only ``never`` can be given.
+    every picture, only ``never`` can be given. A question in words about boxes is answered in words
+    by the same boxes, any other with an empty text.
     """
-    if not any(r.boxes is not None for p in predictions for r in p.references):
+    marked = [r.boxes for p in predictions for r in p.references if r.boxes is not None]
+    if not marked:
         return []
-    never = [System(NEVER, [_answered(one, ()) for one in predictions])]
+    labels = sorted({box.label for boxes in marked for box in boxes})
+    never = [System(NEVER, [_answered(one, (), (1, 1), labels) for one in predictions])]
     known = [sizes.get(one.picture or "") for one in predictions]
     if training is None or None in known:
         return never
     pairs = [(one, size) for one, size in zip(predictions, known, strict=True) if size]
-    whole = [_answered(p, (Box(0, 0, *size, training.label, score=1.0),)) for p, size in pairs]
-    mean = [_answered(p, (training.box(size),)) for p, size in pairs]
+    label = training.label
+    whole = [_answered(p, (Box(0, 0, *size, label, score=1.0),), size, labels) for p, size in pairs]
+    mean = [_answered(p, (training.box(size),), size, labels) for p, size in pairs]
     return [System(MEAN, mean), System(ALWAYS, whole), *never]
 
 
-def _answered(prediction: Prediction, boxes: tuple[Box, ...]) -> Prediction:
+def _answered(
+    prediction: Prediction, boxes: tuple[Box, ...], size: Size, labels: Sequence[str]
+) -> Prediction:
     """That answer to the same case, and nothing of what another model said beside its own."""
+    text = None
+    if any(reference.text is not None for reference in prediction.references):
+        question = read_box_question(prediction.question, labels)
+        text = "" if question is None else question.answer(boxes, lambda: size)
     return replace(
         prediction,
-        answer=Answer(boxes=boxes),
+        answer=Answer(text=text, boxes=boxes),
         confidence=None,
         scores=None,
         evidence=(),
