@@ -1,5 +1,6 @@
 """Curves and the confusion table of boxes, by hand."""
 
+import numpy as np
 import pytest
 
 from vesalius.cases.case import Answer, Box
@@ -31,6 +32,23 @@ def test_curves_by_hand_with_equal_scores_together():
     assert found.recall == pytest.approx([1 / 3, 1 / 3, 2 / 3])
     assert found.f1 == pytest.approx([2 / 4, 2 / 6, 4 / 7])
     assert found.false == pytest.approx([0, 1, 1])
+
+
+def test_the_area_under_the_weighted_curve_is_wafroc():
+    # Image a: .9 right of two masses; b: .3 right of one; c and d have none, c a box of .8.
+    rows = [*ROWS, image((mass(0.8),), (), "c"), image((), (), "d")]
+    found = curves(Detection().measure(rows))
+    assert found.score.tolist() == [0.9, 0.8, 0.3]
+    assert found.weighted == pytest.approx([1 / 4, 1 / 4, 3 / 4])
+    assert found.alarms == pytest.approx([0, 1 / 2, 1 / 2])
+    # From (0, 0) by these to (1, 1): 1/2 x 1/4, then 1/2 x (3/4 + 1) / 2 = .5625.
+    across, up = np.array([0, *found.alarms, 1]), np.array([0, *found.weighted, 1])
+    area = float(np.sum(np.diff(across) * (up[1:] + up[:-1]) / 2))
+    metric = Detection()
+    scored = metric.aggregate(metric.measure(rows), np.ones((1, 4)))
+    assert area == pytest.approx(0.5625) == scored["detection.wafroc"][0]
+    titles = [title for title, _, _ in box_plots(rows, ["detection"]).plots]
+    assert titles[-1] == "Free response by image (wAFROC)"
 
 
 def test_confusion_by_hand():

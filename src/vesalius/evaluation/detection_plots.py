@@ -1,4 +1,4 @@
-"""What a report draws of boxes: precision and recall, F1, free response, and a confusion table."""
+"""What a report draws of boxes: precision and recall, F1, free response, a confusion table."""
 
 from __future__ import annotations
 
@@ -44,6 +44,9 @@ def box_plots(predictions: Sequence[Prediction], specs: Sequence[Spec]) -> BoxPl
         ("F1", curve.score, curve.f1, "score from which a box is shown", "F1"),
         ("Free response", curve.false, curve.recall, "false boxes an image", "recall"),
     ]
+    if negatives:
+        names = ("share of images without findings with a box", "weighted recall")
+        drawn.append(("Free response by image (wAFROC)", curve.alarms, curve.weighted, *names))
     note = "" if negatives else "no negatives: false boxes in images with findings"
     return BoxPlots(
         plots=[

@@ -31,7 +31,9 @@ NOTHING = "no box"
 class Curves:
     """By falling score, equal scores together: what boxes from that score on are worth, [points].
 
-    All classes together, at an IoU of .5; ``false`` are false boxes an image.
+    All classes together, at an IoU of .5; ``false`` are false boxes an image. ``weighted`` is the
+    mean over images with findings of the share of their boxes that is marked, ``alarms`` the share
+    of images without any that have a box: their curve is wAFROC's. NaN where no image is of a kind.
     """
 
     score: Array
@@ -39,13 +41,16 @@ class Curves:
     recall: Array
     f1: Array
     false: Array
+    weighted: Array
+    alarms: Array
 
 
 def curves(table: Table) -> Curves | None:
     """From :class:`Detection`'s table; None without a reference box or a box."""
     n, classes = len(table["truth"]), table["truth"].shape[1] // len(AREAS)
     marks = Marks.of(table["matches"].reshape(n, classes + 1, MOST, WIDTH))
-    due = float(np.nansum(table["truth"].reshape(n, classes, len(AREAS))[:, :, 0]))
+    lesions = table["truth"].reshape(n, classes, len(AREAS))[:, :, 0].sum(axis=1)
+    due = float(np.nansum(lesions))
     if not due or not len(marks.row):
         return None
     ends = np.append(marks.score[1:] < marks.score[:-1], True)
@@ -57,7 +62,26 @@ def curves(table: Table) -> Curves | None:
         recall=right / due,
         f1=2 * right / (count + due),
         false=(count - right) / images,
+        weighted=_weighted(marks, lesions)[ends],
+        alarms=_alarms(marks, table["present"])[ends],
     )
+
+
+def _weighted(marks: Marks, lesions: Array) -> Array:
+    """By mark, the mean share of an image's reference boxes that is marked until then."""
+    share = np.zeros(len(marks.row))
+    share[marks.right] = 1 / lesions[marks.row[marks.right]]
+    images = np.count_nonzero(lesions > 0)
+    return np.cumsum(share) / images if images else np.full(len(share), np.nan)
+
+
+def _alarms(marks: Marks, present: Array) -> Array:
+    """By mark, the share of images without findings that have one until then."""
+    first = np.zeros(len(marks.row))
+    first[np.unique(marks.row, return_index=True)[1]] = 1
+    first[present[marks.row] != 0] = 0
+    images = np.count_nonzero(present == 0)
+    return np.cumsum(first) / images if images else np.full(len(first), np.nan)
 
 
 def confusion(
