@@ -188,3 +188,13 @@ def test_a_saved_page_carries_its_own_policy(saved: Serving) -> None:
     assert "frame-ancestors" not in own  # a policy in a page may not say it, and browsers complain
     assert page.headers["Content-Security-Policy"] == f"{own}; frame-ancestors 'none'; sandbox"
     assert page.text.index("Content-Security-Policy") < page.text.index("<style>")
+
+
+def test_suggestions_are_those_of_the_run_and_none_without_one(saved: Serving) -> None:
+    assert saved.client.get("/suggestions").json() == []
+    saved.service.suggestions = [("organ", "which organ?")]
+    try:
+        listed = saved.client.get("/suggestions").json()
+    finally:
+        saved.service.suggestions = None
+    assert listed == [{"category": "organ", "question": "which organ?"}]

@@ -59,6 +59,8 @@ class Service:
     """Whether the last try to load the model failed; the log says why."""
     card: str | None = None
     """The model card, once somebody asked for it."""
+    suggestions: list[tuple[str, str]] | None = None
+    """Questions by category that the run was asked, once somebody wanted them."""
     _refused: dict[str, float] = field(default_factory=dict)
     _tasks: set[asyncio.Task[Any]] = field(default_factory=set)
 

@@ -426,6 +426,13 @@ class Deleted(BaseModel):
     deleted: int
 
 
+class Suggestion(BaseModel):
+    """A question that the run was asked often, of its category."""
+
+    category: str
+    question: str
+
+
 class CardOut(BaseModel):
     """A model card, and what answers."""
 

@@ -104,7 +104,7 @@ def _talk(api: Api, about: Version, state: PageState, whole: ConversationWhole |
         elif busy:
             _pending(api, turns[-1], state)
         elif view.usable:
-            question = question or (None if turns else _suggest())
+            question = question or (None if turns else _suggest(api))
             if question:
                 _ask(api, question, state, view)
 
@@ -125,13 +125,19 @@ def _head(api: Api, whole: ConversationWhole) -> None:
                 )
 
 
-def _suggest() -> str | None:
-    """First questions that fit any picture; the one that was clicked."""
+def _suggest(api: Api) -> str | None:
+    """First questions: those of the run, else some that fit any picture; the one clicked."""
     slot = st.empty()
+    if "suggestions" not in st.session_state:
+        try:
+            st.session_state["suggestions"] = api.suggestions()
+        except ApiError:
+            st.session_state["suggestions"] = []  # those of any picture do as well
+    first: tuple[str, ...] = tuple(st.session_state["suggestions"]) or QUESTIONS
     with slot.container(key="suggest"):
         st.markdown("# What would you like to know?")
         with st.container(horizontal=True):
-            chosen = [text for text in (*QUESTIONS, DESCRIBE) if st.button(text, key=f"ask-{text}")]
+            chosen = [text for text in (*first, DESCRIBE) if st.button(text, key=f"ask-{text}")]
     if not chosen:
         return None
     slot.empty()

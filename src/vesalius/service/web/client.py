@@ -17,6 +17,7 @@ from vesalius.service.http.schemas import (
     FeedbackRequest,
     RatingRequest,
     ReviewOut,
+    Suggestion,
     Uploaded,
     Window,
 )
@@ -146,6 +147,11 @@ class Api:
         """A description of a picture, as it comes."""
         body = request.model_copy(update={"stream": True}).model_dump(exclude_none=True)
         return Answering(self._http, "/caption", body, self._patience)
+
+    def suggestions(self) -> list[str]:
+        """Questions that the run was often asked, of different categories."""
+        listed = self._json("GET", "/suggestions")
+        return [_as(Suggestion, one).question for one in listed]
 
     def conversations(self, *, limit: int = 30, before: str | None = None) -> ConversationPage:
         """This person's conversations, newest first."""

@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse
 from vesalius.errors import Refusal
 from vesalius.service.chat.history import QuestionRequest
 from vesalius.service.chat.questions import Accepted, Event
+from vesalius.service.chat.suggestions import suggestions
 from vesalius.service.container import Service
 from vesalius.service.http import bodies, responses
 from vesalius.service.http.access import Caller
@@ -23,6 +24,7 @@ from vesalius.service.http.schemas import (
     AskRequest,
     CaptionRequest,
     FeedbackRequest,
+    Suggestion,
     Window,
 )
 from vesalius.service.store.records import Turn
@@ -80,6 +82,15 @@ async def caption(request: Request, service: Serving, caller: Calling) -> Respon
     """Describe a picture, with the words that the run was fitted on."""
     payload = await bodies.parse(request, CaptionRequest)
     return await _answered(request, service, caller, payload, service.instruction)
+
+
+@router.get("/suggestions", response_model=list[Suggestion], responses=problems())
+async def suggested(service: Serving, caller: Calling) -> list[Suggestion]:
+    """Questions to begin with, one of each category that the run was asked; none without a run."""
+    del caller
+    if service.suggestions is None:
+        service.suggestions = await in_thread(suggestions, service.run)
+    return [Suggestion(category=name, question=text) for name, text in service.suggestions]
 
 
 @router.post(
