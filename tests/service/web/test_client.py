@@ -13,7 +13,8 @@ import pytest
 
 pytest.importorskip("httpx2", reason="the extra serve is not installed")
 
-from vesalius.service.http.schemas import AnswerOut, AskRequest, FeedbackRequest, Window
+from vesalius.service.http.answer_schemas import AnswerOut
+from vesalius.service.http.schemas import AskRequest, FeedbackRequest, Window
 from vesalius.service.web.api_errors import ApiError
 from vesalius.service.web.client import FILE_NAME, Api
 from vesalius.service.web.start import free_port

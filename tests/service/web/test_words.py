@@ -11,8 +11,9 @@ pytest.importorskip("httpx2", reason="the extra serve is not installed")
 
 from markdown_it import MarkdownIt
 
+from vesalius.service.http.answer_schemas import AssessmentOut, ConfidenceOut, Content
 from vesalius.service.http.problems import TABLE
-from vesalius.service.http.schemas import AssessmentOut, ConfidenceOut, Content, Window
+from vesalius.service.http.schemas import Window
 from vesalius.service.web import words
 from vesalius.service.web.api_errors import ApiError
 

@@ -12,7 +12,8 @@ import jinja2
 from vesalius.errors import VesaliusError
 from vesalius.evaluation.formatting import flat
 from vesalius.service.container import Service
-from vesalius.service.http.schemas import ConversationWhole, TurnOut, view_of
+from vesalius.service.http.answer_schemas import ConversationWhole, TurnOut
+from vesalius.service.http.schemas import view_of
 from vesalius.service.threads import in_thread
 
 SIDE = 1024

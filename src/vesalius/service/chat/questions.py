@@ -18,7 +18,7 @@ from vesalius.service.chat.asking import Answered, Asker
 from vesalius.service.chat.engine_pictures import EnginePictures
 from vesalius.service.chat.history import QuestionRequest, build_prompt, require_count
 from vesalius.service.chat.turn_writer import TurnWriter
-from vesalius.service.http.schemas import UsageOut
+from vesalius.service.http.answer_schemas import UsageOut
 from vesalius.service.store import Store
 from vesalius.service.store.records import Turn
 from vesalius.service.threads import in_thread

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from vesalius.errors import Refusal
 from vesalius.service.chat.openai_messages import Message
-from vesalius.service.http.schemas import ConfidenceOut, Support
+from vesalius.service.http.answer_schemas import ConfidenceOut, Support
 from vesalius.service.nulls import NullIsAbsent
 
 MAX_MESSAGES = 64

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vesalius.service.chat import studies
-from vesalius.service.http.schemas import (
+from vesalius.service.http.answer_schemas import (
     AnswerOut,
     BoxOut,
     ConversationOut,
@@ -15,8 +15,8 @@ from vesalius.service.http.schemas import (
     NeighbourOut,
     ReasonOut,
     TurnOut,
-    Window,
 )
+from vesalius.service.http.schemas import Window
 from vesalius.service.http.study_schemas import SeriesOut, StudyOut
 from vesalius.service.store.records import Conversation, Study, Transcript, Turn
 

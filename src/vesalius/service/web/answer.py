@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from vesalius.service.http.schemas import AssessmentOut, ConfidenceOut, NeighbourOut, TurnOut
+from vesalius.service.http.answer_schemas import AssessmentOut, ConfidenceOut, NeighbourOut, TurnOut
 from vesalius.service.web import content, feedback, words
 from vesalius.service.web.api_errors import ApiError
 from vesalius.service.web.client import Api

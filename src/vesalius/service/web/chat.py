@@ -8,13 +8,8 @@ from time import monotonic
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from vesalius.service.http.schemas import (
-    AnswerOut,
-    AskRequest,
-    CaptionRequest,
-    ConversationWhole,
-    TurnOut,
-)
+from vesalius.service.http.answer_schemas import AnswerOut, ConversationWhole, TurnOut
+from vesalius.service.http.schemas import AskRequest, CaptionRequest
 from vesalius.service.web import answer, identity, notices, picture, viewer, words
 from vesalius.service.web.api_errors import ApiError
 from vesalius.service.web.client import Api, Version

@@ -9,14 +9,12 @@ from urllib.parse import quote
 import httpx2
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from vesalius.service.http.answer_schemas import ConversationPage, ConversationWhole
+from vesalius.service.http.review_schemas import RatingRequest, ReviewOut
 from vesalius.service.http.schemas import (
     AskRequest,
     CaptionRequest,
-    ConversationPage,
-    ConversationWhole,
     FeedbackRequest,
-    RatingRequest,
-    ReviewOut,
     Suggestion,
     Uploaded,
     Window,

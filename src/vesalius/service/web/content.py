@@ -6,7 +6,7 @@ from html import escape
 
 import streamlit as st
 
-from vesalius.service.http.schemas import BoxOut, Content, MemberOut, TurnOut
+from vesalius.service.http.answer_schemas import BoxOut, Content, MemberOut, TurnOut
 from vesalius.service.web import words
 from vesalius.service.web.picture import MARKED
 from vesalius.service.web.viewer import tints

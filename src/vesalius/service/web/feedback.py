@@ -6,7 +6,8 @@ from typing import Any, cast
 
 import streamlit as st
 
-from vesalius.service.http.schemas import FeedbackRequest, TurnOut
+from vesalius.service.http.answer_schemas import TurnOut
+from vesalius.service.http.schemas import FeedbackRequest
 from vesalius.service.web import notices
 from vesalius.service.web.api_errors import ApiError
 from vesalius.service.web.client import Api

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from vesalius.service.http.schemas import TurnOut, Uploaded, Window
+from vesalius.service.http.answer_schemas import TurnOut
+from vesalius.service.http.schemas import Uploaded, Window
 from vesalius.service.web import notices, viewer, words
 from vesalius.service.web.api_errors import ApiError
 from vesalius.service.web.client import Api, Policy

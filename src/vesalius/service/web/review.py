@@ -11,7 +11,7 @@ from typing import Any
 import streamlit as st
 
 from vesalius.cases.rating import AXES, FAULTS, GRADES
-from vesalius.service.http.schemas import Grades, RatingRequest, ReviewItem
+from vesalius.service.http.review_schemas import Grades, RatingRequest, ReviewItem
 from vesalius.service.web import identity, notices, viewer, words
 from vesalius.service.web.api_errors import ApiError
 from vesalius.service.web.client import Api

@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from vesalius.service.http.schemas import ConversationOut
+from vesalius.service.http.answer_schemas import ConversationOut
 from vesalius.service.web import notices, words
 from vesalius.service.web.api_errors import ApiError
 from vesalius.service.web.client import Api

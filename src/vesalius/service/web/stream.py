@@ -15,7 +15,7 @@ import httpx2
 from pydantic import ValidationError
 
 from vesalius.errors import Refusal
-from vesalius.service.http.schemas import AnswerOut
+from vesalius.service.http.answer_schemas import AnswerOut
 from vesalius.service.web.api_errors import ApiError, error_of, unreachable
 
 SILENCE = 60.0

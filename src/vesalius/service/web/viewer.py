@@ -12,7 +12,7 @@ from typing import Any
 import streamlit as st
 from PIL import Image
 
-from vesalius.service.http.schemas import BoxOut
+from vesalius.service.http.answer_schemas import BoxOut
 
 _HTML = """
 <div class="viewer">

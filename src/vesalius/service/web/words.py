@@ -6,7 +6,8 @@ import re
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from vesalius.service.http.schemas import AssessmentOut, ConfidenceOut, Content, Window
+from vesalius.service.http.answer_schemas import AssessmentOut, ConfidenceOut, Content
+from vesalius.service.http.schemas import Window
 from vesalius.service.web.api_errors import ApiError
 
 SAME = 0.9999

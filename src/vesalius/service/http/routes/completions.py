@@ -21,6 +21,7 @@ from vesalius.service.chat.asking import Answered, Step
 from vesalius.service.chat.openai_messages import dialogue_of
 from vesalius.service.container import Service
 from vesalius.service.http import bodies, responses
+from vesalius.service.http.answer_schemas import AssessmentOut
 from vesalius.service.http.openai_schemas import (
     ChatRequest,
     Choice,
@@ -33,7 +34,6 @@ from vesalius.service.http.openai_schemas import (
 from vesalius.service.http.routes.dependencies import Calling, Serving, while_there
 from vesalius.service.http.routes.events import event, streamed
 from vesalius.service.http.routes.openapi_docs import body, problems
-from vesalius.service.http.schemas import AssessmentOut
 from vesalius.service.threads import in_thread
 
 router = APIRouter(prefix="/v1", tags=["openai"])

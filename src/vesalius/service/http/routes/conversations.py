@@ -10,17 +10,14 @@ from starlette.responses import HTMLResponse, JSONResponse
 
 from vesalius.service.chat import exports
 from vesalius.service.http import bodies, responses
-from vesalius.service.http.routes.dependencies import EVERYTHING, Calling, Serving
-from vesalius.service.http.routes.openapi_docs import body, content_response, problems
-from vesalius.service.http.schemas import (
+from vesalius.service.http.answer_schemas import (
     ConversationOut,
     ConversationPage,
     ConversationWhole,
-    Deleted,
-    Identifier,
-    NewConversation,
-    TitleRequest,
 )
+from vesalius.service.http.routes.dependencies import EVERYTHING, Calling, Serving
+from vesalius.service.http.routes.openapi_docs import body, content_response, problems
+from vesalius.service.http.schemas import Deleted, Identifier, NewConversation, TitleRequest
 from vesalius.service.threads import in_thread
 
 router = APIRouter(tags=["conversations"])

@@ -15,14 +15,7 @@ from vesalius.service.chat.intake import LATER, MIB, require_view
 from vesalius.service.http import bodies
 from vesalius.service.http.routes.dependencies import EVERYTHING, Calling, Serving, while_there
 from vesalius.service.http.routes.openapi_docs import content_response, problems, upload
-from vesalius.service.http.schemas import (
-    Deleted,
-    Identifier,
-    Level,
-    Uploaded,
-    UploadPage,
-    Width,
-)
+from vesalius.service.http.schemas import Deleted, Identifier, Level, Uploaded, UploadPage, Width
 from vesalius.service.store.records import Image
 from vesalius.service.threads import in_thread
 

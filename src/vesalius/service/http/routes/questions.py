@@ -16,11 +16,11 @@ from vesalius.service.chat.suggestions import suggestions
 from vesalius.service.container import Service
 from vesalius.service.http import bodies, responses
 from vesalius.service.http.access import Caller
+from vesalius.service.http.answer_schemas import AnswerOut
 from vesalius.service.http.routes.dependencies import Calling, Serving, while_there
 from vesalius.service.http.routes.events import event, streamed
 from vesalius.service.http.routes.openapi_docs import STREAM, body, problems
 from vesalius.service.http.schemas import (
-    AnswerOut,
     AskRequest,
     CaptionRequest,
     FeedbackRequest,

@@ -12,15 +12,10 @@ from vesalius.service.chat.review import Item, Review
 from vesalius.service.container import Service
 from vesalius.service.http import bodies
 from vesalius.service.http.access import Caller
+from vesalius.service.http.review_schemas import Grades, RatingRequest, ReviewItem, ReviewOut
 from vesalius.service.http.routes.dependencies import Calling, Serving
 from vesalius.service.http.routes.openapi_docs import body, content_response, problems
-from vesalius.service.http.schemas import (
-    Grades,
-    Identifier,
-    RatingRequest,
-    ReviewItem,
-    ReviewOut,
-)
+from vesalius.service.http.schemas import Identifier
 from vesalius.service.threads import in_thread
 
 router = APIRouter(prefix="/review", tags=["review"])
