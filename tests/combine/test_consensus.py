@@ -28,11 +28,18 @@ class Fixed:
     sure: float | None = None
     abstained: bool = False
     needs_image: bool = False
+    point: float | None = None
 
     def predict(self, dialogues: Sequence[Dialogue], decoding: Decoding) -> list[Prediction]:
         confidence = None if self.sure is None else Confidence(self.sure, "fixed")
         return [
-            Prediction.of(d, self.answer, confidence=confidence, abstained=self.abstained)
+            Prediction.of(
+                d,
+                self.answer,
+                confidence=confidence,
+                abstained=self.abstained,
+                operating_point=self.point,
+            )
             for d in dialogues
         ]
 
@@ -105,6 +112,22 @@ def test_concepts_and_boxes_are_compared_as_what_they_are() -> None:
     assert similarities(boxes, "token_f1")[0].tolist() == pytest.approx([1, 1 / 3, 0])
     assert similarities([Answer(boxes=()), Answer(boxes=())], "token_f1")[0, 1] == 1
     assert similarities([Answer("x"), Answer(boxes=())], "minilm")[0, 1] == 0
+
+
+def test_detectors_are_compared_by_what_they_show() -> None:
+    here, there = Box(0, 0, 10, 10, "mass", score=0.9), Box(50, 50, 10, 10, "mass", score=0.1)
+    alike, other = Box(0, 0, 10, 9, "mass", score=0.8), Box(50, 50, 10, 10, "mass", score=0.9)
+    members = (
+        Fixed(Answer(boxes=(other,)), point=0.5),
+        Fixed(Answer(boxes=(here, there)), point=0.5),
+        Fixed(Answer(boxes=(alike,)), point=0.5),
+    )
+    # By all boxes the second is as near to the first as to the third; shown, only to the third.
+    best = ask(Question("Mark masses.", kind="open"), *members)
+    assert (best.answer.boxes, best.operating_point) == ((here, there), 0.5)
+    assert [one.answer.boxes for one in best.member_answers] == [(other,), (here,), (alike,)]
+    assert best.confidence is not None
+    assert best.confidence.value == pytest.approx(0.45)  # (0 + 90 / 100) / 2
 
 
 def test_token_f1() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -48,3 +50,24 @@ def test_labels_that_no_box_has_are_refused_with_those_that_are_there() -> None:
 def test_a_wrong_option_is_named(asked: dict[str, Any], words: str) -> None:
     with pytest.raises(RecipeError, match=words):
         phantoms(**asked)
+
+
+def test_cases_without_annotated_boxes_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    drawn = open_dataset("phantom", options=CASES)
+    (tmp_path / "a.png").write_bytes(next(drawn.cases("train")).pictures[0].read())
+    rows = [
+        {"id": "1", "image": "a.png", "boxes": []},
+        {"id": "2", "image": "a.png", "caption": "a film"},
+    ]
+    (tmp_path / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    options = {"box_questions": {"labels": ["nodule"]}}
+    dataset = open_dataset("folder", tmp_path, options=options)
+    for _ in range(2):
+        first, second = dataset.cases("train")
+    assert [q.answers[0].text for q in first.questions] == ["no", "0"]
+    assert second.questions == ()
+    assert [one.code for one in second.remarks] == ["not_asked"]
+    (said,) = [record.getMessage() for record in caplog.records]  # once, however often it is read
+    assert said == "box_questions: 1 cases of train have no annotated boxes: not asked about"

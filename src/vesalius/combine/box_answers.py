@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 from vesalius.cases.box_questions import read_box_question
 from vesalius.cases.case import Answer, Box
 from vesalius.cases.dialogue import Dialogue
-from vesalius.cases.prediction import Confidence, MemberAnswer, Prediction
-from vesalius.combine.members import table
+from vesalius.cases.prediction import Confidence, Prediction
+from vesalius.combine.members import member_answers, table
 from vesalius.errors import ModelError
 from vesalius.models import Lesson, Model, Wraps, parts
 from vesalius.models.guard import require_pictures
@@ -65,7 +65,7 @@ class WordedBoxes:
             answer.as_of(dialogue),
             answer=Answer(text=text, boxes=answer.answer.boxes or ()),
             confidence=sure,
-            evidence=(MemberAnswer(DETECTOR, Answer(boxes=visible), answer.confidence),),
+            evidence=member_answers([DETECTOR], [answer]),
             abstained=question is None or answer.abstained,
             notes=None if question is not None else {"not_about_boxes": 1},
         )

@@ -71,6 +71,7 @@ class ConsensusAnswers:
             evidence=member_answers(self.members, answers),
             abstained=all(one.abstained for one in answers),
             finish=best.finish,
+            operating_point=best.operating_point,
         )
 
 
@@ -137,7 +138,7 @@ def _vote(votes: Sequence[Prediction]) -> tuple[Prediction, Confidence]:
 def _medoid(votes: Sequence[Prediction], name: str) -> tuple[Prediction, Confidence]:
     if len(votes) == 1:
         return votes[0], Confidence(0.0, f"mean {name} with the other answers (there are none)")
-    alike = similarities([one.answer for one in votes], name)
+    alike = similarities([one.at_operating_point().answer for one in votes], name)
     means = (alike.sum(axis=1) - np.diag(alike)) / (len(votes) - 1)
     # Rounded, so that a tie is one: it goes to the surer answer, then to the first member's.
     best = max(range(len(votes)), key=lambda at: (means[at].round(9), _sure(votes[at]), -at))

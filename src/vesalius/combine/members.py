@@ -47,9 +47,11 @@ def table(dialogues: Sequence[Dialogue], columns: Columns) -> list[list[Predicti
 def member_answers(
     members: Iterable[str], answers: Sequence[Prediction]
 ) -> tuple[MemberAnswer, ...]:
-    """Who answered what, in the members' order."""
+    """Who answered what, in the members' order: of a detector what it shows."""
     return tuple(
-        MemberAnswer(member, one.answer, one.confidence, abstained=one.abstained)
+        MemberAnswer(
+            member, one.at_operating_point().answer, one.confidence, abstained=one.abstained
+        )
         for member, one in zip(members, answers, strict=True)
     )
 
