@@ -17,11 +17,11 @@ from vesalius.cases.picture import Picture
 from vesalius.cases.prediction import Confidence, Prediction
 from vesalius.combine.box_answers import BoxAnswersSettings, WordedBoxes, labels_of
 from vesalius.combine.box_hints import BoxHintsSettings, HintedAnswers, hint
-from vesalius.errors import ModelError
+from vesalius.errors import ModelError, RunError
 from vesalius.evaluation.evaluate import evaluate_run
 from vesalius.models import Model
 from vesalius.models.build import build
-from vesalius.recipe import Decoding, load_recipe
+from vesalius.recipe import Decoding, Recipe, load_recipe
 from vesalius.run import Run
 from vesalius.steps.fit import fit
 from vesalius.steps.predict import predict
@@ -162,6 +162,29 @@ def test_random_hints_are_as_many_of_the_same_size_and_always_the_same() -> None
     assert 0 <= box.x <= 180
     assert 0 <= box.y <= 80
     assert hinted("random", SURE).text == said.text
+
+
+def test_a_finished_detector_answers_questions_that_it_was_not_fitted_with(
+    tmp_path: Path,
+) -> None:
+    cases = {"cases": {"train": 12, "validation": 4, "test": 4}, "size": 48}
+    asked = {**cases, "box_questions": {"labels": ["nodule"]}}
+    training = {"max_steps": 2, "batch": 2}
+    network = {"name": "nanodet", "size": "tiny", "image_size": 64, "training": training}
+
+    def recipe(name: str, task: str, options: dict[str, Any], model: dict[str, Any]) -> Recipe:
+        data = {"dataset": "phantom", "task": task, "options": options}
+        return Recipe.model_validate({"name": name, "data": data, "model": model})
+
+    fit(recipe("detector", "detect", cases, network), tmp_path / "detector")
+    model = {"name": "box_answers", "members": {"detector": {"run": str(tmp_path / "detector")}}}
+    run = fit(recipe("words", "vqa", asked, model | {"labels": ["nodule"]}), tmp_path / "words")
+    assert predict(run) > 0
+    assert {one.text for one in run.predictions() if one.category == "presence"} <= {"yes", "no"}
+    # Cases that it did not learn from may hold those it is asked about now.
+    others = {**asked, "seed": 1}
+    with pytest.raises(RunError, match="was fitted on other data"):
+        fit(recipe("words", "vqa", others, model), tmp_path / "others")
 
 
 @pytest.mark.slow

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from vesalius.cases.dialogue import Dialogue
+from vesalius.data.box_questions import OPTION as BOX_QUESTIONS
+from vesalius.data.caption_concepts import OPTION as CAPTION_CONCEPTS
 from vesalius.errors import RecipeError, RunError
 from vesalius.models import Learner, Wraps, models
 from vesalius.models.build import build
 from vesalius.models.capabilities import Combining, Indexing
-from vesalius.recipe import Recipe, Reference
+from vesalius.recipe import Data, Recipe, Reference
 from vesalius.run import Run
 from vesalius.steps import folds
 from vesalius.steps.members import FOLDER, member_path, referenced
@@ -68,6 +70,8 @@ class Checked:
 
 WORDS = {"task", "instruction", "context", "categories"}
 """Of a data block: what is asked of the cases, not which they are."""
+ANNOTATIONS = {BOX_QUESTIONS, CAPTION_CONCEPTS}
+"""The same of its options."""
 
 
 def check(recipe: Recipe, path: Path, scope: Scope | None = None) -> Checked:
@@ -152,12 +156,19 @@ def _trained_on(member: Run, own: Ready, scope: Scope) -> str | None:
     recipe = member.recipe().unrolled()[-1]
     if recipe.data.task == own.recipe.data.task:
         return str(own.facts["train"]["sha256"])
-    cases, others = (data.model_dump(exclude=WORDS) for data in (own.recipe.data, recipe.data))
-    if cases != others:
+    if _cases(own.recipe.data) != _cases(recipe.data):
         return None
     data = scope.reading.read(recipe.data)
     facts = ready(recipe, build(recipe.model), data, Seen(), scope).facts
     return str(facts["train"]["sha256"])
+
+
+def _cases(data: Data) -> dict[str, Any]:
+    """What of a data block decides which cases are read, not what is asked of them."""
+    block = data.model_dump(exclude=WORDS)
+    for one in (block, *block["mix"]):
+        one["options"] = {k: v for k, v in one["options"].items() if k not in ANNOTATIONS}
+    return block
 
 
 def _resolved(recipe: Recipe, learner: Learner, members: Mapping[str, Checked | Run]) -> Recipe:
