@@ -10,11 +10,14 @@ from typing import Any, ClassVar
 
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 from vesalius.cases.case import Answer, Box, Question
 from vesalius.cases.dialogue import Dialogue, Turn
 from vesalius.cases.picture import Picture
 from vesalius.cases.prediction import Confidence, Prediction
+from vesalius.cli.main import app
+from vesalius.cli.models import lines_of
 from vesalius.combine.box_answers import BoxAnswersSettings, WordedBoxes, labels_of
 from vesalius.combine.box_hints import BoxHintsSettings, HintedAnswers, hint
 from vesalius.errors import ModelError, RunError
@@ -127,6 +130,14 @@ def test_a_member_without_boxes_or_labels_is_named(tmp_path: Path) -> None:
         learner.load(Run(tmp_path), members={"detector": Detector(SURE)})  # type: ignore[call-arg]
 
 
+def test_boxes_are_printed_in_words() -> None:
+    said = asked(worded(Detector(SURE, UNSURE)), "Is there a tumor?").at_operating_point()
+    assert lines_of(said) == ["yes", "tumor 0.80: left 10, top 60, width 20, height 20 pixels"]
+    nothing = Prediction("1", Answer(boxes=()))
+    assert lines_of(nothing) == ["(nothing is marked)"]
+    assert lines_of(Prediction("1", Answer(""))) == ["(no answer)"]
+
+
 def hinted(hints: str | bool, *boxes: Box, references: tuple[Answer, ...] = ()) -> Prediction:
     settings = BoxHintsSettings.model_validate({"hints": hints})
     model = HintedAnswers(settings, {"detector": Detector(*boxes), "reader": Reader()})
@@ -181,6 +192,15 @@ def test_a_finished_detector_answers_questions_that_it_was_not_fitted_with(
     run = fit(recipe("words", "vqa", asked, model | {"labels": ["nodule"]}), tmp_path / "words")
     assert predict(run) > 0
     assert {one.text for one in run.predictions() if one.category == "presence"} <= {"yes", "no"}
+    # At a command line: what it cannot tell is no silence, and boxes stand in words.
+    file = tmp_path / "p.png"
+    file.write_bytes(picture().read())
+    for text, line in (
+        ("Is it malignant?", "(no answer: the model abstained)"),
+        ("Is there a nodule?", "no"),
+    ):
+        done = CliRunner().invoke(app, ["ask", str(file), text, "--run", str(run.path)])
+        assert done.stdout.splitlines()[0] == line
     # Cases that it did not learn from may hold those it is asked about now.
     others = {**asked, "seed": 1}
     with pytest.raises(RunError, match="was fitted on other data"):

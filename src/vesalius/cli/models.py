@@ -172,7 +172,7 @@ def ask(
     answer = step(fitted, image, question, frame=frame, window=_window(window))
     answer = answer.at_operating_point()
     console = Console()
-    for line in _worded(answer):
+    for line in lines_of(answer):
         console.print(line, style="bold", highlight=False, markup=False)
     if answer.confidence:
         console.print(
@@ -186,10 +186,11 @@ def ask(
     console.print("Research use only; not a medical device.", style="dim")
 
 
-def _worded(prediction: "Prediction") -> list[str]:
+def lines_of(prediction: "Prediction") -> list[str]:
     """An answer as lines: its text, its boxes, its concepts."""
     answer = prediction.answer
-    lines = [answer.text] if answer.text else []
+    lines = ["(no answer: the model abstained)"] if prediction.abstained else []
+    lines += [answer.text] if answer.text else []
     lines += [
         f"{box.label}{'' if box.score is None else f' {box.score:.2f}'}: left {box.x:.0f},"
         f" top {box.y:.0f}, width {box.width:.0f}, height {box.height:.0f} pixels"
