@@ -17,6 +17,7 @@ import numpy as np
 from vesalius.cases.prediction import Confidence, Prediction
 from vesalius.errors import RunError
 from vesalius.evaluation.metrics.confidence import certainty
+from vesalius.models.platt import LEAST, PlattScaling
 from vesalius.run import Run
 from vesalius.system.files import read_json, write_json
 
@@ -65,10 +66,8 @@ class Calibration:
         """The chance that an answer is right; None for a confidence made in another way."""
         if confidence is None or confidence.method != self.method:
             return None
-        from vesalius.models.detection.operating import Calibration as Platt
-
         values = np.array([confidence.value], np.float64)
-        return float(Platt(self.slope, self.offset)(values)[0])
+        return float(PlattScaling(self.slope, self.offset)(values)[0])
 
     @property
     def threshold(self) -> float:
@@ -107,9 +106,6 @@ def calibrate(run: Run) -> Calibration:
 
 
 def _calibration(run: Run, predictions: Sequence[Prediction]) -> Calibration:
-    from vesalius.models.detection.operating import LEAST
-    from vesalius.models.detection.operating import Calibration as Platt
-
     methods = Counter(p.confidence.method for p in predictions if p.confidence is not None)
     if not methods:
         raise RunError("its answers have no confidence", where=run.path)
@@ -120,7 +116,7 @@ def _calibration(run: Run, predictions: Sequence[Prediction]) -> Calibration:
         hint = "detectors are calibrated by their fit"
         raise RunError("no answer can be judged by its words", where=run.path, hint=hint)
     values, right = np.array(pairs, np.float64).T
-    platt = Platt.fitted(values, right.astype(np.bool_))
+    platt = PlattScaling.fitted(values, right.astype(np.bool_))
     if platt is None:
         what = f"{right.sum():.0f} of {len(right)} validation answers are right"
         hint = f"at least {LEAST} must be right, and {LEAST} wrong, for confidence to mean anything"

@@ -1,4 +1,4 @@
-"""Calibration and operating point: chosen on validation, safe with ties."""
+"""The operating point: chosen on validation, safe with ties."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from vesalius.cases.case import Box
 from vesalius.errors import RunError
-from vesalius.models.detection.operating import Aim, Calibration, OperatingPoint, matched
+from vesalius.models.detection.operating import Aim, OperatingPoint, matched
 
 
 def test_a_true_box_is_matched_once_by_the_surest_of_its_class() -> None:
@@ -31,21 +31,6 @@ def test_nobody_can_tell_of_a_box_in_a_crowd() -> None:
     other = Box(0, 0, 5, 5, "b", score=0.7)
     assert matched([half, less, other], [crowd]) == [None, False, False]
     assert matched([half], [crowd, Box(5, 0, 10, 10, "a")]) == [True]
-
-
-def test_calibration_gives_the_share_that_is_right_and_keeps_the_order() -> None:
-    rng = np.random.default_rng(0)
-    scores = rng.uniform(0.01, 0.99, 4000)
-    right = rng.uniform(size=4000) < scores**3  # sure of itself: .5 is right once in eight
-    calibrated = Calibration.fitted(scores, right)(scores)
-    assert abs(calibrated.mean() - right.mean()) < 0.01
-    middle = np.abs(scores - 0.5) < 0.05
-    assert calibrated[middle].mean() == pytest.approx(right[middle].mean(), abs=0.06)
-    assert (np.argsort(calibrated, kind="stable") == np.argsort(scores, kind="stable")).all()
-
-
-def test_too_few_boxes_calibrate_nothing() -> None:
-    assert Calibration.fitted(np.full(30, 0.9), np.array([True] * 30)) is None
 
 
 SCORES = np.array([0.9, 0.8, 0.7, 0.6, 0.2])

@@ -16,8 +16,8 @@ from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.prediction import Confidence, Prediction, Usage
 from vesalius.models.detection.box_classes import BoxClasses
 from vesalius.models.detection.framing import Framing, Placement
-from vesalius.models.detection.operating import Calibration
 from vesalius.models.guard import require_at_most, require_pictures
+from vesalius.models.platt import PlattScaling
 from vesalius.models.prefetch import ahead
 from vesalius.recipe import Decoding
 
@@ -46,7 +46,7 @@ class BoxAnswers:
     framing: Framing
     classes: BoxClasses
     overlap: float | None = None
-    calibration: Calibration | None = field(default=None)
+    calibration: PlattScaling | None = field(default=None)
     point: float | None = None
     """The score from which a box is shown; None before it is chosen."""
 

@@ -22,10 +22,11 @@ from vesalius.models.detection.answering import BoxAnswers
 from vesalius.models.detection.batches import Batches, batches_before
 from vesalius.models.detection.box_classes import BoxClasses, annotated, boxes_of
 from vesalius.models.detection.framing import Framing
-from vesalius.models.detection.operating import Calibration, OperatingPoint, chosen
+from vesalius.models.detection.operating import OperatingPoint, chosen
 from vesalius.models.detection.settings import DetectorSettings
 from vesalius.models.generative.weights.counts import MIB
 from vesalius.models.guard import require_at_most, require_pictures
+from vesalius.models.platt import PlattScaling
 from vesalius.recipe import Decoding
 from vesalius.run import Run
 from vesalius.system.files import read_json, write_json
@@ -179,12 +180,12 @@ class Detector(ABC):
         write_json(run.weights / TABLE, table)
         run.note(operating_point=point.table(), calibrated=calibration is not None)
 
-    def _table(self, folder: Path) -> tuple[BoxClasses, Framing, Calibration | None]:
+    def _table(self, folder: Path) -> tuple[BoxClasses, Framing, PlattScaling | None]:
         """What a folder's table says; RunError if it is none."""
         table = read_json(folder / TABLE)
         try:
             classes, framing = BoxClasses(tuple(table["classes"])), Framing.read(table["framing"])
-            calibration = table["calibration"] and Calibration(**table["calibration"])
+            calibration = table["calibration"] and PlattScaling(**table["calibration"])
         except (KeyError, TypeError) as error:
             raise RunError(f"not a detector's table: {error}", where=folder / TABLE) from error
         return classes, framing, calibration
@@ -202,7 +203,7 @@ class Detector(ABC):
         network: nn.Module,
         framing: Framing,
         classes: BoxClasses,
-        calibration: Calibration | None = None,
+        calibration: PlattScaling | None = None,
         point: float | None = None,
     ) -> BoxAnswers:
         return BoxAnswers(network, self.detect, framing, classes, self.overlap, calibration, point)

@@ -10,17 +10,14 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
-from scipy.optimize import minimize
 
 from vesalius.cases.case import Box
 from vesalius.errors import RunError
+from vesalius.models.platt import PlattScaling
 from vesalius.settings import Frozen
 
 Numbers = NDArray[np.float64]
-EDGE = 1e-6
 IOU = 0.5
-LEAST = 20
-"""Fewer boxes, or fewer right or wrong ones, calibrate nothing."""
 
 
 def matched(boxes: Sequence[Box], truth: Sequence[Box]) -> list[bool | None]:
@@ -40,42 +37,6 @@ def matched(boxes: Sequence[Box], truth: Sequence[Box]) -> list[bool | None]:
             within = any(box.label == c.label and box.share_in(c) >= IOU for c in crowds)
             right.append(None if within else False)
     return right
-
-
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """Scores p as ``sigmoid(slope * logit(p) + offset)``: order and ties stay as they are.
-
-    Source: J. Platt, Probabilistic outputs for support vector machines, 1999.
-    """
-
-    slope: float = 1.0
-    offset: float = 0.0
-
-    @classmethod
-    def fitted(cls, scores: Numbers, right: NDArray[np.bool_]) -> Calibration | None:
-        """By the likelihood of boxes that were right or not; None where there are too few."""
-        if min(right.sum(), (~right).sum()) < LEAST:
-            return None
-        logits = _logit(scores)
-
-        def cost(at: Numbers) -> float:
-            margin = np.where(right, 1, -1) * (math.exp(at[0]) * logits + at[1])
-            return float(np.logaddexp(0, -margin).mean())
-
-        # The slope by its logarithm: it stays above 0, and with it the order of the scores.
-        best = minimize(cost, np.zeros(2), method="Nelder-Mead").x
-        return cls(float(math.exp(best[0])), float(best[1]))
-
-    def __call__(self, scores: Numbers) -> Numbers:
-        """Calibrated scores, in (0, 1)."""
-        logits = self.slope * _logit(scores) + self.offset
-        return np.asarray(1 / (1 + np.exp(-logits)), np.float64)
-
-
-def _logit(scores: Numbers) -> Numbers:
-    clipped = np.clip(scores, EDGE, 1 - EDGE)
-    return np.asarray(np.log(clipped / (1 - clipped)), np.float64)
 
 
 class Aim(Frozen):
@@ -154,8 +115,8 @@ class OperatingPoint:
             raise RunError(f"not an operating point: {error}", where=where) from error
 
 
-def chosen(predictions: Sequence[Any], aim: Aim) -> tuple[Calibration | None, OperatingPoint]:
-    """Calibration and operating point by a validation split's raw answers."""
+def chosen(predictions: Sequence[Any], aim: Aim) -> tuple[PlattScaling | None, OperatingPoint]:
+    """PlattScaling and operating point by a validation split's raw answers."""
     scores, right, true_boxes = [], [], 0
     for prediction in predictions:
         truth = next((a.boxes for a in prediction.references if a.boxes is not None), ())
@@ -167,7 +128,7 @@ def chosen(predictions: Sequence[Any], aim: Aim) -> tuple[Calibration | None, Op
                 scores.append(box.score)
                 right.append(hit)
     values, hits = np.array(scores, np.float64), np.array(right, np.bool_)
-    calibration = Calibration.fitted(values, hits)
+    calibration = PlattScaling.fitted(values, hits)
     if calibration is not None:
         values = calibration(values)
     images = len(predictions)
