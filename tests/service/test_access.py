@@ -164,6 +164,19 @@ def test_too_many_requests_are_told_when_to_come_back(tmp_path: Path) -> None:
         assert codes == [200, 200, 429]
 
 
+def test_looking_through_a_stack_takes_no_question_away(tmp_path: Path) -> None:
+    with serving(tmp_path, rate_per_minute=3, views_per_minute=40) as api:
+        url = f"/images/{api.image_id()}"
+        codes = [api.client.get(url).status_code for _ in range(41)]
+        assert codes == [200] * 40 + [429]
+        refused = api.client.get(url)
+        assert 1 <= int(refused.headers["retry-after"]) <= 60
+        # The upload was the first request: two are left, whatever was looked at.
+        codes = [api.client.get("/conversations").status_code for _ in range(3)]
+        assert codes == [200, 200, 429]
+        assert api.client.delete(url).status_code == 429  # it is no view
+
+
 def test_who_has_not_called_for_a_minute_is_forgotten(keyed: Serving) -> None:
     access = keyed.service.access
     secret = make_key(keyed, may_act_for_others=True)

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from serving import Serving, png, serving, until
 
-from hostile import SECRETS, hostile
+from hostile import SECRETS, hostile, scan, written
 from vesalius.cases.image import decode
 from vesalius.cases.view import View
 from vesalius.service.assembly import open_store
@@ -290,3 +290,19 @@ def test_an_animation_has_the_one_frame_that_is_kept(plain: Serving) -> None:
     assert upload["warnings"] == [f"the first of {upload['frames']} frames is used"]
     refused = plain.ask(image_id=upload["image_id"], question="x?", frame=1)
     assert (refused.status_code, refused.json()["code"]) == (422, "image_frame")
+
+
+def test_what_a_viewer_writes_beside_a_picture_is_told(plain: Serving) -> None:
+    fields = {"WindowCenter": 50, "WindowWidth": 400, "PixelSpacing": [0.7, 0.5], "CineRate": 12}
+    fields["ImageOrientationPatient"] = [1, 0, 0, 0, 1, 0]
+    told = plain.upload(written(scan(np.zeros((3, 8, 8), np.int16), **fields))).json()
+    assert told["display"] == {
+        "window": {"centre": 50.0, "width": 400.0},
+        "sides": ["R", "L", "A", "P"],
+        "spacing": [0.7, 0.5],
+        "rate": 12.0,
+    }
+    headers = {"Accept": "application/json"}
+    again = plain.client.get(f"/images/{told['image_id']}", headers=headers).json()
+    assert again["display"] == told["display"]
+    assert plain.upload().json()["display"] is None

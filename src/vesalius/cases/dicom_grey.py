@@ -204,17 +204,26 @@ def _by_range(
     values: np.ndarray,
     own: tuple[float, float] | None,
 ) -> tuple[np.ndarray, tuple[str, ...]]:
+    shown, remarks = range_without_window(file, scale, stored, values, own)
+    return linear(values, shown.low, shown.high), remarks
+
+
+def range_without_window(
+    file: pydicom.Dataset,
+    scale: Rescaling,
+    stored: np.ndarray,
+    values: np.ndarray,
+    own: tuple[float, float] | None,
+) -> tuple[Range, tuple[str, ...]]:
+    """The range that is shown where the header has no window to use, and remarks."""
     narrow = int(file.BitsAllocated) <= 8
     if narrow and own is None and scale.is_identity and not int(file.PixelRepresentation):
         # They are shades already; a mask of one bit would be black on black.
-        return linear(values, 0, 2 ** min(int(file.BitsStored), 8) - 1), ()
+        return Range(0, 2 ** min(int(file.BitsStored), 8) - 1, ""), ()
     seen, remarks = _without_padding(file, stored, values)
     shown: Range = own_range(seen) if narrow else percentiles(seen)
     why = "no window" if own is None else "a window without a width above 0"
-    return linear(values, shown.low, shown.high), (
-        *remarks,
-        f"{why} in the header: {shown.words}",
-    )
+    return shown, (*remarks, f"{why} in the header: {shown.words}")
 
 
 def _without_padding(

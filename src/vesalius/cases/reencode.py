@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from io import BytesIO
+from typing import Any
 
 from PIL import Image, TiffImagePlugin
 
 from vesalius.cases.decoded import DEFAULT_LIMITS, Limits, quietly
+from vesalius.cases.display import Display
 from vesalius.cases.headers import Kind
 from vesalius.cases.image import admitted, decode, refusing, tiff_pages
 from vesalius.cases.reencode_dicom import reencode_dicom
@@ -42,6 +44,8 @@ class Reencoded:
     burned_in: bool | None = None
     place: SeriesPlace | None = None
     """Where a DICOM picture stands among others, where that was asked for."""
+    display: Display | None = None
+    """What a viewer writes beside a DICOM picture."""
 
 
 def reencode(data: bytes, limits: Limits = DEFAULT_LIMITS, key: bytes = b"") -> Reencoded:
@@ -54,10 +58,12 @@ def reencode(data: bytes, limits: Limits = DEFAULT_LIMITS, key: bytes = b"") -> 
     lets anyone read again.
     """
     kind = admitted(data, limits)
-    burned_in = place = None
+    header: dict[str, Any] = {}
     with quietly():
         if kind == "dicom":
-            stored, burned_in, place = reencode_dicom(data, limits, key)
+            written = reencode_dicom(data, limits, key)
+            stored = written.data
+            header = {name: getattr(written, name) for name in ("burned_in", "place", "display")}
         elif kind == "tiff":
             with refusing(kind):
                 stored = tiff_of(tiff_pages(data, limits))
@@ -77,7 +83,7 @@ def reencode(data: bytes, limits: Limits = DEFAULT_LIMITS, key: bytes = b"") -> 
         picture.modality,
         picture.warnings,
     )
-    return Reencoded(stored, suffix, *facts, burned_in, place)
+    return Reencoded(stored, suffix, *facts, **header)
 
 
 def png_of(image: Image.Image) -> bytes:

@@ -7,6 +7,7 @@ Grey pictures keep their stored values, so that a window can still be chosen; co
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 
@@ -30,6 +31,7 @@ from vesalius.cases.dicom import (
     read_dicom,
     refusing_dicom,
 )
+from vesalius.cases.dicom_display import display_of
 from vesalius.cases.dicom_frames import PIXELS, every_frame
 from vesalius.cases.dicom_grey import (
     frame_item,
@@ -40,6 +42,7 @@ from vesalius.cases.dicom_grey import (
     voi_function,
     voi_table,
 )
+from vesalius.cases.display import Display
 from vesalius.cases.series import SeriesPlace, series_place
 from vesalius.errors import ImageError
 
@@ -53,10 +56,22 @@ _PADDING = {
 _OTHER = "OTHER"  # a function that is none of the standard's stays one
 
 
-def reencode_dicom(
-    data: bytes, limits: Limits, key: bytes = b""
-) -> tuple[bytes, bool | None, SeriesPlace | None]:
-    """The bytes of the new object, what the old header said of text in the picture, and its place.
+@dataclass(frozen=True, slots=True)
+class RewrittenDicom:
+    """The bytes of the new object, and what the old header said of it.
+
+    ``burned_in``: whether text is in the picture. ``place``: where it stands among others, where
+    that was asked for. ``display``: what a viewer writes beside it.
+    """
+
+    data: bytes
+    burned_in: bool | None
+    place: SeriesPlace | None
+    display: Display
+
+
+def reencode_dicom(data: bytes, limits: Limits, key: bytes = b"") -> RewrittenDicom:
+    """The picture as a new object.
 
     Explicit VR little endian, every frame uncompressed, a preamble of zeros. No UID is the
     source's: the object's own is drawn from its pixels. With a ``key`` it is told where among
@@ -77,7 +92,9 @@ def reencode_dicom(
             _put(output, "BurnedInAnnotation", "CS", "YES" if burned_in else "NO")
         if (code := modality(file)) is not None:
             _put(output, "Modality", "CS", code)
-        return as_bytes(output), burned_in, series_place(file, key) if key else None
+        place = series_place(file, key) if key else None
+        display = display_of(file, frames, grey=grey)
+        return RewrittenDicom(as_bytes(output), burned_in, place, display)
 
 
 def stored_frames(data: bytes) -> tuple[Dataset, np.ndarray]:

@@ -96,6 +96,8 @@ class Settings(BaseSettings):
     """Names the person for whom a trusted caller (a key made with --for-others) asks."""
     rate_per_minute: int = Field(default=120, ge=1)
     """Requests per caller and minute; a key may have a limit of its own."""
+    views_per_minute: int = Field(default=3000, ge=1)
+    """Views of pictures (``GET /images/{image_id}``), which are no other requests, alike."""
     rate_storage: str = "memory://"
     """Where counts are kept: ``memory://`` for each process apart, or a URL of ``limits``."""
 

@@ -29,11 +29,9 @@ HINT = "send Authorization: Bearer <key>; vesalius keys create makes one"
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whose things these are, and what counts against its rate."""
+    """Whose things these are."""
 
     owner: str
-    bucket: str
-    per_minute: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +62,10 @@ class Access:
         holder = self._holder(request)
         # People behind one key are told apart: each has its own things and its own rate.
         owner = self.store.owner(holder.name + (person if holder.may_act_for_others else ""))
-        caller = Caller(owner, owner, holder.per_minute or self.settings.rate_per_minute)
-        if not self._counted_by_study(request, owner):
-            self._count(caller)
+        if _is_view(request):
+            self._count(f"{owner} views", self.settings.views_per_minute)
+        elif not self._counted_by_study(request, owner):
+            self._count(owner, holder.per_minute or self.settings.rate_per_minute)
         if person and not holder.may_act_for_others:
             raise Refusal(
                 "forbidden",
@@ -76,7 +75,7 @@ class Access:
         if holder.may_act_for_others and not person:
             what = f"this key asks for other people, and {self.settings.user_header} names none"
             raise Refusal("forbidden", what, hint="name the person, or use a key of your own")
-        return caller
+        return Caller(owner)
 
     def at_hand(self, request: Request) -> bool:
         """Whether the caller is told without a database or a network."""
@@ -116,14 +115,14 @@ class Access:
         files = None if study_id is None else self.store.files_of_study(owner, study_id)
         return files is not None and self._limiter.hit(RateLimitItemPerDay(files), study_id or "")
 
-    def _count(self, caller: Caller) -> None:
-        item = RateLimitItemPerMinute(caller.per_minute)
-        if self._limiter.hit(item, caller.bucket):
+    def _count(self, bucket: str, per_minute: int) -> None:
+        item = RateLimitItemPerMinute(per_minute)
+        if self._limiter.hit(item, bucket):
             return
-        reset = self._limiter.get_window_stats(item, caller.bucket).reset_time
+        reset = self._limiter.get_window_stats(item, bucket).reset_time
         raise Refusal(
             "rate_limited",
-            f"more than {caller.per_minute} requests in a minute",
+            f"more than {per_minute} requests in a minute",
             retry_after=max(1.0, reset - time.time()),
             hint="wait as Retry-After says",
         )
@@ -171,6 +170,11 @@ class _Login:
             return str(answer.json()["jwks_uri"])
         except (httpx2.HTTPError, KeyError, ValueError) as error:
             raise jwt.PyJWKClientConnectionError("discovery failed") from error
+
+
+def _is_view(request: Request) -> bool:
+    """Whether a kept picture is looked at: through a stack that is many times a minute."""
+    return request.method == "GET" and request.url.path.startswith("/images/")
 
 
 def _study(request: Request) -> str | None:

@@ -146,6 +146,19 @@ class FeedbackRequest(RequestBody):
     comment: str | None = Field(default=None, max_length=2000)
 
 
+class DisplayOut(BaseModel):
+    """What a viewer writes beside a DICOM picture; null where its header does not say."""
+
+    window: Window | None = Field(description="Of the file's own view; null in colour.")
+    sides: tuple[str, str, str, str] | None = Field(
+        description="Letters at the left, right, upper and lower edge, of R L A P H F."
+    )
+    spacing: tuple[float, float] | None = Field(
+        description="Millimetres from pixel to pixel in the patient: down, across."
+    )
+    rate: float | None = Field(description="Frames a second.")
+
+
 class Uploaded(BaseModel):
     """A picture that was taken in."""
 
@@ -158,6 +171,7 @@ class Uploaded(BaseModel):
     modality: str | None
     warnings: list[str]
     expires_at: datetime
+    display: DisplayOut | None = None
 
 
 class UploadPage(BaseModel):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Select, delete, func, select, update
 from sqlalchemy.orm import Session
 
+from vesalius.cases.display import Display
 from vesalius.cases.picture import Picture
 from vesalius.cases.series import SeriesPlace
 from vesalius.cases.view import OWN_VIEW, View
@@ -235,6 +236,7 @@ def _row(owner: str, sha256: str, variant: str, picture: Reencoded) -> ImageRow:
         warnings=list(picture.warnings),
         burned_in=picture.burned_in,
         place=None if picture.place is None else picture.place.to_row(),
+        display=None if picture.display is None else picture.display.to_row(),
     )
 
 
@@ -260,4 +262,5 @@ def record_of(row: ImageRow) -> Image:
         created_at=row.created_at,
         expires_at=row.expires_at,
         place=None if row.place is None else SeriesPlace.from_row(row.place),
+        display=None if row.display is None else Display.from_row(row.display),
     )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Required, TypedDict
 from vesalius.cases.view import View
 
 if TYPE_CHECKING:
+    from vesalius.cases.display import Display
     from vesalius.cases.series import SeriesPlace
 
 ImageState = Literal["stored", "expired", "lost", "deleted"]
@@ -58,6 +59,7 @@ class Image:
     created_at: datetime
     expires_at: datetime
     place: SeriesPlace | None = None
+    display: Display | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,6 +98,7 @@ class ImageRow(Base):
     warnings: Mapped[list[str]] = mapped_column(Facts)
     burned_in: Mapped[bool | None]
     place: Mapped[dict[str, Any] | None] = mapped_column("series_place", Facts)
+    display: Mapped[dict[str, Any] | None] = mapped_column(Facts)
     created_at: Mapped[datetime] = mapped_column(Moment)
     expires_at: Mapped[datetime] = mapped_column(Moment)
 

@@ -9,13 +9,23 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Request, Response
 from starlette.responses import JSONResponse
 
+from vesalius.cases.display import Display
 from vesalius.cases.view import View
 from vesalius.errors import Refusal
 from vesalius.service.chat.intake import LATER, MIB, require_view
 from vesalius.service.http import bodies
 from vesalius.service.http.routes.dependencies import EVERYTHING, Calling, Serving, while_there
 from vesalius.service.http.routes.openapi_docs import content_response, problems, upload
-from vesalius.service.http.schemas import Deleted, Identifier, Level, Uploaded, UploadPage, Width
+from vesalius.service.http.schemas import (
+    Deleted,
+    DisplayOut,
+    Identifier,
+    Level,
+    Uploaded,
+    UploadPage,
+    Width,
+    Window,
+)
 from vesalius.service.store.records import Image
 from vesalius.service.threads import in_thread
 
@@ -223,4 +233,9 @@ def upload_response(image: Image) -> Uploaded:
         modality=image.modality,
         warnings=list(image.warnings),
         expires_at=image.expires_at,
+        display=None if image.display is None else _display(image.display),
     )
+
+
+def _display(display: Display) -> DisplayOut:
+    return DisplayOut(**display.to_row() | {"window": Window.of(View(window=display.window))})
