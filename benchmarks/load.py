@@ -58,7 +58,8 @@ class Tally:
 @contextmanager
 def serving(state: Path, **settings: str) -> Iterator[tuple[str, psutil.Process]]:
     """A service of its own process: its URL, and the process."""
-    own = {"REPLAY": "echo", "REPLAY_SECONDS": "0.2", "PORT": "0", "STATE": str(state)}
+    replayed = {} if "MODEL" in settings else {"REPLAY": "echo", "REPLAY_SECONDS": "0.2"}
+    own = replayed | {"PORT": "0", "STATE": str(state)}
     own |= {"RATE_PER_MINUTE": "10000000", "LOG_LEVEL": "error", "TEXT_IN_DICOM": "off"} | settings
     environment = os.environ | {f"VESALIUS_{name}": value for name, value in own.items()}
     command = [sys.executable, "-m", "vesalius", "serve"]

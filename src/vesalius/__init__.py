@@ -7,6 +7,8 @@ numpy.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from vesalius.system.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from vesalius.cases.case import Answer, Box, Case, Question, Source
     from vesalius.cases.dialogue import Dialogue, Turn
@@ -21,8 +23,6 @@ if TYPE_CHECKING:
     from vesalius.steps.load import load
     from vesalius.steps.predict import ask, predict
     from vesalius.steps.report import report
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Answer",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from math import isnan
 from pathlib import Path
 from types import MappingProxyType
@@ -22,6 +21,7 @@ from vesalius.evaluation.pairing import aligned
 from vesalius.evaluation.score import Score, lacking
 from vesalius.evaluation.table import System, Table
 from vesalius.system.files import write_atomic
+from vesalius.system.version import __version__
 
 PRESENCE = ("sensitivity", "specificity", "auroc", "false_alarms")
 """Detection's scores of whether there is a finding at all."""
@@ -90,7 +90,7 @@ def comparison_page(
     """
     heads = list(dict.fromkeys(name for facts in costs.values() for name in facts))
     page = template("comparison.html").render(
-        version=metadata.version("vesalius"),
+        version=__version__,
         table=table,
         names=[row.name for row in table.rows],
         sections={name: list(rows) for name, rows in _sections(table).items()},

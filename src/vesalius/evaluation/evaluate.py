@@ -7,7 +7,6 @@ import json
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from importlib import metadata
 from typing import Any
 
 from vesalius.cases.prediction import Prediction
@@ -26,6 +25,7 @@ from vesalius.evaluation.scoring import scores
 from vesalius.evaluation.stats import clusters
 from vesalius.run import Run
 from vesalius.system.files import read_json, write_json
+from vesalius.system.version import __version__
 
 AUTOMATIC = "calibration"
 """Measured without being named, wherever predictions have a confidence."""
@@ -135,5 +135,5 @@ def _file_digest(run: Run, name: str) -> str:
 def _settings_digest(specs: Sequence[Spec], how: dict[str, Any]) -> str:
     """A hash of all that decides the scores beside the predictions: what a protocol says, too."""
     protocols = {name: metric.protocol.to_dict() for name, metric in map(built, specs)}
-    content = [protocols, how, metadata.version("vesalius")]
+    content = [protocols, how, __version__]
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()

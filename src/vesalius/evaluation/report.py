@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from importlib import metadata
 from math import isnan
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from vesalius.evaluation.run_results import RunResults, against, changed
 from vesalius.evaluation.score import ALL, Evaluation, Score
 from vesalius.run import Run
 from vesalius.system.files import read_lines, write_atomic
+from vesalius.system.version import __version__
 
 _EACH = 6  # cases shown of each kind
 _CURVES = frozenset({"step", "epoch", "loss", "grad_norm", "learning_rate"})
@@ -55,7 +55,7 @@ def report(runs: Sequence[Run], out: Path, pictures: Pictures, *, gain: Gain | N
     main, *others = [RunResults.of(run) for run in runs]
     spec, primary = main.primary
     page = template("report.html").render(
-        version=metadata.version("vesalius"),
+        version=__version__,
         main=main,
         others=others,
         primary=primary,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib import metadata
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -30,6 +29,7 @@ from vesalius.service.http.routes import (
     studies,
 )
 from vesalius.service.telemetry import place_of
+from vesalius.system.version import __version__
 
 ROUTES = (pictures, studies, questions, conversations, review, completions, operations)
 ASKING = ("/ask_question", "/caption", "/v1/chat/completions")
@@ -75,7 +75,7 @@ def fastapi(service: Service) -> FastAPI:
 
     app = FastAPI(
         title="Vesalius",
-        version=metadata.version("vesalius"),
+        version=__version__,
         description=DESCRIPTION,
         lifespan=living,
         docs_url=None,  # it loads scripts from elsewhere

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import file_digest, sha256
-from importlib import metadata
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
@@ -25,6 +24,7 @@ from vesalius.errors import DatasetError, ImageError, MissingExtra
 from vesalius.run import Run
 from vesalius.steps.report_regions import measurement_report, own_code
 from vesalius.system.files import write_atomic
+from vesalius.system.version import __version__
 
 Form = Literal["comprehensive", "basic"]
 """Comprehensive SR, with the confidence as a number; or Basic Text SR, all in words."""
@@ -56,7 +56,7 @@ def algorithm_of(run: Run) -> Algorithm:
             weights.update(file_digest(file, "sha256").digest())
     return Algorithm(
         name=f"{recipe.name} ({recipe.model['name']})",
-        version=f"vesalius {metadata.version('vesalius')}, weights sha256 {weights.hexdigest()}",
+        version=f"vesalius {__version__}, weights sha256 {weights.hexdigest()}",
         parameters=(f"recipe sha256 {described}",),
     )
 
@@ -99,7 +99,7 @@ def report(
             specific_character_set="ISO_IR 192",
             series_description="Research use only: answer of a model",
             manufacturer_model_name=algorithm.name[:64],
-            software_versions=metadata.version("vesalius"),
+            software_versions=__version__,
         )
     if form == "basic":
         # Nothing in it that Basic Text SR lacks (PS3.3 A.35.1.3.1).

@@ -53,12 +53,12 @@ def dialogues() -> tuple[Dialogue, ...]:
     return (*made, Dialogue("c/talk", (first, last), "c"))
 
 
-def network(name: str) -> Network:
+def network(name: str, scale: float = 3.0) -> Network:
     model, processor = tiny_model(family(name), dialogues(), seed=0)
     torch.manual_seed(1)
     for parameter in model.parameters():
         # Toy weights say the same of every picture, and gates begin closed; larger ones do not.
-        parameter.data = parameter.data * 3 + 0.02 * torch.randn_like(parameter)
+        parameter.data = parameter.data * scale + 0.02 * torch.randn_like(parameter)
     return assemble(model.eval(), processor, family(name), max_length=2048)
 
 
@@ -68,7 +68,7 @@ def gradients(net: Network, batches) -> tuple[float, dict[str, torch.Tensor]]:
     total, items = 0.0, sum(int((b["shift_labels"] != IGNORED).sum()) for b in batches)
     for batch in batches:
         given = {
-            k: v.to(net.model.dtype) if v.is_floating_point() else v
+            k: v.to(net.model.device, net.model.dtype if v.is_floating_point() else v.dtype)
             for k, v in batch.items()
             if k not in {"ids", "tokens"}
         }

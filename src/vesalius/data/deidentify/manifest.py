@@ -11,7 +11,6 @@ import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,6 +21,7 @@ from vesalius.data.deidentify.pseudonyms import Pseudonyms
 from vesalius.data.deidentify.sources import File
 from vesalius.errors import DatasetError, RunError
 from vesalius.system.files import mend_lines, read_lines
+from vesalius.system.version import __version__
 
 NAME = "manifest.jsonl"
 AGAIN = frozenset(("worker_lost", "worker_timeout", "worker_busy", "worker_failed"))
@@ -134,7 +134,7 @@ def _standing(lines: Iterator[tuple[int, dict[str, Any]]]) -> Iterator[dict[str,
 
 def _head(options: Options, pseudonyms: Pseudonyms) -> dict[str, Any]:
     return {
-        "vesalius": metadata.version("vesalius"),
+        "vesalius": __version__,
         "policy": fingerprint(),
         "options": options.model_dump(mode="json"),
         "key": pseudonyms.name("fingerprint", "key")[:8],

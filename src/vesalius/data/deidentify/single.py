@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from importlib import metadata
 from io import BytesIO
 
 import pydicom
@@ -23,6 +22,7 @@ from vesalius.data.deidentify.policy import Policy, tables
 from vesalius.data.deidentify.pseudonyms import Pseudonyms
 from vesalius.data.deidentify.reading import DIRECTORY, read
 from vesalius.errors import ImageError, VesaliusError
+from vesalius.system.version import __version__
 
 IMPLEMENTATION = "2.25.216308174562046103183024387653254126587"
 """Ours, a UUID drawn once: it stands in every file that this module writes."""
@@ -152,7 +152,7 @@ def _sign(output: Dataset, patient: str, policy: Policy) -> None:
     output.PatientName, output.PatientID = patient, patient
     output.PatientIdentityRemoved = "YES"
     output.DeidentificationMethod = [
-        f"Vesalius {metadata.version('vesalius')}",
+        f"Vesalius {__version__}",
         "PS3.15 2026d, allow-list",
     ]
     output.DeidentificationMethodCodeSequence = Sequence([_code(*item) for item in policy.codes()])

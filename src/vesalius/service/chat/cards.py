@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import metadata
 from typing import Any
 
 from vesalius.errors import MissingExtra
@@ -10,6 +9,7 @@ from vesalius.run import Run, environment
 from vesalius.service.chat.history import MAX_PICTURES
 from vesalius.service.container import Service
 from vesalius.service.http.schemas import DISCLAIMER
+from vesalius.system.version import __version__
 
 FORMATS = ("PNG", "JPEG", "WebP", "TIFF", "BMP", "GIF", "DICOM")
 UNKNOWN = """# {model}
@@ -27,7 +27,7 @@ def version_of(service: Service) -> dict[str, Any]:
     here = environment()
     return {
         "name": "vesalius",
-        "version": metadata.version("vesalius"),
+        "version": __version__,
         "python": here["python"],
         "packages": here["packages"],
         "model": service.engine.about() if service.ready else None,

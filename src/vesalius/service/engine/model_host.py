@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from vesalius.models import Model, Piece, Streaming, models, parts
 from vesalius.recipe import Decoding, Recipe
 from vesalius.run import Run, environment
 from vesalius.system.files import read_json
+from vesalius.system.version import __version__
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def computes(run: Run) -> bool:
 
 def software() -> dict[str, Any]:
     """What answers where no model is on this machine."""
-    return {"vesalius": metadata.version("vesalius")}
+    return {"vesalius": __version__}
 
 
 def load_host(source: str) -> ModelHost:

@@ -46,13 +46,21 @@ def tiny_model(
 
 
 def from_sizes(
-    about: Mapping[str, Any], dialogues: Sequence[Dialogue], seed: int, device: str = "cpu"
+    about: Mapping[str, Any],
+    dialogues: Sequence[Dialogue],
+    seed: int,
+    device: str = "cpu",
+    dtype: torch.dtype | None = None,
 ) -> tuple[PreTrainedModel, Any]:
-    """A model and its processor from sizes as ``tiny.yaml`` writes them."""
+    """A model and its processor from sizes as ``tiny.yaml`` writes them, drawn on the device.
+
+    ``dtype``: of the weights, by default torch's.
+    """
     processor = _processor(about, dialogues)
     torch.manual_seed(seed)
+    config = _config(about, processor.tokenizer)
     with torch.device(device):
-        model = AutoModelForImageTextToText.from_config(_config(about, processor.tokenizer))
+        model = AutoModelForImageTextToText.from_config(config, dtype=dtype)
     return model, processor
 
 
@@ -79,13 +87,13 @@ def _processor(about: Mapping[str, Any], dialogues: Sequence[Dialogue]) -> Any:
 
 
 def _config(about: Mapping[str, Any], tokenizer: Any) -> Any:
-    """The family's config, its vocabulary and token ids the tokenizer's."""
+    """The family's config with the tokenizer's ids, and its vocabulary unless sizes say another."""
     ids = {
         f"{role}_id": tokenizer.convert_tokens_to_ids(token)
         for role, token in about["special"].items()
         if role != "unk_token"
     }
-    text = {**about["text"], "vocab_size": len(tokenizer), **ids}
+    text = {"vocab_size": len(tokenizer), **about["text"], **ids}
     if text.get("model_type") == "t5":
         text["decoder_start_token_id"] = ids["pad_token_id"]
     if "hidden_size_per_layer_input" in text:
