@@ -98,6 +98,14 @@ def test_the_picture_shown_is_the_picture_decoded(plain: Serving) -> None:
         assert np.array_equal(np.asarray(image.convert("RGB")), np.asarray(decode(data).image))
 
 
+def test_a_small_picture_is_the_same_one_smaller(plain: Serving) -> None:
+    url = f"/images/{plain.image_id(png(5, (64, 40)))}"
+    with Image.open(BytesIO(plain.client.get(url, params={"side": 16}).content)) as image:
+        assert image.size == (16, 10)
+    for side in ("0", "15", "4000", "many"):
+        assert plain.client.get(url, params={"side": side}).status_code == 422
+
+
 def test_what_an_upload_told_can_be_asked_again(plain: Serving) -> None:
     upload = plain.upload(png(4)).json()
     url = f"/images/{upload['image_id']}"

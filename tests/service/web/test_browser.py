@@ -3,17 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -21,73 +13,33 @@ from typer.testing import CliRunner
 pytest.importorskip("streamlit", reason="the extra web is not installed")
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from browsing import (
+    ANSWER,
+    DESKTOP,
+    DOUBT,
+    FOUND,
+    MARK,
+    PHONE,
+    Site,
+    answered,
+    ask,
+    begin,
+    needs_chromium,
+    press_until,
+    serious,
+    settle,
+    started,
+    upload,
+)
+from playwright.sync_api import Page, expect
 
 from hostile import hostile
 from vesalius.cli.main import app
 from vesalius.service.http.schemas import AskRequest
-from vesalius.service.web.client import Api
 from vesalius.service.web.examples import EXAMPLES
-from vesalius.service.web.start import free_port
 from vesalius.service.web.style import NOTICE
 
-CHROMIUM = os.environ.get("VESALIUS_CHROMIUM") or shutil.which("chromium")
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="no chromium: scripts/system-packages installs it"
-)
-ARGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
-WAIT = 30_000
-DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
-FOUND = "Is there anything abnormal?"
-DOUBT = "Is it malignant?"
-ANSWER = "Yes: a large nodule in the right lower lung, round, with a sharp border and no calcium."
-MARK = "Mark what you see."
-BOX = {"x": 96, "y": 48, "width": 192, "height": 96, "label": "nodule <i>1</i>", "score": 0.9}
-OUTLINE = {"x": 10, "y": 300, "width": 60, "height": 60, "label": "heart"}
-OUTLINE["polygon"] = [[10, 300], [70, 300], [40, 360]]
-MARKS = {"boxes": [BOX, OUTLINE], "concepts": ["C0028259 <u>Nodule</u>"]}
-MEMBERS = [
-    {"member": "near", "answer": {"text": "a <b>nodule</b>"}},
-    {"member": "detector", "answer": {"boxes": [BOX]}, "abstained": True},
-]
-SECONDS = 3.0
-"""For which an answer is written: long enough to be stopped."""
-
-
-def _row(number: int, question: str, answer: Any, sure: float, **said: Any) -> str:
-    nearest = {"case": "c1", "similarity": 1.0, "picture": "a.png", "text": "a nodule, right"}
-    other = {"case": "c2", "similarity": 0.9, "picture": "b.png", "text": "<b>no</b> nodule"}
-    confidence = {"value": sure, "method": "mean token probability"}
-    row = {"id": str(number), "question": question, "answer": answer, "confidence": confidence}
-    return json.dumps({**row, "evidence": [nearest, other], **said})
-
-
-@dataclass(frozen=True)
-class Site:
-    """Where page and service listen."""
-
-    url: str
-    api: Api
-
-
-@pytest.fixture(scope="session")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """Page and service over saved answers."""
-    folder = tmp_path_factory.mktemp("web")
-    saved = folder / "predictions.jsonl"
-    rows = [_row(1, FOUND, ANSWER, 0.82), _row(2, DOUBT, "benign", 0.31, abstained=True)]
-    rows.append(_row(3, MARK, MARKS, 0.6, evidence=MEMBERS))
-    saved.write_text("\n".join(rows) + "\n")
-    with _started(folder, "--replay", str(saved)) as found:
-        yield found
+pytestmark = needs_chromium
 
 
 @pytest.fixture
@@ -98,100 +50,8 @@ def reviewed(tmp_path: Path) -> Iterator[Site]:
     recipe.write_text(f"name: majority\ndata: {cases}\nmodel: {{name: majority}}\n")
     for words in (["fit", str(recipe), "--run", run], ["predict", "--run", run]):
         assert CliRunner().invoke(app, words).exit_code == 0
-    with _started(tmp_path, "--run", run, "--review", "2") as found:
+    with started(tmp_path, "--run", run, "--review", "2") as found:
         yield found
-
-
-@contextmanager
-def _started(folder: Path, *words: str) -> Iterator[Site]:
-    """Page and service, started as a person starts them."""
-    port, web_port = free_port(), free_port()
-    command = [sys.executable, "-m", "vesalius", "web", *words]
-    at = ["--port", str(port), "--web-port", str(web_port), "--state", str(folder / "state")]
-    env = {
-        **os.environ,
-        "VESALIUS_REPLAY_SECONDS": str(SECONDS),
-        "VESALIUS_RATE_PER_MINUTE": "100000",
-        "VESALIUS_TEXT_IN_DICOM": "off",  # reading it loads a model of its own
-        "OMP_NUM_THREADS": "1",
-    }
-    running = subprocess.Popen(
-        [*command, *at], env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
-    try:
-        assert "open http://127.0.0.1" in running.stdout.readline()
-        with Api(f"http://127.0.0.1:{port}") as api:
-            yield Site(f"http://127.0.0.1:{web_port}", api)
-    finally:
-        running.send_signal(signal.SIGTERM)
-        running.communicate(timeout=60)
-
-
-@pytest.fixture(scope="module")  # its event loop must not run under the tests of other modules
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as started:
-        made = started.chromium.launch(executable_path=CHROMIUM, args=ARGS)
-        yield made
-        made.close()
-
-
-@pytest.fixture
-def page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
-    """A new visitor; the test fails if the page asks anything of another host."""
-    said = getattr(request, "param", {"viewport": DESKTOP})
-    context = browser.new_context(accept_downloads=True, **said)
-    made = context.new_page()
-    made.set_default_timeout(WAIT)
-    expect.set_options(timeout=WAIT)
-    outside: list[str] = []
-    made.on("request", lambda asked: outside.append(asked.url))
-    yield made
-    context.close()
-    assert [
-        url for url in outside if not re.match(r"(https?://127\.0\.0\.1|data:|blob:)", url)
-    ] == []
-
-
-def begin(page: Page, site: Site, at: str = "") -> None:
-    page.goto(site.url + at)
-    settle(page)
-
-
-def settle(page: Page) -> None:
-    """Until the page's script has run to its end."""
-    page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]')
-
-
-def upload(page: Page, data: bytes, name: str = "DOE^JANE.png") -> None:
-    sent = {"name": name, "mimeType": "image/png", "buffer": data}
-    page.locator("input[type=file]").set_input_files(sent)
-
-
-def ask(page: Page, question: str) -> None:
-    box = page.get_by_test_id("stChatInputTextArea")
-    expect(box).to_be_enabled()
-    box.fill(question)
-    box.press("Enter")
-
-
-@pytest.fixture
-def asked(site: Site) -> str:
-    """A conversation of the test's own, with one answer."""
-    return _asked(site, 2)
-
-
-@pytest.fixture(scope="session")
-def read(site: Site) -> str:
-    """A conversation for tests that change nothing of it."""
-    return _asked(site, 0)
-
-
-def _asked(site: Site, example: int, question: str = FOUND) -> str:
-    # The same bytes are the same picture: what one test deletes must be no other's.
-    image = site.api.upload(EXAMPLES[example].draw())
-    with site.api.ask(AskRequest(image_id=image.image_id, question=question)) as answering:
-        *_, last = answering.events()
-    return last.conversation_id
 
 
 def test_upload_ask_and_read_the_answer_as_it_comes(page: Page, site: Site) -> None:
@@ -325,7 +185,7 @@ def test_an_expert_rates_by_keyboard_and_goes_back(page: Page, reviewed: Site) -
 
 
 def test_boxes_lie_over_the_picture_and_words_of_them_are_words(page: Page, site: Site) -> None:
-    begin(page, site, f"/?conversation={_asked(site, 1, MARK)}")
+    begin(page, site, f"/?conversation={answered(site, 1, MARK)}")
     picture = page.get_by_alt_text("as the model sees it. Marked: nodule <i>1</i>, heart")
     box, tags = page.locator(".marks div"), page.locator(".marks span")
     expect(box).to_be_visible()
@@ -420,20 +280,6 @@ def test_export_is_a_file(page: Page, site: Site, read: str) -> None:
     assert json.loads(site.api.export(read, "json"))["conversation_id"] == whole.conversation_id
 
 
-def test_deleting_asks_first_and_really_deletes(page: Page, site: Site, asked: str) -> None:
-    begin(page, site, f"/?conversation={asked}")
-    row = page.locator(f".st-key-here-{asked}")
-    row.get_by_role("button").click()
-    page.get_by_role("dialog").get_by_role("button", name="Keep it").click()
-    expect(page.get_by_role("dialog")).to_have_count(0)
-    assert site.api.conversation(asked).turns == 1
-    row.get_by_role("button").click()
-    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
-    expect(page.get_by_text("Ask about a medical picture")).to_be_visible()
-    held = site.api.conversations(limit=100).conversations
-    assert asked not in {one.conversation_id for one in held}
-
-
 @pytest.mark.slow
 def test_a_deleted_picture_goes_and_the_talk_stays(page: Page, site: Site, asked: str) -> None:
     begin(page, site, f"/?conversation={asked}")
@@ -516,19 +362,6 @@ def test_by_keyboard_alone(page: Page, site: Site) -> None:
     expect(page.get_by_text("Thank you, noted.")).to_be_visible()
 
 
-def press_until(page: Page, name: str, *, back: bool = False) -> None:
-    """Tab (or Shift+Tab) until what has the focus is called ``name``."""
-    called = (
-        "(() => { const e = document.activeElement;"
-        " return e.ariaLabel || e.placeholder || e.innerText || '' })()"
-    )
-    for _ in range(60):
-        page.keyboard.press("Shift+Tab" if back else "Tab")
-        if page.evaluate(called).strip() == name:
-            return
-    raise AssertionError(f"{name} is not reached by Tab")
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("page", "dark"),
@@ -559,14 +392,3 @@ def test_axe_finds_nothing_serious_on_any_page(page: Page, site: Site, read: str
         expect(page.get_by_role("heading", level=1)).to_have_count(1)
         found[at.partition("=")[0]] = serious(page)
     assert not any(found.values()), found
-
-
-def serious(page: Page) -> list[str]:
-    """What axe-core calls serious or critical, targets under 24 px too: rule, and the elements."""
-    options = {"rules": {"target-size": {"enabled": True}}}
-    return [
-        f"{one['id']}: {node['target']} {node['html'][:200]}"
-        for one in Axe().run(page, options=options).response["violations"]
-        if one["impact"] in {"serious", "critical"}
-        for node in one["nodes"]
-    ]

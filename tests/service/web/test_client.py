@@ -61,7 +61,7 @@ class Server:
                 outer.got.append((self.command, self.path, dict(self.headers), sent))
                 outer.does.pop(0)(self, sent)
 
-            do_GET = do_POST = do_DELETE = answer
+            do_GET = do_POST = do_PATCH = do_DELETE = answer
 
             def log_message(self, *_: Any) -> None:
                 pass
@@ -309,3 +309,36 @@ def test_stopping_closes_the_connection_at_once(server: Server, begun: bool) -> 
         assert [one for one in heard if one is not None] == []
     assert left.wait(1)
     assert time.monotonic() - began < 1
+
+
+def test_a_list_is_searched_renamed_and_emptied(server: Server) -> None:
+    row = {"conversation_id": "cnv_1", "title": "other", "turns": 1}
+    row |= {"created_at": "2030-01-01T00:00:00Z", "updated_at": "2030-01-01T00:00:00Z"}
+    server.does = [
+        says(200, {"conversations": [row], "next": None}),
+        says(200, {"images": [UPLOADED], "next": None}),
+        says(200, row),
+        says(200, {"deleted": 3}),
+    ]
+    with Api(server.url) as api:
+        assert api.conversations(search="a b").conversations[0].title == "other"
+        assert api.uploads(asked=False).images[0].image_id == "img_1"
+        assert api.rename("cnv_1", "other").title == "other"
+        assert api.delete_all("images") == 3
+    assert [(method, path) for method, path, *_ in server.got] == [
+        ("GET", "/conversations?limit=30&search=a+b"),
+        ("GET", "/images?limit=30&asked=false"),
+        ("PATCH", "/conversations/cnv_1"),
+        ("DELETE", "/images?all=true"),
+    ]
+    assert json.loads(server.got[2][3]) == {"title": "other"}
+
+
+def test_nobody_waits_for_a_small_picture(server: Server) -> None:
+    server.does = [says(200, b"png", "image/png"), problem(429, "rate_limited", Retry_After="5")]
+    with Api(server.url) as api:
+        assert api.small_image("img_1", 96) == b"png"
+        start = time.monotonic()
+        assert api.small_image("img_1", 96) is None
+        assert time.monotonic() - start < 2
+    assert server.got[0][1] == "/images/img_1?side=96"

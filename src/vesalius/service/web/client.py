@@ -9,14 +9,21 @@ from urllib.parse import quote
 import httpx2
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from vesalius.service.http.answer_schemas import ConversationPage, ConversationWhole
+from vesalius.service.http.answer_schemas import (
+    ConversationOut,
+    ConversationPage,
+    ConversationWhole,
+)
 from vesalius.service.http.review_schemas import RatingRequest, ReviewOut
 from vesalius.service.http.schemas import (
     AskRequest,
     CaptionRequest,
+    Deleted,
     FeedbackRequest,
     Suggestion,
+    TitleRequest,
     Uploaded,
+    UploadPage,
     Window,
 )
 from vesalius.service.web.api_errors import ApiError, error_of, foreign, unreachable
@@ -115,7 +122,11 @@ class Api:
         return _as(Uploaded, response.json())
 
     def image(
-        self, image_id: str, *, frame: int | None = None, window: Window | None = None
+        self,
+        image_id: str,
+        *,
+        frame: int | None = None,
+        window: Window | None = None,
     ) -> bytes:
         """PNG: exactly the picture that the model sees."""
         view = {
@@ -126,6 +137,14 @@ class Api:
         params = {name: value for name, value in view.items() if value is not None}
         accept = {"Accept": "image/png"}
         return self._bytes(f"/images/{_part(image_id)}", params=params, headers=accept)
+
+    def small_image(self, image_id: str, side: int) -> bytes | None:
+        """PNG of at most ``side`` pixels; None where there is none now: nobody waits for it."""
+        options = {"params": {"side": side}, "headers": {"Accept": "image/png"}}
+        try:
+            return self._bytes(f"/images/{_part(image_id)}", patience=0.0, **options)
+        except ApiError:
+            return None  # a decoration of a list, which is there without
 
     def thumbnail(self, picture: str) -> bytes | None:
         """PNG of a similar training picture; None where there is none to show."""
@@ -151,18 +170,35 @@ class Api:
         listed = self._json("GET", "/suggestions")
         return [_as(Suggestion, one).question for one in listed]
 
-    def conversations(self, *, limit: int = 30, before: str | None = None) -> ConversationPage:
-        """This person's conversations, newest first."""
-        params = {"limit": limit} | ({} if before is None else {"before": before})
+    def conversations(
+        self, *, limit: int = 30, before: str | None = None, search: str = ""
+    ) -> ConversationPage:
+        """This person's conversations, newest first; ``search``: those with these words."""
+        params = {"limit": limit, "search": search} | ({} if before is None else {"before": before})
         return _as(ConversationPage, self._json("GET", "/conversations", params=params))
+
+    def uploads(self, *, limit: int = 30, asked: bool | None = None) -> UploadPage:
+        """This person's kept pictures, newest first; ``asked``: with questions, or without."""
+        params = {"limit": limit} | ({} if asked is None else {"asked": asked})
+        return _as(UploadPage, self._json("GET", "/images", params=params))
 
     def conversation(self, conversation_id: str) -> ConversationWhole:
         """A conversation with its turns."""
         return _as(ConversationWhole, self._json("GET", f"/conversations/{_part(conversation_id)}"))
 
+    def rename(self, conversation_id: str, title: str) -> ConversationOut:
+        """Give a conversation another title."""
+        body = TitleRequest(title=title).model_dump()
+        path = f"/conversations/{_part(conversation_id)}"
+        return _as(ConversationOut, self._json("PATCH", path, json=body))
+
     def delete_conversation(self, conversation_id: str) -> None:
         """Delete it for good."""
         self._send("DELETE", f"/conversations/{_part(conversation_id)}")
+
+    def delete_all(self, what: Literal["conversations", "images"]) -> int:
+        """Delete all of this person's for good; how many those were."""
+        return _as(Deleted, self._json("DELETE", f"/{what}", params={"all": True})).deleted
 
     def delete_image(self, image_id: str) -> None:
         """Delete a picture for good."""
@@ -205,7 +241,10 @@ class Api:
         except ValueError as error:
             raise foreign(response.status_code) from error
 
-    def _send(self, method: str, path: str, **options: Any) -> httpx2.Response:
+    def _send(
+        self, method: str, path: str, *, patience: float | None = None, **options: Any
+    ) -> httpx2.Response:
+        patience = self._patience if patience is None else patience
         for attempt in (1, 2):
             try:
                 response = self._http.request(method, path, **options)
@@ -215,7 +254,7 @@ class Api:
                 return response
             problem = error_of(response)
             wait = problem.retry_after
-            if attempt == 2 or problem.status != 429 or wait is None or wait > self._patience:
+            if attempt == 2 or problem.status != 429 or wait is None or wait > patience:
                 raise problem
             time.sleep(wait)
         raise AssertionError  # unreachable: the second attempt returns or raises

@@ -82,4 +82,5 @@ question. At most {words.size(policy.max_body)}; PNG, JPEG, WebP, TIFF, BMP, GIF
 
 ### Keys
 Tab moves on, Enter asks. In the picture plus and minus zoom, 0 fits, arrows move it, B hides boxes.
+In the list arrows move between rows, F2 renames, Delete deletes.
 """

@@ -108,9 +108,8 @@ def _marking(
 def _say(facts: Uploaded | None) -> None:
     if facts is None:
         return
-    kind = "DICOM" if facts.kind == "dicom" else facts.kind.upper()
     parts = [
-        " ".join(filter(None, (kind, facts.modality))),
+        " ".join(filter(None, (words.kind(facts.kind), facts.modality))),
         f"{facts.width} × {facts.height} pixels",
         f"{facts.frames} frames" if facts.frames > 1 else "",
         f"deleted in {words.left(facts.expires_at)}",

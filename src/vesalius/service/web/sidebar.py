@@ -1,20 +1,37 @@
-"""The side: a new conversation, the ones there are, and the other pages."""
+"""The side: a new conversation, the list of those there are, and the other pages."""
 
 from __future__ import annotations
 
+from functools import lru_cache
+from importlib.resources import files
 from typing import Any
 
 import streamlit as st
 
-from vesalius.service.http.answer_schemas import ConversationOut
 from vesalius.service.web import notices, words
 from vesalius.service.web.api_errors import ApiError
 from vesalius.service.web.client import Api
+from vesalius.service.web.listing import Listing
 from vesalius.service.web.page_state import PageState
 
-TITLE = 60
-"""Characters of a title that are shown."""
-PAGE = 20
+MOST = 200
+"""Characters of a title."""
+_HTML = """
+<nav class="listing" aria-label="Conversations">
+  <input type="search" aria-label="Search conversations" placeholder="Search" maxlength="200">
+  <p class="hint" id="keys">Arrows move between rows. F2 renames, Delete deletes.</p>
+  <div class="list" aria-describedby="keys" role="group" aria-label="List"></div>
+  <p class="empty" role="status" hidden></p>
+  <button type="button" class="more" hidden>Show older ones</button>
+</nav>
+"""
+EVENTS = ("search", "open", "rename", "delete", "more")
+NOUNS = {"conversation": "conversation", "image": "picture"}
+CONSEQUENCES = {
+    "conversation": "Its questions and answers are deleted for good.",
+    "image": "It is deleted for good.",
+}
+_HERE = files(__package__)
 
 
 def show(api: Api, chat: Any, others: list[Any], state: PageState) -> None:
@@ -22,7 +39,7 @@ def show(api: Api, chat: Any, others: list[Any], state: PageState) -> None:
     with st.sidebar:
         if st.button("New conversation", icon=":material/add:", width="stretch", type="primary"):
             st.switch_page(chat)
-        _conversations(api, chat, state)
+        _list(api, chat, state)
         with st.container(key="pages"):
             for page in others:
                 st.page_link(page)
@@ -30,66 +47,109 @@ def show(api: Api, chat: Any, others: list[Any], state: PageState) -> None:
                 st.caption(words.plain(f"Signed in as {api.user}"))
 
 
-def _conversations(api: Api, chat: Any, state: PageState) -> None:
-    held: list[ConversationOut] = []
-    cursor, pages = None, int(st.session_state.get("pages_shown", 1))
+def _list(api: Api, chat: Any, state: PageState) -> None:
+    listing: Listing = st.session_state.setdefault("listing", Listing())
     try:
-        for _ in range(pages):
-            page = api.conversations(limit=PAGE, before=cursor)
-            held += page.conversations
-            cursor = page.next
-            if cursor is None:
-                break
+        listing.load(api, (st.session_state.get("list") or {}).get("search") or "")
+        listing.load_pictures(api)
     except ApiError as error:
         notices.tell(error)
-        return
-    with st.container(key="conversations", gap=None):
-        st.caption("Conversations" if held else "No conversations yet")
-        for one in held:
-            _row(api, chat, one, current=one.conversation_id == state.conversation)
-    if cursor is not None and st.button("Show older ones", type="tertiary"):
-        st.session_state["pages_shown"] = pages + 1
+    data = listing.data(state.conversation or state.image, st.context.timezone)
+    _pictures()(key="list-pictures", data=listing.pictures)
+    events = {f"on_{name}_change": _nothing for name in EVENTS}
+    event = _component()(key="list", data=data, **events)
+    if event.open:
+        st.switch_page(chat, query_params={event.open["kind"]: event.open["id"]})
+    if event.more:
+        _load_more(api, listing)
+    if event.rename:
+        st.dialog("Rename this conversation")(_rename)(api, listing, event.rename["id"])
+    if event.delete:
+        kind = event.delete["kind"]
+        current = event.delete["id"] == (state.image if kind == "image" else state.conversation)
+        back = chat if current else None
+        st.dialog(f"Delete this {NOUNS[kind]}?")(_delete)(api, listing, event.delete, back)
+    if (listing.rows or listing.uploads) and st.button("Delete all", type="tertiary"):
+        st.dialog("Delete all")(_delete_all)(api, chat)
+
+
+def _nothing() -> None:
+    """Streamlit runs the page anew at an event that somebody listens to."""
+
+
+def _load_more(api: Api, listing: Listing) -> None:
+    try:
+        listing.load_more(api)
+    except ApiError as error:
+        notices.tell(error)
+    else:
         st.rerun()
 
 
-def _row(api: Api, chat: Any, one: ConversationOut, *, current: bool) -> None:
-    title = one.title or "Untitled"
-    label = title if len(title) <= TITLE else f"{title[: TITLE - 1]}…"
-    kind = "here" if current else "row"
-    with st.container(
-        key=f"{kind}-{one.conversation_id}",
-        horizontal=True,
-        vertical_alignment="center",
-        gap=None,
-        wrap=False,
-    ):
-        at = {"conversation": one.conversation_id}
-        st.page_link(chat, label=words.plain(label), query_params=at, width="stretch")
-        st.caption(words.when(one.updated_at, st.context.timezone))
-        clicked = st.button(
-            f"Delete “{words.plain(label)}”",  # for those who hear it; its text is not shown
-            key=f"delete-{one.conversation_id}",
-            icon=":material/delete:",
-            type="tertiary",
-        )
-    if clicked:
-        st.dialog("Delete this conversation?")(_confirm)(
-            api, chat, one.conversation_id, title, current
-        )
+def _rename(api: Api, listing: Listing, conversation_id: str) -> None:
+    title = st.text_input("Title", listing.title(conversation_id), max_chars=MOST, key="new-title")
+    if not st.button("Rename", type="primary", disabled=not title.strip()):
+        return
+    try:
+        listing.rename(conversation_id, api.rename(conversation_id, title).title)
+    except ApiError as error:
+        notices.tell(error)
+        return
+    st.rerun()
 
 
-def _confirm(api: Api, chat: Any, conversation_id: str, title: str, current: bool) -> None:
-    st.write(words.plain(title))
-    st.caption("Its questions and answers are deleted for good.")
+def _delete(api: Api, listing: Listing, row: dict[str, str], back: Any) -> None:
+    """Ask first; where it is the one that is open, the page goes ``back``."""
+    st.write(words.plain(listing.title(row["id"])))
+    st.caption(CONSEQUENCES[row["kind"]])
     with st.container(horizontal=True):
         if st.button("Delete", type="primary", icon=":material/delete:"):
             try:
-                api.delete_conversation(conversation_id)
+                delete = api.delete_image if row["kind"] == "image" else api.delete_conversation
+                delete(row["id"])
             except ApiError as error:
                 notices.tell(error)
                 return
-            if current:
-                st.switch_page(chat)
+            listing.drop(row["id"])
+            if back is not None:
+                st.switch_page(back)
             st.rerun()
         if st.button("Keep it"):
             st.rerun()
+
+
+def _delete_all(api: Api, chat: Any) -> None:
+    talks = st.checkbox("All conversations, with their questions and answers")
+    pictures = st.checkbox("All pictures; what was said of them stays")
+    st.caption("For good, also what is not in the list now.")
+    with st.container(horizontal=True):
+        icon = ":material/delete:"
+        if st.button("Delete", type="primary", icon=icon, disabled=not (talks or pictures)):
+            try:
+                talks and api.delete_all("conversations")
+                pictures and api.delete_all("images")
+            except ApiError as error:
+                notices.tell(error)
+                return
+            for name in ("listing", "pictures", "facts"):
+                st.session_state.pop(name, None)
+            st.switch_page(chat)
+        if st.button("Keep them"):
+            st.rerun()
+
+
+@lru_cache(maxsize=1)
+def _pictures() -> Any:
+    # Apart from the list: what stays the same is not sent again, and these are most of it.
+    js = """export default function ({ data }) {
+      if (JSON.stringify(window.vesaliusPictures) === JSON.stringify(data)) return;
+      window.vesaliusPictures = data;
+      dispatchEvent(new Event("vesalius-pictures"));
+    }"""
+    return st.components.v2.component("vesalius.pictures", html="<span></span>", js=js)
+
+
+@lru_cache(maxsize=1)
+def _component() -> Any:
+    css, js = (_HERE.joinpath(f"listing.{kind}").read_text("utf-8") for kind in ("css", "js"))
+    return st.components.v2.component("vesalius.listing", html=_HTML, css=css, js=js)

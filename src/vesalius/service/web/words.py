@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from vesalius.service.http.answer_schemas import AssessmentOut, ConfidenceOut, Content
@@ -171,14 +171,34 @@ def left(until: datetime, now: datetime | None = None) -> str:
 
 def when(moment: datetime, zone: str | None, now: datetime | None = None) -> str:
     """Today the time, ``14:05``; before that the day, ``24 Nov``; in the reader's time zone."""
+    local, today = _local(moment, zone, now)
+    return f"{local:%H:%M}" if local.date() == today else f"{local.day} {local:%b}"
+
+
+def days(moment: datetime, zone: str | None, now: datetime | None = None) -> str:
+    """The group of a list that a moment belongs to: ``Today`` ... ``November``, ``May 2025``."""
+    local, today = _local(moment, zone, now)
+    ago = (today - local.date()).days
+    if ago < 2:
+        return "Yesterday" if ago == 1 else "Today"
+    if ago < 8:
+        return "Last 7 days"
+    return f"{local:%B}" if local.year == today.year else f"{local:%B %Y}"
+
+
+def _local(moment: datetime, zone: str | None, now: datetime | None) -> tuple[datetime, date]:
+    """A moment in the reader's time zone, and the reader's day."""
     try:
         there = ZoneInfo(zone) if zone else None
     except (ValueError, ZoneInfoNotFoundError):
         there = None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    local = moment.astimezone(there)
-    today = (now or datetime.now(UTC)).astimezone(there).date()
-    return f"{local:%H:%M}" if local.date() == today else f"{local.day} {local:%b}"
+    return moment.astimezone(there), (now or datetime.now(UTC)).astimezone(there).date()
+
+
+def kind(name: str) -> str:
+    """A kind of file as people write it: ``DICOM``, ``PNG``."""
+    return "DICOM" if name == "dicom" else name.upper()
 
 
 def size(count: int) -> str:

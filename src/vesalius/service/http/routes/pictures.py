@@ -139,7 +139,7 @@ async def delete_images(
     responses=content_response("The picture", "image/png", model=Uploaded)
     | problems("not_found", "image_expired", "image_frame", "image_window", "invalid_request"),
 )
-async def image(  # noqa: PLR0917
+async def image(  # noqa: PLR0913, PLR0917
     request: Request,
     service: Serving,
     caller: Calling,
@@ -148,10 +148,12 @@ async def image(  # noqa: PLR0917
     window: Annotated[str | None, Query(pattern=WINDOW, description="centre,width")] = None,
     centre: Annotated[Level | None, Query()] = None,
     width: Annotated[Width | None, Query()] = None,
+    side: Annotated[int | None, Query(ge=16, le=2048, description="Smaller, for a list.")] = None,
 ) -> Response:
     """The exact picture the model sees, for a frame and a window.
 
-    A window is ``window=centre,width``, or both by their names. For ``Accept: application/json`` it
+    A window is ``window=centre,width``, or both by their names. With ``side`` it is made smaller:
+    its longer side has at most so many pixels. For ``Accept: application/json`` it
     is told what the upload told: size, kind, frames, warnings.
     """
     record = await in_thread(service.store.image, caller.owner, image_id)
@@ -166,7 +168,7 @@ async def image(  # noqa: PLR0917
     view = View(frame, None if centre is None or width is None else (centre, width))
     require_view(record.kind, record.frames, view)
     data = await in_thread(service.store.read_picture, record)
-    png = await service.intake.png(data, view, caller.owner)
+    png = await service.intake.png(data, view, caller.owner, side)
     await in_thread(service.note, "image.read", caller, image_id)
     return Response(png, media_type="image/png")
 

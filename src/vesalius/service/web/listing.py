@@ -1,0 +1,153 @@
+"""What the side lists, as data that the browser draws: pages by cursor, days, small pictures.
+
+Knows nothing of Streamlit. Every conversation that was loaded stays loaded: a run of the page asks
+for the first page only, so that 180 rows cost what 20 do.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from io import BytesIO
+from itertools import groupby
+from typing import Any, Literal
+
+from PIL import Image
+
+from vesalius.service.http.answer_schemas import ConversationOut
+from vesalius.service.http.schemas import Uploaded
+from vesalius.service.web import words
+from vesalius.service.web.client import Api
+
+PAGE = 20
+SIDE = 96
+"""Pixels of a small picture's longer side, for 40 of the page's on a fine screen."""
+AT_ONCE = 4
+"""Small pictures that are asked for at a time."""
+UNTITLED = "Untitled"
+NEW = "Not asked about yet"
+Kind = Literal["conversation", "image"]
+
+
+@dataclass(slots=True)
+class Listing:
+    """What one visitor has loaded: conversations that match ``search``, and small pictures."""
+
+    search: str = ""
+    rows: list[ConversationOut] = field(default_factory=list)
+    uploads: list[Uploaded] = field(default_factory=list)
+    pictures: dict[str, str] = field(default_factory=dict)
+    cursor: str | None = None
+    _deep: bool = False
+
+    def load(self, api: Api, search: str) -> None:
+        """The newest page, over what is loaded already, and uploads without a question."""
+        first = api.conversations(limit=PAGE, search=search)
+        if search != self.search or first.next is None:
+            self.search, self._deep = search, False
+        if self._deep:
+            self.rows = merged(first.conversations, self.rows)
+        else:
+            self.rows, self.cursor = first.conversations, first.next
+        self.uploads = [] if search else api.uploads(limit=PAGE, asked=False).images
+
+    def load_more(self, api: Api) -> None:
+        """The page behind what is loaded."""
+        page = api.conversations(limit=PAGE, before=self.cursor, search=self.search)
+        self.rows, self.cursor, self._deep = self.rows + page.conversations, page.next, True
+
+    def title(self, row_id: str) -> str:
+        """What a row is called."""
+        titles = {row.conversation_id: row.title or UNTITLED for row in self.rows}
+        return (titles | {one.image_id: _name(one) for one in self.uploads}).get(row_id, UNTITLED)
+
+    def drop(self, row_id: str) -> None:
+        """A conversation is no more."""
+        self.rows = [row for row in self.rows if row.conversation_id != row_id]
+
+    def rename(self, row_id: str, title: str | None) -> None:
+        """A conversation has another title."""
+        update = {"title": title}
+        self.rows = [
+            row.model_copy(update=update) if row.conversation_id == row_id else row
+            for row in self.rows
+        ]
+
+    def load_pictures(self, api: Api) -> None:
+        """Small pictures of what is listed; those of nothing that is listed any more are let go."""
+        wanted = list(dict.fromkeys(_pictures(self.rows, self.uploads)))
+        self.pictures = {one: self.pictures[one] for one in wanted if one in self.pictures}
+        missing = [one for one in wanted if one not in self.pictures]
+        if missing:
+            with ThreadPoolExecutor(AT_ONCE) as threads:
+                small = threads.map(lambda one: _small(api, one), missing)
+                self.pictures |= {one: url for one, url in zip(missing, small, strict=True) if url}
+
+    def data(self, here: str | None, zone: str | None) -> dict[str, Any]:
+        """Groups of rows for ``listing.js``; ``here``: the conversation or picture that is open."""
+        new = [self._upload(one) for one in self.uploads]
+        groups = [{"name": NEW, "rows": new}] if new else []
+        for day, rows in groupby(self.rows, lambda row: words.days(row.created_at, zone)):
+            groups.append({"name": day, "rows": [self._row(row, zone) for row in rows]})
+        more = self.cursor is not None
+        return {"groups": groups, "more": more, "search": self.search, "here": here}
+
+    def _row(self, row: ConversationOut, zone: str | None) -> dict[str, Any]:
+        facts = (row.modality, words.when(row.created_at, zone))
+        return {
+            "kind": "conversation",
+            "id": row.conversation_id,
+            "title": row.title or UNTITLED,
+            "detail": " · ".join(filter(None, facts)),
+            "picture": row.image_id if _is_kept(row) else None,
+        }
+
+    def _upload(self, one: Uploaded) -> dict[str, Any]:
+        frames = f"{one.frames} frames" if one.frames > 1 else ""
+        facts = (frames, f"deleted in {words.left(one.expires_at)}")
+        return {
+            "kind": "image",
+            "id": one.image_id,
+            "title": _name(one),
+            "detail": " · ".join(filter(None, facts)),
+            "picture": one.image_id,
+        }
+
+
+def _name(one: Uploaded) -> str:
+    return " ".join(filter(None, (one.modality, words.kind(one.kind))))
+
+
+def merged(
+    first: Sequence[ConversationOut], loaded: Sequence[ConversationOut]
+) -> list[ConversationOut]:
+    """The first page as it is now, then what was loaded behind it; what has left it is gone."""
+    last = _place(first[-1])
+    return [*first, *(row for row in loaded if _place(row) < last)]
+
+
+def _place(row: ConversationOut) -> tuple[Any, str]:
+    """The API's order, oldest first."""
+    return row.created_at, row.conversation_id
+
+
+def _is_kept(row: ConversationOut) -> bool:
+    return row.image_id is not None and row.image_state == "kept"
+
+
+def _pictures(rows: Iterable[ConversationOut], uploads: Iterable[Uploaded]) -> Iterable[str]:
+    yield from (one.image_id for one in uploads)
+    yield from (row.image_id or "" for row in rows if _is_kept(row))
+
+
+def _small(api: Api, image_id: str) -> str | None:
+    """A picture as a small data URL; None where it cannot be had now."""
+    png = api.small_image(image_id, SIDE)
+    if png is None:
+        return None
+    out = BytesIO()
+    with Image.open(BytesIO(png)) as image:
+        image.convert("RGB").save(out, "JPEG", quality=80)
+    return f"data:image/jpeg;base64,{b64encode(out.getvalue()).decode()}"
