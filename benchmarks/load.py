@@ -65,7 +65,15 @@ def serving(state: Path, **settings: str) -> Iterator[tuple[str, psutil.Process]
     command = [sys.executable, "-m", "vesalius", "serve"]
     started = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
     assert started.stderr is not None
-    url = next(m[1] for line in started.stderr if (m := re.search(r"serves (http\S+)", line)))
+    lines: list[str] = []
+    found = None
+    while found is None:
+        line = started.stderr.readline()
+        if not line:
+            raise SystemExit(f"the service did not start: {''.join(lines[-5:])}")
+        lines.append(line)
+        found = re.search(r"serves (http\S+)", line)
+    url = found[1]
     try:
         until_ready(url)
         yield url, psutil.Process(started.pid)

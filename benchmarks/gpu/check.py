@@ -69,7 +69,7 @@ def _run_here(name: str, *, small: bool) -> int:
                 row = about | work()
             except (ImportError, MissingExtra) as error:
                 row = about | {"skipped": str(error).splitlines()[0]}
-            except Exception as error:  # noqa: BLE001  # a row that fails is a result
+            except (Exception, SystemExit) as error:  # noqa: BLE001  # a row that fails is a result
                 traceback.print_exc()
                 first = str(error).splitlines()[:1]
                 row = about | {"failed": f"{type(error).__name__}: {''.join(first)[:300]}"}

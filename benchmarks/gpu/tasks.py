@@ -66,8 +66,8 @@ class Clock(TrainerCallback):
         self.seconds.append(time.perf_counter() - self._at)
 
     def median(self) -> float:
-        """Of the steps after two that warm up."""
-        return statistics.median(self.seconds[2:])
+        """Of the steps after three that warm up."""
+        return statistics.median(self.seconds[3:])
 
 
 def training_arguments(folder: str, *, batch: int, steps: int) -> dict[str, Any]:
