@@ -73,6 +73,7 @@ def test_the_own_window_is_the_header_s_or_the_range_that_is_shown() -> None:
     assert display().window == pytest.approx((127.5, 252.45))
     assert display(RAMP.astype(np.uint8)).window == (127.5, 255.0)  # shades already
     assert display(np.full((4, 4), 7, np.int16)).window == (7.0, 1.0)
+    assert display(PhotometricInterpretation="MONOCHROME1").inverted
     colours = reencode(written(colour_scan(np.zeros((4, 4, 3), np.uint8)))).display
     assert colours is not None
     assert colours.window is None

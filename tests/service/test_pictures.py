@@ -309,6 +309,7 @@ def test_what_a_viewer_writes_beside_a_picture_is_told(plain: Serving) -> None:
         "sides": ["R", "L", "A", "P"],
         "spacing": [0.7, 0.5],
         "rate": 12.0,
+        "inverted": False,
     }
     headers = {"Accept": "application/json"}
     again = plain.client.get(f"/images/{told['image_id']}", headers=headers).json()

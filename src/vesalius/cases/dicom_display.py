@@ -35,6 +35,7 @@ def display_of(file: Dataset, frames: int, *, grey: bool) -> Display:
         sides=_of_all(lambda frame: _sides(file, frame), frames),
         spacing=_of_all(lambda frame: _spacing(file, frame), frames),
         rate=_or_none(lambda: _rate(file)),
+        inverted=file.PhotometricInterpretation == "MONOCHROME1",
     )
 
 

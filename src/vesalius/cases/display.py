@@ -13,6 +13,7 @@ class Display:
     """Of all frames of a picture; None where the header does not say, or not the same of each.
 
     ``window``: centre and width of the middle frame's own view in modality units, None in colour.
+    ``inverted``: whether high values are dark.
     ``sides``: letters at the left, right, upper and lower edge, of R L A P H F. ``spacing``: mm
     from pixel to pixel, down and across. ``rate``: frames a second.
     """
@@ -21,6 +22,7 @@ class Display:
     sides: tuple[str, str, str, str] | None = None
     spacing: Pair | None = None
     rate: float | None = None
+    inverted: bool = False
 
     def to_row(self) -> dict[str, Any]:
         """As JSON has it."""

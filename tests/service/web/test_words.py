@@ -117,7 +117,7 @@ def test_pieces_made_plain_one_by_one_are_the_whole_made_plain() -> None:
 
 def test_a_view_is_named() -> None:
     assert words.view(None, None) == ""
-    assert words.view(3, words.PRESETS["Lung"]) == "frame 3, lung window"
+    assert words.view(3, words.PRESETS["Lung"]) == "frame 4, lung window"
     assert words.view(None, Window(centre=10, width=20)) == "window centre 10, width 20"
 
 

@@ -157,6 +157,7 @@ class DisplayOut(BaseModel):
         description="Millimetres from pixel to pixel in the patient: down, across."
     )
     rate: float | None = Field(description="Frames a second.")
+    inverted: bool = Field(default=False, description="Whether high values are dark.")
 
 
 class Uploaded(BaseModel):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from vesalius.service.web import chat, identity, pages, review, sidebar, style, viewer
+from vesalius.service.web import arrival, chat, identity, pages, review, sidebar, style
 from vesalius.service.web.api_errors import ApiError
 from vesalius.service.web.client import Api
 from vesalius.service.web.page_state import PageState
@@ -12,7 +12,9 @@ from vesalius.service.web.page_state import PageState
 
 def main() -> None:
     """Lay out the page and run the one that was asked for."""
-    st.set_page_config(page_title="Vesalius", page_icon=style.MARK, layout="wide")
+    st.set_page_config(
+        page_title="Vesalius", page_icon=style.MARK, layout="wide", initial_sidebar_state=256
+    )
     style.lay()
     chat_page = st.Page(chat.page, title="Chat", default=True)
     others = [
@@ -26,7 +28,7 @@ def main() -> None:
         others.insert(0, rating)
     chosen = st.navigation([chat_page, *others], position="hidden")
     sidebar.show(api, chat_page, others, PageState.read())
-    viewer.arrive(f"{chosen.url_path} {PageState.read().conversation}")
+    arrival.arrive(f"{chosen.url_path} {PageState.read().conversation}")
     chosen.run()
 
 

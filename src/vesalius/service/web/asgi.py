@@ -7,6 +7,7 @@ from starlette.middleware import Middleware
 from streamlit import config, net_util
 from streamlit.starlette import App
 
+from vesalius.service.web import views
 from vesalius.service.web.gate import PageGate, allowed
 
 # Streamlit would ask a host of the internet for this machine's address, to allow it as an origin.
@@ -14,4 +15,4 @@ net_util.get_external_ip = lambda: None
 # Pages of its makers' hosts might otherwise steer ours from around a frame.
 config.set_option("client.allowedOrigins", [])
 names = allowed(st.get_option("server.address"))
-app = App("app.py", middleware=[Middleware(PageGate, hosts=names)])
+app = App("app.py", routes=views.ROUTES, middleware=[Middleware(PageGate, hosts=names)])

@@ -10,7 +10,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from vesalius.service.http.answer_schemas import AnswerOut, ConversationWhole, TurnOut
 from vesalius.service.http.schemas import AskRequest, CaptionRequest
-from vesalius.service.web import answer, identity, notices, picture, viewer, words
+from vesalius.service.web import answer, arrival, identity, notices, picture, words
 from vesalius.service.web.api_errors import ApiError
 from vesalius.service.web.client import Api, Version
 from vesalius.service.web.examples import EXAMPLES, QUESTIONS, thumbnail
@@ -84,7 +84,7 @@ def _talk(api: Api, about: Version, state: PageState, whole: ConversationWhole |
     with main, st.container(key="talk"):
         going = live is not None or question is not None
         last = turns[-1].answer_id if turns else state.image
-        viewer.end(f"{last} {going}", move=bool(turns) or going)
+        arrival.end(f"{last} {going}", move=bool(turns) or going, going=going)
         if whole is not None:
             _head(api, whole)
         notices.show_pending()

@@ -127,8 +127,9 @@ class Api:
         *,
         frame: int | None = None,
         window: Window | None = None,
+        patience: float | None = None,
     ) -> bytes:
-        """PNG: exactly the picture that the model sees."""
+        """PNG: exactly the picture that the model sees; ``patience`` for this one alone."""
         view = {
             "frame": frame,
             "centre": None if window is None else window.centre,
@@ -136,7 +137,8 @@ class Api:
         }
         params = {name: value for name, value in view.items() if value is not None}
         accept = {"Accept": "image/png"}
-        return self._bytes(f"/images/{_part(image_id)}", params=params, headers=accept)
+        path = f"/images/{_part(image_id)}"
+        return self._bytes(path, params=params, headers=accept, patience=patience)
 
     def small_image(self, image_id: str, side: int) -> bytes | None:
         """PNG of at most ``side`` pixels; None where there is none now: nobody waits for it."""

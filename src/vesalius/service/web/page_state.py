@@ -8,6 +8,7 @@ import streamlit as st
 from pydantic import ValidationError
 
 from vesalius.service.http.schemas import ViewRequest, Window
+from vesalius.service.web.views import view_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +25,7 @@ class PageState:
         """From the URL; what is not valid in it is as if it were not there."""
         query = st.query_params
         try:
-            view = ViewRequest.model_validate(
-                {
-                    "image_id": query.get("image", "none"),
-                    "frame": query.get("frame"),
-                    "window": {"centre": query["centre"], "width": query["width"]}
-                    if "centre" in query and "width" in query
-                    else None,
-                }
-            )
+            view = view_in(query, query.get("image", "none"))
         except ValidationError:
             view = ViewRequest(image_id="none")
         return cls(

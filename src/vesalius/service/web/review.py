@@ -58,7 +58,7 @@ def _rate(api: Api, item: ReviewItem, image: bytes, previous: str | None) -> Non
     started = st.session_state.setdefault(f"started-{item.item_id}", time.monotonic())
     side, main = st.columns(2, gap="large")
     with side:
-        viewer.show(image, image_id=item.item_id, alt="The picture that the answer is about")
+        viewer.show_picture(image, key=item.item_id, alt="The picture that the answer is about")
     with main, st.form(f"rate-{item.item_id}", border=False):
         st.markdown(f"**Question**  \n{words.plain(item.question)}")
         with st.container(key="rated-answer"):

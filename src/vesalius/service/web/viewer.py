@@ -1,65 +1,104 @@
-"""A picture that can be zoomed and moved, by mouse, touch and keyboard."""
+"""A stack of pictures with its frames, windows, zoom and boxes, by mouse, touch and keyboard.
+
+The browser's part is in ``picture_viewer``; it fetches each view from the page's own address.
+"""
 
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from importlib.resources import files
-from io import BytesIO
 from typing import Any
 
 import streamlit as st
-from PIL import Image
 
 from vesalius.service.http.answer_schemas import BoxOut
+from vesalius.service.web.style import NOTICE
+from vesalius.service.web.views import BASE
 
-_HTML = """
-<div class="viewer">
-  <div class="frame"><div class="stage" tabindex="0" role="group"
-    aria-label="Picture. Plus and minus zoom, 0 fits, arrows move, B hides boxes."><img alt=""
-    ><div class="marks" aria-hidden="true"></div></div></div>
-  <div class="tools" role="group" aria-label="Zoom">
-    <button type="button" class="out" aria-label="Zoom out">−</button>
-    <span class="said" aria-live="polite">1.0×</span>
-    <button type="button" class="in" aria-label="Zoom in">+</button>
-    <button type="button" class="fit" aria-label="Fit the picture">Fit</button>
-    <button type="button" class="toggle" aria-pressed="true" hidden>Boxes</button>
-  </div>
-</div>
-"""
-_END = "<span></span>"
-_END_JS = """
-export default function ({ data, parentElement }) {
-  const span = parentElement.querySelector("span"), talk = document.querySelector(".st-key-talk");
-  if (talk) Object.assign(talk, { role: "log", ariaLabel: "Questions and answers" });
-  if (!span || span.at === data.at) return;
-  span.at = data.at;
-  // Later than Streamlit's own scrolling to the bottom, which happens as the content grows.
-  setTimeout(() => {
-    // Only the page's own scroller: scrollIntoView would also move what holds it.
-    const main = document.querySelector(".stMain");
-    const top = data.move && main ? main.scrollHeight : 0;
-    if (main) main.scrollTo({ top, behavior: "instant" });
-    // On a touch screen the focus would raise the keyboard over the answer.
-    const box = document.querySelector('[data-testid="stChatInputTextArea"]');
-    if (box && matchMedia("(pointer: fine)").matches) box.focus({ preventScroll: true });
-  }, 350);
-}
-"""
-_DOOR_JS = """
-let place;
-export default function ({ data }) {
-  const first = place === undefined, moved = place !== data.place;
-  place = data.place;
-  if (first || !moved || innerWidth > 768) return;
-  document.querySelector('[data-testid="stSidebarCollapseButton"] button')?.click();
-}
-"""
-
-
+KEY = "viewer"
+RATE = 10.0
+"""Frames a second where the picture does not say."""
+SCRIPTS = ("loader", "marks", "stage", "windows", "gestures", "viewer")
 TINTS = ("#ffd166", "#5cc8ff", "#ff8fa3", "#7ae582", "#c8a2ff", "#ffab5c")
 """Colours of boxes by label; all are told from a grey picture and from each other."""
+Pair = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """A picture of a stack: an image's id, and which of its frames, where it has several."""
+
+    image: str
+    frame: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """Boxes over one view: the stack's index, and a window."""
+
+    at: int
+    window: Pair | None
+    boxes: Sequence[BoxOut]
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What the viewer shows.
+
+    ``key``: of the stack; zoom and view stay while it does. ``ticket``: for the views' address.
+    ``at``, ``window``: the view that the page stands for, which the viewer goes to if ``move`` or
+    the stack is another. ``own``: the file's own window, None where none can be chosen. ``sides``,
+    ``spacing``, ``inverted``: as in :class:`vesalius.cases.display.Display`.
+    """
+
+    key: str
+    alt: str
+    ticket: str
+    slices: Sequence[Slice]
+    at: int = 0
+    window: Pair | None = None
+    move: bool = False
+    own: Pair | None = None
+    presets: Mapping[str, Pair | None] = field(default_factory=dict)
+    unit: str = ""
+    inverted: bool = False
+    sides: tuple[str, str, str, str] | None = None
+    spacing: Pair | None = None
+    rate: float | None = None
+    marks: Sequence[Marks] = ()
+
+
+def show(scene: Scene, moved: Callable[[], None]) -> None:
+    """Show a stack; ``moved`` is called once another view has come to rest: see :func:`view`."""
+    data = asdict(scene) | {
+        "base": BASE,
+        "slices": [[one.image, one.frame] for one in scene.slices],
+        "presets": [[name, window] for name, window in scene.presets.items()],
+        "rate": scene.rate or RATE,
+        "marks": [
+            {"at": one.at, "window": one.window, "boxes": _tinted(one.boxes)} for one in scene.marks
+        ],
+    }
+    _show(data, moved)
+
+
+def show_picture(png: bytes, *, key: str, alt: str) -> None:
+    """Show one picture by its bytes, with zoom alone."""
+    scene = Scene(key=key, alt=alt, ticket="", slices=[Slice(key)])
+    src = "data:image/png;base64," + b64encode(png).decode()
+    _show(asdict(scene) | {"src": src, "slices": [[key, None]], "rate": RATE}, lambda: None)
+
+
+def view() -> tuple[str, int | None, Pair | None] | None:
+    """Image, frame and window at which the viewer has come to rest; None at first."""
+    rested = (st.session_state.get(KEY) or {}).get("view")
+    if rested is None:
+        return None
+    window = rested["window"]
+    return rested["image"], rested["frame"], None if window is None else tuple(window)
 
 
 def tints(boxes: Sequence[BoxOut]) -> list[str]:
@@ -68,50 +107,26 @@ def tints(boxes: Sequence[BoxOut]) -> list[str]:
     return [TINTS[labels.index(box.label) % len(TINTS)] for box in boxes]
 
 
-def show(png: bytes, *, image_id: str, alt: str, boxes: Sequence[BoxOut] = ()) -> None:
-    """Show a picture with boxes over it, in its pixels.
-
-    Zoom, and whether the boxes are shown, stay while ``image_id`` stays the same.
-    """
-    with Image.open(BytesIO(png)) as image:
-        width, height = image.size
-    src = "data:image/png;base64," + b64encode(png).decode()
-    if boxes:
-        alt += f". Marked: {', '.join(box.label for box in boxes)}"
-    marks = [
-        {**box.model_dump(), "tint": tint} for box, tint in zip(boxes, tints(boxes), strict=True)
+def _tinted(boxes: Sequence[BoxOut]) -> list[dict[str, Any]]:
+    return [
+        box.model_dump() | {"tint": tint} for box, tint in zip(boxes, tints(boxes), strict=True)
     ]
-    about = {
-        "src": src, "alt": alt, "key": image_id, "width": width, "height": height, "marks": marks
-    }  # fmt: skip
-    _viewer()(key="viewer", data=about)
 
 
-def end(at: str, *, move: bool) -> None:
-    """The foot of the talk: where ``at`` is new it comes into view, or without ``move`` the top."""
-    _foot()(key="foot", data={"at": at, "move": move})
-
-
-@lru_cache(maxsize=1)
-def _viewer() -> Any:
-    css, js = (_text(f"viewer.{kind}") for kind in ("css", "js"))
-    return st.components.v2.component("vesalius.viewer", html=_HTML, css=css, js=js)
-
-
-def arrive(place: str) -> None:
-    """On a phone the side covers the page; where ``place`` is new it is folded away."""
-    _door()(key="door", data={"place": place})
+def _show(data: dict[str, Any], moved: Callable[[], None]) -> None:
+    keys = ["Plus and minus zoom, 0 fits, 1 is one to one"]
+    if len(data["slices"]) > 1:
+        keys.append("arrows and the wheel change the frame, P plays them")
+    if data["own"]:
+        keys.append("dragging sets the window")
+    keys.append("I inverts, B hides boxes, F fills the screen.")
+    data |= {"keys": "; ".join(keys), "notice": NOTICE}
+    _component()(key=KEY, data=data, on_view_change=moved)
 
 
 @lru_cache(maxsize=1)
-def _door() -> Any:
-    return st.components.v2.component("vesalius.door", html=_END, js=_DOOR_JS)
-
-
-@lru_cache(maxsize=1)
-def _foot() -> Any:
-    return st.components.v2.component("vesalius.foot", html=_END, js=_END_JS)
-
-
-def _text(name: str) -> str:
-    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+def _component() -> Any:
+    folder = files(__package__).joinpath("picture_viewer")
+    html, css = (folder.joinpath(f"viewer.{kind}").read_text("utf-8") for kind in ("html", "css"))
+    js = "\n".join(folder.joinpath(f"{name}.js").read_text("utf-8") for name in SCRIPTS)
+    return st.components.v2.component("vesalius.viewer", html=html, css=css, js=js)

@@ -150,8 +150,8 @@ def nothing(content: Content) -> str:
 
 
 def view(frame: int | None, window: Window | None) -> str:
-    """A view of a picture: ``frame 3, lung window``; empty for the file's own."""
-    parts = [] if frame is None else [f"frame {frame}"]
+    """A view of a picture: ``frame 3, lung window``, frames from 1; empty for the file's own."""
+    parts = [] if frame is None else [f"frame {frame + 1}"]
     if window is not None:
         named = next((name for name, preset in PRESETS.items() if preset == window), None)
         about = f"centre {window.centre:g}, width {window.width:g}"

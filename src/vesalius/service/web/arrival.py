@@ -1,0 +1,66 @@
+"""Where a page comes into view: the foot of the talk, and the side that is folded on a phone."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import streamlit as st
+
+_END = "<span></span>"
+_END_JS = """
+export default function ({ data, parentElement }) {
+  const span = parentElement.querySelector("span"), talk = document.querySelector(".st-key-talk");
+  if (talk) Object.assign(talk, { role: "log", ariaLabel: "Questions and answers" });
+  if (!span || span.at === data.at) return;
+  const before = span.at;
+  span.at = data.at;
+  // Later than Streamlit's own scrolling to the bottom, which happens as the content grows.
+  setTimeout(() => {
+    // Only the page's own scroller: scrollIntoView would also move what holds it.
+    const main = document.querySelector(".stMain");
+    // On a phone a talk that is opened begins at its picture; what is asked there is followed.
+    const opened = before === undefined && innerWidth <= 640 && !data.going;
+    const top = data.move && main && !opened ? main.scrollHeight : 0;
+    if (main) main.scrollTo({ top, behavior: "instant" });
+    // On a touch screen the focus would raise the keyboard over the answer.
+    const box = document.querySelector('[data-testid="stChatInputTextArea"]');
+    if (box && matchMedia("(pointer: fine)").matches) box.focus({ preventScroll: true });
+  }, 350);
+}
+"""
+_DOOR_JS = """
+let place;
+export default function ({ data }) {
+  const moved = place !== data.place;
+  place = data.place;
+  if (!moved || innerWidth > 768) return;
+  const side = document.querySelector('[data-testid="stSidebar"][aria-expanded="true"]');
+  side?.querySelector('[data-testid="stSidebarCollapseButton"] button')?.click();
+}
+"""
+
+
+def end(at: str, *, move: bool, going: bool) -> None:
+    """The foot of the talk: where ``at`` is new it comes into view, or without ``move`` the top.
+
+    ``going``: an answer is being written.
+    """
+    _foot()(key="foot", data={"at": at, "move": move, "going": going})
+
+
+def arrive(place: str) -> None:
+    """On a phone the side covers the page; where ``place`` is new it is folded away, also
+    where one comes to it from elsewhere and the browser remembers that it was open.
+    """
+    _door()(key="door", data={"place": place})
+
+
+@lru_cache(maxsize=1)
+def _door() -> Any:
+    return st.components.v2.component("vesalius.door", html=_END, js=_DOOR_JS)
+
+
+@lru_cache(maxsize=1)
+def _foot() -> Any:
+    return st.components.v2.component("vesalius.foot", html=_END, js=_END_JS)

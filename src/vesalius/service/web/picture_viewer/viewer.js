@@ -1,0 +1,185 @@
+// One stack of pictures: which frame, through which window. What is drawn is always the API's own
+// picture; only while one is on its way, the last one stands for it.
+const AHEAD = 32, REST = 250;
+
+function setUpViewer(root) {
+  const find = (name) => root.querySelector(`.${name}`);
+  const [slider, play, full, mini] = ["slider", "play", "full", "mini"].map(find);
+  const marks = setUpMarks(root);
+  const loader = new Loader(refresh);
+  const stage = setUpStage(root, marks.place);
+  const windows = setUpWindows(root, setWindow);
+  let data = { slices: [], marks: [] }, send = () => {};
+  let at = 0, window_ = null, inSight = null, dragging = false, cine = 0, resting = 0, moved = null;
+
+  const address = (index, window) => {
+    if (data.src) return data.src;
+    const [image, frame] = data.slices[index], query = new URLSearchParams();
+    if (frame !== null) query.set("frame", frame);
+    if (window) { query.set("centre", window[0]); query.set("width", window[1]); }
+    return `${data.base}/${encodeURIComponent(image)}?${query}`;
+  };
+  const several = () => data.slices.length > 1;
+
+  // What is wanted, if it is here; else the last one, and a line where it is refused.
+  function refresh() {
+    const url = address(at, window_), picture = loader.get(url);
+    if (picture) show(picture);
+    const refusal = picture ? "" : loader.refusal(url) ?? "";
+    Object.assign(find("refusal"), { textContent: refusal, hidden: !refusal });
+    write();
+  }
+  function show(picture) {
+    picture.alt = data.alt;
+    inSight = { at, window: window_ };
+    root.style.setProperty("--share", picture.naturalWidth / picture.naturalHeight);
+    stage.put(picture);
+    if (mini.firstChild.src !== picture.src) mini.firstChild.src = picture.src;
+    const view = JSON.stringify([at, window_]);
+    const boxes = data.marks.find((one) => JSON.stringify([one.at, one.window]) === view)?.boxes ?? [];
+    marks.set(boxes);
+    marks.button.hidden = !boxes.length;
+    if (boxes.length) picture.alt += `. Marked: ${boxes.map((box) => box.label).join(", ")}`;
+    stage.paint();
+  }
+  function write() {
+    const count = data.slices.length;
+    const coming = inSight && inSight.at !== at ? ` · ${at + 1} is on its way` : "";
+    find("at").textContent = several() && inSight ? `Frame ${inSight.at + 1} of ${count}${coming}` : "";
+    slider.value = at + 1;
+    slider.setAttribute("aria-valuetext", `Frame ${at + 1} of ${count}`);
+    const near = inSight?.at === at ? inSight.window : window_;
+    windows.write(window_, near);
+    // A hand sees what it does at once: until the picture is here, from that of the window before.
+    stage.stage.style.setProperty("--shades", dragging ? windows.filter(window_, near) : "");
+  }
+  function wish() {
+    const order = [at];
+    // While a hand is at the window its neighbours would be fetched for nothing.
+    if (!dragging) {
+      for (let n = 1; n <= AHEAD; n++) order.push(at + n, at - n);
+    }
+    loader.want(order.filter((n) => n in data.slices).map((n) => address(n, window_)));
+    refresh();
+    clearTimeout(resting);
+    if (!dragging && !cine) resting = setTimeout(rest, REST);
+  }
+  // What questions are asked of is what is in sight, once hand and picture have come to rest.
+  function rest() {
+    if (!inSight || inSight.at !== at || inSight.window !== window_) {
+      resting = setTimeout(rest, REST);
+      return;
+    }
+    const [image, frame] = data.slices[at], view = { image, frame, window: window_ };
+    if (JSON.stringify(view) !== moved && !data.src) send(view);
+    moved = JSON.stringify(view);
+  }
+  function go(index) {
+    const next = Math.max(0, Math.min(data.slices.length - 1, index));
+    if (next === at) return;
+    at = next;
+    wish();
+  }
+  function setWindow(window) {
+    window_ = window && window.map((value) => Number(value.toPrecision(6)));
+    wish();
+  }
+  function drag(x, y) {
+    dragging = true;
+    const [centre, width] = window_ ?? data.own, fine = width > 20 ? Math.round : (value) => value;
+    setWindow([fine(centre + (y * width) / 300), Math.max(fine(width * Math.exp(x / 200)), width > 20 ? 1 : 1e-6)]);
+  }
+  function drop() {
+    if (!dragging) return;
+    dragging = false;
+    wish();
+  }
+  function turn() {
+    const next = (at + 1) % data.slices.length;
+    // As fast as they come, and none is left out.
+    if (inSight?.at === at) go(next);
+  }
+  function playing(on) {
+    const before = cine;
+    clearInterval(cine);
+    cine = on ? setInterval(turn, 1000 / data.rate) : 0;
+    play.setAttribute("aria-pressed", on);
+    play.textContent = on ? "Pause" : "Play";
+    if (before && !on) wish();
+  }
+  const invert = find("invert").onclick = () => {
+    const on = root.classList.toggle("inverted");
+    find("invert").setAttribute("aria-pressed", on);
+  };
+  play.onclick = () => playing(!cine);
+  slider.oninput = () => go(slider.value - 1);
+  full.hidden = !document.fullscreenEnabled;
+  full.onclick = async () => {
+    await (root.getRootNode().fullscreenElement ? document.exitFullscreen() : root.requestFullscreen());
+    stage.stage.focus();
+  };
+  mini.onclick = () => stage.stage.scrollIntoView({ block: "center" });
+  // On a phone, where the talk is below it: a small one stays in sight.
+  const watch = new IntersectionObserver(([entry]) => {
+    mini.hidden = entry.isIntersecting || innerWidth > 640;
+  });
+  watch.observe(stage.stage);
+  // A question that is about to be asked is asked of what is in sight.
+  const leave = (event) => { if (!event.composedPath().includes(root)) { clearTimeout(resting); if (inSight) rest(); } };
+  document.addEventListener("pointerdown", leave, true);
+
+  const viewer = {
+    stage, several, drag, drop, invert,
+    windowed: () => Boolean(data.own),
+    step: (count) => go(Math.max(0, Math.min(data.slices.length - 1, at + count))),
+    toggleBoxes: () => marks.button.hidden || marks.toggle(),
+    full: () => full.hidden || full.onclick(),
+    play: () => several() && play.onclick(),
+  };
+  setUpGestures(root, viewer);
+
+  function update(next, setStateValue) {
+    const other = next.key !== data.key;
+    if (other) { playing(false); loader.clear(); inSight = moved = null; }
+    send = (view) => setStateValue("view", view);
+    const told = next.move && JSON.stringify([next.at, next.window]);
+    const move = other || (told && told !== data.told);
+    data = { ...next, told };
+    loader.admit(data.ticket);
+    describe();
+    if (move) {
+      [at, window_] = [data.at, data.window];
+      moved = JSON.stringify({ image: data.slices[at][0], frame: data.slices[at][1], window: window_ });
+    }
+    wish();
+  }
+  function describe() {
+    stage.setSpacing(data.spacing);
+    slider.max = data.slices.length;
+    find("stack").hidden = !several();
+    ["left", "right", "upper", "lower"].forEach((name, n) => { find(name).textContent = data.sides?.[n] ?? ""; });
+    find("notice").textContent = data.notice;
+    find("unseen").textContent = data.keys;
+    windows.describe(data);
+  }
+  function close() {
+    playing(false);
+    clearTimeout(resting);
+    loader.clear();
+    stage.close();
+    watch.disconnect();
+    document.removeEventListener("pointerdown", leave, true);
+  }
+  return { update, close };
+}
+
+export default function ({ data, parentElement, setStateValue }) {
+  const root = parentElement.querySelector(".viewer");
+  if (!root) return;
+  root.works = root.works ?? setUpViewer(root);
+  root.works.update(data, setStateValue);
+  return () => {
+    root.works?.close();
+    delete root.works;
+  };
+}

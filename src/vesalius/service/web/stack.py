@@ -1,0 +1,80 @@
+"""A picture as a stack of frames, with what its header says to a viewer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from vesalius.service.http.schemas import DisplayOut, Uploaded
+from vesalius.service.web import words
+from vesalius.service.web.viewer import Marks, Pair, Scene, Slice
+
+OWN = "File's own"
+SEVERAL = frozenset({"dicom", "tiff"})
+"""Kinds of which every frame is kept."""
+ALT = "The uploaded picture as the model sees it"
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """An image and what is told of it; None where the service only has the picture."""
+
+    image: str
+    facts: Uploaded | None
+
+    @property
+    def frames(self) -> int | None:
+        """How many frames can be chosen from; None where it is one picture."""
+        facts = self.facts
+        several = facts is not None and facts.frames > 1 and facts.kind in SEVERAL
+        return facts.frames if facts is not None and several else None
+
+    def frame(self, wanted: int | None) -> int | None:
+        """The frame that is shown where this one is wanted; None where there is nothing to choose.
+
+        It is the one that the API gives by itself, where none or none of its own is wanted.
+        """
+        if self.facts is None:
+            return wanted
+        if self.frames is None:
+            return None
+        first = self.frames // 2 if self.facts.kind == "dicom" else 0
+        return wanted if wanted is not None and wanted < self.frames else first
+
+    def scene(
+        self,
+        ticket: str,
+        *,
+        frame: int | None,
+        window: Pair | None,
+        move: bool,
+        marks: Sequence[Marks] = (),
+    ) -> Scene:
+        """What the viewer shows of it, at this view."""
+        numbers = [frame] if self.frames is None else range(self.frames)
+        display = self.facts.display if self.facts else None
+        told = display or DisplayOut(window=None, sides=None, spacing=None, rate=None)
+        own = None if told.window is None else told.window.pair
+        ct = self.facts is not None and self.facts.modality == "CT"
+        presets = {name: preset.pair for name, preset in words.PRESETS.items()} if ct else {}
+        return Scene(
+            key=self.image,
+            alt=ALT,
+            ticket=ticket,
+            slices=[Slice(self.image, number) for number in numbers],
+            at=self.index(frame),
+            window=window,
+            move=move,
+            own=own,
+            presets={OWN: None, **presets},
+            unit=" HU" if ct else "",
+            inverted=told.inverted,
+            sides=told.sides,
+            spacing=told.spacing,
+            rate=told.rate,
+            marks=marks,
+        )
+
+    def index(self, frame: int | None) -> int:
+        """Where a frame stands in the stack."""
+        return 0 if self.frames is None else frame or 0
