@@ -9,20 +9,33 @@ import streamlit as st
 
 _END = "<span></span>"
 _END_JS = """
+// Streamlit scrolls on as content comes; until a hand does, or all has come, the top is held.
+function stay(main) {
+  const hold = () => main.scrollTo({ top: 0, behavior: "instant" });
+  const hands = ["pointerdown", "wheel", "touchmove", "keydown"];
+  const free = () => {
+    main.removeEventListener("scroll", hold);
+    hands.forEach((name) => removeEventListener(name, free, true));
+  };
+  main.addEventListener("scroll", hold);
+  hands.forEach((name) => addEventListener(name, free, true));
+  setTimeout(free, 2500);
+}
 export default function ({ data, parentElement }) {
   const span = parentElement.querySelector("span"), talk = document.querySelector(".st-key-talk");
   if (talk) Object.assign(talk, { role: "log", ariaLabel: "Questions and answers" });
   if (!span || span.at === data.at) return;
-  const before = span.at;
-  span.at = data.at;
+  const other = span.picture !== data.picture;
+  Object.assign(span, data);
   // Later than Streamlit's own scrolling to the bottom, which happens as the content grows.
   setTimeout(() => {
     // Only the page's own scroller: scrollIntoView would also move what holds it.
     const main = document.querySelector(".stMain");
     // On a phone a talk that is opened begins at its picture; what is asked there is followed.
-    const opened = before === undefined && innerWidth <= 640 && !data.going;
+    const opened = other && innerWidth <= 640 && !data.going;
     const top = data.move && main && !opened ? main.scrollHeight : 0;
     if (main) main.scrollTo({ top, behavior: "instant" });
+    if (main && opened) stay(main);
     // On a touch screen the focus would raise the keyboard over the answer.
     const box = document.querySelector('[data-testid="stChatInputTextArea"]');
     if (box && matchMedia("(pointer: fine)").matches) box.focus({ preventScroll: true });
@@ -35,18 +48,18 @@ export default function ({ data }) {
   const moved = place !== data.place;
   place = data.place;
   if (!moved || innerWidth > 768) return;
-  const side = document.querySelector('[data-testid="stSidebar"][aria-expanded="true"]');
+  const side = document.querySelector('[data-testid="stSidebar"][data-collapsed="false"]');
   side?.querySelector('[data-testid="stSidebarCollapseButton"] button')?.click();
 }
 """
 
 
-def end(at: str, *, move: bool, going: bool) -> None:
+def end(at: str, *, picture: str | None, move: bool, going: bool) -> None:
     """The foot of the talk: where ``at`` is new it comes into view, or without ``move`` the top.
 
-    ``going``: an answer is being written.
+    On a phone it is the top, too, where ``picture`` is new; ``going``: an answer is being written.
     """
-    _foot()(key="foot", data={"at": at, "move": move, "going": going})
+    _foot()(key="foot", data={"at": at, "picture": picture, "move": move, "going": going})
 
 
 def arrive(place: str) -> None:

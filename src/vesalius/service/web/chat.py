@@ -84,7 +84,8 @@ def _talk(api: Api, about: Version, state: PageState, whole: ConversationWhole |
     with main, st.container(key="talk"):
         going = live is not None or question is not None
         last = turns[-1].answer_id if turns else state.image
-        arrival.end(f"{last} {going}", move=bool(turns) or going, going=going)
+        moves = bool(turns) or going
+        arrival.end(f"{last} {going}", picture=state.image, move=moves, going=going)
         if whole is not None:
             _head(api, whole)
         notices.show_pending()

@@ -8,6 +8,7 @@ import streamlit as st
 
 from vesalius.service.http.answer_schemas import BoxOut, Content, MemberOut, TurnOut
 from vesalius.service.web import words
+from vesalius.service.web.page_state import PageState
 from vesalius.service.web.picture import MARKED
 from vesalius.service.web.viewer import tints
 
@@ -25,9 +26,8 @@ def show(turn: TurnOut, *, marked: str | None) -> None:
             key=f"mark-{turn.answer_id}",
             type="tertiary",
             icon=":material/select:",
-            help="Where the picture shows the view that was asked about",
             on_click=_choose,
-            args=(turn.answer_id,),
+            args=(turn,),
         )
     nothing = words.nothing(turn)
     if nothing:
@@ -45,8 +45,10 @@ def evidence(turn: TurnOut) -> None:
     st.html(f'<table class="vs-facts">{rows}</table>')
 
 
-def _choose(answer_id: str) -> None:
-    st.session_state[MARKED] = answer_id
+def _choose(turn: TurnOut) -> None:
+    """This answer's boxes, and the view that they are of."""
+    st.session_state[MARKED] = turn.answer_id
+    PageState(PageState.read().conversation, turn.image_id, turn.frame, turn.window).go()
 
 
 def _marks(boxes: list[BoxOut]) -> str:

@@ -37,12 +37,12 @@ def _phantom(family: str, seed: int) -> bytes:
     return png(imagine(rng, family, build=0.0, pixels=PIXELS, difficulty=0.0))
 
 
-def _ct() -> bytes:
-    """A DICOM object of 12 axial chest slices in Hounsfield units; it holds no person's data."""
+def chest_ct(slices: int = 12, pixels: int = 256) -> bytes:
+    """A DICOM object of axial chest slices in Hounsfield units; it holds no person's data."""
     from pydicom.dataset import FileDataset, FileMetaDataset
     from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
-    volume = np.stack([_slice(z) for z in np.linspace(-1, 1, 12)])
+    volume = np.stack([_slice(z, pixels) for z in np.linspace(-1, 1, slices)])
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = CTImageStorage
     meta.MediaStorageSOPInstanceUID = generate_uid()
@@ -55,16 +55,17 @@ def _ct() -> bytes:
     file.BitsAllocated, file.BitsStored, file.HighBit = 16, 16, 15
     file.RescaleIntercept, file.RescaleSlope = 0, 1
     file.WindowCenter, file.WindowWidth = 50, 400
+    file.ImageOrientationPatient, file.PixelSpacing = [1, 0, 0, 0, 1, 0], [384 / pixels] * 2
     file.PixelData = volume.astype("<i2").tobytes()
     out = BytesIO()
     file.save_as(out, enforce_file_format=True)
     return out.getvalue()
 
 
-def _slice(z: float) -> np.ndarray:
+def _slice(z: float, pixels: int) -> np.ndarray:
     """One slice of a drawn thorax, in HU: fat, muscle, lungs with vessels, heart, spine, ribs."""
     rng = np.random.default_rng((SEED, round(100 * (z + 1))))
-    y, x = np.mgrid[-1:1:256j, -1:1:256j]
+    y, x = np.mgrid[-1 : 1 : pixels * 1j, -1 : 1 : pixels * 1j]
 
     def inside(cx: float, cy: float, rx: float, ry: float) -> np.ndarray:
         return np.asarray(((x - cx) / rx) ** 2 + ((y - cy) / ry) ** 2 < 1)
@@ -108,6 +109,6 @@ EXAMPLES = (
     Example("Brain MRI", "drawn, T2-weighted", partial(_phantom, "head_mr_t2", 5)),
     Example("Abdominal CT", "drawn, one slice", partial(_phantom, "abdomen_ct", 2)),
     Example("Histology", "drawn, in colour", partial(_phantom, "histology", 4)),
-    Example("Chest CT, DICOM", "drawn, 12 slices with windows", _ct),
+    Example("Chest CT, DICOM", "drawn, 12 slices with windows", chest_ct),
 )
 """In the order of the page."""

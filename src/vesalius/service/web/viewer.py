@@ -48,7 +48,8 @@ class Marks:
 class Scene:
     """What the viewer shows.
 
-    ``key``: of the stack; zoom and view stay while it does. ``ticket``: for the views' address.
+    ``key``: of the stack; zoom and view stay while it does. ``ticket``: for the views' address;
+    ``src``: in place of that, of one picture.
     ``at``, ``window``: the view that the page stands for, which the viewer goes to if ``move`` or
     the stack is another. ``own``: the file's own window, None where none can be chosen. ``sides``,
     ``spacing``, ``inverted``: as in :class:`vesalius.cases.display.Display`.
@@ -56,8 +57,9 @@ class Scene:
 
     key: str
     alt: str
-    ticket: str
     slices: Sequence[Slice]
+    ticket: str = ""
+    src: str = ""
     at: int = 0
     window: Pair | None = None
     move: bool = False
@@ -71,10 +73,12 @@ class Scene:
     marks: Sequence[Marks] = ()
 
 
-def show(scene: Scene, moved: Callable[[], None]) -> None:
+def show(scene: Scene, moved: Callable[[], None] | None = None) -> None:
     """Show a stack; ``moved`` is called once another view has come to rest: see :func:`view`."""
     data = asdict(scene) | {
         "base": BASE,
+        "notice": NOTICE,
+        "keys": _keys(scene),
         "slices": [[one.image, one.frame] for one in scene.slices],
         "presets": [[name, window] for name, window in scene.presets.items()],
         "rate": scene.rate or RATE,
@@ -82,14 +86,13 @@ def show(scene: Scene, moved: Callable[[], None]) -> None:
             {"at": one.at, "window": one.window, "boxes": _tinted(one.boxes)} for one in scene.marks
         ],
     }
-    _show(data, moved)
+    _component()(key=KEY, data=data, on_view_change=moved or (lambda: None))
 
 
 def show_picture(png: bytes, *, key: str, alt: str) -> None:
     """Show one picture by its bytes, with zoom alone."""
-    scene = Scene(key=key, alt=alt, ticket="", slices=[Slice(key)])
     src = "data:image/png;base64," + b64encode(png).decode()
-    _show(asdict(scene) | {"src": src, "slices": [[key, None]], "rate": RATE}, lambda: None)
+    show(Scene(key=key, alt=alt, slices=[Slice(key)], src=src))
 
 
 def view() -> tuple[str, int | None, Pair | None] | None:
@@ -113,15 +116,12 @@ def _tinted(boxes: Sequence[BoxOut]) -> list[dict[str, Any]]:
     ]
 
 
-def _show(data: dict[str, Any], moved: Callable[[], None]) -> None:
+def _keys(scene: Scene) -> str:
+    """What can be done by keyboard, for those who hear it."""
     keys = ["Plus and minus zoom, 0 fits, 1 is one to one"]
-    if len(data["slices"]) > 1:
-        keys.append("arrows and the wheel change the frame, P plays them")
-    if data["own"]:
-        keys.append("dragging sets the window")
-    keys.append("I inverts, B hides boxes, F fills the screen.")
-    data |= {"keys": "; ".join(keys), "notice": NOTICE}
-    _component()(key=KEY, data=data, on_view_change=moved)
+    if len(scene.slices) > 1:
+        keys.append("arrows change the frame, P plays them")
+    return "; ".join([*keys, "I inverts, B hides boxes, F fills the screen."])
 
 
 @lru_cache(maxsize=1)
