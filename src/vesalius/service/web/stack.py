@@ -53,8 +53,8 @@ class Stack:
         """What the viewer shows of it, at this view."""
         numbers = [frame] if self.frames is None else range(self.frames)
         display = self.facts.display if self.facts else None
-        told = display or DisplayOut(window=None, sides=None, spacing=None, rate=None)
-        own = None if told.window is None else told.window.pair
+        header = display or DisplayOut(window=None, sides=None, spacing=None, rate=None)
+        own = None if header.window is None else header.window.pair
         ct = self.facts is not None and self.facts.modality == "CT"
         presets = {name: preset.pair for name, preset in words.PRESETS.items()} if ct else {}
         return Scene(
@@ -68,10 +68,10 @@ class Stack:
             own=own,
             presets={OWN: None, **presets},
             unit=" HU" if ct else "",
-            inverted=told.inverted,
-            sides=told.sides,
-            spacing=told.spacing,
-            rate=told.rate,
+            inverted=header.inverted,
+            sides=header.sides,
+            spacing=header.spacing,
+            rate=header.rate,
             marks=marks,
         )
 
