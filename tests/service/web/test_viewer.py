@@ -88,15 +88,17 @@ def test_wheel_and_arrows_scroll_the_stack_and_questions_follow(
     expect(slider).to_have_value("12")
     slider.press("ArrowLeft")
     expect(at).to_have_text("Frame 11 of 12")
-    page.wait_for_url(re.compile("frame=10"))
-    ask(page, FOUND)
-    expect(page.get_by_text("frame 11", exact=True)).to_be_visible()
+    ask(page, FOUND)  # at once, before the page has heard of the frame
     page.wait_for_url(re.compile("conversation="))
+    stage.press("ArrowDown")  # on, while the answer is written
+    expect(page.get_by_text("frame 11", exact=True)).to_be_visible()
+    expect(page.get_by_text("How this answer was made")).to_be_visible()
     conversation = re.search("conversation=([^&]+)", page.url)[1]
     assert site.api.conversation(conversation).messages[-1].frame == 10
     settle(page)
+    expect(at).to_have_text("Frame 12 of 12")
     page.reload()
-    expect(at).to_have_text("Frame 11 of 12")
+    expect(at).to_have_text("Frame 12 of 12")
 
 
 def test_what_was_fetched_is_scrolled_without_the_server(page: Page, site: Site, ct: str) -> None:

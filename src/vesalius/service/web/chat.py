@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from time import monotonic
 
 import streamlit as st
@@ -208,7 +209,8 @@ def _pieces(live: Answering, status: DeltaGenerator) -> Iterator[str]:
                 since = f"Looking at the picture, {monotonic() - live.since:.0f} s"
                 status.caption(f":material/hourglass_top: {since}" if waiting else "")
             case AnswerIds():
-                PageState(event.conversation_id).go()
+                # The view stays: a hand may have moved on meanwhile.
+                replace(PageState.read(), conversation=event.conversation_id).go()
             case str():
                 if waiting:
                     status.empty()

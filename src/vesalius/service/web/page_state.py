@@ -45,11 +45,11 @@ class PageState:
             return
         st.session_state["told"] = self
         fields = {
-            "conversation": self.conversation,
             "image": self.image,
             "frame": self.frame,
             "centre": None if self.window is None else f"{self.window.centre:g}",
             "width": None if self.window is None else f"{self.window.width:g}",
+            "conversation": self.conversation,
         }
         wanted = {name: str(value) for name, value in fields.items() if value is not None}
         if wanted:

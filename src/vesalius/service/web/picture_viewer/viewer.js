@@ -64,15 +64,18 @@ function setUpViewer(root) {
     clearTimeout(resting);
     if (!dragging && !cine) resting = setTimeout(rest, REST);
   }
-  // What questions are asked of is what is in sight, once hand and picture have come to rest.
-  function rest() {
-    if (!inSight || inSight.at !== at || inSight.window !== window_) {
-      resting = setTimeout(rest, REST);
-      return;
-    }
-    const [image, frame] = data.slices[at], view = { image, frame, window: window_ };
-    if (JSON.stringify(view) !== moved && !data.src) send(view);
+  const viewOf = (index, window) => ({ image: data.slices[index][0], frame: data.slices[index][1], window });
+  // Questions are asked of what is in sight, never of what is on its way.
+  function report() {
+    if (!inSight || data.src) return;
+    const view = viewOf(inSight.at, inSight.window);
+    if (JSON.stringify(view) !== moved) send(view);
     moved = JSON.stringify(view);
+  }
+  // Once hand and picture have come to rest: the page is made anew for it.
+  function rest() {
+    if (inSight?.at === at && inSight.window === window_) report();
+    else resting = setTimeout(rest, REST);
   }
   function go(index) {
     const next = Math.max(0, Math.min(data.slices.length - 1, index));
@@ -121,12 +124,13 @@ function setUpViewer(root) {
   mini.onclick = () => stage.stage.scrollIntoView({ block: "center" });
   // On a phone, where the talk is below it: a small one stays in sight.
   const watch = new IntersectionObserver(([entry]) => {
-    mini.hidden = entry.isIntersecting || innerWidth > 640;
-  });
+    mini.hidden = entry.intersectionRatio > 0.3 || innerWidth > 640;
+  }, { threshold: 0.3 });
   watch.observe(stage.stage);
-  // A question that is about to be asked is asked of what is in sight.
-  const leave = (event) => { if (!event.composedPath().includes(root)) { clearTimeout(resting); if (inSight) rest(); } };
-  document.addEventListener("pointerdown", leave, true);
+  // Who turns to something else may be about to ask.
+  const leave = (event) => event.composedPath().includes(root) || report();
+  const leaving = ["pointerdown", "focusin"];
+  leaving.forEach((name) => document.addEventListener(name, leave, true));
 
   const viewer = {
     stage, several, drag, drop, invert,
@@ -149,7 +153,7 @@ function setUpViewer(root) {
     describe();
     if (move) {
       [at, window_] = [data.at, data.window];
-      moved = JSON.stringify({ image: data.slices[at][0], frame: data.slices[at][1], window: window_ });
+      moved = JSON.stringify(viewOf(at, window_));
     }
     wish();
   }
@@ -168,7 +172,7 @@ function setUpViewer(root) {
     loader.clear();
     stage.close();
     watch.disconnect();
-    document.removeEventListener("pointerdown", leave, true);
+    leaving.forEach((name) => document.removeEventListener(name, leave, true));
   }
   return { update, close };
 }
