@@ -13,7 +13,20 @@ import pytest
 pytest.importorskip("streamlit", reason="the extra web is not installed")
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
-from browsing import BOX, FOUND, MARK, PHONE, Site, answered, ask, begin, needs_chromium, settle
+from browsing import (
+    BOX,
+    DESKTOP,
+    FOUND,
+    MARK,
+    PHONE,
+    Site,
+    answered,
+    ask,
+    begin,
+    needs_chromium,
+    serious,
+    settle,
+)
 from PIL import Image
 from playwright.sync_api import Locator, Page, Route, expect
 
@@ -313,6 +326,19 @@ def test_what_the_header_says_stands_beside_the_picture(page: Page, site: Site) 
     opened(page, site, plain.image_id)
     expect(page.locator(".scale")).to_be_hidden()
     expect(page.get_by_label("Window width")).to_be_hidden()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "page",
+    [{"viewport": DESKTOP, "color_scheme": "light"}, {"viewport": PHONE, "color_scheme": "dark"}],
+    indirect=True,
+    ids=["desktop-light", "phone-dark"],
+)
+def test_axe_finds_nothing_serious_at_the_desk(page: Page, site: Site, ct: str) -> None:
+    opened(page, site, ct)
+    settle(page)
+    assert serious(page) == []
 
 
 PHONE_LOOK = {"viewport": PHONE, "has_touch": True}
