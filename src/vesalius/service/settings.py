@@ -145,7 +145,8 @@ class Settings(BaseSettings):
     batch: int = Field(default=8, ge=1, le=64)
     """Questions answered together; the answers do not depend on it."""
     batch_wait: float = Field(default=0.01, ge=0, le=1)
-    """Seconds for which a batch is gathered."""
+    """Seconds for which a batch is gathered; where several people ask, also for a twentieth of what
+    the last one took."""
     cache_mib: int = Field(default=512, ge=0)
     """Memory for the key-value prefixes of pictures and conversations; 0 keeps none."""
 

@@ -27,7 +27,7 @@ from vesalius.errors import ImageError, ModelError, Refusal, TooLong, Unshowable
 from vesalius.models import encoders
 from vesalius.service.engine.local import LocalEngine
 from vesalius.service.engine.model_host import load_host
-from vesalius.service.engine.worker import Spec, Worker
+from vesalius.service.engine.worker import Spec, Worker, gathering
 from vesalius.steps.fit import fit
 from vesalius.steps.load import load
 from vesalius.steps.prepare import dialogues
@@ -423,6 +423,13 @@ def test_a_waiting_job_that_was_left_is_dropped_at_once(monkeypatch: pytest.Monk
     assert [one.number for one in worker._gathered()] == [0, 2]
     worker._take("leave", 2)
     assert worker._left == {2}
+
+
+def test_a_batch_is_gathered_longer_where_several_ask_and_batches_are_long() -> None:
+    # A twentieth of 4 s is 0.2 s; of 0.1 s it is 5 ms, less than is waited in any case.
+    assert gathering(0.01, 4.0, several=True) == pytest.approx(0.2)
+    assert gathering(0.01, 0.1, several=True) == 0.01
+    assert gathering(0.01, 4.0, several=False) == 0.01
 
 
 def test_any_model_is_hosted_and_stops_gracefully(

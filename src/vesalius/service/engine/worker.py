@@ -26,6 +26,9 @@ from vesalius.service.engine import Job
 from vesalius.service.engine.failures import serialise_error
 from vesalius.service.engine.model_host import ModelHost, load_host, remember, warm
 
+PATIENCE = 0.05
+"""The share of a batch's own time for which the next is gathered, where several people ask."""
+
 
 @dataclass(frozen=True, slots=True)
 class Spec:
@@ -87,6 +90,7 @@ class Worker:
         self._jobs: deque[Waiting] = deque()
         self._current: set[int] = set()
         self._until = float("inf")  # the last deadline of what is being answered
+        self._wait = self._spec.wait
         self._left: set[int] = set()
         self._forgotten: deque[str] = deque()
         self._changed = threading.Condition()
@@ -113,8 +117,13 @@ class Worker:
                 self._host.forget(self._forgotten.popleft())
             if batch:
                 self.send("begun", [one.number for one in batch])
+                started = time.monotonic()
                 self._answer(batch)
                 with self._changed:
+                    several = len(batch) > 1 or bool(self._jobs)
+                    self._wait = gathering(
+                        self._spec.wait, time.monotonic() - started, several=several
+                    )
                     self._left -= self._current
                     self._current = set()
                 self.send("load", self._load())
@@ -168,7 +177,7 @@ class Worker:
             self._changed.wait_for(lambda: self._jobs or self._forgotten)
             if not self._jobs:
                 return []
-            end = self._jobs[0].arrived + self._spec.wait
+            end = self._jobs[0].arrived + self._wait
             while len(self._jobs) < self._spec.batch and (rest := end - time.monotonic()) > 0:
                 self._changed.wait(rest)
                 if not self._jobs:  # all of them were left meanwhile
@@ -243,6 +252,15 @@ class Worker:
             "cache_misses": sum(cache.misses for cache in caches),
             "cache_tokens": sum(cache.taken for cache in caches),
         }
+
+
+def gathering(least: float, seconds: float, *, several: bool) -> float:
+    """Seconds to gather a batch in, after one that took ``seconds`` and left ``several`` people.
+
+    Those who were answered together ask again together, some milliseconds apart: the few who are
+    first would have the others wait for a whole batch.
+    """
+    return max(least, PATIENCE * seconds) if several else least
 
 
 def _silent(kind: Any, *_: Any) -> None:
