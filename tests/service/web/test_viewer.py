@@ -295,6 +295,22 @@ def test_the_picture_has_the_screen(page: Page, site: Site, ct: str) -> None:
     page.wait_for_function("document.fullscreenElement === null")
 
 
+def test_nothing_lies_over_the_picture_where_the_side_is_folded(
+    page: Page, site: Site, ct: str
+) -> None:
+    page.set_viewport_size({"width": 900, "height": 800})  # it is folded at the load
+    stage = opened(page, site, ct)
+    unfold = page.get_by_test_id("stExpandSidebarButton")
+    expect(unfold).to_be_visible()
+    box, button = stage.bounding_box(), unfold.bounding_box()
+    assert button["x"] + button["width"] <= box["x"]
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 5)  # at its upper edge, too
+    page.mouse.wheel(0, 120)
+    expect(page.locator(".at")).to_have_text("Frame 8 of 12")
+    unfold.click()
+    expect(page.get_by_role("button", name="New conversation")).to_be_in_viewport()
+
+
 def test_cine_goes_round(page: Page, site: Site, ct: str) -> None:
     opened(page, site, ct, "&frame=10")
     page.get_by_role("button", name="Play").click()
@@ -326,6 +342,7 @@ def test_what_the_header_says_stands_beside_the_picture(page: Page, site: Site) 
     opened(page, site, plain.image_id)
     expect(page.locator(".scale")).to_be_hidden()
     expect(page.get_by_label("Window width")).to_be_hidden()
+    expect(page.get_by_role("slider", name="Frame")).to_be_hidden()
 
 
 @pytest.mark.slow

@@ -47,7 +47,7 @@ let place;
 export default function ({ data }) {
   const moved = place !== data.place;
   place = data.place;
-  if (!moved || innerWidth > 768) return;
+  if (!moved || innerWidth >= 1024) return;
   const side = document.querySelector('[data-testid="stSidebar"][data-collapsed="false"]');
   side?.querySelector('[data-testid="stSidebarCollapseButton"] button')?.click();
 }
@@ -63,7 +63,7 @@ def end(at: str, *, picture: str | None, move: bool, going: bool) -> None:
 
 
 def arrive(place: str) -> None:
-    """On a phone the side covers the page; where ``place`` is new it is folded away, also
+    """On a phone the side covers the page, on a tablet its half; where ``place`` is new it is folded away, also
     where one comes to it from elsewhere and the browser remembers that it was open.
     """
     _door()(key="door", data={"place": place})
