@@ -65,6 +65,37 @@ def test_what_is_kept_of_a_header_names_nobody(api: Serving) -> None:
         assert secret.encode() not in kept
 
 
+def test_studies_are_listed_and_pictures_tell_theirs(tmp_path: Path) -> None:
+    with serving(tmp_path, text_in_dicom="off", rate_per_minute=9999) as own:
+        ids = [own.image_id(png(number)) for number in range(5)]
+        old, new = study(own, ids[:2]), study(own, ids[1:3])
+        own.client.post("/studies", json={"files": 2})  # room alone is no study to look at
+
+        def listed(path: str, **params: object) -> list[str]:
+            page = own.client.get(path, params=params).json()
+            return [one.get("study_id") or one["image_id"] for one in page[path[1:]]]
+
+        first = own.client.get("/studies", params={"limit": 1}).json()
+        assert first["studies"] == [new]
+        assert listed("/studies", before=first["next"]) == [old["study_id"]]
+        accept = {"Accept": "application/json"}
+        told = [own.client.get(f"/images/{one}", headers=accept).json() for one in ids]
+        wanted = [old["study_id"], new["study_id"], new["study_id"], None, None]
+        assert [one["study_id"] for one in told] == wanted
+        assert listed("/images", alone=True) == [ids[4], ids[3]]
+        assert listed("/images", alone=False) == [ids[2], ids[1], ids[0]]
+        # A question about one picture, beside another, is one about the study of either.
+        own.ask(image_ids=[ids[3], ids[2]], question="so?")
+        assert listed("/studies", asked=False) == [old["study_id"]]
+        assert listed("/studies", asked=True) == [new["study_id"]]
+        assert listed("/images", alone=True, asked=False) == [ids[4]]
+        own.client.delete(f"/images/{ids[0]}")
+        own.client.delete(f"/images/{ids[1]}")
+        assert listed("/studies") == [new["study_id"]]
+        bad = own.client.get("/studies", params={"before": "x"})
+        assert problem(bad) == (422, "invalid_cursor")
+
+
 def test_a_gap_and_a_repeat_are_told(api: Serving) -> None:
     ids = [api.image_id(data) for data in visit("20220101", 0, 5, 20)]
     made = study(api, [*ids, ids[0]])

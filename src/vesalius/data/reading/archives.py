@@ -42,22 +42,22 @@ def _opened(path: Path, process: int) -> zipfile.ZipFile:  # noqa: ARG001
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise DatasetError(f"not a readable zip archive: {error}", where=path) from error
     try:
-        _require_honest(archive.infolist(), path)
+        require_honest(archive.infolist(), path.stat().st_size, path)
     except Swelling:
         archive.close()
         raise
     return archive
 
 
-def _require_honest(members: Sequence[zipfile.ZipInfo], path: Path) -> None:
-    size = path.stat().st_size
+def require_honest(members: Sequence[zipfile.ZipInfo], size: int, where: object) -> None:
+    """Swelling where an archive of ``size`` bytes has members that make it more than it seems."""
     packed = sum(info.compress_size for info in members)
     whole = sum(info.file_size for info in members)
     if len(members) > MOST_MEMBERS:
-        raise Swelling("too_many", f"has more than {MOST_MEMBERS:,} members", path)
+        raise Swelling("too_many", f"has more than {MOST_MEMBERS:,} members", where)
     if packed > size:
         # Fifield, A better zip bomb (WOOT 2019): many members whose bytes are the same ones.
-        raise Swelling("overlapping", "has members that share their bytes", path)
+        raise Swelling("overlapping", "has members that share their bytes", where)
     if whole > HARMLESS and whole > MOST_RATIO * size:
         what = f"unpacks to {whole / size:,.0f} times its size"
-        raise Swelling("too_dense", what, path)
+        raise Swelling("too_dense", what, where)

@@ -173,6 +173,9 @@ class Uploaded(BaseModel):
     warnings: list[str]
     expires_at: datetime
     display: DisplayOut | None = None
+    study_id: str | None = Field(
+        default=None, description="The newest study that it stands in, where it was asked for."
+    )
 
 
 class UploadPage(BaseModel):

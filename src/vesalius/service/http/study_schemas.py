@@ -61,3 +61,10 @@ class StudyOut(BaseModel):
     warnings: list[str]
     created_at: datetime
     expires_at: datetime
+
+
+class StudyPage(BaseModel):
+    """Studies of which pictures are kept, newest first; ``next`` is the following page's cursor."""
+
+    studies: list[StudyOut]
+    next: str | None

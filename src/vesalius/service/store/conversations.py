@@ -25,7 +25,7 @@ from vesalius.service.store.records import (
     new_id,
 )
 from vesalius.service.store.state import State, not_found
-from vesalius.service.store.tables import ConversationRow, FeedbackRow, ImageRow, TurnRow
+from vesalius.service.store.tables import ConversationRow, FeedbackRow, ImageRow, StudyRow, TurnRow
 
 TITLE = 80  # characters of the first question that name a conversation
 _CURSOR = "%Y%m%dT%H%M%S.%f"
@@ -217,7 +217,7 @@ def _image_state(row: ImageRow, now: datetime | None) -> ImageState:
     return cast("ImageState", state)
 
 
-def cursor_of(row: ConversationRow | ImageRow) -> str:
+def cursor_of(row: ConversationRow | ImageRow | StudyRow) -> str:
     """The place behind a row in a list, newest first."""
     return f"{row.created_at.astimezone(UTC):{_CURSOR}}~{row.id}"
 

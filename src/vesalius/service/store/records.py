@@ -190,6 +190,14 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
+class Studies:
+    """A page of studies, newest first, with the cursor of the following one."""
+
+    studies: tuple[Study, ...]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Uploads:
     """A page of kept pictures, newest first, with the cursor of the following one."""
 

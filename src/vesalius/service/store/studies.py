@@ -24,7 +24,7 @@ class Studies(State):
     def open_study(self, owner: str, files: int, *, expires_at: datetime) -> Study:
         """Room for so many pictures that are to come; Refusal ``quota_exceeded``."""
         with self._db.write() as session:
-            return self._study(session, self._new(session, owner, files, expires_at))
+            return study_of(session, self._new(session, owner, files, expires_at), self._now())
 
     def set_study(
         self,
@@ -55,12 +55,13 @@ class Studies(State):
             rows = (StudyImageRow(study_id=row.id, position=at, image_id=one) for at, one in places)
             session.add_all(rows)
             session.flush()
-            return self._study(session, row)
+            return study_of(session, row, self._now())
 
     def study(self, owner: str, study_id: str) -> Study:
         """The owner's study with the pictures that are still kept; Refusal ``not_found``."""
         with self._db.read() as session:
-            return self._study(session, _owned(session, owner, study_id, self._now()))
+            now = self._now()
+            return study_of(session, _owned(session, owner, study_id, now), now)
 
     def files_of_study(self, owner: str, study_id: str) -> int | None:
         """How many pictures the study has room for; None where the owner has no such study."""
@@ -94,13 +95,15 @@ class Studies(State):
         session.flush()
         return row
 
-    def _study(self, session: Session, row: StudyRow) -> Study:
-        belongs = StudyImageRow.study_id == row.id, StudyImageRow.image_id == ImageRow.id
-        alive = ImageRow.state == "stored", ImageRow.expires_at > self._now()
-        query = select(ImageRow).where(*belongs, *alive).order_by(StudyImageRow.position)
-        images = tuple(map(record_of, session.scalars(query)))
-        times = row.created_at, row.expires_at
-        return Study(row.id, images, row.files, row.repeats, row.current, *times)
+
+def study_of(session: Session, row: StudyRow, now: datetime) -> Study:
+    """The record of a study's row, with the pictures that are still kept."""
+    belongs = StudyImageRow.study_id == row.id, StudyImageRow.image_id == ImageRow.id
+    alive = ImageRow.state == "stored", ImageRow.expires_at > now
+    query = select(ImageRow).where(*belongs, *alive).order_by(StudyImageRow.position)
+    images = tuple(map(record_of, session.scalars(query)))
+    times = row.created_at, row.expires_at
+    return Study(row.id, images, row.files, row.repeats, row.current, *times)
 
 
 def _owned(session: Session, owner: str, study_id: str, now: datetime) -> StudyRow:

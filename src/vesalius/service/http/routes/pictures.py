@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
@@ -105,16 +106,17 @@ async def upload_image(
 
 
 @router.get("/images", response_model=UploadPage, responses=problems("invalid_request"))
-async def images(
+async def images(  # noqa: PLR0917
     service: Serving,
     caller: Calling,
     limit: Annotated[int, Query(ge=1, le=100)] = 50,
     before: Annotated[str | None, Query(max_length=200)] = None,
     asked: Annotated[bool | None, Query(description="Whether a question was about it.")] = None,
+    alone: Annotated[bool | None, Query(description="Whether it stands in no study.")] = None,
 ) -> UploadPage:
     """The caller's kept pictures, newest first; ``before`` is the last page's ``next``."""
-    uploads = service.store.uploads
-    page = await in_thread(uploads, caller.owner, limit=limit, before=before, asked=asked)
+    listed = partial(service.store.uploads, caller.owner, asked=asked, alone=alone)
+    page = await in_thread(listed, limit=limit, before=before)
     return UploadPage(images=[upload_response(image) for image in page.images], next=page.next)
 
 
@@ -154,11 +156,13 @@ async def image(  # noqa: PLR0913, PLR0917
 
     A window is ``window=centre,width``, or both by their names. With ``side`` it is made smaller:
     its longer side has at most so many pixels. For ``Accept: application/json`` it
-    is told what the upload told: size, kind, frames, warnings.
+    is told what the upload told: size, kind, frames, warnings; and its study.
     """
     record = await in_thread(service.store.image, caller.owner, image_id)
     if _prefers_json(request.headers.get("accept", "")):
-        return JSONResponse(upload_response(record).model_dump(mode="json"))
+        studies = await in_thread(service.store.study_ids, caller.owner, [image_id])
+        whole = upload_response(record).model_copy(update={"study_id": studies.get(image_id)})
+        return JSONResponse(whole.model_dump(mode="json"))
     if (centre is None) != (width is None) or (window and centre is not None):
         raise Refusal("image_window", "a window is a centre and a width, given once")
     if window:

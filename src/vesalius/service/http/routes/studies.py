@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 
 from vesalius.errors import Refusal
 from vesalius.service.chat.studies import arranged
@@ -13,7 +14,7 @@ from vesalius.service.http import bodies, responses
 from vesalius.service.http.routes.dependencies import Calling, Serving
 from vesalius.service.http.routes.openapi_docs import body, problems
 from vesalius.service.http.schemas import Identifier
-from vesalius.service.http.study_schemas import StudyOut, StudyRequest
+from vesalius.service.http.study_schemas import StudyOut, StudyPage, StudyRequest
 from vesalius.service.threads import in_thread
 
 router = APIRouter(tags=["studies"])
@@ -57,6 +58,20 @@ async def new_study(request: Request, service: Serving, caller: Calling) -> Stud
         record = await in_thread(partial(store.set_study, owner, wish.image_ids, **own))
     await in_thread(service.note, "study.stored", caller, record.id)
     return responses.study(record)
+
+
+@router.get("/studies", response_model=StudyPage, responses=problems("invalid_request"))
+async def studies(
+    service: Serving,
+    caller: Calling,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    before: Annotated[str | None, Query(max_length=200)] = None,
+    asked: Annotated[bool | None, Query(description="Whether a question was about it.")] = None,
+) -> StudyPage:
+    """The caller's studies, newest first; ``before`` is the last page's ``next``."""
+    listed = partial(service.store.studies, caller.owner, asked=asked)
+    page = await in_thread(listed, limit=limit, before=before)
+    return StudyPage(studies=[responses.study(one) for one in page.studies], next=page.next)
 
 
 @router.get("/studies/{study_id}", response_model=StudyOut, responses=problems("not_found"))
