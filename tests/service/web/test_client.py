@@ -322,12 +322,12 @@ def test_a_list_is_searched_renamed_and_emptied(server: Server) -> None:
     ]
     with Api(server.url) as api:
         assert api.conversations(search="a b").conversations[0].title == "other"
-        assert api.uploads(asked=False).images[0].image_id == "img_1"
+        assert api.new_uploads().images[0].image_id == "img_1"
         assert api.rename("cnv_1", "other").title == "other"
         assert api.delete_all("images") == 3
     assert [(method, path) for method, path, *_ in server.got] == [
         ("GET", "/conversations?limit=30&search=a+b"),
-        ("GET", "/images?limit=30&asked=false"),
+        ("GET", "/images?limit=30&alone=true&asked=false"),
         ("PATCH", "/conversations/cnv_1"),
         ("DELETE", "/images?all=true"),
     ]

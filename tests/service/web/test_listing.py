@@ -13,6 +13,7 @@ from PIL import Image
 
 from vesalius.service.http.answer_schemas import ConversationOut, ConversationPage
 from vesalius.service.http.schemas import Uploaded, UploadPage
+from vesalius.service.http.study_schemas import SeriesOut, StudyOut, StudyPage
 from vesalius.service.web.listing import NEW, PAGE, Listing, merged
 
 LAST = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0)
@@ -34,6 +35,7 @@ class FakeApi:
         self.asked: list[str | None] = []
         self.drawn: list[str] = []
         self.missing: set[str] = set()
+        self.held: list[StudyOut] = []
 
     def conversations(
         self, *, limit: int, before: str | None = None, search: str = ""
@@ -45,14 +47,16 @@ class FakeApi:
         more = len(rows) > start + limit
         return ConversationPage(conversations=page, next=page[-1].conversation_id if more else None)
 
-    def uploads(self, *, limit: int, asked: bool | None = None) -> UploadPage:
-        assert asked is False
+    def new_uploads(self, *, limit: int) -> UploadPage:
         until = datetime.now(UTC) + timedelta(hours=3)
         one = Uploaded(
             image_id="img_new", sha256="0", width=2, height=2, kind="dicom", frames=12,
             modality="CT", warnings=[], expires_at=until,
         )  # fmt: skip
         return UploadPage(images=[one], next=None)
+
+    def new_studies(self, *, limit: int) -> StudyPage:
+        return StudyPage(studies=self.held, next=None)
 
     def small_image(self, image_id: str, side: int) -> bytes | None:
         self.drawn.append(image_id)
@@ -146,8 +150,32 @@ def test_rows_stand_by_day_with_modality_and_time() -> None:
     names = ["Today", "Yesterday", "Last 7 days", f"{old:%B %Y}"]
     assert [group["name"] for group in days] == names
     row = days[0]["rows"][0]
-    assert (row["title"], row["detail"], data["here"]) == ("Untitled", "12:00", row["id"])
+    assert (row["title"], row["detail"], data["here"]) == (
+        "Untitled", "12:00", [row["id"], None],
+    )  # fmt: skip
     assert days[1]["rows"][0]["detail"].startswith("CT · ")
+
+
+def test_a_study_is_one_row_that_opens_in_its_middle() -> None:
+    api, listing = FakeApi(0), Listing()
+    ids = ["img_a", "img_b", "img_c"]
+    until = datetime.now(UTC) + timedelta(hours=5)
+    whole = {"image_ids": ids, "modality": "CT", "role": "current", "days": 0, "warnings": []}
+    api.held = [
+        StudyOut(
+            study_id="std_1", files=3, image_ids=ids, series=[SeriesOut(**whole)], warnings=[],
+            created_at=LAST, expires_at=until,
+        )
+    ]  # fmt: skip
+    listing.load(api, "")
+    listing.load_pictures(api)
+    data = listing.data("img_c", "UTC")
+    row = data["groups"][0]["rows"][0]
+    assert (row["title"], row["detail"]) == ("CT study", "3 pictures · deleted in 5 h")
+    assert row["picture"] in listing.pictures
+    assert data["here"] == ["img_c", "std_1"]  # whichever of its pictures is open
+    assert listing.place("study", "std_1") == {"image": "img_b"}
+    assert listing.place("conversation", "cnv_1") == {"conversation": "cnv_1"}
 
 
 def test_merging_keeps_the_order() -> None:

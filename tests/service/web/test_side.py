@@ -123,7 +123,7 @@ def test_older_ones_come_by_cursor_and_all_can_be_deleted(page: Page, alone: Sit
     expect(rows(page)).to_have_count(1)  # the picture, of which nothing is asked any more
     expect(page.get_by_role("heading", name="Not asked about yet")).to_be_visible()
     assert alone.api.conversations().conversations == []
-    assert [one.image_id for one in alone.api.uploads().images] == [image.image_id]
+    assert [one.image_id for one in alone.api.new_uploads().images] == [image.image_id]
 
 
 def new_picture(seed: int) -> bytes:

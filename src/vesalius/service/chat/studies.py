@@ -136,7 +136,7 @@ def _gaps(positions: Sequence[float]) -> list[str]:
     for at, step in gaps[:TOLD]:
         missing = max(1, round(step / usual) - 1)
         slices = "1 slice seems" if missing == 1 else f"{missing} slices seem"
-        where = f"between pictures {at} and {at + 1} {slices} to be missing"
+        where = f"between pictures {at} and {at + 1}, {slices} to be missing"
         warnings.append(f"{where}: they are {step:.4g} mm apart, others {usual:.4g}")
     if len(gaps) > TOLD:
         warnings.append(f"and so at {len(gaps) - TOLD} more places")

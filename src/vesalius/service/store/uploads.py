@@ -47,7 +47,7 @@ class UploadList(State):
         order = ImageRow.created_at.desc(), ImageRow.id.desc()
         with self._db.read() as session:
             if asked is not None:
-                about = _is_asked(session, owner)
+                about = _has_question(session, owner)
                 newest = newest.where(about if asked else ~about)
             if alone is not None:
                 study = exists().where(StudyImageRow.image_id == ImageRow.id)
@@ -80,7 +80,7 @@ class UploadList(State):
         with self._db.read() as session:
             newest = newest.where(images)
             if asked is not None:
-                about = images.where(_is_asked(session, owner))
+                about = images.where(_has_question(session, owner))
                 newest = newest.where(about if asked else ~about)
             rows = session.scalars(newest.order_by(*order).limit(limit + 1)).all()
             page = rows[:limit]
@@ -102,7 +102,7 @@ class UploadList(State):
         self._db.forget()
 
 
-def _is_asked(session: Session, owner: str) -> ColumnElement[bool]:
+def _has_question(session: Session, owner: str) -> ColumnElement[bool]:
     """Whether a question is about an image, alone or beside others."""
     first = exists().where(TurnRow.image_id == ImageRow.id)
     return first | ImageRow.id.in_(_beside_others(session, owner))

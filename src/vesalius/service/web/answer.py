@@ -59,7 +59,8 @@ def question(turn: TurnOut) -> None:
     """What was asked, and of which view."""
     with st.chat_message("user", avatar=PERSON):
         st.markdown(words.plain(turn.question))
-        seen = words.view(turn.frame, turn.window)
+        several = f"{len(turn.image_ids)} pictures of the study" if turn.image_ids[1:] else ""
+        seen = ", ".join(filter(None, (several, words.view(turn.frame, turn.window))))
         if seen:
             st.caption(seen)
 

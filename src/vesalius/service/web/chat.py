@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from io import BytesIO
 from time import monotonic
+from typing import Any
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from vesalius.service.http.answer_schemas import AnswerOut, ConversationWhole, TurnOut
 from vesalius.service.http.schemas import AskRequest, CaptionRequest
-from vesalius.service.web import answer, arrival, identity, notices, picture, words
+from vesalius.service.web import answer, arrival, identity, notices, picture, uploading, words
 from vesalius.service.web.api_errors import ApiError
 from vesalius.service.web.client import Api, Version
 from vesalius.service.web.examples import EXAMPLES, QUESTIONS, thumbnail
@@ -34,22 +36,25 @@ def page() -> None:
     except ApiError as error:
         _cannot(error)
         return
+    if uploading.proceed(api):
+        return
     if whole is not None and whole.messages and state.image is None:
         last = whole.messages[-1]
         state = PageState(state.conversation, last.image_id, last.frame, last.window)
     if state.image is None and not (whole and whole.messages):
-        _welcome(api, about)
+        _welcome(about)
         return
     _talk(api, about, state, whole)
 
 
-def _welcome(api: Api, about: Version) -> None:
+def _welcome(about: Version) -> None:
     with st.container(key="welcome"):
         st.title("Ask about a medical picture")
         st.write("Upload one, or try a drawn example. No patient was ever in those.")
         notices.show_pending()
-        picture.upload(api, about.policy, key="first")
+        uploading.upload(about.policy, key="first")
         st.caption(
+            f"At most {words.size(about.policy.max_body)} a picture. "
             f"Only pixels are kept, for {about.policy.image_hours:g} hours. "
             "Nothing that names a patient, please: not in the picture, not in a question."
         )
@@ -60,7 +65,7 @@ def _welcome(api: Api, about: Version) -> None:
                     alt = f"{example.name}, {example.about}"
                     st.image(thumbnail(example), alt=alt, width="stretch")
                     if st.button(example.name, help=example.about, width="stretch"):
-                        picture.take(api, example.draw())
+                        uploading.begin(about.policy, [BytesIO(example.draw())])
 
 
 def _talk(api: Api, about: Version, state: PageState, whole: ConversationWhole | None) -> None:
@@ -71,7 +76,7 @@ def _talk(api: Api, about: Version, state: PageState, whole: ConversationWhole |
     side, main = st.columns([5, 7], gap="large")
     with side, st.container(key="picture"):
         view = (
-            picture.panel(api, about.policy, state, turns)
+            picture.panel(api, about, state, turns)
             if state.image
             else PictureView(None, None, usable=False)
         )
@@ -156,8 +161,8 @@ def _live(state: PageState) -> Answering | None:
 def _ask(api: Api, question: str, state: PageState, view: PictureView) -> None:
     """Ask, and write the answer as it comes."""
     assert state.image is not None
-    request = {"image_id": state.image, "frame": view.frame, "window": view.window}
-    request["conversation_id"] = state.conversation
+    request: dict[str, Any] = {"image_id": state.image, "frame": view.frame, "window": view.window}
+    request |= {"conversation_id": state.conversation, "image_ids": list(view.image_ids) or None}
     live = (
         api.caption(CaptionRequest(**request))
         if question == DESCRIBE

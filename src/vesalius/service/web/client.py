@@ -26,6 +26,7 @@ from vesalius.service.http.schemas import (
     UploadPage,
     Window,
 )
+from vesalius.service.http.study_schemas import StudyOut, StudyPage, StudyRequest
 from vesalius.service.web.api_errors import ApiError, error_of, foreign, unreachable
 from vesalius.service.web.stream import Answering
 
@@ -51,6 +52,7 @@ class Policy(BaseModel):
     text_days: float = 30
     max_body: int = 20 * 2**20
     max_question: int = 2000
+    max_pictures: int = 1
     formats: list[str] = Field(default_factory=list)
 
 
@@ -62,6 +64,12 @@ class Version(BaseModel):
     version: str = ""
     model: Any = None
     policy: Policy = Policy()
+
+    @property
+    def most_pictures(self) -> int:
+        """Pictures that a question may show, by the rules and by what the model looks at."""
+        own = self.model.get("most_pictures") if isinstance(self.model, dict) else None
+        return min(own or self.policy.max_pictures, self.policy.max_pictures)
 
 
 class Api:
@@ -106,11 +114,39 @@ class Api:
         except httpx2.TransportError:
             return False
 
-    def upload(self, data: bytes, *, mask: bool = False) -> Uploaded:
-        """Send a picture's bytes, under a neutral name; with ``mask`` text in it is covered."""
+    def upload(self, data: bytes, *, mask: bool = False, study: str | None = None) -> Uploaded:
+        """Send a picture's bytes, under a neutral name; with ``mask`` text in it is covered.
+
+        ``study``: one that was opened for it and others.
+        """
         sent = {"image_file": (FILE_NAME, data, "application/octet-stream")}
         wish = {"mask": "true"} if mask else {}
-        return _as(Uploaded, self._json("POST", "/upload_image", files=sent, data=wish))
+        params = {} if study is None else {"study": study}
+        own = {"files": sent, "data": wish, "params": params}
+        return _as(Uploaded, self._json("POST", "/upload_image", **own))
+
+    def open_study(self, files: int) -> StudyOut:
+        """Room for so many uploads."""
+        return self._study(StudyRequest(files=files))
+
+    def set_study(
+        self, image_ids: list[str], *, study_id: str, current: str | None = None
+    ) -> StudyOut:
+        """Make uploaded pictures a study; ``current``: one of the current examination."""
+        return self._study(StudyRequest(image_ids=image_ids, study_id=study_id, current=current))
+
+    def study(self, study_id: str) -> StudyOut:
+        """A study with its series."""
+        return _as(StudyOut, self._json("GET", f"/studies/{_part(study_id)}"))
+
+    def new_studies(self, *, limit: int = 30) -> StudyPage:
+        """This person's studies without a question, newest first."""
+        params = {"limit": limit, "asked": False}
+        return _as(StudyPage, self._json("GET", "/studies", params=params))
+
+    def delete_study(self, study_id: str) -> None:
+        """Delete a study with its pictures for good."""
+        self._send("DELETE", f"/studies/{_part(study_id)}")
 
     def about_image(self, image_id: str) -> Uploaded | None:
         """What was told when it was uploaded; None where the service only has the picture."""
@@ -179,9 +215,9 @@ class Api:
         params = {"limit": limit, "search": search} | ({} if before is None else {"before": before})
         return _as(ConversationPage, self._json("GET", "/conversations", params=params))
 
-    def uploads(self, *, limit: int = 30, asked: bool | None = None) -> UploadPage:
-        """This person's kept pictures, newest first; ``asked``: with questions, or without."""
-        params = {"limit": limit} | ({} if asked is None else {"asked": asked})
+    def new_uploads(self, *, limit: int = 30) -> UploadPage:
+        """This person's pictures of no study and without a question, newest first."""
+        params = {"limit": limit, "alone": True, "asked": False}
         return _as(UploadPage, self._json("GET", "/images", params=params))
 
     def conversation(self, conversation_id: str) -> ConversationWhole:
@@ -231,6 +267,10 @@ class Api:
         """The model card in Markdown."""
         card = self._json("GET", "/model-card")
         return str(card.get("markdown", "")) if isinstance(card, dict) else ""
+
+    def _study(self, request: StudyRequest) -> StudyOut:
+        body = request.model_dump(exclude_none=True)
+        return _as(StudyOut, self._json("POST", "/studies", json=body))
 
     def _bytes(self, path: str, **options: Any) -> bytes:
         content: bytes = self._send("GET", path, **options).content

@@ -3,7 +3,7 @@ const ICONS = {
   rename: "M4 20h4L19 9l-4-4L4 16zM13 7l4 4",
   delete: "M5 7h14M10 7V4h4v3M7 7l1 13h8l1-13M10 11v6M14 11v6",
 };
-const ACTIONS = { conversation: ["rename", "delete"], image: ["delete"] };
+const ACTIONS = { conversation: ["rename", "delete"], image: ["delete"], study: ["delete"] };
 const NAMES = { rename: "Rename", delete: "Delete" };
 const WAIT = 350;  // ms without a further letter, then it is searched
 
@@ -29,7 +29,9 @@ function picture(row) {
   return none;
 }
 function entry(row, tell) {
-  const link = element("a", { href: `./?${row.kind}=${encodeURIComponent(row.id)}` },
+  // A study is opened at the picture that stands for it.
+  const [kind, at] = row.kind === "study" ? ["image", row.picture] : [row.kind, row.id];
+  const link = element("a", { href: `./?${kind}=${encodeURIComponent(at)}` },
     picture(row),
     // As text: a question's words must not become HTML.
     element("span", { className: "words" },
@@ -93,8 +95,9 @@ export default function ({ data, parentElement, setTriggerValue, setStateValue }
   if (now !== works.shown) draw(root, works, data);
   works.shown = now;
   for (const item of works.list.querySelectorAll("li")) {
-    item.classList.toggle("here", item.dataset.id === data.here);
-    item.firstChild.ariaCurrent = item.dataset.id === data.here ? "page" : null;
+    const here = data.here.includes(item.dataset.id);
+    item.classList.toggle("here", here);
+    item.firstChild.ariaCurrent = here ? "page" : null;
   }
 }
 

@@ -12,13 +12,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from io import BytesIO
 from itertools import groupby
-from typing import Any, Literal
+from typing import Any
 
 from PIL import Image
 
 from vesalius.service.http.answer_schemas import ConversationOut
 from vesalius.service.http.schemas import Uploaded
-from vesalius.service.web import words
+from vesalius.service.http.study_schemas import StudyOut
+from vesalius.service.web import series, words
 from vesalius.service.web.client import Api
 
 PAGE = 20
@@ -28,7 +29,6 @@ AT_ONCE = 4
 """Small pictures that are asked for at a time."""
 UNTITLED = "Untitled"
 NEW = "Not asked about yet"
-Kind = Literal["conversation", "image"]
 
 
 @dataclass(slots=True)
@@ -38,6 +38,7 @@ class Listing:
     search: str = ""
     rows: list[ConversationOut] = field(default_factory=list)
     uploads: list[Uploaded] = field(default_factory=list)
+    studies: list[StudyOut] = field(default_factory=list)
     pictures: dict[str, str] = field(default_factory=dict)
     cursor: str | None = None
     _deep: bool = False
@@ -51,7 +52,8 @@ class Listing:
             self.rows = merged(first.conversations, self.rows)
         else:
             self.rows, self.cursor = first.conversations, first.next
-        self.uploads = [] if search else api.uploads(limit=PAGE, asked=False).images
+        self.uploads = [] if search else api.new_uploads(limit=PAGE).images
+        self.studies = [] if search else api.new_studies(limit=PAGE).studies
 
     def load_more(self, api: Api) -> None:
         """The page behind what is loaded."""
@@ -61,7 +63,14 @@ class Listing:
     def title(self, row_id: str) -> str:
         """What a row is called."""
         titles = {row.conversation_id: row.title or UNTITLED for row in self.rows}
-        return (titles | {one.image_id: _name(one) for one in self.uploads}).get(row_id, UNTITLED)
+        titles |= {one.image_id: _name(one) for one in self.uploads}
+        titles |= {one.study_id: series.title(one) for one in self.studies}
+        return titles.get(row_id, UNTITLED)
+
+    def place(self, kind: str, id: str) -> dict[str, str]:  # noqa: A002
+        """What the page's address says of a row."""
+        looks = {one.study_id: series.first_look(one) for one in self.studies}
+        return {"image": looks.get(id, id)} if kind == "study" else {kind: id}
 
     def drop(self, row_id: str) -> None:
         """A conversation is no more."""
@@ -77,7 +86,7 @@ class Listing:
 
     def load_pictures(self, api: Api) -> None:
         """Small pictures of what is listed; those of nothing that is listed any more are let go."""
-        wanted = list(dict.fromkeys(_pictures(self.rows, self.uploads)))
+        wanted = list(dict.fromkeys(self._wanted()))
         self.pictures = {one: self.pictures[one] for one in wanted if one in self.pictures}
         missing = [one for one in wanted if one not in self.pictures]
         if missing:
@@ -87,33 +96,52 @@ class Listing:
 
     def data(self, here: str | None, zone: str | None) -> dict[str, Any]:
         """Groups of rows for ``listing.js``; ``here``: the conversation or picture that is open."""
-        new = [self._upload(one) for one in self.uploads]
+        new = [_study(one) for one in self.studies] + [_upload(one) for one in self.uploads]
         groups = [{"name": NEW, "rows": new}] if new else []
         for day, rows in groupby(self.rows, lambda row: words.days(row.created_at, zone)):
-            groups.append({"name": day, "rows": [self._row(row, zone) for row in rows]})
+            groups.append({"name": day, "rows": [_row(row, zone) for row in rows]})
         more = self.cursor is not None
-        return {"groups": groups, "more": more, "search": self.search, "here": here}
+        study = next((one.study_id for one in self.studies if here in one.image_ids), None)
+        return {"groups": groups, "more": more, "search": self.search, "here": [here, study]}
 
-    def _row(self, row: ConversationOut, zone: str | None) -> dict[str, Any]:
-        facts = (row.modality, words.when(row.created_at, zone))
-        return {
-            "kind": "conversation",
-            "id": row.conversation_id,
-            "title": row.title or UNTITLED,
-            "detail": " · ".join(filter(None, facts)),
-            "picture": row.image_id if _is_kept(row) else None,
-        }
+    def _wanted(self) -> Iterable[str]:
+        yield from map(series.first_look, self.studies)
+        yield from (one.image_id for one in self.uploads)
+        yield from (row.image_id or "" for row in self.rows if _has_picture(row))
 
-    def _upload(self, one: Uploaded) -> dict[str, Any]:
-        frames = f"{one.frames} frames" if one.frames > 1 else ""
-        facts = (frames, f"deleted in {words.left(one.expires_at)}")
-        return {
-            "kind": "image",
-            "id": one.image_id,
-            "title": _name(one),
-            "detail": " · ".join(filter(None, facts)),
-            "picture": one.image_id,
-        }
+
+def _row(row: ConversationOut, zone: str | None) -> dict[str, Any]:
+    facts = (row.modality, words.when(row.created_at, zone))
+    return {
+        "kind": "conversation",
+        "id": row.conversation_id,
+        "title": row.title or UNTITLED,
+        "detail": " · ".join(filter(None, facts)),
+        "picture": row.image_id if _has_picture(row) else None,
+    }
+
+
+def _upload(one: Uploaded) -> dict[str, Any]:
+    frames = f"{one.frames} frames" if one.frames > 1 else ""
+    facts = (frames, f"deleted in {words.left(one.expires_at)}")
+    return {
+        "kind": "image",
+        "id": one.image_id,
+        "title": _name(one),
+        "detail": " · ".join(filter(None, facts)),
+        "picture": one.image_id,
+    }
+
+
+def _study(one: StudyOut) -> dict[str, Any]:
+    count = f"{len(one.image_ids)} pictures"
+    return {
+        "kind": "study",
+        "id": one.study_id,
+        "title": series.title(one),
+        "detail": f"{count} · deleted in {words.left(one.expires_at)}",
+        "picture": series.first_look(one),
+    }
 
 
 def _name(one: Uploaded) -> str:
@@ -133,13 +161,8 @@ def _place(row: ConversationOut) -> tuple[Any, str]:
     return row.created_at, row.conversation_id
 
 
-def _is_kept(row: ConversationOut) -> bool:
+def _has_picture(row: ConversationOut) -> bool:
     return row.image_id is not None and row.image_state == "kept"
-
-
-def _pictures(rows: Iterable[ConversationOut], uploads: Iterable[Uploaded]) -> Iterable[str]:
-    yield from (one.image_id for one in uploads)
-    yield from (row.image_id or "" for row in rows if _is_kept(row))
 
 
 def _small(api: Api, image_id: str) -> str | None:

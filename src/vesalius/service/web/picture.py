@@ -1,4 +1,4 @@
-"""The picture beside the chat: uploading it, and the view of it that the model is shown."""
+"""The picture beside the chat, and the view of it that the model is shown."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import streamlit as st
 
 from vesalius.service.http.answer_schemas import TurnOut
 from vesalius.service.http.schemas import Uploaded, Window
-from vesalius.service.web import notices, viewer, words
+from vesalius.service.web import notices, study, uploading, viewer, words
 from vesalius.service.web.api_errors import ApiError
-from vesalius.service.web.client import Api, Policy
+from vesalius.service.web.client import Api, Policy, Version
 from vesalius.service.web.page_state import PageState
 from vesalius.service.web.stack import Stack
 from vesalius.service.web.views import ticket_for
@@ -28,50 +28,18 @@ MARKED = "marked"
 class PictureView:
     """What the panel ended up showing; ``usable``: questions about it can be asked.
 
-    ``marked``: the answer whose boxes are drawn over it.
+    ``marked``: the answer whose boxes are drawn over it. ``image_ids``: all pictures that a
+    question shows, in order, of a study.
     """
 
     frame: int | None
     window: Window | None
     usable: bool
     marked: str | None = None
+    image_ids: Sequence[str] = ()
 
 
-def upload(api: Api, policy: Policy, *, key: str) -> None:
-    """A place to drop a file; once it is taken in, the page goes on to it."""
-    mask = policy.mask and st.toggle(
-        "Cover text in the picture",
-        key="mask",
-        help="Set this first. Names and dates that are burned into the picture are looked for and "
-        "blackened before it is kept. Look at the result: not all writing is found.",
-    )
-    turn = int(st.session_state.get("uploads", 0))
-    given = st.file_uploader(
-        "Upload a picture",
-        key=f"upload-{key}-{turn}",
-        help="PNG, JPEG, WebP, TIFF, BMP, GIF or DICOM, found by content. The name is not sent.",
-        max_upload_size=max(1, policy.max_body // 2**20),
-    )
-    if given is not None:
-        # A new widget next time: this one lets go of the file, and of its name.
-        st.session_state["uploads"] = turn + 1
-        take(api, given.getvalue(), mask=mask)
-
-
-def take(api: Api, data: bytes, *, mask: bool = False) -> None:
-    """Upload bytes and begin with them; what is refused is told on the page where one was."""
-    try:
-        with st.spinner("Uploading and checking the picture"):
-            taken = api.upload(data, mask=mask)
-    except ApiError as error:
-        notices.later(error)
-    else:
-        st.session_state["facts"] = time.monotonic(), taken.image_id, taken
-        PageState(image=taken.image_id).go()
-    st.rerun()
-
-
-def panel(api: Api, policy: Policy, state: PageState, turns: Sequence[TurnOut]) -> PictureView:
+def panel(api: Api, about: Version, state: PageState, turns: Sequence[TurnOut]) -> PictureView:
     """The exact picture the model sees, its facts and its controls; answers' boxes over it."""
     assert state.image is not None
     try:
@@ -99,11 +67,12 @@ def panel(api: Api, policy: Policy, state: PageState, turns: Sequence[TurnOut]) 
     viewer.show(scene, _follow)
     with st.container(horizontal=True, vertical_alignment="center", key="picture-actions"):
         _say(facts)
-        _actions(api, policy, state.image)
+        _actions(api, about.policy, state.image)
     _warn(facts)
+    ids = study.panel(api, about, state, facts.study_id) if facts and facts.study_id else []
     turn = marking.get((frame, window))
     marked = None if turn is None else turn.answer_id
-    return PictureView(frame, state.window, usable=True, marked=marked)
+    return PictureView(frame, state.window, usable=True, marked=marked, image_ids=ids)
 
 
 def _follow() -> None:
@@ -156,7 +125,7 @@ def _warn(facts: Uploaded | None) -> None:
 def _actions(api: Api, policy: Policy, image_id: str) -> None:
     with st.popover("Another picture", icon=":material/add_photo_alternate:", type="tertiary"):
         st.caption("It begins a new conversation. This one is kept.")
-        upload(api, policy, key="another")
+        uploading.upload(policy, key="another")
     if st.button("Delete picture", icon=":material/delete:", type="tertiary"):
         st.dialog("Delete this picture?")(_confirm)(api, image_id)
 

@@ -26,10 +26,11 @@ _HTML = """
 </nav>
 """
 EVENTS = ("search", "open", "rename", "delete", "more")
-NOUNS = {"conversation": "conversation", "image": "picture"}
+NOUNS = {"conversation": "conversation", "image": "picture", "study": "study"}
 CONSEQUENCES = {
     "conversation": "Its questions and answers are deleted for good.",
     "image": "It is deleted for good.",
+    "study": "All its pictures are deleted for good.",
 }
 _HERE = files(__package__)
 
@@ -59,17 +60,16 @@ def _list(api: Api, chat: Any, state: PageState) -> None:
     events = {f"on_{name}_change": _nothing for name in EVENTS}
     event = _component()(key="list", data=data, **events)
     if event.open:
-        st.switch_page(chat, query_params={event.open["kind"]: event.open["id"]})
+        st.switch_page(chat, query_params=listing.place(**event.open))
     if event.more:
         _load_more(api, listing)
     if event.rename:
         st.dialog("Rename this conversation")(_rename)(api, listing, event.rename["id"])
     if event.delete:
-        kind = event.delete["kind"]
-        current = event.delete["id"] == (state.image if kind == "image" else state.conversation)
-        back = chat if current else None
+        kind, at = event.delete["kind"], event.delete["id"]
+        back = chat if at in data["here"] else None
         st.dialog(f"Delete this {NOUNS[kind]}?")(_delete)(api, listing, event.delete, back)
-    if (listing.rows or listing.uploads) and st.button("Delete all", type="tertiary"):
+    if data["groups"] and st.button("Delete all", type="tertiary"):
         st.dialog("Delete all")(_delete_all)(api, chat)
 
 
@@ -105,7 +105,11 @@ def _delete(api: Api, listing: Listing, row: dict[str, str], back: Any) -> None:
     with st.container(horizontal=True):
         if st.button("Delete", type="primary", icon=":material/delete:"):
             try:
-                delete = api.delete_image if row["kind"] == "image" else api.delete_conversation
+                delete = {
+                    "conversation": api.delete_conversation,
+                    "image": api.delete_image,
+                    "study": api.delete_study,
+                }[row["kind"]]
                 delete(row["id"])
             except ApiError as error:
                 notices.tell(error)

@@ -1,0 +1,156 @@
+"""Several files on their way into one study: a folder, a series, a zip. Knows nothing of Streamlit.
+
+Each file goes through the upload alone, in the order of its name, and no name goes with it. What
+was sent stays sent: after an error, or in another run of the page, the rest follows.
+"""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from io import BytesIO
+from typing import Protocol
+
+from vesalius.cases.headers import is_bare_dicom, kind_of
+from vesalius.data.reading.archives import require_honest
+from vesalius.errors import DatasetError
+from vesalius.service.http.study_schemas import StudyOut
+from vesalius.service.web.api_errors import ApiError
+from vesalius.service.web.client import Api
+
+HEAD = 256
+"""Bytes that tell a picture's kind."""
+ONE_FILE = {413, 415, 422}
+"""Statuses that are about one file: the others go on."""
+_ZIP = b"PK\x03\x04"
+_ENCRYPTED = 0x1
+_NUMBERS = re.compile(r"(\d+)")
+_UNREADABLE = (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError, EOFError, ValueError)
+
+
+class InMemory(Protocol):
+    """A file as the browser gave it, or bytes; it may have a ``name``."""
+
+    def getvalue(self) -> bytes:
+        """Its bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file, or a member of an archive: where it stands among the others, and its bytes."""
+
+    place: tuple[object, ...]
+    read: Callable[[], bytes]
+
+
+@dataclass(slots=True)
+class Batch:
+    """Pictures to be sent; ``others`` are files that are no pictures read here.
+
+    ``refused`` counts files by why the service did not take them.
+    """
+
+    waiting: deque[Source]
+    others: int = 0
+    mask: bool = False
+    refused: Counter[str] = field(default_factory=Counter)
+    image_ids: list[str] = field(default_factory=list)
+    study_id: str | None = None
+    error: ApiError | None = None
+
+    @classmethod
+    def of(cls, files: Iterable[InMemory], *, most: int, mask: bool = False) -> Batch:
+        """All pictures in the files, by name; DatasetError for an archive that cannot be trusted.
+
+        Archives are opened; of a file or member no more than ``most`` bytes are read.
+        """
+        sources = [source for file in files for source in _sources(file, most)]
+        # What a single file is, the service says in its own words.
+        pictures = sources if len(sources) == 1 else [one for one in sources if _is_picture(one)]
+        ordered = deque(sorted(pictures, key=lambda one: one.place))
+        return cls(ordered, len(sources) - len(pictures), mask)
+
+    @property
+    def total(self) -> int:
+        """All pictures, sent or not."""
+        return len(self.waiting) + len(self.image_ids) + self.refused.total()
+
+    def send(self, api: Api) -> Iterator[int]:
+        """Send what is left, and say after each how many are done.
+
+        Raises the ApiError of a service that takes none, or not the only one; else what is about
+        one file is counted.
+        """
+        if self.study_id is None and self.total > 1:
+            self.study_id = api.open_study(self.total).study_id
+        while self.waiting:
+            try:
+                sent = api.upload(self.waiting[0].read(), mask=self.mask, study=self.study_id)
+                self.image_ids.append(sent.image_id)
+            except ApiError as error:
+                if error.status not in ONE_FILE or self.total == 1:
+                    raise
+                self.refused[error.what] += 1
+            except _UNREADABLE:
+                self.refused["a member of the archive cannot be unpacked"] += 1
+            self.waiting.popleft()
+            yield self.total - len(self.waiting)
+
+    def study(self, api: Api) -> StudyOut | None:
+        """The study of what was sent; None where that is one picture, or none. ApiError."""
+        if len(set(self.image_ids)) < 2 or self.study_id is None:
+            return None
+        return api.set_study(self.image_ids, study_id=self.study_id)
+
+    def notes(self) -> list[str]:
+        """What did not become a picture, in a line for each reason."""
+        whole = self.total + self.others
+        lines = [f"{_files(n)} of {whole} not taken: {why}" for why, n in self.refused.items()]
+        if self.others:
+            what = "no picture of a kind that is read here"
+            lines.append(f"{_files(self.others)} of {whole} left out: {what}")
+        return lines
+
+
+def _files(count: int) -> str:
+    return "1 file" if count == 1 else f"{count:,} files"
+
+
+def _sources(file: InMemory, most: int) -> Sequence[Source]:
+    data, name = file.getvalue(), getattr(file, "name", "")
+    if not data.startswith(_ZIP):
+        return [Source(_place(name), file.getvalue)]
+    try:
+        archive = zipfile.ZipFile(BytesIO(data))
+    except _UNREADABLE as error:
+        raise DatasetError("an archive cannot be opened: is it whole?") from error
+    members = [info for info in archive.infolist() if not info.is_dir()]
+    require_honest(members, len(data), "an archive")
+    return [
+        Source(_place(name, info.filename), partial(_member, archive, info, most))
+        for info in members
+    ]
+
+
+def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, most: int) -> bytes:
+    """One byte more than ``most`` at most: the service refuses it then, as any other."""
+    with archive.open(info) as inner:
+        return inner.read(most + 1)
+
+
+def _is_picture(source: Source) -> bool:
+    try:
+        head = source.read()[:HEAD]
+    except _UNREADABLE:
+        return True  # that it cannot be read is told where it is sent
+    return kind_of(head) is not None or is_bare_dicom(head)
+
+
+def _place(*names: str) -> tuple[object, ...]:
+    """Names in the order of people: ``slice 2`` before ``slice 10``."""
+    parts = (part for name in names for part in _NUMBERS.split(name.casefold()))
+    return tuple((0, int(p), "") if p.isdecimal() else (1, 0, p) for p in parts)
