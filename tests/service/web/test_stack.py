@@ -44,6 +44,19 @@ def test_of_a_picture_without_facts_the_view_is_taken_as_it_is() -> None:
     assert ([one.frame for one in scene.slices], scene.at, scene.own) == ([3], 0, None)
 
 
+def test_a_picture_of_a_series_stands_among_the_others() -> None:
+    series = ["img_0", "img_1", "img_2"]
+    one = stack(frames=1)
+    one = Stack("img_1", one.facts, series)
+    scene = one.scene("ticket", frame=None, window=None, move=False)
+    assert ([each.image for each in scene.slices], scene.at) == (series, 1)
+    # The stack is the same one from wherever it is looked at; one with frames has those.
+    other = Stack("img_2", one.facts, series).scene("ticket", frame=None, window=None, move=False)
+    assert (scene.key, other.at) == (other.key, 2)
+    several = Stack("img_1", stack().facts, series)
+    assert {each.image for each in several.slices(3)} == {"img_1"}
+
+
 def test_a_ct_has_its_presets_and_others_their_own_window() -> None:
     display = DisplayOut(window=Window(centre=50, width=400), sides=None, spacing=(1, 1), rate=None)
     view = {"frame": 7, "window": (40.0, 80.0), "move": False}

@@ -94,6 +94,7 @@ def _talk(api: Api, about: Version, state: PageState, whole: ConversationWhole |
         arrival.end(f"{last} {going}", picture=state.image, move=moves, going=going)
         if whole is not None:
             _head(api, whole)
+        notices.warn(view.warnings)
         notices.show_pending()
         threshold = about.policy.abstain_below
         now = None if live is None or live.ids is None else live.ids.answer_id

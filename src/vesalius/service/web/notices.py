@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from time import monotonic
 
 import streamlit as st
@@ -16,6 +17,13 @@ def tell(error: ApiError) -> None:
     if error.request_id:
         text += f"  \n:small[Request id {words.plain(error.request_id)}]"
     st.error(text, icon=":material/error:")
+
+
+def warn(lines: Sequence[str]) -> None:
+    """What is wrong with what is shown, in one place."""
+    if lines:
+        texts = (words.plain(text[:1].upper() + text[1:]) for text in lines)
+        st.warning("  \n".join(texts), icon=":material/info:")
 
 
 AGAIN = {0, 401, 403, 408, 429}

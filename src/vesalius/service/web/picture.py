@@ -29,7 +29,7 @@ class PictureView:
     """What the panel ended up showing; ``usable``: questions about it can be asked.
 
     ``marked``: the answer whose boxes are drawn over it. ``image_ids``: all pictures that a
-    question shows, in order, of a study.
+    question shows, in order, of a study. ``warnings``: what is wrong with picture or study.
     """
 
     frame: int | None
@@ -37,6 +37,7 @@ class PictureView:
     usable: bool
     marked: str | None = None
     image_ids: Sequence[str] = ()
+    warnings: Sequence[str] = ()
 
 
 def panel(api: Api, about: Version, state: PageState, turns: Sequence[TurnOut]) -> PictureView:
@@ -44,15 +45,18 @@ def panel(api: Api, about: Version, state: PageState, turns: Sequence[TurnOut]) 
     assert state.image is not None
     try:
         facts = _facts(api, state.image)
+        whole = study.load(api, facts.study_id) if facts and facts.study_id else None
     except ApiError as error:
         if error.code in MISSING_CODES:
             _missing_notice(error)
         else:
             notices.tell(error)
         return PictureView(state.frame, state.window, usable=False)
-    stack = Stack(state.image, facts)
+    ids = [] if whole is None else study.panel(api, about, state, whole)
+    stack = Stack(state.image, facts, () if whole is None else study.beside(whole, state.image))
     frame, window = stack.frame(state.frame), _pair(state.window)
-    marking = _marking(turns, stack)
+    slices = stack.slices(frame)
+    marking = _marking(turns, stack, slices)
     scene = stack.scene(
         ticket_for(api),
         frame=frame,
@@ -60,7 +64,7 @@ def panel(api: Api, about: Version, state: PageState, turns: Sequence[TurnOut]) 
         # Where the viewer came to rest the page has followed.
         move=viewer.view() != (state.image, frame, window),
         marks=[
-            viewer.Marks(stack.index(of), through, turn.boxes or ())
+            viewer.Marks(slices.index(of), through, turn.boxes or ())
             for (of, through), turn in marking.items()
         ],
     )
@@ -68,11 +72,11 @@ def panel(api: Api, about: Version, state: PageState, turns: Sequence[TurnOut]) 
     with st.container(horizontal=True, vertical_alignment="center", key="picture-actions"):
         _say(facts)
         _actions(api, about.policy, state.image)
-    _warn(facts)
-    ids = study.panel(api, about, state, facts.study_id) if facts and facts.study_id else []
-    turn = marking.get((frame, window))
+    warnings = [] if whole is None else study.warnings(whole, state.image)
+    warnings += _warnings(facts)
+    turn = marking.get((viewer.Slice(state.image, frame), window))
     marked = None if turn is None else turn.answer_id
-    return PictureView(frame, state.window, usable=True, marked=marked, image_ids=ids)
+    return PictureView(frame, state.window, True, marked, ids, warnings)
 
 
 def _follow() -> None:
@@ -89,15 +93,16 @@ def _pair(window: Window | None) -> viewer.Pair | None:
 
 
 def _marking(
-    turns: Sequence[TurnOut], stack: Stack
-) -> dict[tuple[int | None, viewer.Pair | None], TurnOut]:
+    turns: Sequence[TurnOut], stack: Stack, slices: Sequence[viewer.Slice]
+) -> dict[tuple[viewer.Slice, viewer.Pair | None], TurnOut]:
     """For each view the turn whose boxes belong over it: the one that was chosen, else the last."""
     chosen = st.session_state.get(MARKED)
-    of_view: dict[tuple[int | None, viewer.Pair | None], TurnOut] = {}
+    of_view: dict[tuple[viewer.Slice, viewer.Pair | None], TurnOut] = {}
     for one in turns:
-        view = stack.frame(one.frame), _pair(one.window)
+        frame = stack.frame(one.frame) if one.image_id == stack.image else one.frame
+        view = viewer.Slice(one.image_id or "", frame), _pair(one.window)
         held = of_view.get(view)
-        if one.boxes and one.image_id == stack.image and (held is None or held.answer_id != chosen):
+        if one.boxes and view[0] in slices and (held is None or held.answer_id != chosen):
             of_view[view] = one
     return of_view
 
@@ -114,12 +119,12 @@ def _say(facts: Uploaded | None) -> None:
     st.caption(" · ".join(part for part in parts if part))
 
 
-def _warn(facts: Uploaded | None) -> None:
+def _warnings(facts: Uploaded | None) -> list[str]:
     if facts is None:
-        return
-    for warning in facts.warnings:
-        if not (facts.frames > 1 and warning.startswith("frame ")):  # the viewer says so
-            st.warning(words.plain(warning[:1].upper() + warning[1:]), icon=":material/info:")
+        return []
+    # Which frame is shown, the viewer says.
+    several = facts.frames > 1
+    return [one for one in facts.warnings if not (several and one.startswith("frame "))]
 
 
 def _actions(api: Api, policy: Policy, image_id: str) -> None:

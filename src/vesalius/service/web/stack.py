@@ -1,4 +1,4 @@
-"""A picture as a stack of frames, with what its header says to a viewer."""
+"""A picture as a stack of frames, or a series of pictures, with what a header says to a viewer."""
 
 from __future__ import annotations
 
@@ -17,10 +17,14 @@ ALT = "The uploaded picture as the model sees it"
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """An image and what is told of it; None where the service only has the picture."""
+    """An image and what is told of it; None where the service only has the picture.
+
+    ``series``: the images it stands among, itself one of them, in order; of no study it is alone.
+    """
 
     image: str
     facts: Uploaded | None
+    series: Sequence[str] = ()
 
     @property
     def frames(self) -> int | None:
@@ -51,18 +55,18 @@ class Stack:
         marks: Sequence[Marks] = (),
     ) -> Scene:
         """What the viewer shows of it, at this view."""
-        numbers = [frame] if self.frames is None else range(self.frames)
+        slices = self.slices(frame)
         display = self.facts.display if self.facts else None
         header = display or DisplayOut(window=None, sides=None, spacing=None, rate=None)
         own = None if header.window is None else header.window.pair
         ct = self.facts is not None and self.facts.modality == "CT"
         presets = {name: preset.pair for name, preset in words.PRESETS.items()} if ct else {}
         return Scene(
-            key=self.image,
+            key=slices[0].image,
             alt=ALT,
             ticket=ticket,
-            slices=[Slice(self.image, number) for number in numbers],
-            at=self.index(frame),
+            slices=slices,
+            at=slices.index(Slice(self.image, frame)),
             window=window,
             move=move,
             own=own,
@@ -75,6 +79,10 @@ class Stack:
             marks=marks,
         )
 
-    def index(self, frame: int | None) -> int:
-        """Where a frame stands in the stack."""
-        return 0 if self.frames is None else frame or 0
+    def slices(self, frame: int | None) -> list[Slice]:
+        """What can be gone through: frames of an image that has several, else its series."""
+        if self.frames is not None:
+            return [Slice(self.image, number) for number in range(self.frames)]
+        if self.series:
+            return [Slice(one) for one in self.series]
+        return [Slice(self.image, frame)]

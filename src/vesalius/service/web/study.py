@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from vesalius.service.http.study_schemas import StudyOut
-from vesalius.service.web import notices, series, words
+from vesalius.service.web import notices, series
 from vesalius.service.web.api_errors import ApiError
 from vesalius.service.web.client import Api, Version
 from vesalius.service.web.page_state import PageState
@@ -23,39 +23,51 @@ def keep(study: StudyOut, notes: Sequence[str] = ()) -> None:
         st.session_state[NOTES] = {study.study_id: list(notes)}
 
 
-def panel(api: Api, about: Version, state: PageState, study_id: str) -> list[str]:
-    """Go through a study; all pictures that a question shows, the current one last. ApiError."""
-    assert state.image is not None
-    held = st.session_state.setdefault(HELD, {})
-    if study_id not in held:
+def load(api: Api, study_id: str) -> StudyOut:
+    """A study, read once a visit. ApiError."""
+    if study_id not in st.session_state.setdefault(HELD, {}):
         keep(api.study(study_id))
-    study: StudyOut = st.session_state[HELD][study_id]
-    here = series.series_with(study, state.image)
-    if here is None:
-        return [state.image]
-    with st.container(key="study"):
+    held: StudyOut = st.session_state[HELD][study_id]
+    return held
+
+
+def beside(study: StudyOut, image_id: str) -> list[str]:
+    """The pictures to go through with this one, in order, itself among them."""
+    here = series.series_with(study, image_id)
+    return [image_id] if here is None else here.image_ids
+
+
+def panel(api: Api, about: Version, state: PageState, study: StudyOut) -> list[str]:
+    """Choose series and what a question shows; those pictures, the current one last."""
+    assert state.image is not None
+    with st.container(key="study", horizontal=True, vertical_alignment="center"):
         if len(study.series) > 1:
             _series(api, study, state)
-        if len(here.image_ids) > 1:
-            _slices(here.image_ids, state)
-        _tell([*study.warnings, *here.warnings], st.session_state.get(NOTES, {}).get(study_id, ()))
-        return _beside(about, study, state.image)
+        return _choose(about, study, state.image)
+
+
+def warnings(study: StudyOut, image_id: str) -> list[str]:
+    """What does not fit in it, and what of its files was left out."""
+    here = series.series_with(study, image_id)
+    notes = st.session_state.get(NOTES, {}).get(study.study_id, ())
+    return [*study.warnings, *(here.warnings if here else ()), *notes]
 
 
 def _series(api: Api, study: StudyOut, state: PageState) -> None:
-    assert state.image is not None
     names = [f"{n}. {series.label(one)}" for n, one in enumerate(study.series, 1)]
-    here = series.series_with(study, state.image)
-    assert here is not None
+    here = series.series_with(study, state.image or "")
+    if here is None:  # its picture was deleted meanwhile
+        return
     key = f"series-{study.study_id}"
     st.session_state[key] = names[study.series.index(here)]
 
     def change() -> None:
         other = study.series[names.index(st.session_state[key])]
-        _go(state, series.counterpart(state.image or "", here, other))
+        image_id = series.counterpart(state.image or "", here, other)
+        PageState(state.conversation, image_id, window=state.window).go()
 
-    st.selectbox("Series", names, key=key, on_change=change)
-    if here.role != "current" and st.button("This is the current examination", type="tertiary"):
+    st.selectbox("Series", names, key=key, on_change=change, label_visibility="collapsed")
+    if here.role != "current" and st.button("This is the current one", key="make-current"):
         try:
             keep(api.set_study(study.image_ids, study_id=study.study_id, current=state.image))
         except ApiError as error:
@@ -64,33 +76,11 @@ def _series(api: Api, study: StudyOut, state: PageState) -> None:
             st.rerun()
 
 
-def _slices(image_ids: Sequence[str], state: PageState) -> None:
-    assert state.image is not None
-    key = f"slice-{image_ids[0]}"
-    st.session_state[key] = 1 + image_ids.index(state.image)
-
-    def change() -> None:
-        _go(state, image_ids[st.session_state[key] - 1])
-
-    count = len(image_ids)
-    st.slider(f"Picture, of {count} in this series", 1, count, key=key, on_change=change)
-
-
-def _go(state: PageState, image_id: str) -> None:
-    PageState(state.conversation, image_id, window=state.window).go()
-
-
-def _tell(warnings: Sequence[str], notes: Sequence[str]) -> None:
-    lines = [words.plain(text[:1].upper() + text[1:]) for text in (*warnings, *notes)]
-    if lines:
-        st.warning("  \n".join(lines), icon=":material/info:")
-
-
-def _beside(about: Version, study: StudyOut, image_id: str) -> list[str]:
+def _choose(about: Version, study: StudyOut, image_id: str) -> list[str]:
     choices = series.choices(study, image_id, about.most_pictures)
     if len(choices) == 1:
         if len(study.image_ids) > 1 and about.most_pictures == 1:
-            st.caption("This model is shown one picture at a time: the one above.")
+            st.caption("This model is shown one picture at a time.")
         return [image_id]
     names = list(choices)
     prior = next((name for name in names if name.startswith("With the prior")), series.ALONE)
@@ -99,6 +89,7 @@ def _beside(about: Version, study: StudyOut, image_id: str) -> list[str]:
         names,
         names.index(prior),
         key=f"beside-{study.study_id}",
-        help="Which pictures a question is about. The one above is among them.",
+        label_visibility="collapsed",
+        format_func=lambda name: f"To the model: {name[:1].lower()}{name[1:]}",
     )
     return choices[chosen]
