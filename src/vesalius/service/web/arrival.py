@@ -63,8 +63,9 @@ def end(at: str, *, picture: str | None, move: bool, going: bool) -> None:
 
 
 def arrive(place: str) -> None:
-    """On a phone the side covers the page, on a tablet its half; where ``place`` is new it is folded away, also
-    where one comes to it from elsewhere and the browser remembers that it was open.
+    """Fold the side away where ``place`` is new: it covers a phone, and half of a tablet.
+
+    Also where one comes to it from elsewhere and the browser remembers that it was open.
     """
     _door()(key="door", data={"place": place})
 
