@@ -141,8 +141,8 @@ def test_a_drag_sets_the_window_and_ends_at_the_picture_of_the_api(
     page.mouse.down()
     page.mouse.move(x + 40, y + 30, steps=4)
     page.mouse.up()
-    # Down by 30 of 300: the centre rises by a tenth of the widths on the way, each wider.
-    page.wait_for_url(re.compile(r"centre=-4\d\d&width=18\d\d"))
+    # Down by 30 of 300: the centre rises by a tenth of 1500, to -450. 1500 * exp(40 / 200) = 1832.
+    page.wait_for_url(re.compile("centre=-450&width=1832"))
     centre, width = (
         float(re.search(f"{name}=([^&]+)", page.url)[1]) for name in ("centre", "width")
     )
@@ -230,6 +230,12 @@ def test_boxes_follow_the_view_they_are_of(page: Page, site: Site, ct: str) -> N
     expect(toggle).to_be_hidden()
     page.get_by_role("button", name="Show on the picture").click()
     expect(page.locator(".at")).to_have_text("Frame 3 of 12")
+    expect(tag).to_be_visible()
+    # Back to a view where one was before: the page follows there, too.
+    page.wait_for_url(re.compile("frame=2"))
+    stage.press("ArrowDown")
+    page.wait_for_url(re.compile("frame=3"))
+    stage.press("ArrowUp")
     expect(tag).to_be_visible()
     stage.press("b")
     expect(tag).to_be_hidden()

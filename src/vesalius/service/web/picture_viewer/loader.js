@@ -62,7 +62,7 @@ class Loader {
       if (all) this.closed = until;
     }
     this.pending.delete(url);
-    this.changed();
+    this.changed(url);
     this.pump();
   }
 
@@ -71,17 +71,18 @@ class Loader {
     this.pictures.set(url, picture);
     for (const old of this.pictures.keys()) {
       if (this.pictures.size <= HELD) break;
-      this.drop(old);
+      this.forget(old);
     }
   }
 
-  drop(url) {
-    URL.revokeObjectURL(this.pictures.get(url).src);
+  forget(url) {
+    const picture = this.pictures.get(url);
+    if (picture) URL.revokeObjectURL(picture.src);
     this.pictures.delete(url);
   }
 
   clear() {
-    for (const url of [...this.pictures.keys()]) this.drop(url);
+    for (const url of [...this.pictures.keys()]) this.forget(url);
     this.refusals.clear();
     this.want([]);
   }

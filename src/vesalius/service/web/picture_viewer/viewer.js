@@ -10,7 +10,9 @@ function setUpViewer(root) {
   const stage = setUpStage(root, marks.place);
   const windows = setUpWindows(root, setWindow);
   let data = { slices: [], marks: [] }, send = () => {};
-  let at = 0, window_ = null, inSight = null, dragging = false, cine = 0, resting = 0, moved = null;
+  // page: the view that the page's script knows of; sent: where it last sent the viewer.
+  let page = null, sent = null;
+  let at = 0, window_ = null, inSight = null, hand = null, cine = 0, resting = 0, reports = 0;
 
   const address = (index, window) => {
     if (data.src) return data.src;
@@ -22,21 +24,22 @@ function setUpViewer(root) {
   const several = () => data.slices.length > 1;
 
   // What is wanted, if it is here; else the last one, and a line where it is refused.
-  function refresh() {
+  function refresh(arrived) {
     const url = address(at, window_), picture = loader.get(url);
-    if (picture) show(picture);
+    if (picture) show(picture, window_);
+    else if (hand?.passed.has(arrived)) show(loader.get(arrived), hand.passed.get(arrived));
     const refusal = picture ? "" : loader.refusal(url) ?? "";
     Object.assign(find("refusal"), { textContent: refusal, hidden: !refusal });
     write();
   }
-  function show(picture) {
+  function show(picture, window) {
+    if (!picture) return;
     picture.alt = data.alt;
-    inSight = { at, window: window_ };
+    inSight = { at, window };
     root.style.setProperty("--share", picture.naturalWidth / picture.naturalHeight);
     stage.put(picture);
     if (mini.firstChild.src !== picture.src) mini.firstChild.src = picture.src;
-    const view = JSON.stringify([at, window_]);
-    const boxes = data.marks.find((one) => JSON.stringify([one.at, one.window]) === view)?.boxes ?? [];
+    const boxes = data.marks.find((one) => one.at === at && same(one.window, window))?.boxes ?? [];
     marks.set(boxes);
     marks.button.hidden = !boxes.length;
     if (boxes.length) picture.alt += `. Marked: ${boxes.map((box) => box.label).join(", ")}`;
@@ -51,26 +54,24 @@ function setUpViewer(root) {
     const near = inSight?.at === at ? inSight.window : window_;
     windows.write(window_, near);
     // A hand sees what it does at once: until the picture is here, from that of the window before.
-    stage.stage.style.setProperty("--shades", dragging ? windows.filter(window_, near) : "");
+    stage.stage.style.setProperty("--shades", hand ? windows.filter(window_, near) : "");
   }
   function wish() {
     const order = [at];
     // While a hand is at the window its neighbours would be fetched for nothing.
-    if (!dragging) {
-      for (let n = 1; n <= AHEAD; n++) order.push(at + n, at - n);
-    }
+    if (!hand) for (let n = 1; n <= AHEAD; n++) order.push(at + n, at - n);
     loader.want(order.filter((n) => n in data.slices).map((n) => address(n, window_)));
     refresh();
     clearTimeout(resting);
-    if (!dragging && !cine) resting = setTimeout(rest, REST);
+    if (!hand && !cine) resting = setTimeout(rest, REST);
   }
-  const viewOf = (index, window) => ({ image: data.slices[index][0], frame: data.slices[index][1], window });
   // Questions are asked of what is in sight, never of what is on its way.
   function report() {
-    if (!inSight || data.src) return;
-    const view = viewOf(inSight.at, inSight.window);
-    if (JSON.stringify(view) !== moved) send(view);
-    moved = JSON.stringify(view);
+    if (!inSight || data.src || (inSight.at === page.at && same(inSight.window, page.window))) return;
+    page = inSight;
+    const [image, frame] = data.slices[inSight.at];
+    // Numbered: to come back to a view is news, too.
+    send({ image, frame, window: inSight.window, number: ++reports });
   }
   // Once hand and picture have come to rest: the page is made anew for it.
   function rest() {
@@ -87,14 +88,21 @@ function setUpViewer(root) {
     window_ = window && window.map((value) => Number(value.toPrecision(6)));
     wish();
   }
+  // From where the hand began: rounding must not hold a slow one back.
   function drag(x, y) {
-    dragging = true;
-    const [centre, width] = window_ ?? data.own, fine = width > 20 ? Math.round : (value) => value;
-    setWindow([fine(centre + (y * width) / 300), Math.max(fine(width * Math.exp(x / 200)), width > 20 ? 1 : 1e-6)]);
+    hand = hand ?? { from: window_ ?? data.own, x: 0, y: 0, passed: new Map() };
+    hand.x += x;
+    hand.y += y;
+    const [centre, width] = hand.from, fine = width > 20 ? Math.round : (value) => value;
+    const next = [centre + (hand.y * width) / 300, width * Math.exp(hand.x / 200)].map(fine);
+    setWindow([next[0], Math.max(next[1], width > 20 ? 1 : width / 1000)]);
+    hand.passed.set(address(at, window_), window_);
   }
   function drop() {
-    if (!dragging) return;
-    dragging = false;
+    if (!hand) return;
+    hand.passed.delete(address(at, window_));
+    for (const url of hand.passed.keys()) loader.forget(url);
+    hand = null;
     wish();
   }
   function turn() {
@@ -128,8 +136,12 @@ function setUpViewer(root) {
   }, { threshold: 0.3 });
   watch.observe(stage.stage);
   // Who turns to something else may be about to ask.
-  const leave = (event) => event.composedPath().includes(root) || report();
-  const leaving = ["pointerdown", "focusin"];
+  const leave = (event) => {
+    if (event.composedPath().includes(root)) return;
+    playing(false);
+    report();
+  };
+  const leaving = ["pointerdown", "keydown"];
   leaving.forEach((name) => document.addEventListener(name, leave, true));
 
   const viewer = {
@@ -143,17 +155,17 @@ function setUpViewer(root) {
   setUpGestures(root, viewer);
 
   function update(next, setStateValue) {
-    const other = next.key !== data.key;
-    if (other) { playing(false); loader.clear(); inSight = moved = null; }
+    const other = next.key !== data.key || !same(next.slices, data.slices);
+    if (other) { playing(false); loader.clear(); inSight = null; }
     send = (view) => setStateValue("view", view);
-    const told = next.move && JSON.stringify([next.at, next.window]);
-    const move = other || (told && told !== data.told);
-    data = { ...next, told };
+    const move = other || (next.move && !(next.at === sent?.at && same(next.window, sent.window)));
+    sent = next.move ? { at: next.at, window: next.window } : null;
+    data = next;
     loader.admit(data.ticket);
     describe();
     if (move) {
-      [at, window_] = [data.at, data.window];
-      moved = JSON.stringify(viewOf(at, window_));
+      page = { at: data.at, window: data.window };
+      ({ at, window: window_ } = page);
     }
     wish();
   }

@@ -1,10 +1,11 @@
 // The window's controls and numbers, and how another window looks until its picture is here.
+const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
+
 function setUpWindows(root, choose) {
   const find = (name) => root.querySelector(`.${name}`);
   const [presets, centre, width] = ["presets", "centre", "width"].map(find);
   let data = { presets: [] };
 
-  const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
   const number = (value) => String(Number(value.toPrecision(5)));
 
   function describe(next) {
