@@ -97,8 +97,8 @@ def test_a_folder_in_the_order_of_its_names(page: Page, site: Site, tmp_path: Pa
     folder = page.locator("input[type=file][webkitdirectory]")
     folder.set_input_files(tmp_path)
     expect(page.get_by_alt_text(PICTURE)).to_be_visible()
-    slider = page.get_by_role("slider", name="Frame")
-    expect(page.get_by_text("Frame 2 of 3")).to_be_visible()
+    slider = page.get_by_role("slider", name="Picture")
+    expect(page.get_by_text("Picture 2 of 3")).to_be_visible()
     expect(slider).to_have_value("2")
     ids = [site.api.upload(png(500 + n, (64, 64))).image_id for n in (1, 2, 10)]
     page.wait_for_url(re.compile(ids[1]))
@@ -159,7 +159,7 @@ def test_a_service_that_dies_meanwhile_gets_the_rest_when_it_is_back(
     expect(page.get_by_text(re.compile(r"of 30 pictures are there"))).to_be_visible()
     expect(page.get_by_text(re.compile(r"Trying again by itself in \d+ s"))).to_be_visible()
     desk.wire.mend()
-    expect(page.get_by_text("Frame 16 of 30")).to_be_visible()
+    expect(page.get_by_text("Picture 16 of 30")).to_be_visible()
     page.wait_for_timeout(500)
     listed = desk.serving.client.get("/studies").json()["studies"]
     assert [len(one["image_ids"]) for one in listed] == [30]

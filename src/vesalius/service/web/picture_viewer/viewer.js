@@ -46,11 +46,12 @@ function setUpViewer(root) {
     stage.paint();
   }
   function write() {
-    const count = data.slices.length;
+    const count = data.slices.length, noun = data.slices[0][1] === null ? "Picture" : "Frame";
     const coming = inSight && inSight.at !== at ? ` · ${at + 1} is on its way` : "";
-    find("at").textContent = several() && inSight ? `Frame ${inSight.at + 1} of ${count}${coming}` : "";
+    find("at").textContent = several() && inSight ? `${noun} ${inSight.at + 1} of ${count}${coming}` : "";
     slider.value = at + 1;
-    slider.setAttribute("aria-valuetext", `Frame ${at + 1} of ${count}`);
+    slider.setAttribute("aria-label", noun);
+    slider.setAttribute("aria-valuetext", `${noun} ${at + 1} of ${count}`);
     const near = inSight?.at === at ? inSight.window : window_;
     windows.write(window_, near);
     // A hand sees what it does at once: until the picture is here, from that of the window before.
