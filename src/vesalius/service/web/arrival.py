@@ -53,6 +53,19 @@ export default function ({ data }) {
 }
 """
 
+_SIGHT_JS = """
+export default function ({ data }) {
+  setTimeout(() => {
+    const main = document.querySelector(".stMain"), it = document.querySelector(`.st-key-${data}`);
+    const below = document.querySelector('[data-testid="stBottom"]');
+    if (!main || !it) return;
+    const end = Math.min(innerHeight, below?.getBoundingClientRect().top ?? innerHeight);
+    const over = it.getBoundingClientRect().bottom - end;
+    if (over > 0) main.scrollBy({ top: over + 8, behavior: "instant" });
+  }, 100);
+}
+"""
+
 
 def end(at: str, *, picture: str | None, move: bool, going: bool) -> None:
     """The foot of the talk: where ``at`` is new it comes into view, or without ``move`` the top.
@@ -78,3 +91,13 @@ def _door() -> Any:
 @lru_cache(maxsize=1)
 def _foot() -> Any:
     return st.components.v2.component("vesalius.foot", html=_END, js=_END_JS)
+
+
+def reveal(key: str) -> None:
+    """Bring a container by its key into sight, above what lies over the foot of the page."""
+    _sight()(key="sight", data=key)
+
+
+@lru_cache(maxsize=1)
+def _sight() -> Any:
+    return st.components.v2.component("vesalius.sight", html=_END, js=_SIGHT_JS)

@@ -2,49 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from io import BytesIO
-from time import monotonic
-from typing import Any
+from typing import Any, cast
 
 import streamlit as st
-from streamlit.delta_generator import DeltaGenerator
 
-from vesalius.service.http.answer_schemas import AnswerOut, ConversationWhole, TurnOut
+from vesalius.service.http.answer_schemas import ConversationWhole, TurnOut
 from vesalius.service.http.schemas import AskRequest, CaptionRequest
-from vesalius.service.web import answer, arrival, identity, notices, picture, uploading, words
+from vesalius.service.web import (
+    answer,
+    arrival,
+    asking,
+    copying,
+    identity,
+    notices,
+    picture,
+    uploading,
+    words,
+)
 from vesalius.service.web.api_errors import ApiError
-from vesalius.service.web.client import Api, Version
+from vesalius.service.web.asking import DESCRIBE
+from vesalius.service.web.client import Api, Policy, Version
 from vesalius.service.web.examples import EXAMPLES, QUESTIONS, thumbnail
 from vesalius.service.web.page_state import PageState
 from vesalius.service.web.picture import PictureView
-from vesalius.service.web.stream import AnswerIds, Answering
-from vesalius.service.web.style import MARK
 
-DESCRIBE = "Describe this picture"
+LAST = "page"
+"""In the session: the conversation on the page with what was last read for it."""
+MORE = 3
+"""Questions that are suggested below an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was last read of the API for the page of a conversation."""
+
+    of: str | None
+    about: Version
+    whole: ConversationWhole | None
 
 
 def page() -> None:
     """The conversation that the URL names, or a new one."""
-    api = identity.api()
-    try:
-        about = identity.version(api)
-        state = PageState.read()
-        state.go()
-        whole = api.conversation(state.conversation) if state.conversation else None
-    except ApiError as error:
-        _cannot(error)
+    api, state = identity.api(), PageState.read()
+    state.go()
+    reading = _read(api, state)
+    if reading is None or uploading.proceed(api):
         return
-    if uploading.proceed(api):
-        return
+    whole = reading.whole
     if whole is not None and whole.messages and state.image is None:
         last = whole.messages[-1]
         state = PageState(state.conversation, last.image_id, last.frame, last.window)
     if state.image is None and not (whole and whole.messages):
-        _welcome(about)
+        _welcome(reading.about)
         return
-    _talk(api, about, state, whole)
+    _talk(api, reading.about, state, whole)
+
+
+def _read(api: Api, state: PageState) -> Reading | None:
+    """The conversation as it is, or while nothing answers as it was; None once that is told."""
+    try:
+        about = identity.version(api)
+        whole = api.conversation(state.conversation) if state.conversation else None
+    except ApiError as error:
+        last = st.session_state.get(LAST)
+        # Who may no longer see it sees it no more.
+        if error.status in {401, 403, 404} or last is None or last.of != state.conversation:
+            _cannot(error)
+            return None
+        _tell(error)
+        return cast("Reading", last)
+    notices.forget(LAST)
+    reading = Reading(state.conversation, about, whole)
+    st.session_state[LAST] = reading
+    return reading
 
 
 def _welcome(about: Version) -> None:
@@ -71,7 +104,7 @@ def _welcome(about: Version) -> None:
 def _talk(api: Api, about: Version, state: PageState, whole: ConversationWhole | None) -> None:
     # What was asked again is on record, in exports too; here the newer words stand in its place.
     turns = [turn for turn in (whole.messages if whole else []) if turn.replaced_by is None]
-    live = _live(state)
+    live = asking.live_here(state)
     busy = live is not None or (bool(turns) and turns[-1].state == "pending")
     side, main = st.columns([5, 7], gap="large")
     with side, st.container(key="picture"):
@@ -96,20 +129,49 @@ def _talk(api: Api, about: Version, state: PageState, whole: ConversationWhole |
             _head(api, whole)
         notices.warn(view.warnings)
         notices.show_pending()
-        threshold = about.policy.abstain_below
         now = None if live is None or live.ids is None else live.ids.answer_id
-        for turn in turns:
-            if turn.state != "pending" and turn.answer_id != now:
-                latest = turn is turns[-1] and not question
-                answer.show(api, turn, threshold=threshold, latest=latest, marked=view.marked)
+        finished = [one for one in turns if one.state != "pending" and one.answer_id != now]
+        for turn in finished:
+            latest = turn is turns[-1] and not question
+            threshold = about.policy.abstain_below
+            answer.show(api, turn, threshold=threshold, latest=latest, marked=view.marked)
+            if view.usable and not busy:
+                _again(api, turn, about.policy)
         if live is not None:
-            _follow(live)
+            asking.follow(live)
         elif busy:
-            _pending(api, turns[-1], state)
-        elif view.usable:
-            question = question or (None if turns else _suggest(api))
+            asking.pending(api, turns[-1], state)
+        elif view.usable and (question or not asking.stuck(state, about.policy)):
+            question = question or _suggest(api, [turn.question for turn in turns])
             if question:
-                _ask(api, question, state, view)
+                asking.ask(api, _request(question, state, view))
+
+
+def _request(question: str, state: PageState, view: PictureView) -> asking.Request:
+    assert state.image is not None
+    request: dict[str, Any] = {"image_id": state.image, "frame": view.frame, "window": view.window}
+    request |= {"conversation_id": state.conversation, "image_ids": list(view.image_ids) or None}
+    if question == DESCRIBE:
+        return CaptionRequest(**request)
+    return AskRequest(question=question, **request)
+
+
+def _again(api: Api, turn: TurnOut, policy: Policy) -> None:
+    """Copy an answer; ask its question again, as it was or in other words."""
+    key = turn.answer_id
+    editing = st.session_state.get("editing") == key
+    with st.container(key=f"tools-{key}", horizontal=True, gap="xsmall"):
+        if turn.answer:
+            copying.button(words.copy(turn), key=key)
+        if st.button("Edit", key=f"edit-{key}", icon=":material/edit:", type="tertiary"):
+            st.session_state["editing"] = key
+            st.rerun()
+        wanted = st.button(
+            "Ask again", key=f"repeat-{key}", icon=":material/refresh:", type="tertiary"
+        )
+    question = asking.editor(turn.question, key=key, policy=policy) if editing else None
+    if wanted or question:
+        asking.ask(api, asking.request_of(turn, question or turn.question))
 
 
 def _head(api: Api, whole: ConversationWhole) -> None:
@@ -128,121 +190,28 @@ def _head(api: Api, whole: ConversationWhole) -> None:
                 )
 
 
-def _suggest(api: Api) -> str | None:
-    """First questions: those of the run, else some that fit any picture; the one clicked."""
+def _suggest(api: Api, asked: Sequence[str]) -> str | None:
+    """Questions of the run that were not asked here, or some of any picture; the one clicked."""
     slot = st.empty()
     if "suggestions" not in st.session_state:
         try:
             st.session_state["suggestions"] = api.suggestions()
         except ApiError:
             st.session_state["suggestions"] = []  # those of any picture do as well
-    first: tuple[str, ...] = tuple(st.session_state["suggestions"]) or QUESTIONS
+    run: list[str] = st.session_state["suggestions"]
+    own = [text for text in run if text not in asked]
+    offers = own[:MORE] if asked else [*(own or QUESTIONS), DESCRIBE]
+    if not offers:
+        return None
     with slot.container(key="suggest"):
-        st.markdown("# What would you like to know?")
+        if not asked:
+            st.markdown("# What would you like to know?")
         with st.container(horizontal=True):
-            chosen = [text for text in (*first, DESCRIBE) if st.button(text, key=f"ask-{text}")]
+            chosen = [text for text in offers if st.button(text, key=f"ask-{text}")]
     if not chosen:
         return None
     slot.empty()
     return chosen[0]
-
-
-def _live(state: PageState) -> Answering | None:
-    """The answer that this session is hearing for what is shown here."""
-    live = st.session_state.get("answering")
-    if not isinstance(live, Answering) or live.ended:
-        return None
-    if live.ids is None:
-        return live if live.image_id == state.image else None
-    if state.conversation is None and live.image_id == state.image:
-        return live
-    return live if live.ids.conversation_id == state.conversation else None
-
-
-def _ask(api: Api, question: str, state: PageState, view: PictureView) -> None:
-    """Ask, and write the answer as it comes."""
-    assert state.image is not None
-    request: dict[str, Any] = {"image_id": state.image, "frame": view.frame, "window": view.window}
-    request |= {"conversation_id": state.conversation, "image_ids": list(view.image_ids) or None}
-    live = (
-        api.caption(CaptionRequest(**request))
-        if question == DESCRIBE
-        else api.ask(AskRequest(question=question, **request))
-    )
-    st.session_state["answering"] = live
-    _follow(live)
-
-
-def _follow(live: Answering) -> None:
-    """An answer as it comes, from its beginning; then what the service has kept of it is shown.
-
-    Any click runs the page anew, and so this; only Stop stops the answer.
-    """
-    with st.chat_message("user", avatar=answer.PERSON):
-        st.markdown(words.plain(live.question or DESCRIBE))
-    with st.chat_message("assistant", avatar=MARK):
-        status = st.empty()
-        text = st.container()
-        st.button(
-            "Stop",
-            icon=":material/stop_circle:",
-            key="stop",
-            help="Stop this answer",
-            on_click=_stop,
-            args=(live,),
-        )
-        try:
-            with text:
-                st.write_stream(_pieces(live, status))
-        except ApiError as error:
-            notices.later(error)
-    st.session_state.pop("answering", None)
-    st.rerun()
-
-
-def _stop(live: Answering) -> None:
-    live.close()
-    st.toast("Stopped", icon=":material/stop_circle:")
-
-
-def _pieces(live: Answering, status: DeltaGenerator) -> Iterator[str]:
-    """The words of an answer; while none come, the seconds are counted."""
-    waiting = True
-    for event in live.events():
-        match event:
-            case None:
-                # Writing anything is also what lets the page notice that Stop was pressed.
-                since = f"Looking at the picture, {monotonic() - live.since:.0f} s"
-                status.caption(f":material/hourglass_top: {since}" if waiting else "")
-            case AnswerIds():
-                # The view stays: a hand may have moved on meanwhile.
-                replace(PageState.read(), conversation=event.conversation_id).go()
-            case str():
-                if waiting:
-                    status.empty()
-                    waiting = False
-                yield words.plain(event)
-            case AnswerOut():
-                return
-
-
-def _pending(api: Api, turn: TurnOut, state: PageState) -> None:
-    """A question that is being answered for another window, or was before a reload."""
-    answer.question(turn)
-    with st.chat_message("assistant", avatar=MARK):
-        st.caption(":material/hourglass_top: This answer is being written.")
-
-        st.fragment(_watch, run_every=1.0)(api, state.conversation)
-
-
-def _watch(api: Api, conversation_id: str) -> None:
-    try:
-        conversation = api.conversation(conversation_id)
-    except ApiError as error:
-        notices.tell(error)
-        return
-    if not conversation.messages or conversation.messages[-1].state != "pending":
-        st.rerun()
 
 
 def _cannot(error: ApiError) -> None:
@@ -253,6 +222,14 @@ def _cannot(error: ApiError) -> None:
             st.title("The service is not there yet")
         else:
             st.title("This does not work now")
-        notices.tell(error)
-        if st.button("Try again", icon=":material/refresh:", type="primary"):
-            st.rerun()
+        _tell(error)
+        if text := asking.waiting():
+            st.caption("Your question is kept until then:")
+            st.markdown(f"> {words.plain(text)}")
+
+
+def _tell(error: ApiError) -> None:
+    """Why the page cannot be read now, and when it is tried again."""
+    notices.tell(error)
+    if notices.retry(error, LAST):
+        st.rerun()

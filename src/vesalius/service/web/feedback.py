@@ -8,7 +8,7 @@ import streamlit as st
 
 from vesalius.service.http.answer_schemas import TurnOut
 from vesalius.service.http.schemas import FeedbackRequest
-from vesalius.service.web import notices
+from vesalius.service.web import arrival, notices
 from vesalius.service.web.api_errors import ApiError
 from vesalius.service.web.client import Api
 
@@ -37,8 +37,14 @@ def _show(api: Api, turn: TurnOut) -> None:
     verdict = VERDICTS[thumb]
     if verdict != before:
         _send(api, turn, {"verdict": verdict})
+        st.session_state["revealed"] = turn.answer_id
         st.rerun(scope="fragment")
-    _why(api, turn, held)
+    key = f"why-{turn.answer_id}"
+    with st.container(key=key):
+        _why(api, turn, held)
+    if st.session_state.get("revealed") == turn.answer_id:
+        del st.session_state["revealed"]
+        arrival.reveal(key)
 
 
 def _why(api: Api, turn: TurnOut, held: dict[str, Any]) -> None:

@@ -58,6 +58,11 @@ def retry(error: ApiError, key: str) -> bool:
     return False
 
 
+def forget(key: str) -> None:
+    """What was tried works again."""
+    st.session_state.get("trials", {}).pop(key, None)
+
+
 def _count_down(until: float) -> None:
     left = until - monotonic()
     if left <= 0:

@@ -53,6 +53,7 @@ class Answering:
         self._patience = patience
         self.since = time.monotonic()
         self.image_id, self.question = body.get("image_id"), body.get("question")
+        self.conversation_id = body.get("conversation_id")
         self._events: list[StreamEvent | Refusal] = []
         self._news, self._ended = Condition(), False
         self._closed = Event()
@@ -65,6 +66,11 @@ class Answering:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def again(self, question: str | None = None) -> Answering:
+        """The same asked once more, or another question of the same place."""
+        body = self._body if question is None else self._body | {"question": question}
+        return Answering(self._http, self._path, body, self._patience)
 
     def close(self) -> None:
         """Stop at once; harmless after the end."""

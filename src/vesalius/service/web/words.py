@@ -6,8 +6,13 @@ import re
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from vesalius.service.http.answer_schemas import AssessmentOut, ConfidenceOut, Content
-from vesalius.service.http.schemas import Window
+from vesalius.service.http.answer_schemas import (
+    AssessmentOut,
+    ConfidenceOut,
+    Content,
+    TurnOut,
+)
+from vesalius.service.http.schemas import DISCLAIMER, Window
 from vesalius.service.web.api_errors import ApiError
 
 SAME = 0.9999
@@ -140,6 +145,13 @@ def plain(text: str) -> str:
     apart = _ADDRESS.sub("\u2060\\g<0>", text.replace("\t", " "))
     escaped = _MARKDOWN.sub(r"\\\1", apart).replace("  ", "\u00a0 ")
     return escaped.replace("\n", "  \n")
+
+
+def copy(turn: TurnOut) -> str:
+    """An answer as it is pasted elsewhere: never without what it is worth."""
+    chance = None if turn.assessment is None else turn.assessment.chance
+    worth = confidence(turn.confidence, chance, abstained=turn.abstained)
+    return f"{turn.question}\n{turn.answer}\n{worth}. {DISCLAIMER}"
 
 
 def nothing(content: Content) -> str:
