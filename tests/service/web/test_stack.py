@@ -37,6 +37,13 @@ def test_the_frame_is_the_wanted_one_or_the_api_s(
     assert stack(kind, frames).frame(wanted) == frame
 
 
+def test_only_a_dicom_picture_has_a_window() -> None:
+    lung = Window(centre=-600, width=1500)
+    assert stack("dicom").window(lung) == lung
+    assert stack("png", 1).window(lung) is None  # an address may say anything
+    assert Stack("img_1", None).window(lung) == lung
+
+
 def test_of_a_picture_without_facts_the_view_is_taken_as_it_is() -> None:
     bare = Stack("img_1", None)
     assert bare.frame(3) == 3

@@ -54,7 +54,8 @@ def panel(api: Api, about: Version, state: PageState, turns: Sequence[TurnOut]) 
         return PictureView(state.frame, state.window, usable=False)
     ids = [] if whole is None else study.panel(api, about, state, whole)
     stack = Stack(state.image, facts, () if whole is None else study.beside(whole, state.image))
-    frame, window = stack.frame(state.frame), _pair(state.window)
+    frame, through = stack.frame(state.frame), stack.window(state.window)
+    window = _pair(through)
     slices = stack.slices(frame)
     marking = _marking(turns, stack, slices)
     scene = stack.scene(
@@ -64,8 +65,8 @@ def panel(api: Api, about: Version, state: PageState, turns: Sequence[TurnOut]) 
         # Where the viewer came to rest the page has followed.
         move=viewer.view() != (state.image, frame, window),
         marks=[
-            viewer.Marks(slices.index(of), through, turn.boxes or ())
-            for (of, through), turn in marking.items()
+            viewer.Marks(slices.index(of), pair, turn.boxes or ())
+            for (of, pair), turn in marking.items()
         ],
     )
     viewer.show(scene, _follow)
@@ -76,7 +77,7 @@ def panel(api: Api, about: Version, state: PageState, turns: Sequence[TurnOut]) 
     warnings += _warnings(facts)
     turn = marking.get((viewer.Slice(state.image, frame), window))
     marked = None if turn is None else turn.answer_id
-    return PictureView(frame, state.window, True, marked, ids, warnings)
+    return PictureView(frame, through, True, marked, ids, warnings)
 
 
 def _follow() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vesalius.service.http.schemas import DisplayOut, Uploaded
+from vesalius.service.http.schemas import DisplayOut, Uploaded, Window
 from vesalius.service.web import words
 from vesalius.service.web.viewer import Marks, Pair, Scene, Slice
 
@@ -44,6 +44,10 @@ class Stack:
             return None
         first = self.frames // 2 if self.facts.kind == "dicom" else 0
         return wanted if wanted is not None and wanted < self.frames else first
+
+    def window(self, wanted: Window | None) -> Window | None:
+        """The window that is shown where this one is wanted: only a DICOM picture has any."""
+        return wanted if self.facts is None or self.facts.kind == "dicom" else None
 
     def scene(
         self,
