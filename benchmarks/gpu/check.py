@@ -10,13 +10,14 @@ import importlib
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 import threading
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -91,9 +92,13 @@ def _rows(name: str, *, small: bool, until: float) -> Iterator[dict[str, Any]]:
         "TRANSFORMERS_VERBOSITY": "error",
     }
     process = subprocess.Popen(
-        command + ["--tiny"] * small, stdout=subprocess.PIPE, text=True, env=environment
+        command + ["--tiny"] * small,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+        start_new_session=True,  # so that a service it started ends with it
     )
-    timer = threading.Timer(left, process.kill)
+    timer = threading.Timer(left, _kill, [process])
     timer.start()
     try:
         assert process.stdout is not None
@@ -102,10 +107,15 @@ def _rows(name: str, *, small: bool, until: float) -> Iterator[dict[str, Any]]:
         code = process.wait()
     finally:
         timer.cancel()
-        process.kill()
+        _kill(process)
     if code:
         late = time.monotonic() >= until
         yield {"skipped": "cut when the time was up"} if late else {"failed": f"exit code {code}"}
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _machine() -> dict[str, Any]:

@@ -26,7 +26,4 @@ def resolve_device(device: Device) -> torch.device:
         os.environ["ACCELERATE_USE_CPU"] = "true"
     if cpu_only():
         return torch.device("cpu")
-    # cuDNN's attention makes a plan for each new shape in each new thread: every length that a
-    # reply grows to, in every answer of the service. On an H100 that was more time than all else.
-    torch.backends.cuda.enable_cudnn_sdp(False)
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))

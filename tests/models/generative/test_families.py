@@ -95,6 +95,23 @@ def test_prediction_together_equals_one_by_one(name: str) -> None:
         assert one.confidence.value == pytest.approx(other.confidence.value, abs=1e-4)
 
 
+def test_answering_leaves_attention_aside_that_plans_for_every_length(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    net, seen = network("llava"), []
+    forward = net.model.forward
+
+    def watched(*args, **kwargs):
+        seen.append(torch.backends.cuda.cudnn_sdp_enabled())
+        return forward(*args, **kwargs)
+
+    monkeypatch.setattr(net.model, "forward", watched)
+    before = torch.backends.cuda.cudnn_sdp_enabled()
+    Answerer(net).predict([dialogues()[0].replying(None)], Decoding(max_new_tokens=2))
+    assert set(seen) == {False}
+    assert torch.backends.cuda.cudnn_sdp_enabled() == before
+
+
 def test_sampled_answers_depend_on_seed_and_dialogue_alone() -> None:
     model = Answerer(network("llava"))
     asked = [d.replying(None) for d in dialogues()]

@@ -188,10 +188,15 @@ class PieceSink:
 @contextmanager
 def _evaluating(model: PreTrainedModel, autocast: torch.dtype | None) -> Iterator[None]:
     training = model.training
+    cudnn: bool = torch.backends.cuda.cudnn_sdp_enabled()  # type: ignore[no-untyped-call]
     model.eval()
+    # cuDNN's attention makes a plan for each shape in each thread, tens of milliseconds: a reply is
+    # another shape with every token, and a streamed one has a thread of its own.
+    torch.backends.cuda.enable_cudnn_sdp(False)
     kind = model.device.type
     try:
         with torch.autocast(kind, dtype=autocast or torch.bfloat16, enabled=autocast is not None):
             yield
     finally:
+        torch.backends.cuda.enable_cudnn_sdp(cudnn)
         model.train(training)
