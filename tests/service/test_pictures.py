@@ -229,6 +229,34 @@ def test_burned_in_text_is_told_or_blackened_by_policy(tmp_path: Path) -> None:
     assert light[1] < light[0]
 
 
+def test_writing_has_places_and_is_covered_in_a_kept_picture(tmp_path: Path) -> None:
+    pytest.importorskip("rapidocr", reason="needs the extra ocr")
+    data = next(data for name, (data, *_) in hostile().items() if "burned" in name)
+    with serving(tmp_path, text_in_pictures="flag") as api:
+        flagged, other = api.upload(data).json(), api.image_id()
+        (box,) = flagged["text"][:1]
+        assert 0 <= box["x"] < box["x"] + box["width"] <= flagged["width"]
+        assert 0 <= box["y"] < box["y"] + box["height"] <= flagged["height"]
+        ids = [other, flagged["image_id"]]
+        study = api.client.post("/studies", json={"image_ids": ids}).json()["study_id"]
+        answer = api.client.post(f"/images/{flagged['image_id']}/cover")
+        covered = answer.json()
+        assert (answer.status_code, covered["text"]) == (201, [])
+        (warning,) = (one for one in covered["warnings"] if "text" in one)
+        assert f"was covered in {len(flagged['text'])} place" in warning
+        assert api.client.get(f"/images/{flagged['image_id']}").status_code == 404
+        assert api.client.get(f"/studies/{study}").json()["image_ids"] == [
+            other, covered["image_id"],
+        ]  # fmt: skip
+        with Image.open(BytesIO(api.client.get(f"/images/{covered['image_id']}").content)) as png:
+            x, y = box["x"] + box["width"] // 2, box["y"] + box["height"] // 2
+            assert np.max(np.asarray(png.convert("RGB"))[y, x]) == 0
+        again = api.client.post(f"/images/{covered['image_id']}/cover").json()
+        assert again["image_id"] == covered["image_id"]  # nothing is left to be covered
+        missing = api.client.post("/images/img_nobody/cover")
+        assert (missing.status_code, missing.json()["code"]) == (404, "not_found")
+
+
 def test_one_owner_does_not_fill_the_storage(tmp_path: Path) -> None:
     noise = [png(seed, size=(600, 500)) for seed in range(3)]  # .9 MB each: noise is not packed
     with serving(tmp_path, keys="on", owner_mib=2) as api:

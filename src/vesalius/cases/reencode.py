@@ -46,6 +46,8 @@ class Reencoded:
     """Where a DICOM picture stands among others, where that was asked for."""
     display: Display | None = None
     """What a viewer writes beside a DICOM picture."""
+    text: tuple[tuple[int, int, int, int], ...] = ()
+    """Where writing stands in it, as far as that was looked for: x, y, width, height in pixels."""
 
 
 def reencode(data: bytes, limits: Limits = DEFAULT_LIMITS, key: bytes = b"") -> Reencoded:

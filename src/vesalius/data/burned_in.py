@@ -31,6 +31,10 @@ _PAGE, _SAMPLE = 30, 12  # more places than that are a page, of which so many ar
 _SMALLER, _LARGER = 512, 1600
 
 
+WRITING = "text burned into the picture"
+"""How the warning of it begins."""
+
+
 @dataclass(frozen=True, slots=True)
 class Region:
     """A box around one line of text, in pixels of the picture; ``score`` in [0, 1]."""
@@ -119,8 +123,9 @@ def inspect(picture: Reencoded, mask: bool = False) -> tuple[Reencoded, tuple[Re
         picture = mask_regions(picture, dict.fromkeys(range(pictures), regions))
     places = "place" if len(regions) == 1 else "places"
     done = "covered" if mask else "found"
-    warning = f"text burned into the picture was {done} in {len(regions)} {places}"
-    return replace(picture, warnings=(*picture.warnings, warning)), regions
+    warning = f"{WRITING} was {done} in {len(regions)} {places}"
+    text = () if mask else tuple((one.x, one.y, one.width, one.height) for one in regions)
+    return replace(picture, warnings=(*picture.warnings, warning), text=text), regions
 
 
 def mask_regions(picture: Reencoded, regions: Mapping[int, Sequence[Region]]) -> Reencoded:

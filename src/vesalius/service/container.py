@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 
 from vesalius.errors import Refusal, VesaliusError
 from vesalius.service.chat.asking import Asker
-from vesalius.service.chat.intake import LATER, Intake
+from vesalius.service.chat.intake import Intake
 from vesalius.service.chat.questions import Questions
 from vesalius.service.chat.review import Review
 from vesalius.service.engine import Engine
@@ -147,11 +147,10 @@ class Service:
         self._spawn(self._look(image))
 
     async def _look(self, image: Image) -> None:
-        others = tuple(warning for warning in image.warnings if warning != LATER)
         try:
-            stored = partial(self.store.reencoded, replace(image, warnings=others))
+            stored = partial(self.store.reencoded, image)
             inspected, regions = await self.intake.look(stored, image.owner)
-            await in_thread(self.store.set_warnings, image.id, inspected.warnings)
+            await in_thread(self.store.set_text, image.id, inspected)
         except VesaliusError as error:
             log().error("text", state="not looked for", code=error.code)  # the warning stays
         else:

@@ -19,7 +19,7 @@ from browsing import FOUND, Site, Wire, ask, begin, needs_chromium, page_over, s
 from playwright.sync_api import Page, expect
 from serving import png, serving
 
-from hostile import SECRETS, scan, written
+from hostile import SECRETS, hostile, scan, written
 
 pytestmark = needs_chromium
 PICTURE = "The uploaded picture as the model sees it"
@@ -177,3 +177,26 @@ def test_a_key_that_is_revoked_while_the_page_is_open(page: Page, desk: SimpleNa
     secret = desk.serving.service.store.create_key("page")[1]  # the same name: the same owner
     listed = desk.serving.client.get("/images", headers={"Authorization": f"Bearer {secret}"})
     assert listed.json()["images"] == []
+
+
+@pytest.mark.slow
+def test_writing_is_boxed_and_covered_beside_its_warning(page: Page, tmp_path: Path) -> None:
+    pytest.importorskip("rapidocr", reason="needs the extra ocr")
+    burned = next(data for name, (data, *_) in hostile().items() if "burned" in name)
+    with (
+        serving(tmp_path, text_in_pictures="flag", rate_per_minute=9999) as running,
+        page_over(str(running.client.base_url)) as url,
+    ):
+        begin(page, SimpleNamespace(url=url))
+        drop(page, ("a.png", burned))
+        warning = page.get_by_test_id("stAlert")
+        expect(warning).to_contain_text("Text burned into the picture was found")
+        expect(page.locator(".marks span").first).to_have_text("writing")
+        assert serious(page) == []
+        before = page.url
+        page.get_by_role("button", name="Cover it and go on").click()
+        expect(warning).to_contain_text("was covered", timeout=90_000)
+        expect(page.locator(".marks span")).to_have_count(0)
+        expect(page.get_by_role("button", name="Cover it and go on")).to_have_count(0)
+        assert page.url != before
+        assert len(running.client.get("/images").json()["images"]) == 1

@@ -20,6 +20,7 @@ from vesalius.cases.headers import kind_of
 from vesalius.cases.image import decode
 from vesalius.cases.reencode import Reencoded
 from vesalius.cases.view import View
+from vesalius.data.burned_in import WRITING
 from vesalius.errors import MissingExtra, Refusal
 from vesalius.service.fair_queue import FairQueue
 from vesalius.service.settings import Settings, TextPolicy
@@ -84,13 +85,21 @@ class Intake:
         picture, regions = await self._done_by(self._readers, owner, reading)
         return picture, len(regions)
 
-    async def look(self, stored: Callable[[], Reencoded], owner: str) -> tuple[Reencoded, int]:
+    async def look(
+        self, stored: Callable[[], Reencoded], owner: str, *, mask: bool = False
+    ) -> tuple[Reencoded, int]:
         """A stored picture with a warning of text, and in how many places that is, some time.
 
-        It is read when its turn has come: many may wait.
+        It is read when its turn has come: many may wait. With ``mask`` the text is covered, and
+        somebody waits. MissingExtra where text cannot be looked for.
         """
+        if not self.finds_text:
+            raise MissingExtra("rapidocr", "ocr")
         picture, regions = await self._done_by(
-            self._readers, owner, lambda: self._readers.run(stored(), False), PATIENCE
+            self._readers,
+            owner,
+            lambda: self._readers.run(_unread(stored()), mask),
+            None if mask else PATIENCE,
         )
         return picture, len(regions)
 
@@ -147,6 +156,12 @@ class Intake:
         for pool, threads in self._threads.items():
             pool.close()
             threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _unread(picture: Reencoded) -> Reencoded:
+    """The picture without what an earlier look said."""
+    others = (one for one in picture.warnings if one != LATER and not one.startswith(WRITING))
+    return replace(picture, warnings=tuple(others), text=())
 
 
 def _calling(loop: asyncio.AbstractEventLoop, work: Callable[[], None]) -> None:

@@ -160,6 +160,15 @@ class DisplayOut(BaseModel):
     inverted: bool = Field(default=False, description="Whether high values are dark.")
 
 
+class Rectangle(BaseModel):
+    """A place in a picture, in pixels of its first frame; x and y are of its upper left corner."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
 class Uploaded(BaseModel):
     """A picture that was taken in."""
 
@@ -173,6 +182,9 @@ class Uploaded(BaseModel):
     warnings: list[str]
     expires_at: datetime
     display: DisplayOut | None = None
+    text: list[Rectangle] = Field(
+        default=[], description="Where writing was found and is not covered."
+    )
     study_id: str | None = Field(
         default=None, description="The newest study that it stands in, where it was asked for."
     )

@@ -23,7 +23,7 @@ from vesalius.service.store.database import Conflict
 from vesalius.service.store.pictures import read_stored
 from vesalius.service.store.records import Image, is_id, new_id
 from vesalius.service.store.state import State, not_found
-from vesalius.service.store.tables import ImageRow
+from vesalius.service.store.tables import ImageRow, StudyImageRow, StudyRow
 
 if TYPE_CHECKING:
     from vesalius.cases.reencode import Reencoded
@@ -109,11 +109,20 @@ class Images(State):
         with self._db.read() as session:
             return [record_of(living(session, owner, one, self._now())) for one in ids]
 
-    def set_warnings(self, image_id: str, warnings: Sequence[str]) -> None:
-        """What is told of a picture, in the place of what was; nothing where it has gone."""
+    def set_text(self, image_id: str, picture: Reencoded) -> None:
+        """What was seen of writing in a picture, with its warnings; nothing where it has gone."""
+        text = [list(box) for box in picture.text] or None
         with self._db.write() as session:
             changed = update(ImageRow).where(ImageRow.id == image_id)
-            session.execute(changed.values(warnings=list(warnings)))
+            session.execute(changed.values(warnings=list(picture.warnings), text=text))
+
+    def replace_image(self, old: Image, new: Image) -> None:
+        """Put one picture in another's place in all studies of their owner."""
+        of_old = StudyImageRow.image_id == old.id
+        with self._db.write() as session:
+            session.execute(update(StudyImageRow).where(of_old).values(image_id=new.id))
+            current = update(StudyRow).where(StudyRow.current == old.id)
+            session.execute(current.values(current=new.id))
 
     def living_of(self, ids: Sequence[str]) -> set[str]:
         """Those of these images, whoever's they are, that are still kept."""
@@ -237,6 +246,7 @@ def _row(owner: str, sha256: str, variant: str, picture: Reencoded) -> ImageRow:
         burned_in=picture.burned_in,
         place=None if picture.place is None else picture.place.to_row(),
         display=None if picture.display is None else picture.display.to_row(),
+        text=[list(box) for box in picture.text] or None,
     )
 
 
@@ -263,4 +273,5 @@ def record_of(row: ImageRow) -> Image:
         expires_at=row.expires_at,
         place=None if row.place is None else SeriesPlace.from_row(row.place),
         display=None if row.display is None else Display.from_row(row.display),
+        text=tuple((x, y, width, height) for x, y, width, height in row.text or ()),
     )

@@ -60,6 +60,7 @@ class Image:
     expires_at: datetime
     place: SeriesPlace | None = None
     display: Display | None = None
+    text: tuple[tuple[int, int, int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,6 +99,7 @@ class ImageRow(Base):
     burned_in: Mapped[bool | None]
     place: Mapped[dict[str, Any] | None] = mapped_column("series_place", Facts)
     display: Mapped[dict[str, Any] | None] = mapped_column(Facts)
+    text: Mapped[list[list[int]] | None] = mapped_column("text_boxes", Facts)
     created_at: Mapped[datetime] = mapped_column(Moment)
     expires_at: Mapped[datetime] = mapped_column(Moment)
 

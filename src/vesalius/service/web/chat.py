@@ -128,6 +128,8 @@ def _talk(api: Api, about: Version, state: PageState, whole: ConversationWhole |
         if whole is not None:
             _head(api, whole)
         notices.warn(view.warnings)
+        if view.text:
+            picture.cover(api, state)
         notices.show_pending()
         now = None if live is None or live.ids is None else live.ids.answer_id
         finished = [one for one in turns if one.state != "pending" and one.answer_id != now]

@@ -148,6 +148,10 @@ class Api:
         """Delete a study with its pictures for good."""
         self._send("DELETE", f"/studies/{_part(study_id)}")
 
+    def cover(self, image_id: str) -> Uploaded:
+        """Cover the writing in a picture: a new one, in its place."""
+        return _as(Uploaded, self._json("POST", f"/images/{_part(image_id)}/cover"))
+
     def about_image(self, image_id: str) -> Uploaded | None:
         """What was told when it was uploaded; None where the service only has the picture."""
         response = self._send(

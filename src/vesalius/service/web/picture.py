@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import streamlit as st
 
-from vesalius.service.http.answer_schemas import TurnOut
+from vesalius.service.http.answer_schemas import BoxOut, TurnOut
 from vesalius.service.http.schemas import Uploaded, Window
 from vesalius.service.web import notices, study, uploading, viewer, words
 from vesalius.service.web.api_errors import ApiError
@@ -20,6 +20,7 @@ from vesalius.service.web.views import ticket_for
 FRESH = 60.0
 """Seconds for which what is told of a picture is not asked for again."""
 MISSING_CODES = {"image_expired", "image_missing", "not_found"}
+TEXT = "writing"
 MARKED = "marked"
 """In the session: the answer that was chosen to have its boxes drawn."""
 
@@ -29,7 +30,8 @@ class PictureView:
     """What the panel ended up showing; ``usable``: questions about it can be asked.
 
     ``marked``: the answer whose boxes are drawn over it. ``image_ids``: all pictures that a
-    question shows, in order, of a study. ``warnings``: what is wrong with picture or study.
+    question shows, in order, of a study. ``warnings``: what is wrong with picture or study;
+    ``text``: writing in it can be covered.
     """
 
     frame: int | None
@@ -38,6 +40,7 @@ class PictureView:
     marked: str | None = None
     image_ids: Sequence[str] = ()
     warnings: Sequence[str] = ()
+    text: bool = False
 
 
 def panel(api: Api, about: Version, state: PageState, turns: Sequence[TurnOut]) -> PictureView:
@@ -64,10 +67,7 @@ def panel(api: Api, about: Version, state: PageState, turns: Sequence[TurnOut]) 
         window=window,
         # Where the viewer came to rest the page has followed.
         move=viewer.view() != (state.image, frame, window),
-        marks=[
-            viewer.Marks(slices.index(of), pair, turn.boxes or ())
-            for (of, pair), turn in marking.items()
-        ],
+        marks=_marks(slices, marking, stack, window),
     )
     viewer.show(scene, _follow)
     with st.container(horizontal=True, vertical_alignment="center", key="picture-actions"):
@@ -77,7 +77,41 @@ def panel(api: Api, about: Version, state: PageState, turns: Sequence[TurnOut]) 
     warnings += _warnings(facts)
     turn = marking.get((viewer.Slice(state.image, frame), window))
     marked = None if turn is None else turn.answer_id
-    return PictureView(frame, through, True, marked, ids, warnings)
+    text = bool(facts and facts.text and about.policy.mask)
+    return PictureView(frame, through, True, marked, ids, warnings, text)
+
+
+def cover(api: Api, state: PageState) -> None:
+    """A button that covers the writing in the picture, and goes on with what is left of it."""
+    assert state.image is not None
+    if not st.button("Cover it and go on", icon=":material/ink_highlighter:", key="cover"):
+        return
+    try:
+        with st.spinner("Looking for writing, and covering it"):
+            covered = api.cover(state.image)
+    except ApiError as error:
+        notices.tell(error)
+        return
+    st.session_state.pop("facts", None)
+    study.forget()
+    PageState(state.conversation, covered.image_id, state.frame, state.window).go()
+    st.rerun()
+
+
+Views = Mapping[tuple[viewer.Slice, viewer.Pair | None], TurnOut]
+
+
+def _marks(
+    slices: Sequence[viewer.Slice], marking: Views, stack: Stack, window: viewer.Pair | None
+) -> list[viewer.Marks]:
+    """Boxes of answers over their views; where writing stands, over every frame of its picture."""
+    places = stack.facts.text if stack.facts else []
+    text = [BoxOut(**one.model_dump(), label=TEXT) for one in places]
+    boxes = {view: list(turn.boxes or ()) for view, turn in marking.items()}
+    for one in slices if text else ():
+        if one.image == stack.image:
+            boxes.setdefault((one, window), []).extend(text)
+    return [viewer.Marks(slices.index(of), through, some) for (of, through), some in boxes.items()]
 
 
 def _follow() -> None:

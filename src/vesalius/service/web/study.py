@@ -31,6 +31,11 @@ def load(api: Api, study_id: str) -> StudyOut:
     return held
 
 
+def forget() -> None:
+    """Its pictures are others now."""
+    st.session_state.pop(HELD, None)
+
+
 def beside(study: StudyOut, image_id: str) -> list[str]:
     """The pictures to go through with this one, in order, itself among them."""
     here = series.series_with(study, image_id)

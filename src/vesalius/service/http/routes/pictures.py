@@ -22,6 +22,7 @@ from vesalius.service.http.schemas import (
     DisplayOut,
     Identifier,
     Level,
+    Rectangle,
     Uploaded,
     UploadPage,
     Width,
@@ -177,6 +178,33 @@ async def image(  # noqa: PLR0913, PLR0917
     return Response(png, media_type="image/png")
 
 
+@router.post(
+    "/images/{image_id}/cover",
+    status_code=201,
+    response_model=Uploaded,
+    responses=problems(
+        "not_found", "image_expired", "image_missing", "missing_extra", "worker_busy",
+        "worker_timeout", "worker_lost", "storage_full", "quota_exceeded",
+    ),
+)  # fmt: skip
+async def cover(service: Serving, caller: Calling, image_id: Identifier) -> Uploaded:
+    """Cover the writing in a kept picture: a new picture, in the old one's place in its studies.
+
+    The old one is deleted, whether writing was found or not. Look at the result: not all of it is.
+    """
+    store = service.store
+    record = await in_thread(store.image, caller.owner, image_id)
+    stored = partial(store.reencoded, record)
+    picture, _ = await service.intake.look(stored, caller.owner, mask=True)
+    own: dict[str, Any] = {"expires_at": service.expires(), "variant": "mask"}
+    image, _ = await in_thread(store.add_image, caller.owner, record.sha256, picture, **own)
+    await in_thread(service.note, "image.covered", caller, image.id)
+    if image.id != record.id:
+        await in_thread(store.replace_image, record, image)
+        await in_thread(service.delete_image, caller, record)
+    return upload_response(image)
+
+
 @router.delete("/images/{image_id}", status_code=204, responses=problems("not_found"))
 async def delete_image(service: Serving, caller: Calling, image_id: Identifier) -> None:
     """Delete a picture for good; what was said of it stays."""
@@ -240,6 +268,7 @@ def upload_response(image: Image) -> Uploaded:
         warnings=list(image.warnings),
         expires_at=image.expires_at,
         display=None if image.display is None else _display(image.display),
+        text=[Rectangle(x=x, y=y, width=w, height=h) for x, y, w, h in image.text],
     )
 
 
