@@ -36,8 +36,6 @@ def inflated(data: bytes, most: int) -> tuple[bytes, tuple[str, ...]]:
 
 def _end_of_meta(data: bytes) -> int | None:
     """Where the data set begins, if the header names the deflated syntax; else None."""
-    if DeflatedExplicitVRLittleEndian.encode() not in data:
-        return None
     file = BytesIO(data)
     file.seek(_META)
     try:

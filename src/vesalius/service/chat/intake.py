@@ -50,8 +50,13 @@ class Intake:
         self._decoders = Pool(
             "vesalius.cases.reencode:reencode", size=size, memory=memory, seconds=seconds
         )
+        # What they read was written by us, and a wheel asks them often: they are kept for longer.
         self._renderers = Pool(
-            "vesalius.service.chat.intake:render_png", size=size, memory=memory, seconds=seconds
+            "vesalius.service.chat.intake:render_png",
+            size=size,
+            memory=memory,
+            seconds=seconds,
+            recycle=2000,
         )
         seconds = settings.text_seconds
         self._readers = Pool(
