@@ -53,16 +53,29 @@ def whiskers(rows: Sequence[Dot], low: float = 0.0, high: float = 1.0) -> Markup
     return _svg(_WIDTH, height, summary, [*grid, *dots])
 
 
-def lines(series: Sequence[tuple[str, Sequence[Point]]], *, across: str, up: str) -> Markup:
-    """Curves of (x, y) points; the first is drawn in the accent colour. Empty without points."""
+def lines(
+    series: Sequence[tuple[str, Sequence[Point]]],
+    *,
+    across: str,
+    up: str,
+    band: Sequence[tuple[float, float, float]] = (),
+) -> Markup:
+    """Curves of (x, y) points; the first is drawn in the accent colour. Empty without points.
+
+    ``band``: (x, low, high) of an area behind them; places without an interval are left out.
+    """
     known = [(name, [p for p in points if not isnan(p[1])]) for name, points in series]
     drawn = [(name, points) for name, points in known if points]
     if not drawn:
         return Markup()
     xs = [x for _, points in drawn for x, _ in points]
-    ys = [y for _, points in drawn for _, y in points]
+    area = [row for row in band if not isnan(row[1])]
+    ys = [y for _, points in drawn for _, y in points] + [high for _, _, high in area]
     axes = _Axes((min(xs), max(xs)), (min(0.0, *ys), max(ys)), (_WIDTH, _HEIGHT))
     body = [axes.frame(across, up)]
+    if area:
+        edge = [(x, high) for x, _, high in area] + [(x, low) for x, low, _ in reversed(area)]
+        body.append(_area(map(axes.at, edge)))
     for i, (name, points) in enumerate(drawn):
         style = "accent" if i == 0 else "second"
         body.append(_path(style, map(axes.at, points)))
@@ -186,6 +199,11 @@ def _line(style: str, start: Point, end: Point) -> str:
 def _path(style: str, points: Iterable[Point]) -> str:
     places = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
     return f'<polyline class="line {style}" points="{places}"/>'
+
+
+def _area(points: Iterable[Point]) -> str:
+    places = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+    return f'<polygon class="band" points="{places}"/>'
 
 
 def _rectangle(style: str, start: Point, end: Point, title: str) -> str:

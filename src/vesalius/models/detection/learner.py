@@ -76,8 +76,12 @@ class Detector(ABC):
         """The network that :meth:`save` wrote."""
 
     def prepared(self, network: nn.Module) -> nn.Module:
-        """The network as it is asked fastest, once it trains no more; as it is by default."""
-        return network
+        """The network as it is asked fastest, once it trains no more.
+
+        Convolutions on a CPU are up to a quarter faster where channels are last in memory.
+        """
+        channels_last: nn.Module = network.to(memory_format=torch.channels_last)
+        return channels_last
 
     def hub_weights(self) -> tuple[str, ...]:
         """The weights that it names: a file, a folder or a hub id."""

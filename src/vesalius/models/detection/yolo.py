@@ -121,7 +121,7 @@ class Yolo(Detector):
     def prepared(self, network: Any) -> nn.Module:
         """With each normalisation folded into the convolution before it, as ultralytics asks it."""
         network.network = network.network.fuse(verbose=False)
-        return network  # type: ignore[no-any-return]
+        return super().prepared(network)
 
     def _drawn(self, names: Sequence[str]) -> Any:
         return yolo_network.drawn(self.settings.architecture, names, tiny=self.settings.tiny)
