@@ -358,8 +358,9 @@ def test_what_the_header_says_stands_beside_the_picture(page: Page, site: Site) 
     indirect=True,
     ids=["desktop-light", "phone-dark"],
 )
-def test_axe_finds_nothing_serious_at_the_desk(page: Page, site: Site, ct: str) -> None:
-    opened(page, site, ct)
+def test_axe_finds_nothing_serious_at_the_desk(page: Page, alone: Site) -> None:
+    # Alone: a row of a long list that the foot of the side half covers counts as a small target.
+    opened(page, alone, alone.api.upload(EXAMPLES[CT].draw()).image_id)
     settle(page)
     assert serious(page) == []
 
