@@ -39,6 +39,8 @@ def test_a_list_says_what_each_conversation_is_about(person: Serving) -> None:
     person.client.post("/conversations", json={"title": "empty"})
     empty, one = person.client.get("/conversations").json()["conversations"]
     assert (one["image_id"], one["image_state"], one["modality"]) == (image_id, "kept", None)
+    whole = person.client.get(f"/conversations/{one['conversation_id']}").json()
+    assert {name: whole[name] for name in one} == one
     assert (empty["image_id"], empty["image_state"]) == (None, None)
     person.client.delete(f"/images/{image_id}")
     assert (

@@ -123,18 +123,38 @@ def write_report(
     Raises ImageError where the picture is no DICOM, DatasetError where ``path`` exists.
     """
     refuse_report(path, picture)
+    write_atomic(path, encoded(prediction, picture, algorithm, frame=frame, form=form))
+
+
+def encoded(
+    prediction: Prediction,
+    picture: bytes,
+    algorithm: Algorithm,
+    *,
+    frame: int | None = None,
+    form: Form = "comprehensive",
+) -> bytes:
+    """The prediction about the DICOM file ``picture`` as a DICOM file; raises as :func:`report`.
+
+    ImageError where the picture is no DICOM.
+    """
+    _require_dicom(picture)
     with quietly():
         source = pydicom.dcmread(BytesIO(picture), stop_before_pixels=True)
     made = report(prediction, source, algorithm, frame=frame, form=form)
     file = BytesIO()
     made.save_as(file, enforce_file_format=True)
-    write_atomic(path, file.getvalue())
+    return file.getvalue()
 
 
 def refuse_report(path: Path, picture: bytes) -> None:
     """Say before anything is asked that no report can be written: its file, or the picture."""
     if path.exists():
         raise DatasetError("exists, and is not overwritten", where=path, hint="name another file")
+    _require_dicom(picture)
+
+
+def _require_dicom(picture: bytes) -> None:
     if picture[128:132] != b"DICM":
         hint = "reports are filed under a DICOM picture's patient and study"
         raise ImageError("dicom_invalid", "a report needs a DICOM picture", hint=hint)

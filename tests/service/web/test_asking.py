@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 pytest.importorskip("streamlit", reason="the extra web is not installed")
@@ -28,7 +29,8 @@ from browsing import (
 from playwright.sync_api import Page, expect
 from serving import png, serving
 
-from vesalius.service.http.schemas import DISCLAIMER
+from hostile import scan, written
+from vesalius.service.http.schemas import DISCLAIMER, AskRequest
 
 pytestmark = needs_chromium
 TRIES = re.compile(r"Trying again by itself in \d+ s")
@@ -141,3 +143,22 @@ def test_a_picture_that_expired_meanwhile_keeps_the_question(
     main = page.locator(".stMain")
     expect(main).to_contain_text(re.compile("no such image|deleted", re.IGNORECASE))
     expect(page.get_by_text("what is it?")).to_be_visible()
+
+
+@pytest.mark.slow
+def test_an_answer_about_dicom_is_a_report_beside_export(page: Page, site: Site) -> None:
+    pytest.importorskip("highdicom", reason="the extra results is not installed")
+    data = written(scan(np.arange(4096, dtype=np.uint16).reshape(64, 64)))
+    image = site.api.upload(data)
+    with site.api.ask(AskRequest(image_id=image.image_id, question=FOUND)) as answering:
+        *_, last = answering.events()
+    begin(page, site, f"/?conversation={last.conversation_id}")
+    page.get_by_role("button", name="Export").click()
+    field = page.get_by_test_id("stPopoverBody").locator("input[type=file]")
+    field.set_input_files({"name": "x", "mimeType": "application/dicom", "buffer": data[:-2]})
+    expect(page.get_by_text("This is not the file that the answer is about")).to_be_visible()
+    field.set_input_files({"name": "x", "mimeType": "application/dicom", "buffer": data})
+    with page.expect_download() as coming:
+        page.get_by_role("button", name="Download the report").click()
+    assert coming.value.suggested_filename == "report.dcm"
+    assert Path(coming.value.path()).read_bytes()[128:132] == b"DICM"

@@ -50,6 +50,8 @@ TABLE: dict[str, Kind] = {
     "invalid_cursor": Kind(422, "Not a page of this list"),
     "question_too_long": Kind(422, "The question is too long"),
     "question_empty": Kind(422, "Nothing is asked"),
+    "no_answer": Kind(422, "There is no answer"),
+    "another_picture": Kind(422, "Not the picture of the answer"),
     "two_patients": Kind(422, "Pictures of two patients"),
     "unsupported_parameter": Kind(422, "This parameter is not supported"),
     "remote_image": Kind(422, "Pictures are not fetched"),

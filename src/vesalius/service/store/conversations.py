@@ -76,7 +76,9 @@ class Conversations(State):
             row = owned(session, owner, conversation_id)
             query = select(TurnRow).where(TurnRow.conversation_id == row.id)
             turns = session.scalars(query.order_by(TurnRow.position)).all()
-            return Transcript(_conversation(row), read_turns(session, turns, self._now()))
+            first = _first_pictures(session, [row.id]).get(row.id)
+            record = _conversation(row, first, self._now())
+            return Transcript(record, read_turns(session, turns, self._now()))
 
     def delete_conversation(self, owner: str, conversation_id: str) -> None:
         """Remove a conversation with its questions, answers and feedback, for good.

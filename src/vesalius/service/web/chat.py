@@ -28,6 +28,7 @@ from vesalius.service.web.client import Api, Policy, Version
 from vesalius.service.web.examples import EXAMPLES, QUESTIONS, thumbnail
 from vesalius.service.web.page_state import PageState
 from vesalius.service.web.picture import PictureView
+from vesalius.service.web.uploading import ARCHIVE_MIB
 
 LAST = "page"
 """In the session: the conversation on the page with what was last read for it."""
@@ -190,6 +191,30 @@ def _head(api: Api, whole: ConversationWhole) -> None:
                     icon=":material/download:",
                     width="stretch",
                 )
+            answers = [turn for turn in whole.messages if turn.state == "done"]
+            if answers and whole.modality is not None:
+                _report(api, answers[-1])
+
+
+def _report(api: Api, turn: TurnOut) -> None:
+    """The last answer as a DICOM report, for which the picture's file is needed again."""
+    given = st.file_uploader(
+        "As a DICOM report (SR)",
+        key=f"report-{turn.answer_id}",
+        help="Of the last answer. Choose the DICOM file that was uploaded: the report is filed "
+        "under its patient. Nothing of the file is kept.",
+        max_upload_size=ARCHIVE_MIB,
+    )
+    if given is None:
+        return
+    try:
+        made = api.report(turn.answer_id, given.getvalue())
+    except ApiError as error:
+        notices.tell(error)
+        return
+    st.download_button(
+        "Download the report", made, "report.dcm", "application/dicom", on_click="ignore"
+    )
 
 
 def _suggest(api: Api, asked: Sequence[str]) -> str | None:

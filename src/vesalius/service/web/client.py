@@ -251,6 +251,13 @@ class Api:
         params = {"format": form}
         return self._bytes(f"/conversations/{_part(conversation_id)}/export", params=params)
 
+    def report(self, answer_id: str, data: bytes) -> bytes:
+        """An answer as a DICOM report about the file that was uploaded, under a neutral name."""
+        sent = {"image_file": (FILE_NAME, data, "application/octet-stream")}
+        path = f"/answers/{_part(answer_id)}/report"
+        made: bytes = self._send("POST", path, files=sent).content
+        return made
+
     def feedback(self, request: FeedbackRequest) -> None:
         """What a reader thinks of an answer."""
         self._send("POST", "/feedback", json=request.model_dump(exclude_none=True))

@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse
 from vesalius.cases.display import Display
 from vesalius.cases.view import View
 from vesalius.errors import Refusal
+from vesalius.service.chat import reports
 from vesalius.service.chat.intake import LATER, MIB, require_view
 from vesalius.service.http import bodies
 from vesalius.service.http.routes.dependencies import EVERYTHING, Calling, Serving, while_there
@@ -224,6 +225,31 @@ async def neighbour(service: Serving, caller: Calling, key: str) -> Response:
     if thumbnail is None:
         raise Refusal("not_found", "the run's index holds no such picture")
     return Response(thumbnail, media_type="image/png")
+
+
+@router.post(
+    "/answers/{answer_id}/report",
+    response_class=Response,
+    responses=content_response("A Structured Report", "application/dicom")
+    | problems(
+        "not_found", "image_expired", "no_answer", "another_picture", "invalid_multipart",
+        "invalid_request", "unsupported_body", "body_too_large", "dicom_invalid",
+        "missing_extra",
+    ),
+    openapi_extra=upload(),
+)  # fmt: skip
+async def report(
+    request: Request, service: Serving, caller: Calling, answer_id: Identifier
+) -> Response:
+    """An answer as a DICOM Structured Report, filed under the patient of the file that is sent.
+
+    It is the file that was uploaded, unchanged: the service keeps no header, of this one neither.
+    """
+    data, _ = _sent(await request.body(), request)
+    made = await in_thread(reports.report, service.store, caller.owner, answer_id, data)
+    await in_thread(service.note, "answer.reported", caller, answer_id)
+    named = {"Content-Disposition": 'attachment; filename="report.dcm"'}
+    return Response(made, media_type="application/dicom", headers=named)
 
 
 def _sent(data: bytes, request: Request) -> tuple[bytes, bool]:

@@ -1,0 +1,51 @@
+"""An answer as a DICOM report. The service keeps no header, so the picture's file is sent again."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from vesalius.cases.prediction import Prediction
+from vesalius.errors import DatasetError, Refusal
+from vesalius.service.store import Store
+from vesalius.service.store.records import Turn
+
+
+def report(store: Store, owner: str, answer_id: str, data: bytes) -> bytes:
+    """A Structured Report (DICOM) of an answer, filed under the patient in the file ``data``.
+
+    Nothing of the file is kept. Blocks. Refusals ``not_found``, ``image_expired``, ``no_answer``,
+    and ``another_picture`` where it is not, byte for byte, the file that was uploaded: what was
+    decoded then needs no second guard. ImageError, MissingExtra.
+    """
+    from vesalius.steps.structured_report import Algorithm, encoded
+
+    turn = store.turn(owner, answer_id)
+    if turn.state != "done" or turn.content is None:
+        raise Refusal("no_answer", "this question has no answer to report")
+    image = store.image(owner, turn.image_id or "")
+    if hashlib.sha256(data).hexdigest() != image.sha256:
+        what = "this is not the file that the answer is about"
+        raise Refusal("another_picture", what, hint="send the file that was uploaded, unchanged")
+    source = turn.provenance or {}
+    algorithm = Algorithm(str(source.get("model", "unknown")), _version(source))
+    frame = turn.view.frame if image.frames > 1 else None
+    try:
+        return encoded(_prediction(turn), data, algorithm, frame=frame)
+    except DatasetError as error:  # a header without the ids that a report refers to
+        raise Refusal("dicom_invalid", error.what) from error
+
+
+def _prediction(turn: Turn) -> Prediction:
+    row: dict[str, Any] = {"id": turn.answer_id, "question": turn.question}
+    row |= {"answer": turn.content, "confidence": turn.confidence, "abstained": turn.abstained}
+    return Prediction.from_row({name: value for name, value in row.items() if value is not None})
+
+
+def _version(source: Mapping[str, Any]) -> str:
+    """What made it, as far as is known: revision, hashes, software."""
+    software = source.get("software") or {}
+    facts = [f"vesalius {software.get('vesalius', 'unknown')}"]
+    names = ("revision", "weights_sha256", "adapter_sha256", "recipe")
+    return ", ".join(facts + [f"{name} {source[name]}" for name in names if source.get(name)])
