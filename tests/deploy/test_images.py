@@ -105,8 +105,9 @@ def test_the_first_layer_installs_without_the_source(root: Path, tmp_path: Path)
     """Dependencies are installed from pyproject.toml and one module: its version must be found."""
     for name in ("pyproject.toml", "constraints.txt", "README.md", "LICENSE"):
         shutil.copy(root / name, tmp_path)
-    (tmp_path / "src" / "vesalius").mkdir(parents=True)
-    shutil.copy(root / "src/vesalius/__init__.py", tmp_path / "src" / "vesalius")
+    module = Path("src/vesalius/system/version.py")
+    (tmp_path / module).parent.mkdir(parents=True)
+    shutil.copy(root / module, tmp_path / module)
     code = (
         "from setuptools.build_meta import prepare_metadata_for_build_wheel as prepare\n"
         "print(prepare('.'))"
