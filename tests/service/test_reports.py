@@ -52,6 +52,35 @@ def test_another_file_is_refused(api: Serving) -> None:
     assert not any(secret in other.text for secret in SECRETS)
 
 
+ODD = {
+    "PatientBirthDate": ("19530607", "ROE^RICH", 422),
+    "PatientSex": ("QQQQQQQQQQQQ", "ROE^RICHARD ", 422),
+    "StudyTime": ("131415.12345", "ROE^RICHARD ", 422),
+    "PatientName": ("QQQQQQQQ", "\x1b$B\xff\xfe\x80a\\", 422),
+    "AccessionNumber": ("QQQQQQQQQQQQ", "ROE^RICHARD\n", 200),
+    "StudyInstanceUID": ("1.2.3.4.5.77", "ROE^RICHARD\0", 200),
+}
+"""A plain value, one as long that is none, and what a report about it is answered with."""
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_header_that_no_report_can_repeat_is_refused_and_nothing_of_it_told(
+    api: Serving, capfd: pytest.CaptureFixture[str], name: str
+) -> None:
+    plain, odd, status = ODD[name]
+    source = scan(np.arange(64, dtype=np.uint16).reshape(8, 8))
+    setattr(source, name, plain)
+    data = written(source).replace(plain.encode(), odd.encode("latin-1"))
+    assert odd.encode("latin-1") in data
+    asked = api.ask(image_id=api.image_id(data), question="so?").json()
+    answer = report(api, asked["answer_id"], data)
+    assert answer.status_code == status
+    if status == 422:
+        assert answer.json()["code"] == "dicom_invalid"
+        assert "ROE" not in answer.text
+    assert not any(word in text for text in capfd.readouterr() for word in ("ROE", "Warning"))
+
+
 def test_a_picture_that_is_no_dicom_has_no_report(api: Serving) -> None:
     asked = api.ask(image_id=api.image_id(png(1)), question="so?").json()
     refused = report(api, asked["answer_id"], png(1))

@@ -233,6 +233,12 @@ def test_files_that_are_refused(tmp_path, highdicom) -> None:
     assert there.read_bytes() == b"x"
     with pytest.raises(ImageError, match="a report needs a DICOM picture"):
         write_report(tmp_path / "new.dcm", ASKED, b"\x89PNG", MODEL)
+    odd = image()
+    odd.PatientBirthDate = "19530607"
+    torn = written(odd).replace(b"19530607", b"ROE^JANE")
+    with pytest.raises(ImageError, match="no report can repeat") as refused:
+        write_report(tmp_path / "new.dcm", ASKED, torn, MODEL)
+    assert "ROE" not in str(refused.value)
     assert not (tmp_path / "new.dcm").exists()
 
 

@@ -20,7 +20,7 @@ from pydicom.uid import generate_uid
 from vesalius.cases.case import Box
 from vesalius.cases.decoded import quietly
 from vesalius.cases.prediction import Prediction
-from vesalius.errors import DatasetError, ImageError, MissingExtra
+from vesalius.errors import DatasetError, ImageError, MissingExtra, VesaliusError
 from vesalius.run import Run
 from vesalius.steps.report_regions import measurement_report, own_code
 from vesalius.system.files import write_atomic
@@ -130,20 +130,27 @@ def encoded(
     prediction: Prediction,
     picture: bytes,
     algorithm: Algorithm,
-    *,
     frame: int | None = None,
+    *,
     form: Form = "comprehensive",
 ) -> bytes:
     """The prediction about the DICOM file ``picture`` as a DICOM file; raises as :func:`report`.
 
-    ImageError where the picture is no DICOM.
+    ImageError where the picture is no DICOM, or its header has what no report can repeat.
     """
     _require_dicom(picture)
-    with quietly():
-        source = pydicom.dcmread(BytesIO(picture), stop_before_pixels=True)
-    made = report(prediction, source, algorithm, frame=frame, form=form)
     file = BytesIO()
-    made.save_as(file, enforce_file_format=True)
+    try:
+        with quietly():  # the library warns with a patient's values
+            source = pydicom.dcmread(BytesIO(picture), stop_before_pixels=True)
+            made = report(prediction, source, algorithm, frame=frame, form=form)
+            made.save_as(file, enforce_file_format=True)
+    except (VesaliusError, MemoryError):
+        raise
+    except Exception as error:  # of many kinds, for each date, sex or name that is none
+        what = "the picture's header has values that no report can repeat"
+        hint = "a date, time, sex or name in it is none"
+        raise ImageError("dicom_invalid", what, hint=hint) from error
     return file.getvalue()
 
 

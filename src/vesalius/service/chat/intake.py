@@ -1,7 +1,7 @@
 """Pictures in: from a stranger's bytes to what is kept, decoded apart from the service.
 
 Decoders run in processes with limits of their own, since hostile bytes can crash them; text burned
-into pictures is looked for in another one.
+into pictures is looked for in another one, and reports are written in a third.
 """
 
 from __future__ import annotations
@@ -62,8 +62,11 @@ class Intake:
         self._readers = Pool(
             "vesalius.data.burned_in:inspect", size=1, memory=2048 * MIB, seconds=seconds
         )
+        self._reporters = Pool(
+            "vesalius.steps.structured_report:encoded", size=1, memory=memory, seconds=seconds
+        )
         # Threads and lines of their own: one kind of work must not keep another from its turn.
-        sizes = {self._decoders: size, self._renderers: size, self._readers: 1}
+        sizes = {self._decoders: size, self._renderers: size, self._readers: 1, self._reporters: 1}
         self._threads = {
             pool: ThreadPoolExecutor(count, thread_name_prefix="intake")
             for pool, count in sizes.items()
@@ -149,6 +152,15 @@ class Intake:
             self._renderers, owner, partial(self._renderers.run, data, view, side)
         )
         return encoded
+
+    async def report(self, matter: tuple[Any, ...], owner: str) -> bytes:
+        """An answer as a DICOM report: ``matter`` is what ``structured_report.encoded`` takes.
+
+        It reads a whole header, of which a stranger may have made very much.
+        """
+        job = partial(self._reporters.run, *matter)
+        written: bytes = await self._done_by(self._reporters, owner, job)
+        return written
 
     def warm(self) -> None:
         """Start what the policies need, so that the first caller does not wait for it."""

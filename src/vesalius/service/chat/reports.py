@@ -8,19 +8,33 @@ from typing import Any
 
 from vesalius.cases.prediction import Prediction
 from vesalius.errors import DatasetError, Refusal
+from vesalius.service.chat.intake import Intake
 from vesalius.service.store import Store
-from vesalius.service.store.records import Turn
+from vesalius.service.store.records import Image, Turn
+from vesalius.service.threads import in_thread
 
 
-def report(store: Store, owner: str, answer_id: str, data: bytes) -> bytes:
+async def report(store: Store, intake: Intake, owner: str, answer_id: str, data: bytes) -> bytes:
     """A Structured Report (DICOM) of an answer, filed under the patient in the file ``data``.
 
-    Nothing of the file is kept. Blocks. Refusals ``not_found``, ``image_expired``, ``no_answer``,
-    and ``another_picture`` where it is not, byte for byte, the file that was uploaded: what was
-    decoded then needs no second guard. ImageError, MissingExtra.
+    Nothing of the file is kept. Refusals ``not_found``, ``image_expired``, ``no_answer``, and
+    ``another_picture`` where it is not, byte for byte, the file that was uploaded. ImageError,
+    MissingExtra.
     """
-    from vesalius.steps.structured_report import Algorithm, encoded
+    turn, image = await in_thread(_matter, store, owner, answer_id, data)
+    from vesalius.steps.structured_report import Algorithm
 
+    source = turn.provenance or {}
+    algorithm = Algorithm(str(source.get("model", "unknown")), _version(source))
+    frame = turn.view.frame if image.frames > 1 else None
+    try:
+        return await intake.report((_prediction(turn), data, algorithm, frame), owner)
+    except DatasetError as error:  # a header without the ids that a report refers to
+        raise Refusal("dicom_invalid", error.what) from error
+
+
+def _matter(store: Store, owner: str, answer_id: str, data: bytes) -> tuple[Turn, Image]:
+    """The answer and the picture that it is about, which ``data`` was uploaded as."""
     turn = store.turn(owner, answer_id)
     if turn.state != "done" or turn.content is None:
         raise Refusal("no_answer", "this question has no answer to report")
@@ -28,13 +42,10 @@ def report(store: Store, owner: str, answer_id: str, data: bytes) -> bytes:
     if hashlib.sha256(data).hexdigest() != image.sha256:
         what = "this is not the file that the answer is about"
         raise Refusal("another_picture", what, hint="send the file that was uploaded, unchanged")
-    source = turn.provenance or {}
-    algorithm = Algorithm(str(source.get("model", "unknown")), _version(source))
-    frame = turn.view.frame if image.frames > 1 else None
-    try:
-        return encoded(_prediction(turn), data, algorithm, frame=frame)
-    except DatasetError as error:  # a header without the ids that a report refers to
-        raise Refusal("dicom_invalid", error.what) from error
+    if image.kind != "dicom":
+        hint = "reports are filed under a DICOM picture's patient and study"
+        raise Refusal("dicom_invalid", "a report needs a DICOM picture", hint=hint)
+    return turn, image
 
 
 def _prediction(turn: Turn) -> Prediction:

@@ -234,7 +234,7 @@ async def neighbour(service: Serving, caller: Calling, key: str) -> Response:
     | problems(
         "not_found", "image_expired", "no_answer", "another_picture", "invalid_multipart",
         "invalid_request", "unsupported_body", "body_too_large", "dicom_invalid",
-        "missing_extra",
+        "missing_extra", "worker_busy", "worker_timeout", "worker_lost",
     ),
     openapi_extra=upload(),
 )  # fmt: skip
@@ -246,7 +246,7 @@ async def report(
     It is the file that was uploaded, unchanged: the service keeps no header, of this one neither.
     """
     data, _ = _sent(await request.body(), request)
-    made = await in_thread(reports.report, service.store, caller.owner, answer_id, data)
+    made = await reports.report(service.store, service.intake, caller.owner, answer_id, data)
     await in_thread(service.note, "answer.reported", caller, answer_id)
     named = {"Content-Disposition": 'attachment; filename="report.dcm"'}
     return Response(made, media_type="application/dicom", headers=named)
