@@ -242,6 +242,7 @@ def test_writing_has_places_and_is_covered_in_a_kept_picture(tmp_path: Path) -> 
         answer = api.client.post(f"/images/{flagged['image_id']}/cover")
         covered = answer.json()
         assert (answer.status_code, covered["text"]) == (201, [])
+        assert covered["expires_at"] == flagged["expires_at"]
         (warning,) = (one for one in covered["warnings"] if "text" in one)
         assert f"was covered in {len(flagged['text'])} place" in warning
         assert api.client.get(f"/images/{flagged['image_id']}").status_code == 404

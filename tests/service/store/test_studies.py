@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from vesalius.cases.display import Display
 from vesalius.cases.series import SeriesPlace
 from vesalius.errors import Refusal
 
@@ -70,16 +71,50 @@ def test_studies_have_a_share_and_one_that_went_makes_room(store, day, monkeypat
     assert store.open_study("ada", 3, expires_at=day).images == ()
 
 
-def test_a_place_is_kept_and_goes_with_the_picture(store, add, clock) -> None:
+def test_a_study_whose_time_is_over_holds_no_picture_back(store, add, clock) -> None:
+    a, b = add("a"), add("b")
+    made = store.set_study("ada", [a, b])
+    assert store.study_ids("ada", [a, b]) == {a: made.id, b: made.id}
+    assert store.study_ids("bob", [a, b]) == {}
+    clock.forward(hours=23)
+    assert add("a", hours=23) == a  # sent again, it stays for longer than the study
+    clock.forward(hours=2)
+    assert code(lambda: store.study("ada", made.id)) == "not_found"
+    assert store.study_ids("ada", [a]) == {}
+    assert [one.id for one in store.uploads("ada", alone=True).images] == [a]
+    assert store.uploads("ada", alone=False).images == ()
+
+
+def test_a_picture_that_takes_another_s_place_stands_there_once(store, add) -> None:
+    old, new, other = add("a"), add("b"), add("c")
+    alone, both = (
+        store.set_study("ada", [other, old], current=old),
+        store.set_study("ada", [new, old]),
+    )
+    store.replace_image(store.image("ada", old), store.image("ada", new))
+    study = store.study("ada", alone.id)
+    assert ([one.id for one in study.images], study.current, study.repeats) == (
+        [other, new],
+        new,
+        0,
+    )
+    study = store.study("ada", both.id)
+    assert ([one.id for one in study.images], study.files, study.repeats) == ([new], 2, 1)
+
+
+def test_what_a_header_said_is_kept_and_goes_with_the_picture(store, add, clock) -> None:
     place = SeriesPlace("p", "s", "a", 7, 12.5, (0.0, 0.0, 1.0), 3)
-    image_id = add("a", place=place)
-    assert store.image("ada", image_id).place == place
+    display = Display((40.0, 80.0), ("R", "L", "A", "P"), (0.5, 0.5), 10.0)
+    image_id = add("a", place=place, display=display, text=((1, 2, 3, 4),))
+    image = store.image("ada", image_id)
+    assert (image.place, image.display, image.text) == (place, display, ((1, 2, 3, 4),))
     clock.forward(days=2)
     store.sweep()
     with store._db.read() as session:
         from vesalius.service.store.tables import ImageRow
 
-        assert session.get(ImageRow, image_id).place is None
+        row = session.get(ImageRow, image_id)
+        assert (row.place, row.display, row.text) == (None, None, None)
 
 
 def test_keys_of_places_are_an_owner_s_and_a_state_s(store) -> None:

@@ -117,9 +117,14 @@ class Images(State):
             session.execute(changed.values(warnings=list(picture.warnings), text=text))
 
     def replace_image(self, old: Image, new: Image) -> None:
-        """Put one picture in another's place in all studies of their owner."""
+        """Put one picture in another's place in all studies of their owner, in each once."""
         of_old = StudyImageRow.image_id == old.id
         with self._db.write() as session:
+            of_new = select(StudyImageRow.study_id).where(StudyImageRow.image_id == new.id)
+            twice = StudyImageRow.study_id.in_(session.scalars(of_new).all())
+            gone = delete(StudyImageRow).where(of_old, twice).returning(StudyImageRow.study_id)
+            both = StudyRow.id.in_(session.scalars(gone).all())
+            session.execute(update(StudyRow).where(both).values(repeats=StudyRow.repeats + 1))
             session.execute(update(StudyImageRow).where(of_old).values(image_id=new.id))
             current = update(StudyRow).where(StudyRow.current == old.id)
             session.execute(current.values(current=new.id))
@@ -185,7 +190,8 @@ def bury(session: Session, ids: Sequence[str], state: str, now: datetime) -> set
     The ids this call did it to, each once among processes.
     """
     live = update(ImageRow).where(ImageRow.id.in_(ids), ImageRow.state == "stored")
-    tombstone = live.values(state=state, sha256=None, content=None, place=None)
+    nothing = dict.fromkeys(("sha256", "content", "place", "display", "text"))
+    tombstone = live.values(state=state, **nothing)
     rows = session.execute(tombstone.returning(ImageRow.id, ImageRow.owner)).tuples().all()
     append(session, now, (Entry(f"image.{state}", owner, image_id) for image_id, owner in rows))
     return {image_id for image_id, _ in rows}

@@ -38,8 +38,9 @@ class UploadList(State):
         ``asked``: only those that a question was about, or that none was; ``alone``: only those of
         no study, or of one. Refusal ``invalid_cursor``.
         """
+        now = self._now()
         newest = select(ImageRow).where(
-            ImageRow.owner == owner, ImageRow.state == "stored", ImageRow.expires_at > self._now()
+            ImageRow.owner == owner, ImageRow.state == "stored", ImageRow.expires_at > now
         )
         if before is not None:
             place = tuple_(ImageRow.created_at, ImageRow.id)
@@ -50,7 +51,11 @@ class UploadList(State):
                 about = _has_question(session, owner)
                 newest = newest.where(about if asked else ~about)
             if alone is not None:
-                study = exists().where(StudyImageRow.image_id == ImageRow.id)
+                study = exists().where(
+                    StudyImageRow.image_id == ImageRow.id,
+                    StudyImageRow.study_id == StudyRow.id,
+                    StudyRow.expires_at > now,
+                )
                 newest = newest.where(~study if alone else study)
             rows = session.scalars(newest.order_by(*order).limit(limit + 1)).all()
         page = rows[:limit]
@@ -90,9 +95,10 @@ class UploadList(State):
     def study_ids(self, owner: str, image_ids: Sequence[str]) -> dict[str, str]:
         """By image, the newest of the owner's studies that it stands in, if any."""
         query = select(StudyImageRow.image_id, StudyRow.id).join(StudyRow)
-        own = StudyRow.owner == owner, StudyImageRow.image_id.in_(list(image_ids))
+        query = query.where(StudyRow.owner == owner, StudyRow.expires_at > self._now())
+        query = query.where(StudyImageRow.image_id.in_(list(image_ids)))
         with self._db.read() as session:
-            rows = session.execute(query.where(*own).order_by(StudyRow.created_at)).tuples().all()
+            rows = session.execute(query.order_by(StudyRow.created_at)).tuples().all()
         return dict(rows)
 
     def delete_studies(self, owner: str) -> None:

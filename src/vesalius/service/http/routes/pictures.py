@@ -185,19 +185,21 @@ async def image(  # noqa: PLR0913, PLR0917
     response_model=Uploaded,
     responses=problems(
         "not_found", "image_expired", "image_missing", "missing_extra", "worker_busy",
-        "worker_timeout", "worker_lost", "storage_full", "quota_exceeded",
+        "worker_timeout", "worker_lost", "storage_full",
     ),
 )  # fmt: skip
 async def cover(service: Serving, caller: Calling, image_id: Identifier) -> Uploaded:
     """Cover the writing in a kept picture: a new picture, in the old one's place in its studies.
 
-    The old one is deleted, whether writing was found or not. Look at the result: not all of it is.
+    The old one is deleted, whether writing was found or not, and the new one kept for as long as it
+    would have been. Look at the result: not all writing is found.
     """
     store = service.store
     record = await in_thread(store.image, caller.owner, image_id)
     stored = partial(store.reencoded, record)
     picture, _ = await service.intake.look(stored, caller.owner, mask=True)
-    own: dict[str, Any] = {"expires_at": service.expires(), "variant": "mask"}
+    # Without a quota: who has used it up may cover all the same, for the old one goes.
+    own: dict[str, Any] = {"expires_at": record.expires_at, "variant": "mask"}
     image, _ = await in_thread(store.add_image, caller.owner, record.sha256, picture, **own)
     await in_thread(service.note, "image.covered", caller, image.id)
     if image.id != record.id:
