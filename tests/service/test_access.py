@@ -72,10 +72,22 @@ def test_what_is_another_s_is_as_if_it_were_not(keyed: Serving) -> None:
     question = {"image_id": image_id, "question": "mine?"}
     answered = keyed.client.post("/ask_question", json=question, headers=mine).json()
     url = f"/conversations/{answered['conversation_id']}"
+    two = {"image_ids": [image_id, keyed.image_id(png(12), headers=mine)]}
+    study = keyed.client.post("/studies", json=two, headers=mine).json()["study_id"]
+    file = {"files": {"image_file": png()}, "headers": theirs}
     never = "img_" + "0" * 40
     for answer in (
         keyed.client.get(f"/images/{image_id}", headers=theirs),
+        keyed.client.get(f"/images/{image_id}?side=16", headers=theirs),
+        keyed.client.get(f"/images/{image_id}", headers=theirs | {"Accept": "application/json"}),
         keyed.client.delete(f"/images/{image_id}", headers=theirs),
+        keyed.client.post(f"/images/{image_id}/cover", headers=theirs),
+        keyed.client.post(f"/answers/{answered['answer_id']}/report", **file),
+        keyed.client.post(f"/upload_image?study={study}", **file),
+        keyed.client.get(f"/studies/{study}", headers=theirs),
+        keyed.client.delete(f"/studies/{study}", headers=theirs),
+        keyed.client.post("/studies", json=two, headers=theirs),
+        keyed.client.post("/ask_question", json=two | {"question": "mine?"}, headers=theirs),
         keyed.client.post("/ask_question", json=question, headers=theirs),
         keyed.client.get(url, headers=theirs),
         keyed.client.get(f"{url}/export", headers=theirs),
@@ -88,7 +100,10 @@ def test_what_is_another_s_is_as_if_it_were_not(keyed: Serving) -> None:
     unknown = keyed.client.get(f"/images/{never}", headers=theirs).json()
     others = keyed.client.get(f"/images/{image_id}", headers=theirs).json()
     assert unknown["detail"] == others["detail"]
-    assert keyed.client.get("/conversations", headers=theirs).json()["conversations"] == []
+    for name in ("conversations", "images", "studies"):
+        for more in ("", "?asked=true", "?asked=false", "?alone=true", "?alone=false"):
+            assert keyed.client.get(f"/{name}{more}", headers=theirs).json()[name] == []
+        assert keyed.client.get(f"/{name}", headers=mine).json()[name]
     assert keyed.client.get(url, headers=mine).status_code == 200
 
 

@@ -179,12 +179,13 @@ def test_refusals_and_reading_are_in_the_audit_log(tmp_path: Path) -> None:
         mine = {"Authorization": f"Bearer {api.service.store.create_key('x')[1]}"}
         for _ in range(3):
             api.client.get("/conversations", headers={"Authorization": "Bearer vsk_a_b"})
-        image_id = api.image_id(headers=mine)
-        api.client.get(f"/images/{image_id}", headers=mine)
+        for image_id in (api.image_id(headers=mine), api.image_id(png(1), headers=mine)):
+            for side in (16, 17, 18):
+                api.client.get(f"/images/{image_id}?side={side}", headers=mine)
     with sqlite3.connect(tmp_path / "vesalius.db") as database:
         rows = database.execute("select event, outcome from audit order by seq").fetchall()
     assert rows.count(("access.refused", "invalid_key")) == 1  # once a minute
-    assert ("image.read", "ok") in rows
+    assert rows.count(("image.read", "ok")) == 2  # once a minute and picture
 
 
 def test_many_dicom_uploads_keep_nobody_from_reading(tmp_path: Path) -> None:

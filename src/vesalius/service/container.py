@@ -27,6 +27,10 @@ from vesalius.service.threads import in_thread
 from vesalius.steps.calibrate import Calibration
 
 RECONCILE_SECONDS = 3600.0
+NEWS_SECONDS = 60.0
+"""For which the same thing is not noted again."""
+MOST_NOTED = 10_000
+"""Things noted, from which on those of more than a minute ago are forgotten."""
 
 
 @dataclass(slots=True)
@@ -61,7 +65,7 @@ class Service:
     """The model card, once somebody asked for it."""
     suggestions: list[tuple[str, str]] | None = None
     """Questions by category that the run was asked, once somebody wanted them."""
-    _refused: dict[str, float] = field(default_factory=dict)
+    _noted: dict[tuple[str, ...], float] = field(default_factory=dict)
     _tasks: set[asyncio.Task[Any]] = field(default_factory=set)
 
     async def start(self) -> None:
@@ -126,10 +130,24 @@ class Service:
 
     def note_refused(self, code: str) -> None:
         """That somebody was not let in; once a minute a code, or strangers would fill the log."""
-        now = time.monotonic()
-        if now - self._refused.get(code, -60.0) >= 60:
-            self._refused[code] = now
+        if self._is_news("access.refused", code):
             self.store.log("access.refused", outcome=code)
+
+    def note_read(self, caller: Caller, image_id: str) -> None:
+        """That a picture was looked at; once a minute a picture, or a wheel would fill the log."""
+        if self._is_news("image.read", caller.owner, image_id):
+            self.note("image.read", caller, image_id)
+
+    def _is_news(self, *what: str) -> bool:
+        """Whether this was not noted within the last minute."""
+        now = time.monotonic()
+        if len(self._noted) > MOST_NOTED:
+            late = list(self._noted.items())  # at once: other threads add to it
+            self._noted = {one: at for one, at in late if now - at < NEWS_SECONDS}
+        if now - self._noted.get(what, -NEWS_SECONDS) < NEWS_SECONDS:
+            return False
+        self._noted[what] = now
+        return True
 
     def expires(self) -> datetime:
         """When a picture that comes now will be deleted."""

@@ -17,7 +17,7 @@ from vesalius.errors import DatasetError
 from vesalius.service.http.schemas import Uploaded
 from vesalius.service.http.study_schemas import StudyOut
 from vesalius.service.web.api_errors import ApiError
-from vesalius.service.web.batch import Batch
+from vesalius.service.web.batch import HEAD, Batch
 
 MOST = 10_000
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -150,12 +150,32 @@ def test_of_a_member_no_more_is_read_than_a_picture_may_have() -> None:
     assert len(api.sent[0][0]) == MOST + 1  # so the service refuses it, as it would the whole
 
 
-def test_a_member_that_does_not_unpack_is_counted() -> None:
+@pytest.mark.parametrize("torn", [bytes(8), b"\xff" * 8], ids=["checksum", "stream"])
+def test_a_member_that_does_not_unpack_is_counted(torn: bytes) -> None:
     data = bytearray(archive({"1.png": picture(1) * 40, "2.png": picture(2), "3.png": picture(3)}))
-    at = data.index(b"1.png") + 20
-    data[at : at + 8] = bytes(8)
+    at = data.index(b"1.png") + (20 if torn == bytes(8) else 5)
+    data[at : at + 8] = torn
     api = FakeApi()
     batch = Batch.of([file("x.zip", bytes(data))], most=MOST)
     list(batch.send(api))
     assert len(api.sent) == 2
     assert batch.notes() == ["1 file of 3 not taken: a member of the archive cannot be unpacked"]
+
+
+def test_listing_an_archive_does_not_unpack_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts: list[int] = []
+    read = zipfile.ZipExtFile.read
+    monkeypatch.setattr(
+        zipfile.ZipExtFile, "read", lambda self, n=-1: counts.append(n) or read(self, n)
+    )
+    members = archive({f"{n}.png": picture(n) + bytes(5000) for n in range(5)})
+    Batch.of([file("x.zip", members)], most=MOST)
+    assert counts == [HEAD] * 5
+
+
+def test_more_files_than_anybody_asks_about_are_refused_unread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("vesalius.service.web.batch.MOST_FILES", 3)
+    with pytest.raises(DatasetError, match="these are 4 files"):
+        Batch.of([file("x.zip", archive({f"{n}.png": b"" for n in range(4)}))], most=MOST)

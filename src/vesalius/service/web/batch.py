@@ -6,8 +6,11 @@ was sent stays sent: after an error, or in another run of the page, the rest fol
 
 from __future__ import annotations
 
+import lzma
 import re
+import struct
 import zipfile
+import zlib
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -26,10 +29,15 @@ HEAD = 256
 """Bytes that tell a picture's kind."""
 ONE_FILE = {413, 415, 422}
 """Statuses that are about one file: the others go on."""
+MOST_FILES = 10_000
+"""Files that are looked into; a study has fewer, as the service says."""
 _ZIP = b"PK\x03\x04"
-_ENCRYPTED = 0x1
 _NUMBERS = re.compile(r"(\d+)")
-_UNREADABLE = (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError, EOFError, ValueError)
+_UNREADABLE = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error,
+    OSError, RuntimeError, NotImplementedError, EOFError, ValueError,
+)  # fmt: skip
+"""What the library raises for a torn, encrypted or foreign archive."""
 
 
 class InMemory(Protocol):
@@ -41,9 +49,13 @@ class InMemory(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file, or a member of an archive: where it stands among the others, and its bytes."""
+    """A file, or a member of an archive: where it stands among the others, and its bytes.
+
+    ``head`` reads the first of them only: most of an archive need not be unpacked to be listed.
+    """
 
     place: tuple[object, ...]
+    head: Callable[[], bytes]
     read: Callable[[], bytes]
 
 
@@ -69,6 +81,8 @@ class Batch:
         Archives are opened; of a file or member no more than ``most`` bytes are read.
         """
         sources = [source for file in files for source in _sources(file, most)]
+        if len(sources) > MOST_FILES:
+            raise DatasetError(f"these are {len(sources):,} files; send the series that matter")
         # What a single file is, the service says in its own words.
         pictures = sources if len(sources) == 1 else [one for one in sources if _is_picture(one)]
         ordered = deque(sorted(pictures, key=lambda one: one.place))
@@ -123,28 +137,32 @@ def _files(count: int) -> str:
 def _sources(file: InMemory, most: int) -> Sequence[Source]:
     data, name = file.getvalue(), getattr(file, "name", "")
     if not data.startswith(_ZIP):
-        return [Source(_place(name), file.getvalue)]
+        return [Source(_place(name), lambda: data[:HEAD], lambda: data)]
     try:
         archive = zipfile.ZipFile(BytesIO(data))
     except _UNREADABLE as error:
         raise DatasetError("an archive cannot be opened: is it whole?") from error
     members = [info for info in archive.infolist() if not info.is_dir()]
     require_honest(members, len(data), "an archive")
+    # One byte more than a picture may have: the service refuses it then, as any other.
     return [
-        Source(_place(name, info.filename), partial(_member, archive, info, most))
+        Source(
+            _place(name, info.filename),
+            partial(_member, archive, info, HEAD),
+            partial(_member, archive, info, most + 1),
+        )
         for info in members
     ]
 
 
-def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, most: int) -> bytes:
-    """One byte more than ``most`` at most: the service refuses it then, as any other."""
+def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, count: int) -> bytes:
     with archive.open(info) as inner:
-        return inner.read(most + 1)
+        return inner.read(count)
 
 
 def _is_picture(source: Source) -> bool:
     try:
-        head = source.read()[:HEAD]
+        head = source.head()
     except _UNREADABLE:
         return True  # that it cannot be read is told where it is sent
     return kind_of(head) is not None or is_bare_dicom(head)

@@ -175,7 +175,7 @@ async def image(  # noqa: PLR0913, PLR0917
     require_view(record.kind, record.frames, view)
     data = await in_thread(service.store.read_picture, record)
     png = await service.intake.png(data, view, caller.owner, side)
-    await in_thread(service.note, "image.read", caller, image_id)
+    await in_thread(service.note_read, caller, image_id)
     return Response(png, media_type="image/png")
 
 
