@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
@@ -69,6 +70,7 @@ class Site:
 
     url: str
     api: Api
+    service: str
 
 
 @contextmanager
@@ -91,7 +93,7 @@ def started(folder: Path, *words: str, **settings: str) -> Iterator[Site]:
     try:
         assert "open http://127.0.0.1" in running.stdout.readline()
         with Api(f"http://127.0.0.1:{port}") as api:
-            yield Site(f"http://127.0.0.1:{web_port}", api)
+            yield Site(f"http://127.0.0.1:{web_port}", api, f"http://127.0.0.1:{port}")
     finally:
         running.send_signal(signal.SIGTERM)
         running.communicate(timeout=60)
@@ -135,6 +137,13 @@ def answered(site: Site, example: int, question: str = FOUND) -> str:
     with site.api.ask(AskRequest(image_id=image.image_id, question=question)) as answering:
         *_, last = answering.events()
     return last.conversation_id
+
+
+def requests(site: Site, route: str) -> int:
+    """How many the service has answered."""
+    lines = httpx2.get(f"{site.service}/metrics", trust_env=False).text.splitlines()
+    of = [line for line in lines if "requests_total{" in line and f'route="{route}"' in line]
+    return sum(int(float(line.rpartition(" ")[2])) for line in of)
 
 
 def press_until(page: Page, name: str, *, back: bool = False) -> None:

@@ -24,7 +24,9 @@ from browsing import (
     begin,
     needs_chromium,
     page_over,
+    requests,
     serious,
+    settle,
 )
 from playwright.sync_api import Page, expect
 from serving import png, serving
@@ -155,10 +157,18 @@ def test_an_answer_about_dicom_is_a_report_beside_export(page: Page, site: Site)
     begin(page, site, f"/?conversation={last.conversation_id}")
     page.get_by_role("button", name="Export").click()
     field = page.get_by_test_id("stPopoverBody").locator("input[type=file]")
-    field.set_input_files({"name": "x", "mimeType": "application/dicom", "buffer": data[:-2]})
+    named = {"name": "DOE^JANE.dcm", "mimeType": "application/dicom"}
+    field.set_input_files(named | {"buffer": data[:-2]})
     expect(page.get_by_text("This is not the file that the answer is about")).to_be_visible()
-    field.set_input_files({"name": "x", "mimeType": "application/dicom", "buffer": data})
+    field.set_input_files(named | {"buffer": data})
     with page.expect_download() as coming:
         page.get_by_role("button", name="Download the report").click()
     assert coming.value.suggested_filename == "report.dcm"
     assert Path(coming.value.path()).read_bytes()[128:132] == b"DICM"
+    # The file is sent once, whatever the page is run for later, and the page lets go of it.
+    expect(page.get_by_text("DOE^JANE")).to_have_count(0)
+    page.keyboard.press("Escape")
+    for name in ("Edit", "Cancel"):
+        page.get_by_role("button", name=name, exact=True).click()
+        settle(page)
+    assert requests(site, "/answers/{answer_id}/report") == 2

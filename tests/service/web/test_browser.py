@@ -89,6 +89,26 @@ def test_upload_ask_and_read_the_answer_as_it_comes(page: Page, site: Site) -> N
     expect(page.get_by_alt_text("The uploaded picture as the model sees it")).to_be_visible()
 
 
+KEPT = """async () => JSON.stringify([
+  {...localStorage}, {...sessionStorage}, document.cookie, document.title, history.state,
+  (await indexedDB.databases()).map((one) => one.name), await caches.keys(),
+  (await navigator.serviceWorker.getRegistrations()).length,
+])"""
+
+
+def test_the_browser_keeps_no_word_and_no_id(page: Page, site: Site, asked: str) -> None:
+    begin(page, site, f"/?conversation={asked}")
+    expect(page.get_by_text("How this answer was made")).to_be_visible()
+    image_id = site.api.conversation(asked).image_id
+    page.get_by_role("button", name="Invert").click()
+    page.get_by_placeholder("Search").fill("abnormal")
+    settle(page)
+    kept = page.evaluate(KEPT)
+    assert '"Vesalius"' in kept  # the title
+    for secret in (asked, image_id, FOUND, ANSWER, "abnormal", "img_", "cnv_", "vsk_"):
+        assert secret not in kept
+
+
 def test_stop_stops_and_what_was_asked_stays(page: Page, site: Site) -> None:
     begin(page, site)
     page.get_by_role("button", name="Brain MRI", exact=True).click()

@@ -20,6 +20,7 @@ from vesalius.service.web.api_errors import ApiError
 from vesalius.service.web.client import Api
 from vesalius.service.web.examples import EXAMPLES
 from vesalius.service.web.start import Wish, free_port, page_command, run_together, together
+from vesalius.service.web.uploading import ARCHIVE_MIB
 
 
 def wish(**said) -> Wish:
@@ -32,6 +33,7 @@ def test_the_page_reports_nothing_and_hides_what_is_not_ours() -> None:
     assert "--browser.gatherUsageStats=false" in command
     assert "--client.showErrorDetails=none" in command
     assert "--theme.dark.sidebar.backgroundColor=#191d21" in command
+    assert f"--server.maxUploadSize={ARCHIVE_MIB}" in command  # or it would stop at 200
     assert command[-2:] == ["--server.address=127.0.0.1", "--server.port=1234"]
     assert Path(command[4]).is_file()
 

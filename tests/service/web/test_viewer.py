@@ -24,6 +24,7 @@ from browsing import (
     ask,
     begin,
     needs_chromium,
+    requests,
     serious,
     settle,
 )
@@ -124,6 +125,27 @@ def test_what_was_fetched_is_scrolled_without_the_server(page: Page, site: Site,
         page.mouse.wheel(0, 120)
         expect(page.locator(".at")).to_have_text(f"Frame {frame} of 12")
     assert fetched == []
+
+
+def test_looking_takes_no_question_away(page: Page, site: Site, ct: str) -> None:
+    with site.api.ask(AskRequest(image_id=ct, question=FOUND)) as answering:
+        *_, last = answering.events()
+    begin(page, site, f"/?conversation={last.conversation_id}&image={ct}&frame=0")
+    at = page.locator(".at")
+    expect(at).to_have_text("Frame 1 of 12")
+    page.wait_for_load_state("networkidle")
+    lists = ("/conversations", "/conversations/{conversation_id}", "/images", "/studies")
+    before = [requests(site, route) for route in lists]
+    stage = page.get_by_role("group", name="Picture", exact=True)
+    for frame in range(2, 6):
+        stage.press("ArrowDown")
+        expect(at).to_have_text(f"Frame {frame} of 12")
+        page.wait_for_url(re.compile(f"frame={frame - 1}"))  # the page has followed
+        settle(page)
+    assert [requests(site, route) for route in lists] == before
+    page.get_by_role("button", name="Edit", exact=True).click()  # anything else reads it again
+    settle(page)
+    assert all(requests(site, route) > n for route, n in zip(lists, before, strict=True))
 
 
 def test_a_drag_sets_the_window_and_ends_at_the_picture_of_the_api(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Event, Thread
 
 import pytest
 from starlette.applications import Starlette
@@ -13,13 +14,18 @@ from starlette.testclient import TestClient
 
 from vesalius.service.web import HEADER
 from vesalius.service.web.client import Api
-from vesalius.service.web.views import ROUTES, TICKET, ticket_for
+from vesalius.service.web.views import AT_ONCE, ROUTES, TICKET, ticket_for
 
 
 class Service(BaseHTTPRequestHandler):
     """An API that says of each request how it was asked, or that it is asked too often."""
 
+    free = Event()
+    """Until it is set, what is slow waits."""
+
     def do_GET(self) -> None:
+        if "slow" in self.path:
+            self.free.wait(20)
         often = "often" in self.path
         problem = b'{"code": "rate_limited", "detail": "more than 3 requests in a minute"}'
         person, key = (self.headers.get(name, "") for name in ("X-Vesalius-User", "Authorization"))
@@ -83,6 +89,23 @@ def test_what_is_no_view_is_not_asked_for(service: str, page: TestClient, path: 
         answer = page.get(f"/picture/{path}", headers={TICKET: ticket_for(api)})
     assert answer.status_code in {404, 422}
     assert service not in answer.text
+
+
+def test_a_session_waits_for_few_views_at_a_time(service: str, page: TestClient) -> None:
+    with Api(service) as mine, Api(service) as other, ThreadPoolExecutor(AT_ONCE + 1) as pool:
+        slow = [
+            pool.submit(page.get, "/picture/slow", headers={TICKET: ticket_for(mine)})
+            for _ in range(AT_ONCE + 1)
+        ]
+        # The one too many is answered while the others wait, and nobody else waits for them.
+        done, _ = wait(slow, return_when=FIRST_COMPLETED, timeout=10)
+        assert [(one.result().status_code, one.result().json()["code"]) for one in done] == [
+            (429, "overloaded")
+        ]
+        assert page.get("/picture/img_1", headers={TICKET: ticket_for(other)}).status_code == 200
+        Service.free.set()
+        assert sorted(one.result().status_code for one in slow) == [200] * AT_ONCE + [429]
+        assert page.get("/picture/img_1", headers={TICKET: ticket_for(mine)}).status_code == 200
 
 
 def test_a_ticket_ends_with_its_session(service: str, page: TestClient) -> None:

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import streamlit as st
 
-from vesalius.service.web import arrival, chat, identity, pages, review, sidebar, style
+from vesalius.service.web import (
+    arrival,
+    chat,
+    identity,
+    page_state,
+    pages,
+    review,
+    sidebar,
+    style,
+)
 from vesalius.service.web.api_errors import ApiError
 from vesalius.service.web.client import Api
 from vesalius.service.web.page_state import PageState
@@ -15,6 +24,7 @@ def main() -> None:
     st.set_page_config(
         page_title="Vesalius", page_icon=style.MARK, layout="wide", initial_sidebar_state=256
     )
+    page_state.begin()
     style.lay()
     chat_page = st.Page(chat.page, title="Chat", default=True)
     others = [

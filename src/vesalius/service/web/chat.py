@@ -19,6 +19,7 @@ from vesalius.service.web import (
     identity,
     notices,
     picture,
+    reporting,
     uploading,
     words,
 )
@@ -26,9 +27,8 @@ from vesalius.service.web.api_errors import ApiError
 from vesalius.service.web.asking import DESCRIBE
 from vesalius.service.web.client import Api, Policy, Version
 from vesalius.service.web.examples import EXAMPLES, QUESTIONS, thumbnail
-from vesalius.service.web.page_state import PageState
+from vesalius.service.web.page_state import PageState, is_look
 from vesalius.service.web.picture import PictureView
-from vesalius.service.web.uploading import ARCHIVE_MIB
 
 LAST = "page"
 """In the session: the conversation on the page with what was last read for it."""
@@ -64,17 +64,20 @@ def page() -> None:
 
 def _read(api: Api, state: PageState) -> Reading | None:
     """The conversation as it is, or while nothing answers as it was; None once that is told."""
+    last = cast("Reading | None", st.session_state.get(LAST))
+    known = last is not None and last.of == state.conversation
+    if known and is_look() and not notices.fails(LAST):
+        return last
     try:
         about = identity.version(api)
         whole = api.conversation(state.conversation) if state.conversation else None
     except ApiError as error:
-        last = st.session_state.get(LAST)
         # Who may no longer see it sees it no more.
-        if error.status in {401, 403, 404} or last is None or last.of != state.conversation:
+        if error.status in {401, 403, 404} or not known:
             _cannot(error)
             return None
         _tell(error)
-        return cast("Reading", last)
+        return last
     notices.forget(LAST)
     reading = Reading(state.conversation, about, whole)
     st.session_state[LAST] = reading
@@ -127,7 +130,7 @@ def _talk(api: Api, about: Version, state: PageState, whole: ConversationWhole |
         moves = bool(turns) or going
         arrival.end(f"{last} {going}", picture=state.image, move=moves, going=going)
         if whole is not None:
-            _head(api, whole)
+            _head(api, about, whole)
         notices.warn(view.warnings)
         if view.text:
             picture.cover(api, state)
@@ -177,7 +180,7 @@ def _again(api: Api, turn: TurnOut, policy: Policy) -> None:
         asking.ask(api, asking.request_of(turn, question or turn.question))
 
 
-def _head(api: Api, whole: ConversationWhole) -> None:
+def _head(api: Api, about: Version, whole: ConversationWhole) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="head"):
         st.markdown(f"# {words.plain(whole.title or 'Conversation')}")
         with st.popover("Export", icon=":material/download:", type="tertiary"):
@@ -193,28 +196,7 @@ def _head(api: Api, whole: ConversationWhole) -> None:
                 )
             answers = [turn for turn in whole.messages if turn.state == "done"]
             if answers and whole.modality is not None:
-                _report(api, answers[-1])
-
-
-def _report(api: Api, turn: TurnOut) -> None:
-    """The last answer as a DICOM report, for which the picture's file is needed again."""
-    given = st.file_uploader(
-        "As a DICOM report (SR)",
-        key=f"report-{turn.answer_id}",
-        help="Of the last answer. Choose the DICOM file that was uploaded: the report is filed "
-        "under its patient. Nothing of the file is kept.",
-        max_upload_size=ARCHIVE_MIB,
-    )
-    if given is None:
-        return
-    try:
-        made = api.report(turn.answer_id, given.getvalue())
-    except ApiError as error:
-        notices.tell(error)
-        return
-    st.download_button(
-        "Download the report", made, "report.dcm", "application/dicom", on_click="ignore"
-    )
+                reporting.show(api, about.policy, answers[-1])
 
 
 def _suggest(api: Api, asked: Sequence[str]) -> str | None:

@@ -41,10 +41,13 @@ class Listing:
     studies: list[StudyOut] = field(default_factory=list)
     pictures: dict[str, str] = field(default_factory=dict)
     cursor: str | None = None
+    loaded: bool = False
+    """Whether it is as it was last read, and not what is left from before."""
     _deep: bool = False
 
     def load(self, api: Api, search: str) -> None:
         """The newest page, over what is loaded already, and uploads without a question."""
+        self.loaded = False
         first = api.conversations(limit=PAGE, search=search)
         if search != self.search or first.next is None:
             self.search, self._deep = search, False
@@ -54,6 +57,7 @@ class Listing:
             self.rows, self.cursor = first.conversations, first.next
         self.uploads = [] if search else api.new_uploads(limit=PAGE).images
         self.studies = [] if search else api.new_studies(limit=PAGE).studies
+        self.loaded = True
 
     def load_more(self, api: Api) -> None:
         """The page behind what is loaded."""

@@ -58,6 +58,11 @@ def retry(error: ApiError, key: str) -> bool:
     return False
 
 
+def fails(key: str) -> bool:
+    """Whether it did not work when it was last tried."""
+    return key in st.session_state.get("trials", {})
+
+
 def forget(key: str) -> None:
     """What was tried works again."""
     st.session_state.get("trials", {}).pop(key, None)

@@ -10,6 +10,8 @@ from pydantic import ValidationError
 from vesalius.service.http.schemas import ViewRequest, Window
 from vesalius.service.web.views import view_in
 
+_NEXT, _NOW = "looks-on", "is-look"
+
 
 @dataclass(frozen=True, slots=True)
 class PageState:
@@ -56,6 +58,24 @@ class PageState:
             st.query_params.from_dict(wanted)
         else:
             st.query_params.clear()
+
+
+def look_on() -> None:
+    """The next run of the page is for nothing but another view of its picture."""
+    st.session_state[_NEXT] = True
+
+
+def begin() -> None:
+    """A run of the page begins."""
+    st.session_state[_NOW] = st.session_state.pop(_NEXT, False)
+
+
+def is_look() -> bool:
+    """Whether this run is for nothing but another view: what was read for the last one will do.
+
+    Going through a stack would use up the requests of questions otherwise.
+    """
+    return bool(st.session_state.get(_NOW))
 
 
 def elsewhere() -> None:

@@ -10,7 +10,7 @@ import streamlit as st
 
 from vesalius.service.http.answer_schemas import BoxOut, TurnOut
 from vesalius.service.http.schemas import Uploaded, Window
-from vesalius.service.web import notices, study, uploading, viewer, words
+from vesalius.service.web import notices, page_state, study, uploading, viewer, words
 from vesalius.service.web.api_errors import ApiError
 from vesalius.service.web.client import Api, Policy, Version
 from vesalius.service.web.page_state import PageState
@@ -118,6 +118,7 @@ def _follow() -> None:
     """Another view has come to rest in the viewer: it is the page's, and the next question's."""
     rested = viewer.view()
     if rested is not None:
+        page_state.look_on()
         image, frame, pair = rested
         window = None if pair is None else Window(centre=pair[0], width=pair[1])
         PageState(PageState.read().conversation, image, frame, window).go()

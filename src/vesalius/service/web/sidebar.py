@@ -12,7 +12,7 @@ from vesalius.service.web import notices, words
 from vesalius.service.web.api_errors import ApiError
 from vesalius.service.web.client import Api
 from vesalius.service.web.listing import Listing
-from vesalius.service.web.page_state import PageState
+from vesalius.service.web.page_state import PageState, is_look
 
 MOST = 200
 """Characters of a title."""
@@ -50,11 +50,12 @@ def show(api: Api, chat: Any, others: list[Any], state: PageState) -> None:
 
 def _list(api: Api, chat: Any, state: PageState) -> None:
     listing: Listing = st.session_state.setdefault("listing", Listing())
-    try:
-        listing.load(api, (st.session_state.get("list") or {}).get("search") or "")
-        listing.load_pictures(api)
-    except ApiError as error:
-        notices.tell(error)
+    if not (is_look() and listing.loaded):
+        try:
+            listing.load(api, (st.session_state.get("list") or {}).get("search") or "")
+            listing.load_pictures(api)
+        except ApiError as error:
+            notices.tell(error)
     data = listing.data(state.conversation or state.image, st.context.timezone)
     _pictures()(key="list-pictures", data=listing.pictures)
     events = {f"on_{name}_change": _nothing for name in EVENTS}

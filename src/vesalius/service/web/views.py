@@ -29,8 +29,11 @@ SAFE = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
 }
+AT_ONCE = 8
+"""Views that one session may wait for: what it waits in are threads of everybody's."""
 _tickets: WeakKeyDictionary[Api, str] = WeakKeyDictionary()
 _holders: WeakValueDictionary[str, Api] = WeakValueDictionary()
+_under_way: WeakKeyDictionary[Api, int] = WeakKeyDictionary()
 
 
 def ticket_for(api: Api) -> str:
@@ -56,6 +59,9 @@ async def picture(request: Request) -> Response:
         view = view_in(request.query_params, request.path_params["image_id"])
     except ValidationError:
         return _refusal(422, "invalid_request", "There is no such view.")
+    if _under_way.get(api, 0) >= AT_ONCE:
+        return _refusal(429, "overloaded", "Too many views are on their way.", 1.0)
+    _under_way[api] = _under_way.get(api, 0) + 1
     try:
         # Whoever waits here sees the last picture meanwhile, and asks again by itself.
         png = await run_in_threadpool(
@@ -64,6 +70,8 @@ async def picture(request: Request) -> Response:
     except ApiError as error:
         text, wait = words.error_text(error), error.retry_after
         return _refusal(error.status or 502, error.code, text, wait)
+    finally:
+        _under_way[api] -= 1
     return Response(png, media_type="image/png", headers=SAFE)
 
 

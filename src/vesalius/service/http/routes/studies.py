@@ -64,14 +64,17 @@ async def new_study(request: Request, service: Serving, caller: Calling) -> Stud
 async def studies(
     service: Serving,
     caller: Calling,
-    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    limit: Annotated[int, Query(ge=1, le=20)] = 20,
     before: Annotated[str | None, Query(max_length=200)] = None,
     asked: Annotated[bool | None, Query(description="Whether a question was about it.")] = None,
 ) -> StudyPage:
     """The caller's studies, newest first; ``before`` is the last page's ``next``."""
-    listed = partial(service.store.studies, caller.owner, asked=asked)
-    page = await in_thread(listed, limit=limit, before=before)
-    return StudyPage(studies=[responses.study(one) for one in page.studies], next=page.next)
+
+    def listed() -> StudyPage:  # beside the event loop: they may have thousands of pictures
+        page = service.store.studies(caller.owner, asked=asked, limit=limit, before=before)
+        return StudyPage(studies=[responses.study(one) for one in page.studies], next=page.next)
+
+    return await in_thread(listed)
 
 
 @router.get("/studies/{study_id}", response_model=StudyOut, responses=problems("not_found"))
