@@ -7,9 +7,9 @@ into pictures is looked for in another one, and reports are written in a third.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
@@ -81,17 +81,18 @@ class Intake:
         With ``later`` nothing is looked for, and a warning says so. ``key``: for the hashes by
         which pictures of one owner can be compared; the header goes where the picture is decoded.
         """
-        decoding = partial(self._decoders.run, data, self.settings.limits, key)
-        picture: Reencoded = await self._done_by(self._decoders, owner, decoding)
-        if policy == "off":
-            return picture, 0
-        if not self.finds_text:
-            raise MissingExtra("rapidocr", "ocr")
-        if policy == "later":
-            return replace(picture, warnings=(*picture.warnings, LATER)), 0
-        reading = partial(self._readers.run, picture, policy == "mask")
-        picture, regions = await self._done_by(self._readers, owner, reading)
-        return picture, len(regions)
+        async with _in_time(self.settings.deadline):
+            decoding = partial(self._decoders.run, data, self.settings.limits, key)
+            picture: Reencoded = await self._done_by(self._decoders, owner, decoding)
+            if policy == "off":
+                return picture, 0
+            if not self.finds_text:
+                raise MissingExtra("rapidocr", "ocr")
+            if policy == "later":
+                return replace(picture, warnings=(*picture.warnings, LATER)), 0
+            reading = partial(self._readers.run, picture, policy == "mask")
+            picture, regions = await self._done_by(self._readers, owner, reading)
+            return picture, len(regions)
 
     async def look(
         self, stored: Callable[[], Reencoded], owner: str, *, mask: bool = False
@@ -103,30 +104,20 @@ class Intake:
         """
         if not self.finds_text:
             raise MissingExtra("rapidocr", "ocr")
-        picture, regions = await self._done_by(
-            self._readers,
-            owner,
-            lambda: self._readers.run(_unread(stored()), mask),
-            None if mask else PATIENCE,
-        )
-        return picture, len(regions)
+        async with _in_time(self.settings.deadline if mask else PATIENCE):
+            picture, regions = await self._done_by(
+                self._readers, owner, lambda: self._readers.run(_unread(stored()), mask)
+            )
+            return picture, len(regions)
 
-    async def _done_by(
-        self, pool: Pool, owner: str, job: Callable[[], Any], seconds: float | None = None
-    ) -> Any:
-        """What a pool's job gives, within a request's deadline, its wait for a turn included."""
+    async def _done_by(self, pool: Pool, owner: str, job: Callable[[], Any]) -> Any:
+        """What a pool's job gives, once it is the owner's turn."""
         line, loop = self._lines[pool], asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(seconds or self.settings.deadline):
-                await line.enter(owner)
-                work = self._threads[pool].submit(job)
-                # The slot is free when the work has ended, which who waits for it may not live to.
-                work.add_done_callback(lambda _: _calling(loop, line.leave))
-                return await asyncio.shield(asyncio.wrap_future(work))
-        except TimeoutError:
-            raise Refusal(
-                "worker_busy", "too many pictures are being decoded", hint="try again later"
-            ) from None
+        await line.enter(owner)
+        work = self._threads[pool].submit(job)
+        # The slot is free when the work has ended, which who waits for it may not live to.
+        work.add_done_callback(lambda _: _calling(loop, partial(line.leave, owner)))
+        return await asyncio.shield(asyncio.wrap_future(work))
 
     def policy(self, data: bytes) -> TextPolicy:
         """What is done about text that is burned into such a picture."""
@@ -148,10 +139,10 @@ class Intake:
 
         With ``side`` it is made smaller, its longer side at most so many pixels.
         """
-        encoded: bytes = await self._done_by(
-            self._renderers, owner, partial(self._renderers.run, data, view, side)
-        )
-        return encoded
+        async with _in_time(self.settings.deadline):
+            rendering = partial(self._renderers.run, data, view, side)
+            encoded: bytes = await self._done_by(self._renderers, owner, rendering)
+            return encoded
 
     async def report(self, matter: tuple[Any, ...], owner: str) -> bytes:
         """An answer as a DICOM report: ``matter`` is what ``structured_report.encoded`` takes.
@@ -173,6 +164,18 @@ class Intake:
         for pool, threads in self._threads.items():
             pool.close()
             threads.shutdown(wait=False, cancel_futures=True)
+
+
+@asynccontextmanager
+async def _in_time(seconds: float) -> AsyncIterator[None]:
+    """One deadline for all that a request waits for, its turns included; Refusal at its end."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        raise Refusal(
+            "worker_busy", "too many pictures are being decoded", hint="try again later"
+        ) from None
 
 
 def _unread(picture: Reencoded) -> Reencoded:
