@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import resource
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 
 import load
+import ocr_load
 from serving import Serving, png, serving
 
 VESALIUS = [sys.executable, "-m", "vesalius"]
@@ -56,6 +58,23 @@ def test_memory_stays_flat_over_twenty_thousand_pictures(tmp_path: Path) -> None
         seen = asyncio.run(load.images(url, process, count=20_000))
     early = dict(seen)[4_000]
     assert seen[-1][1] < early + 60, seen  # MiB, workers included
+
+
+@pytest.mark.slow
+def test_a_heap_of_pictures_with_writing_keeps_no_other_owner_waiting(tmp_path: Path) -> None:
+    pytest.importorskip("rapidocr", reason="needs the extra ocr")
+    replies = ocr_load.measure(tmp_path, pictures=300, seconds=0.1, deadline=30)
+    beside, first = replies["second, beside"], replies["first"]
+    assert set(beside) == {"its writing found"}  # never refused, whatever the first has in line
+    refused = {words: tally.statuses for words, tally in first.items() if 429 in tally.statuses}
+    assert refused.keys() == {
+        "worker_busy: 256 pictures of yours are waiting already; send the next when one is done",
+        "worker_busy: too many pictures are being decoded; try again later",
+    }
+    assert sum(sum(tally.statuses.values()) for tally in first.values()) == 300
+    in_line = first["its writing found"].seconds[201]
+    waits = beside["its writing found"].seconds[201]
+    assert statistics.median(waits) < statistics.median(in_line)
 
 
 def full(state: Path, megabytes: int) -> subprocess.Popen[str]:
