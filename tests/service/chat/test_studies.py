@@ -42,7 +42,7 @@ def test_a_missing_slice_is_told_with_its_place() -> None:
     # 0 5 10 _ _ 25 30: 15 mm where 5 are usual, so two are missing behind the third
     (series,) = arranged(slices(30, 0, 5, 10, 25)).series
     assert series.warnings == (
-        "between pictures 3 and 4 2 slices seem to be missing: they are 15 mm apart, others 5",
+        "between pictures 3 and 4, 2 slices seem to be missing: they are 15 mm apart, others 5",
     )
     (series,) = arranged(slices(0, 5, 10, 10)).series
     assert series.warnings == ("1 of its pictures lie where another one does",)
