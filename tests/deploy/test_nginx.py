@@ -7,6 +7,8 @@ import json
 import re
 import shutil
 import subprocess
+import tomllib
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -58,8 +60,11 @@ def said(text: str, directive: str) -> list[str]:
 
 def test_its_limits_fit_the_services(texts: dict[str, str]) -> None:
     text, service = texts["nginx/nginx.conf"], Settings()
-    (most,) = said(text, "client_max_body_size")
-    assert int(most.removesuffix("m")) * MIB == service.max_body
+    most, page = (int(t.removesuffix("m")) for t in said(text, "client_max_body_size"))
+    assert most * MIB == service.max_body
+    assert f"proxy-body-size: {page}m" in texts["kubernetes/base/ingress.yaml"]
+    config = tomllib.loads(files("vesalius.service.web").joinpath("config.toml").read_text())
+    assert page > config["server"]["maxUploadSize"]
     (head,) = said(text, "client_header_timeout")
     assert int(head.removesuffix("s")) <= service.header_deadline
     streams = [t for t in said(text, "proxy_read_timeout") if t.endswith("s")]

@@ -14,10 +14,10 @@ pytest.importorskip("httpx2", reason="the extra serve is not installed")
 from PIL import Image
 
 from vesalius.errors import DatasetError
-from vesalius.service.http.schemas import Uploaded
 from vesalius.service.http.study_schemas import StudyOut
 from vesalius.service.web.api_errors import ApiError
 from vesalius.service.web.batch import HEAD, Batch
+from vesalius.service.web.client import Sent
 
 MOST = 10_000
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -53,14 +53,14 @@ class FakeApi:
         self.opened.append(files)
         return self._study([])
 
-    def upload(self, data: bytes, *, mask: bool, study: str | None) -> Uploaded:
+    def upload(self, data: bytes, *, mask: bool, study: str | None) -> Sent:
         error = self.errors.pop(0) if self.errors else None
         if error is not None:
             raise error
         self.sent.append((data, mask, study))
-        return Uploaded(
+        return Sent(
             image_id=f"img_{len(self.sent)}", sha256="0", width=8, height=8, kind="png", frames=1,
-            modality=None, warnings=[], expires_at=NOW,
+            modality=None, warnings=[], expires_at=NOW, is_new=data != picture(1),
         )  # fmt: skip
 
     def set_study(self, image_ids: list[str], *, study_id: str) -> StudyOut:
@@ -82,6 +82,7 @@ def test_names_order_files_as_people_count_and_stay_behind() -> None:
     assert api.sent == [(picture(n), True, "std_1") for n in sorted(numbers)]
     assert api.opened == [4]
     assert batch.study(api).image_ids == ["img_1", "img_2", "img_3", "img_4"]
+    assert batch.new_ids == ["img_2", "img_3", "img_4"]  # the first was there before
     assert batch.notes() == []
 
 

@@ -125,9 +125,11 @@ ASKED = AskRequest(image_id="img_1", question="what?")
 
 
 def test_a_picture_is_sent_without_its_name_and_for_its_owner(server: Server) -> None:
-    server.does = [says(201, UPLOADED)]
+    server.does = [says(201, UPLOADED), says(200, UPLOADED)]
     with Api(server.url, key="secret", user="jo@ward.example") as api:
-        assert api.upload(b"bytes").image_id == "img_1"
+        assert [(one.image_id, one.is_new) for one in (api.upload(b"bytes"), api.upload(b"b"))] == [
+            ("img_1", True), ("img_1", False),
+        ]  # fmt: skip
     _, path, headers, sent = server.got[0]
     assert path == "/upload_image"
     assert headers["Authorization"] == "Bearer secret"

@@ -15,7 +15,20 @@ import pytest
 pytest.importorskip("streamlit", reason="the extra web is not installed")
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
-from browsing import FOUND, Site, Wire, ask, begin, needs_chromium, page_over, serious, settle
+from browsing import (
+    FOUND,
+    Site,
+    Wire,
+    ask,
+    begin,
+    needs_chromium,
+    page_over,
+    requests,
+    saved,
+    serious,
+    settle,
+    started,
+)
 from playwright.sync_api import Page, expect
 from serving import png, serving
 
@@ -110,7 +123,8 @@ def test_a_folder_in_the_order_of_its_names(page: Page, site: Site, tmp_path: Pa
 def test_two_patients_are_refused_by_the_name_of_the_rule(page: Page, site: Site) -> None:
     begin(page, site)
     both = [(f"{n}.dcm", slice_at(n + 7, PatientID=who)) for n, who in enumerate(("ANN", "ZOE"))]
-    drop(page, *both)
+    there = site.api.upload(slice_at(9, PatientID="ANN")).image_id
+    drop(page, *both, ("2.dcm", slice_at(9, PatientID="ANN")))
     alert = page.get_by_test_id("stAlert")
     expect(alert).to_contain_text("A study is of one patient, and these pictures are of 2")
     assert not any(name in page.content() for name in ("ANN", "ZOE"))
@@ -119,7 +133,9 @@ def test_two_patients_are_refused_by_the_name_of_the_rule(page: Page, site: Site
     page.get_by_role("button", name="Delete what was uploaded").click()
     expect(page.get_by_text("Ask about a medical picture")).to_be_visible()
     settle(page)
-    assert len(before - {one.image_id for one in site.api.new_uploads(limit=100).images}) == 2
+    left = {one.image_id for one in site.api.new_uploads(limit=100).images}
+    assert len(before - left) == 2
+    assert there in left  # it was not of this upload
 
 
 def test_two_thousand_files_are_refused_before_one_is_sent(page: Page, site: Site) -> None:
@@ -133,6 +149,21 @@ def test_two_thousand_files_are_refused_before_one_is_sent(page: Page, site: Sit
     page.get_by_role("button", name="Leave it").click()
     expect(page.get_by_text("Ask about a medical picture")).to_be_visible()
     assert len(site.api.new_uploads(limit=100).images) == before
+
+
+def test_what_there_is_no_room_for_is_told(page: Page, tmp_path: Path) -> None:
+    replay = str(saved(tmp_path))
+    with started(tmp_path, "--replay", replay, VESALIUS_WEB_HELD_MIB="1") as site:
+        begin(page, site)
+        large = ("DOE^JANE.png", slice_at(3) + bytes(2**20))
+        drop(page, large)
+        expect(page.get_by_role("alert").filter(has_text="507")).to_have_count(1)
+        assert requests(site, "/upload_image") == 0
+        page.reload()
+        drop(page, ("1.dcm", slice_at(1)), large, ("2.dcm", slice_at(2)))
+        told = page.get_by_text("1 file of 3 not taken: too many were on their way at once")
+        expect(told).to_be_visible()
+        expect(page.get_by_role("group", name="Picture", exact=True)).to_be_visible()
 
 
 @pytest.fixture

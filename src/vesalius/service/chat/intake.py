@@ -149,9 +149,10 @@ class Intake:
 
         It reads a whole header, of which a stranger may have made very much.
         """
-        job = partial(self._reporters.run, *matter)
-        written: bytes = await self._done_by(self._reporters, owner, job)
-        return written
+        async with _in_time(self.settings.deadline):
+            writing = partial(self._reporters.run, *matter)
+            written: bytes = await self._done_by(self._reporters, owner, writing)
+            return written
 
     def warm(self) -> None:
         """Start what the policies need, so that the first caller does not wait for it."""

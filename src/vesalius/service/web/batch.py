@@ -59,18 +59,24 @@ class Source:
     read: Callable[[], bytes]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Batch:
     """Pictures to be sent; ``others`` are files that are no pictures read here.
 
-    ``refused`` counts files by why the service did not take them.
+    ``size``: bytes of all files. ``missing``: files that there was no room for.
+
+    ``refused`` counts files by why the service did not take them; ``new_ids`` are the pictures that
+    were not there before.
     """
 
     waiting: deque[Source]
     others: int = 0
     mask: bool = False
+    size: int = 0
+    missing: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     image_ids: list[str] = field(default_factory=list)
+    new_ids: list[str] = field(default_factory=list)
     study_id: str | None = None
     error: ApiError | None = None
 
@@ -80,13 +86,15 @@ class Batch:
 
         Archives are opened; of a file or member no more than ``most`` bytes are read.
         """
+        files = list(files)
         sources = [source for file in files for source in _sources(file, most)]
         if len(sources) > MOST_FILES:
             raise DatasetError(f"these are {len(sources):,} files; send the series that matter")
         # What a single file is, the service says in its own words.
         pictures = sources if len(sources) == 1 else [one for one in sources if _is_picture(one)]
         ordered = deque(sorted(pictures, key=lambda one: one.place))
-        return cls(ordered, len(sources) - len(pictures), mask)
+        size = sum(len(file.getvalue()) for file in files)
+        return cls(ordered, len(sources) - len(pictures), mask, size)
 
     @property
     def total(self) -> int:
@@ -105,6 +113,8 @@ class Batch:
             try:
                 sent = api.upload(self.waiting[0].read(), mask=self.mask, study=self.study_id)
                 self.image_ids.append(sent.image_id)
+                if sent.is_new:
+                    self.new_ids.append(sent.image_id)
             except ApiError as error:
                 if error.status not in ONE_FILE or self.total == 1:
                     raise
@@ -122,8 +132,11 @@ class Batch:
 
     def notes(self) -> list[str]:
         """What did not become a picture, in a line for each reason."""
-        whole = self.total + self.others
+        whole = self.total + self.others + self.missing
         lines = [f"{_files(n)} of {whole} not taken: {why}" for why, n in self.refused.items()]
+        if self.missing:
+            what = "too many were on their way at once"
+            lines.append(f"{_files(self.missing)} of {whole} not taken: {what}")
         if self.others:
             what = "no picture of a kind that is read here"
             lines.append(f"{_files(self.others)} of {whole} left out: {what}")

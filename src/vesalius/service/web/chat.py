@@ -216,7 +216,7 @@ def _suggest(api: Api, asked: Sequence[str]) -> str | None:
         if not asked:
             st.markdown("# What would you like to know?")
         with st.container(horizontal=True):
-            chosen = [text for text in offers if st.button(text, key=f"ask-{text}")]
+            chosen = [text for text in offers if st.button(words.plain(text), key=f"ask-{text}")]
     if not chosen:
         return None
     slot.empty()

@@ -72,6 +72,12 @@ class Version(BaseModel):
         return min(own or self.policy.max_pictures, self.policy.max_pictures)
 
 
+class Sent(Uploaded):
+    """A picture that was sent, and whether it was not there before."""
+
+    is_new: bool = True
+
+
 class Api:
     """The service at ``url``, asked with ``key`` for ``user``, the login of whoever is at the page.
 
@@ -114,7 +120,7 @@ class Api:
         except httpx2.TransportError:
             return False
 
-    def upload(self, data: bytes, *, mask: bool = False, study: str | None = None) -> Uploaded:
+    def upload(self, data: bytes, *, mask: bool = False, study: str | None = None) -> Sent:
         """Send a picture's bytes, under a neutral name; with ``mask`` text in it is covered.
 
         ``study``: one that was opened for it and others.
@@ -122,8 +128,10 @@ class Api:
         sent = {"image_file": (FILE_NAME, data, "application/octet-stream")}
         wish = {"mask": "true"} if mask else {}
         params = {} if study is None else {"study": study}
-        own = {"files": sent, "data": wish, "params": params}
-        return _as(Uploaded, self._json("POST", "/upload_image", **own))
+        own: dict[str, Any] = {"files": sent, "data": wish, "params": params}
+        response = self._send("POST", "/upload_image", **own)
+        picture = _as(Sent, _content(response))
+        return picture.model_copy(update={"is_new": response.status_code == 201})
 
     def open_study(self, files: int) -> StudyOut:
         """Room for so many uploads."""
@@ -288,11 +296,7 @@ class Api:
         return content
 
     def _json(self, method: str, path: str, **options: Any) -> Any:
-        response = self._send(method, path, **options)
-        try:
-            return response.json()
-        except ValueError as error:
-            raise foreign(response.status_code) from error
+        return _content(self._send(method, path, **options))
 
     def _send(
         self, method: str, path: str, *, patience: float | None = None, **options: Any
@@ -311,6 +315,13 @@ class Api:
                 raise problem
             time.sleep(wait)
         raise AssertionError  # unreachable: the second attempt returns or raises
+
+
+def _content(response: httpx2.Response) -> Any:
+    try:
+        return response.json()
+    except ValueError as error:
+        raise foreign(response.status_code) from error
 
 
 def _as(kind: type[T], data: Any) -> T:

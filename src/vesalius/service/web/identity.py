@@ -49,7 +49,11 @@ def api() -> Api:
     """The API for this person; its connections are kept for the session."""
     person = user()
     held = st.session_state.get("api")
-    if not isinstance(held, Api) or held.user != person:
+    if isinstance(held, Api) and held.user != person:
+        # A browser that was away came back signed in as somebody else: all here was another's.
+        st.session_state.clear()
+        held = None
+    if not isinstance(held, Api):
         url = os.environ.get(URL) or DEFAULT_URL
         held = Api(url, key=os.environ.get(KEY) or None, user=person)
         st.session_state["api"] = held

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from vesalius.errors import DatasetError
-from vesalius.service.web import notices, series, study, words
+from vesalius.service.web import notices, room, series, study, words
 from vesalius.service.web.api_errors import ApiError
 from vesalius.service.web.batch import Batch, InMemory
 from vesalius.service.web.client import Api, Policy
@@ -54,6 +54,8 @@ def begin(policy: Policy, files: Sequence[InMemory], *, mask: bool = False) -> N
     except DatasetError as error:
         notices.later(ApiError(error.code, error.what))
     else:
+        batch.missing = room.refused_here()
+        room.count(batch)
         st.session_state[BATCH] = batch
     st.rerun()
 
@@ -106,10 +108,12 @@ def _stuck(api: Api, batch: Batch, error: ApiError) -> None:
         batch.error = None
         st.rerun()
     with st.container(horizontal=True):
-        if sent and st.button("Delete what was uploaded", icon=":material/delete:"):
+        # What was there before stays: talks may be about it.
+        if batch.new_ids and st.button("Delete what was uploaded", icon=":material/delete:"):
             try:
-                for image_id in dict.fromkeys(batch.image_ids):
-                    api.delete_image(image_id)
+                while batch.new_ids:
+                    api.delete_image(batch.new_ids[-1])
+                    batch.new_ids.pop()
             except ApiError as refusal:
                 notices.tell(refusal)
                 return
