@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from vesalius.cases.reencode import Reencoded
+from vesalius.cases.view import OWN_VIEW
 from vesalius.errors import Refusal
 from vesalius.service.chat.intake import Intake
 from vesalius.service.settings import settings
@@ -40,4 +41,14 @@ def test_decoding_and_reading_share_one_deadline(
             asyncio.run(taking)
         assert refusal.value.code == "worker_busy"
     assert works == ["decoding", "reading"]  # neither alone takes longer than the deadline
+    intake.close()
+
+
+def test_a_view_and_a_report_have_a_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Pool, "run", lambda *_: time.sleep(SLEEP))
+    intake = Intake(settings(deadline=SLEEP / 4, text_in_dicom="off"))
+    for work in (intake.png(b"", OWN_VIEW, "somebody"), intake.report((b"",), "somebody")):
+        with pytest.raises(Refusal) as refusal:
+            asyncio.run(work)
+        assert refusal.value.code == "worker_busy"
     intake.close()
