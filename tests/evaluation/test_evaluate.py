@@ -244,7 +244,7 @@ def test_other_settings_are_scored_anew_and_replace_nothing_unasked(run, rows, s
 def test_another_version_or_protocol_scores_anew(run, rows, scored, monkeypatch):
     run.append(rows)
     evaluate_run(run)
-    monkeypatch.setattr(module.metadata, "version", lambda name: "another")
+    monkeypatch.setattr(module, "__version__", "another")
     evaluate_run(run)
     assert len(scored) == 2
 

@@ -56,7 +56,7 @@ def talk(*turns: tuple[str, str]) -> Dialogue:
 
 
 def network(*said: Dialogue) -> Network:
-    learner: Any = build(TINY)
+    learner: Any = build({**TINY, "precision": "fp32"})
     made: Network = prepared(learner.blueprint, list(said), 0)
     return made
 

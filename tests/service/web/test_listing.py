@@ -140,13 +140,14 @@ def test_small_pictures_are_drawn_once_and_go_with_their_rows() -> None:
 def test_rows_stand_by_day_with_modality_and_time() -> None:
     api, listing = FakeApi(0), Listing()
     ago = [timedelta(0), timedelta(days=1), timedelta(days=3), timedelta(days=800)]
-    api.rows = [conversation(n, created_at=LAST - t) for n, t in enumerate(ago)]
-    api.rows[0] = conversation(0, created_at=LAST, title="", modality=None)
+    noon = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0)  # LAST may be old
+    api.rows = [conversation(n, created_at=noon - t) for n, t in enumerate(ago)]
+    api.rows[0] = conversation(0, created_at=noon, title="", modality=None)
     listing.load(api, "")
     data = listing.data("cnv_0000", "UTC")
     new, *days = data["groups"]
     assert (new["name"], new["rows"][0]["detail"]) == (NEW, "12 frames · deleted in 3 h")
-    old = LAST - ago[-1]
+    old = noon - ago[-1]
     names = ["Today", "Yesterday", "Last 7 days", f"{old:%B %Y}"]
     assert [group["name"] for group in days] == names
     row = days[0]["rows"][0]

@@ -116,10 +116,16 @@ def test_wheel_and_arrows_scroll_the_stack_and_questions_follow(
 
 
 def test_what_was_fetched_is_scrolled_without_the_server(page: Page, site: Site, ct: str) -> None:
-    stage = opened(page, site, ct, "&frame=0")
-    page.wait_for_load_state("networkidle")
     fetched: list[str] = []
-    page.on("request", lambda one: fetched.append(one.url) if "/picture/" in one.url else None)
+    page.on("response", lambda one: fetched.append(one.url) if "/picture/" in one.url else None)
+    stage = opened(page, site, ct, "&frame=0")
+    for _ in range(300):  # until all that is fetched ahead is there, however slow the machine
+        if len(set(fetched)) == 12:
+            break
+        page.wait_for_timeout(100)
+    settle(page)
+    page.wait_for_timeout(2_000)  # the last ones are read
+    fetched.clear()
     page.mouse.move(*middle(stage))
     for frame in range(2, 13):
         page.mouse.wheel(0, 120)
