@@ -147,6 +147,18 @@ def test_a_picture_that_expired_meanwhile_keeps_the_question(
     expect(page.get_by_text("what is it?")).to_be_visible()
 
 
+def test_a_question_about_a_picture_that_went_stays_beside_another(page: Page, site: Site) -> None:
+    gone, other = (site.api.upload(png(seed, (300, 200))).image_id for seed in (61, 62))
+    with site.api.ask(AskRequest(image_id=gone, question=FOUND)) as answering:
+        *_, last = answering.events()
+    site.api.delete_image(gone)
+    begin(page, site, f"/?conversation={last.conversation_id}&image={other}")
+    page.get_by_role("button", name="Ask again").click()
+    main = page.locator(".stMain")
+    expect(main).to_contain_text(re.compile("no such image|no longer|deleted", re.IGNORECASE))
+    expect(main.get_by_role("button", name="Discard")).to_be_visible()
+
+
 @pytest.mark.slow
 def test_an_answer_about_dicom_is_a_report_beside_export(page: Page, site: Site) -> None:
     pytest.importorskip("highdicom", reason="the extra results is not installed")

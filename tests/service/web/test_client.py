@@ -260,7 +260,7 @@ def test_an_answer_is_heard_as_it_comes_and_again_from_its_beginning(server: Ser
     assert events[:3] == [AnswerIds("ans_1", "cnv_1"), "a", " nodule"]
     assert isinstance(events[3], AnswerOut)
     assert again == events
-    assert answering.ended
+    assert answering.stopped
     assert json.loads(server.got[0][3]) == {
         "image_id": "img_1",
         "question": "what?",

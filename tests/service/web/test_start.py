@@ -15,7 +15,7 @@ pytest.importorskip("streamlit", reason="the extra web is not installed")
 
 from vesalius.errors import RecipeError, Refusal
 from vesalius.service.http.schemas import AskRequest
-from vesalius.service.web import HEADER, KEY
+from vesalius.service.web import HEADER, HELD, KEY
 from vesalius.service.web.api_errors import ApiError
 from vesalius.service.web.client import Api
 from vesalius.service.web.examples import EXAMPLES
@@ -41,6 +41,13 @@ def test_the_page_reports_nothing_and_hides_what_is_not_ours() -> None:
 def test_a_service_that_runs_has_its_own_options() -> None:
     with pytest.raises(RecipeError, match="has its own --run"):
         run_together(wish(api_url="http://127.0.0.1:1", serve={"run": "x"}), print)
+
+
+@pytest.mark.parametrize("value", ["much", "-1", "1.5"])
+def test_room_for_files_is_a_number(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv(HELD, value)
+    with pytest.raises(RecipeError, match="VESALIUS_WEB_HELD_MIB: not a number"):
+        run_together(wish(), print)
 
 
 def test_beyond_loopback_the_page_must_know_who_is_at_it(

@@ -25,15 +25,19 @@ Request = AskRequest | CaptionRequest
 
 
 def live_here(state: PageState) -> Answering | None:
-    """The answer that this session is hearing for what is shown here."""
+    """The answer that this session has not heard to its end, for what is shown here."""
     live = st.session_state.get("answering")
-    if not isinstance(live, Answering) or live.ended:
+    if not isinstance(live, Answering) or live.stopped:
         return None
-    if live.ids is None:
-        return live if live.image_id == state.image else None
-    if state.conversation is None and live.image_id == state.image:
-        return live
-    return live if live.ids.conversation_id == state.conversation else None
+    if live.ids is not None and state.conversation is not None:
+        return live if live.ids.conversation_id == state.conversation else None
+    return live if _is_of(live, state) else None
+
+
+def _is_of(live: Answering, state: PageState) -> bool:
+    """Whether it was asked here: in this conversation, or to begin one about this picture."""
+    same = live.conversation_id == state.conversation
+    return same and (state.conversation is not None or live.image_id == state.image)
 
 
 def ask(api: Api, request: Request) -> None:
@@ -81,7 +85,7 @@ def waiting() -> str | None:
 def stuck(state: PageState, policy: Policy) -> bool:
     """The question that was not taken: why, and when it is tried again; False: there is none."""
     live, error = st.session_state.get(WAITING) or (None, None)
-    if live is None or error is None or _place_of(live) != (state.conversation, state.image):
+    if live is None or error is None or not _is_of(live, state):
         return False
     with st.chat_message("user", avatar=answer.PERSON):
         st.markdown(words.plain(live.question or DESCRIBE))
@@ -104,10 +108,6 @@ def stuck(state: PageState, policy: Policy) -> bool:
         st.session_state["answering"] = live.again(changed)
         st.rerun()
     return True
-
-
-def _place_of(live: Answering) -> tuple[str | None, str | None]:
-    return live.conversation_id, live.image_id
 
 
 def follow(live: Answering) -> None:

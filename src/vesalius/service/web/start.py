@@ -20,7 +20,7 @@ import httpx2
 
 from vesalius.errors import RecipeError, Refusal
 from vesalius.service.settings import Settings
-from vesalius.service.web import HEADER, KEY, URL
+from vesalius.service.web import HEADER, HELD, KEY, URL
 
 READY = 600.0
 """Seconds in which a model must be loaded."""
@@ -47,6 +47,7 @@ def run_together(wish: Wish, announce: Callable[[str], None]) -> None:
     where a part does not come up or dies.
     """
     _require_alone(wish)
+    _require_number(HELD)
     known = _require_known(wish.host)
     page_port = wish.page_port or free_port()
     address = f"[{wish.host}]" if ":" in wish.host else wish.host
@@ -76,6 +77,12 @@ def _require_alone(wish: Wish) -> None:
             where="vesalius web",
             hint=f"leave out --{name} or --api-url",
         )
+
+
+def _require_number(name: str) -> None:
+    value = os.environ.get(name)
+    if value and not (value.isascii() and value.isdecimal()):
+        raise RecipeError(f"not a number: {value!r}", where=name, hint="MiB, for example 768")
 
 
 def _require_known(host: str) -> bool:

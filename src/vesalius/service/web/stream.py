@@ -80,9 +80,9 @@ class Answering:
                 self._socket.shutdown(socket.SHUT_RDWR)
 
     @property
-    def ended(self) -> bool:
-        """Whether nothing more will come."""
-        return self._ended or self._closed.is_set()
+    def stopped(self) -> bool:
+        """Whether it was closed: nothing more is to be heard."""
+        return self._closed.is_set()
 
     @property
     def ids(self) -> AnswerIds | None:
