@@ -66,11 +66,12 @@ def _row(number: int, question: str, answer: Any, sure: float, **said: Any) -> s
 
 @dataclass(frozen=True)
 class Site:
-    """Where page and service listen."""
+    """Where page and service listen, and where they write what they log."""
 
     url: str
     api: Api
     service: str
+    log: Path
 
 
 @contextmanager
@@ -87,13 +88,16 @@ def started(folder: Path, *words: str, **settings: str) -> Iterator[Site]:
         "OMP_NUM_THREADS": "1",
         **settings,
     }
-    running = subprocess.Popen(
-        [*command, *at], env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
+    log = folder / "log.txt"
+    with log.open("w") as errors:
+        running = subprocess.Popen(
+            [*command, *at], env=env, stdout=subprocess.PIPE, stderr=errors, text=True
+        )
     try:
         assert "open http://127.0.0.1" in running.stdout.readline()
         with Api(f"http://127.0.0.1:{port}") as api:
-            yield Site(f"http://127.0.0.1:{web_port}", api, f"http://127.0.0.1:{port}")
+            service = f"http://127.0.0.1:{port}"
+            yield Site(f"http://127.0.0.1:{web_port}", api, service, log)
     finally:
         running.send_signal(signal.SIGTERM)
         running.communicate(timeout=60)

@@ -96,7 +96,7 @@ KEPT = """async () => JSON.stringify([
 ])"""
 
 
-def test_the_browser_keeps_no_word_and_no_id(page: Page, site: Site, asked: str) -> None:
+def test_neither_browser_nor_log_keeps_a_word_or_an_id(page: Page, site: Site, asked: str) -> None:
     begin(page, site, f"/?conversation={asked}")
     expect(page.get_by_text("How this answer was made")).to_be_visible()
     image_id = site.api.conversation(asked).image_id
@@ -105,8 +105,16 @@ def test_the_browser_keeps_no_word_and_no_id(page: Page, site: Site, asked: str)
     settle(page)
     kept = page.evaluate(KEPT)
     assert '"Vesalius"' in kept  # the title
-    for secret in (asked, image_id, FOUND, ANSWER, "abnormal", "img_", "cnv_", "vsk_"):
+    begin(page, site)
+    upload(page, EXAMPLES[4].draw(), "DOE^JANE.dcm")
+    expect(page.get_by_role("group", name="Picture", exact=True)).to_be_visible()
+    settle(page)
+    kept += page.evaluate(KEPT)
+    log = site.log.read_text()
+    assert '"route": "/images/{image_id}"' in log
+    for secret in (asked, image_id, FOUND, ANSWER, "abnormal", "img_", "cnv_", "vsk_", "DOE"):
         assert secret not in kept
+        assert secret not in log
 
 
 def test_stop_stops_and_what_was_asked_stays(page: Page, site: Site) -> None:

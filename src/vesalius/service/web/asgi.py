@@ -9,8 +9,10 @@ from streamlit.starlette import App
 
 from vesalius.service.web import views
 from vesalius.service.web.gate import PageGate, allowed
+from vesalius.service.web.logs import quote_no_fault
 from vesalius.service.web.room import UploadRoom, most_held
 
+quote_no_fault()
 # Streamlit would ask a host of the internet for this machine's address, to allow it as an origin.
 net_util.get_external_ip = lambda: None
 # Pages of its makers' hosts might otherwise steer ours from around a frame.
