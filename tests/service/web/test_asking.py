@@ -111,6 +111,25 @@ def desk(tmp_path: Path) -> Iterator[SimpleNamespace]:
         wire.close()
 
 
+def test_questions_of_the_run_are_suggested_and_are_no_markup(
+    page: Page, desk: SimpleNamespace
+) -> None:
+    own = ["which organ?", "![x](http://i.example/x.png) *which* plane?"]
+    desk.serving.service.suggestions = [("organ", own[0]), ("plane", own[1])]
+    begin(page, desk, f"/?image={desk.serving.image_id(png(5, (300, 200)))}")
+    expect(page.get_by_role("button", name="![x](http")).to_be_visible()
+    page.get_by_role("button", name=own[0], exact=True).click()
+    expect(page.get_by_text(f"You asked: {own[0]}")).to_be_visible()
+    settle(page)
+    # What was asked here is not offered again; what was not, is.
+    expect(page.get_by_role("button", name=own[0], exact=True)).to_have_count(0)
+    page.get_by_role("button", name="![x](http").click()
+    expect(page.get_by_text("You asked: ![x](http")).to_be_visible()
+    (talk,) = desk.serving.client.get("/conversations").json()["conversations"]
+    whole = desk.serving.client.get(f"/conversations/{talk['conversation_id']}").json()
+    assert [turn["question"] for turn in whole["messages"]] == own
+
+
 @pytest.mark.slow
 def test_a_dead_service_loses_no_question_and_is_asked_again(
     page: Page, desk: SimpleNamespace

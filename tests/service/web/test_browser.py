@@ -378,6 +378,41 @@ def test_by_keyboard_alone(page: Page, site: Site) -> None:
     expect(page.get_by_text("Thank you, noted.")).to_be_visible()
 
 
+FOCUSED = """() => {
+  let e = document.activeElement;
+  while (e?.shadowRoot?.activeElement) e = e.shadowRoot.activeElement;
+  const { outlineStyle, outlineWidth, boxShadow } = getComputedStyle(e);
+  const ring = (outlineStyle !== "none" && parseFloat(outlineWidth) >= 1) || boxShadow !== "none";
+  return [e.tagName, e.ariaLabel || e.innerText || "", ring];
+}"""
+
+
+def test_one_skips_to_the_page_and_sees_where_one_is(page: Page, site: Site, read: str) -> None:
+    begin(page, site, f"/?conversation={read}")
+    expect(page.get_by_text("How this answer was made")).to_be_visible()
+    expect(page.get_by_test_id("stChatInputTextArea")).to_be_focused()  # where one arrives
+    page.evaluate("document.activeElement.blur()")
+    skip = page.get_by_role("link", name="Skip to main content")
+    while page.evaluate(FOCUSED)[1] != "Skip to main content":
+        page.keyboard.press("Tab")
+    expect(skip).to_be_in_viewport()
+    stops: list[tuple[str, str, bool]] = []
+    while "TEXTAREA" not in {tag for tag, *_ in stops}:
+        page.keyboard.press("Tab")
+        page.wait_for_timeout(50)
+        stops.append(page.evaluate(FOCUSED))
+        assert len(stops) < 60
+    names = " ".join(name for _, name, _ in stops)
+    for name in ("Model card", "Picture", "Delete picture", "Export", "Copy", "Ask again"):
+        assert name in names
+    # The box for questions has a border instead, of the whole of it.
+    assert [one for one in stops if not one[2] and one[0] != "TEXTAREA"] == []
+    skip.focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    assert page.evaluate(FOCUSED)[1] == "Picture"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("page", "dark"),

@@ -120,6 +120,28 @@ def test_a_folder_in_the_order_of_its_names(page: Page, site: Site, tmp_path: Pa
     expect(page.locator("li.here")).to_contain_text("3 pictures")
 
 
+def test_the_reader_names_the_current_examination_where_no_header_does(
+    page: Page, site: Site
+) -> None:
+    visits = [
+        slice_at(mm, StudyDate="", StudyInstanceUID=f"1.2.{n}", SeriesInstanceUID=f"1.3.{n}")
+        for n, mm in enumerate((51, 52))
+    ]
+    begin(page, site)
+    drop(page, *((f"{n}.dcm", data) for n, data in enumerate(visits)))
+    chosen = page.get_by_role("combobox", name="Series")
+    expect(chosen).to_have_value("2. CT, 1 picture")
+    name = page.get_by_role("button", name="This is the current one")
+    expect(page.locator(".stMain")).to_contain_text("is the current one is not known")
+    name.click()
+    expect(chosen).to_have_value("2. CT, 1 picture, current")
+    expect(name).to_have_count(0)
+    image_id = re.search("img_[0-9a-f]+", page.url)[0]
+    whole = site.api.study(site.api.about_image(image_id).study_id)
+    assert [one.role for one in whole.series] == ["prior", "current"]
+    assert whole.series[-1].image_ids == [image_id]
+
+
 def test_two_patients_are_refused_by_the_name_of_the_rule(page: Page, site: Site) -> None:
     begin(page, site)
     both = [(f"{n}.dcm", slice_at(n + 7, PatientID=who)) for n, who in enumerate(("ANN", "ZOE"))]
