@@ -36,6 +36,7 @@ class FakeApi:
         self.drawn: list[str] = []
         self.missing: set[str] = set()
         self.held: list[StudyOut] = []
+        self.older: str | None = None
 
     def conversations(
         self, *, limit: int, before: str | None = None, search: str = ""
@@ -53,7 +54,7 @@ class FakeApi:
             image_id="img_new", sha256="0", width=2, height=2, kind="dicom", frames=12,
             modality="CT", warnings=[], expires_at=until,
         )  # fmt: skip
-        return UploadPage(images=[one], next=None)
+        return UploadPage(images=[one], next=self.older)
 
     def new_studies(self, *, limit: int) -> StudyPage:
         return StudyPage(studies=self.held, next=None)
@@ -177,6 +178,16 @@ def test_a_study_is_one_row_that_opens_in_its_middle() -> None:
     assert data["here"] == ["img_c", "std_1"]  # whichever of its pictures is open
     assert listing.place("study", "std_1") == {"image": "img_b"}
     assert listing.place("conversation", "cnv_1") == {"conversation": "cnv_1"}
+
+
+def test_that_there_are_more_without_a_question_is_told() -> None:
+    api, listing = FakeApi(1), Listing()
+    for older, name in ((None, "Not asked about yet"), ("c", "Not asked about yet: the newest")):
+        api.older = older
+        listing.load(api, "")
+        assert listing.data(None, None)["groups"][0]["name"] == name
+    listing.load(api, "no such words")
+    assert listing.data(None, None)["groups"] == []
 
 
 def test_merging_keeps_the_order() -> None:

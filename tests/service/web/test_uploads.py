@@ -142,6 +142,25 @@ def test_the_reader_names_the_current_examination_where_no_header_does(
     assert whole.series[-1].image_ids == [image_id]
 
 
+def test_of_several_stacks_in_a_series_each_is_reached(page: Page, site: Site) -> None:
+    grey = np.arange(5 * 64 * 64, dtype=np.uint16).reshape(5, 64, 64)
+    clips = [
+        written(scan(grey + 9 * n, InstanceNumber=n, SeriesInstanceUID="1.3.9")) for n in (1, 2)
+    ]
+    begin(page, site)
+    drop(page, *((f"{n}.dcm", data) for n, data in enumerate(clips)))
+    chosen = page.get_by_role("combobox", name="Picture")
+    expect(chosen).to_have_value("Picture 2 of 2")
+    expect(page.locator(".at")).to_have_text("Frame 3 of 5")
+    second = re.search("img_[0-9a-f]+", page.url)[0]
+    chosen.click()
+    page.get_by_role("option", name="Picture 1 of 2").click()
+    expect(chosen).to_have_value("Picture 1 of 2")
+    page.wait_for_url(lambda url: second not in url)
+    page.get_by_role("group", name="Picture", exact=True).press("End")
+    expect(page.locator(".at")).to_have_text("Frame 5 of 5")
+
+
 def test_two_patients_are_refused_by_the_name_of_the_rule(page: Page, site: Site) -> None:
     begin(page, site)
     both = [(f"{n}.dcm", slice_at(n + 7, PatientID=who)) for n, who in enumerate(("ANN", "ZOE"))]

@@ -147,7 +147,7 @@ class Api:
         """A study with its series."""
         return _as(StudyOut, self._json("GET", f"/studies/{_part(study_id)}"))
 
-    def new_studies(self, *, limit: int = 30) -> StudyPage:
+    def new_studies(self, *, limit: int = 20) -> StudyPage:
         """This person's studies without a question, newest first."""
         params = {"limit": limit, "asked": False}
         return _as(StudyPage, self._json("GET", "/studies", params=params))

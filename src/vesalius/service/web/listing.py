@@ -29,6 +29,7 @@ AT_ONCE = 4
 """Small pictures that are asked for at a time."""
 UNTITLED = "Untitled"
 NEW = "Not asked about yet"
+NEWEST = f"{NEW}: the newest"
 
 
 @dataclass(slots=True)
@@ -39,6 +40,8 @@ class Listing:
     rows: list[ConversationOut] = field(default_factory=list)
     uploads: list[Uploaded] = field(default_factory=list)
     studies: list[StudyOut] = field(default_factory=list)
+    older: bool = False
+    """Whether there are more of these two than are listed."""
     pictures: dict[str, str] = field(default_factory=dict)
     cursor: str | None = None
     loaded: bool = False
@@ -55,8 +58,11 @@ class Listing:
             self.rows = merged(first.conversations, self.rows)
         else:
             self.rows, self.cursor = first.conversations, first.next
-        self.uploads = [] if search else api.new_uploads(limit=PAGE).images
-        self.studies = [] if search else api.new_studies(limit=PAGE).studies
+        self.uploads, self.studies, self.older = [], [], False
+        if not search:
+            uploads, studies = api.new_uploads(limit=PAGE), api.new_studies(limit=PAGE)
+            self.uploads, self.studies = uploads.images, studies.studies
+            self.older = uploads.next is not None or studies.next is not None
         self.loaded = True
 
     def load_more(self, api: Api) -> None:
@@ -101,7 +107,7 @@ class Listing:
     def data(self, here: str | None, zone: str | None) -> dict[str, Any]:
         """Groups of rows for ``listing.js``; ``here``: the conversation or picture that is open."""
         new = [_study(one) for one in self.studies] + [_upload(one) for one in self.uploads]
-        groups = [{"name": NEW, "rows": new}] if new else []
+        groups = [{"name": NEWEST if self.older else NEW, "rows": new}] if new else []
         for day, rows in groupby(self.rows, lambda row: words.days(row.created_at, zone)):
             groups.append({"name": day, "rows": [_row(row, zone) for row in rows]})
         more = self.cursor is not None

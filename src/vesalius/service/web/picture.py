@@ -55,8 +55,9 @@ def panel(api: Api, about: Version, state: PageState, turns: Sequence[TurnOut]) 
         else:
             notices.tell(error)
         return PictureView(state.frame, state.window, usable=False)
-    ids = [] if whole is None else study.panel(api, about, state, whole)
     stack = Stack(state.image, facts, () if whole is None else study.beside(whole, state.image))
+    frames = stack.frames is not None
+    ids = [] if whole is None else study.panel(api, about, state, whole, frames=frames)
     frame, through = stack.frame(state.frame), stack.window(state.window)
     window = _pair(through)
     slices = stack.slices(frame)

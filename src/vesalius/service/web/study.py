@@ -42,12 +42,19 @@ def beside(study: StudyOut, image_id: str) -> list[str]:
     return [image_id] if here is None else here.image_ids
 
 
-def panel(api: Api, about: Version, state: PageState, study: StudyOut) -> list[str]:
-    """Choose series and what a question shows; those pictures, the current one last."""
+def panel(
+    api: Api, about: Version, state: PageState, study: StudyOut, *, frames: bool
+) -> list[str]:
+    """Choose series and what a question shows; those pictures, the current one last.
+
+    ``frames``: the viewer goes through the picture's own, and another one is chosen here.
+    """
     assert state.image is not None
     with st.container(key="study", horizontal=True, vertical_alignment="center"):
         if len(study.series) > 1:
             _series(api, study, state)
+        if frames:
+            _pictures(study, state)
         return _choose(about, study, state.image)
 
 
@@ -79,6 +86,21 @@ def _series(api: Api, study: StudyOut, state: PageState) -> None:
             notices.tell(error)
         else:
             st.rerun()
+
+
+def _pictures(study: StudyOut, state: PageState) -> None:
+    here = beside(study, state.image or "")
+    if len(here) < 2:
+        return
+    names = [f"Picture {n} of {len(here)}" for n in range(1, len(here) + 1)]
+    key = f"picture-{study.study_id}"
+    st.session_state[key] = names[here.index(state.image or "")]
+
+    def change() -> None:
+        image_id = here[names.index(st.session_state[key])]
+        PageState(state.conversation, image_id, window=state.window).go()
+
+    st.selectbox("Picture", names, key=key, on_change=change, label_visibility="collapsed")
 
 
 def _choose(about: Version, study: StudyOut, image_id: str) -> list[str]:
