@@ -13,8 +13,9 @@ from vesalius.service.http.answer_schemas import AnswerOut, TurnOut
 from vesalius.service.http.schemas import AskRequest, CaptionRequest
 from vesalius.service.web import answer, notices, words
 from vesalius.service.web.api_errors import ApiError
-from vesalius.service.web.client import Api, Policy
+from vesalius.service.web.client import Api
 from vesalius.service.web.page_state import PageState
+from vesalius.service.web.rules import Policy
 from vesalius.service.web.stream import AnswerIds, Answering
 from vesalius.service.web.style import MARK
 

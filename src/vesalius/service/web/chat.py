@@ -25,10 +25,11 @@ from vesalius.service.web import (
 )
 from vesalius.service.web.api_errors import ApiError
 from vesalius.service.web.asking import DESCRIBE
-from vesalius.service.web.client import Api, Policy, Version
+from vesalius.service.web.client import Api
 from vesalius.service.web.examples import EXAMPLES, QUESTIONS, thumbnail
 from vesalius.service.web.page_state import PageState, is_look
 from vesalius.service.web.picture import PictureView
+from vesalius.service.web.rules import Policy, Version
 
 LAST = "page"
 """In the session: the conversation on the page with what was last read for it."""

@@ -7,7 +7,7 @@ from typing import Any, Literal, Self, TypeVar
 from urllib.parse import quote
 
 import httpx2
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from vesalius.service.http.answer_schemas import (
     ConversationOut,
@@ -28,6 +28,7 @@ from vesalius.service.http.schemas import (
 )
 from vesalius.service.http.study_schemas import StudyOut, StudyPage, StudyRequest
 from vesalius.service.web.api_errors import ApiError, error_of, foreign, unreachable
+from vesalius.service.web.rules import Version
 from vesalius.service.web.stream import Answering
 
 T = TypeVar("T", bound=BaseModel)
@@ -36,40 +37,6 @@ PATIENCE = 10.0
 _TIMES = httpx2.Timeout(90.0, connect=5.0)
 FILE_NAME = "picture"
 """Sent in place of the file's own name, which may name a patient."""
-
-
-class Policy(BaseModel):
-    """What the service does with pictures and words, as ``/version`` says."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    text_in_dicom: str = "flag"
-    text_in_pictures: str = "off"
-    mask: bool = False
-    review: bool = False
-    abstain_below: float | None = None
-    image_hours: float = 24
-    text_days: float = 30
-    max_body: int = 20 * 2**20
-    max_question: int = 2000
-    max_pictures: int = 1
-    formats: list[str] = Field(default_factory=list)
-
-
-class Version(BaseModel):
-    """What answers, and by which rules."""
-
-    model_config = ConfigDict(extra="allow")
-
-    version: str = ""
-    model: Any = None
-    policy: Policy = Policy()
-
-    @property
-    def most_pictures(self) -> int:
-        """Pictures that a question may show, by the rules and by what the model looks at."""
-        own = self.model.get("most_pictures") if isinstance(self.model, dict) else None
-        return min(own or self.policy.max_pictures, self.policy.max_pictures)
 
 
 class Sent(Uploaded):

@@ -8,7 +8,8 @@ from time import monotonic
 import streamlit as st
 
 from vesalius.service.web import HEADER, KEY, URL
-from vesalius.service.web.client import Api, Version
+from vesalius.service.web.client import Api
+from vesalius.service.web.rules import Version
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 FRESH = 60.0

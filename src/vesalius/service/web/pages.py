@@ -9,8 +9,8 @@ import streamlit as st
 from vesalius.service.http.schemas import DISCLAIMER
 from vesalius.service.web import identity, notices, words
 from vesalius.service.web.api_errors import ApiError
-from vesalius.service.web.client import Policy
 from vesalius.service.web.page_state import elsewhere
+from vesalius.service.web.rules import Policy
 
 _PICTURES = re.compile(r"!\[([^\]]*)\]\([^)]*\)")
 _TEXT = {

@@ -12,8 +12,9 @@ from vesalius.service.http.answer_schemas import BoxOut, TurnOut
 from vesalius.service.http.schemas import Uploaded, Window
 from vesalius.service.web import notices, page_state, study, uploading, viewer, words
 from vesalius.service.web.api_errors import ApiError
-from vesalius.service.web.client import Api, Policy, Version
+from vesalius.service.web.client import Api
 from vesalius.service.web.page_state import PageState
+from vesalius.service.web.rules import Policy, Version
 from vesalius.service.web.stack import Stack
 from vesalius.service.web.views import ticket_for
 

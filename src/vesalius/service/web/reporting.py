@@ -9,7 +9,8 @@ import streamlit as st
 from vesalius.service.http.answer_schemas import TurnOut
 from vesalius.service.web import notices
 from vesalius.service.web.api_errors import ApiError
-from vesalius.service.web.client import Api, Policy
+from vesalius.service.web.client import Api
+from vesalius.service.web.rules import Policy
 
 REPORT, TURN = "report", "reports"
 """In the session: an answer's id with its report or why there is none; files that were sent."""

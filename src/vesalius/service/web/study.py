@@ -9,8 +9,9 @@ import streamlit as st
 from vesalius.service.http.study_schemas import StudyOut
 from vesalius.service.web import notices, series
 from vesalius.service.web.api_errors import ApiError
-from vesalius.service.web.client import Api, Version
+from vesalius.service.web.client import Api
 from vesalius.service.web.page_state import PageState
+from vesalius.service.web.rules import Version
 
 NOTES, HELD = "study-notes", "studies"
 """In the session: what happened to a study's files, and studies that were read."""

@@ -10,8 +10,9 @@ from vesalius.errors import DatasetError
 from vesalius.service.web import notices, room, series, study, words
 from vesalius.service.web.api_errors import ApiError
 from vesalius.service.web.batch import Batch, InMemory
-from vesalius.service.web.client import Api, Policy
+from vesalius.service.web.client import Api
 from vesalius.service.web.page_state import PageState
+from vesalius.service.web.rules import Policy
 
 ARCHIVE_MIB = 500
 """Of an archive; a picture in it may have no more bytes than any other."""
