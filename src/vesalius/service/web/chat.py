@@ -93,7 +93,7 @@ def _welcome(about: Version) -> None:
         uploading.upload(about.policy, key="first")
         st.caption(
             f"At most {words.size(about.policy.max_body)} a picture. "
-            f"Only pixels are kept, for {about.policy.image_hours:g} hours. "
+            f"Pixels are kept for {about.policy.image_hours:g} hours, and no name of a header. "
             "Nothing that names a patient, please: not in the picture, not in a question."
         )
         st.subheader("Examples")

@@ -69,7 +69,9 @@ with the training cases whose pictures are most alike, and with what made the an
 - Its confidence is its own number. {abstains}
 
 ### What happens to a picture
-- Only its pixels are kept, written anew: no name, no header, no hidden data.
+- Its pixels are kept, written anew. Of a DICOM header stays what it is shown by (window, sides, scale,
+  pace) and, as keyed hashes and moved days, what it is compared with others by: no name, no date,
+  no hidden data.
 - It is deleted after {policy.image_hours:g} hours, or when you delete it.
 - Questions and answers are deleted {policy.text_days:g} days after the last one.
 - Text burned into a DICOM picture {_TEXT.get(policy.text_in_dicom, policy.text_in_dicom)};
@@ -81,6 +83,7 @@ Use pictures that you are allowed to use, without anything that names a patient:
 question. At most {words.size(policy.max_body)}; PNG, JPEG, WebP, TIFF, BMP, GIF or DICOM.
 
 ### Keys
-Tab moves on, Enter asks. In the picture plus and minus zoom, 0 fits, arrows move it, B hides boxes.
+Tab moves on, Enter asks. In the picture arrows go through a stack, or move what is zoomed; P plays
+it, plus and minus zoom, 0 fits, 1 is one to one, I inverts, B hides boxes, F fills the screen.
 In the list arrows move between rows, F2 renames, Delete deletes.
 """
