@@ -69,9 +69,9 @@ with the training cases whose pictures are most alike, and with what made the an
 - Its confidence is its own number. {abstains}
 
 ### What happens to a picture
-- Its pixels are kept, written anew. Of a DICOM header stays what it is shown by (window, sides, scale,
-  pace) and, as keyed hashes and moved days, what it is compared with others by: no name, no date,
-  no hidden data.
+- Its pixels are kept, written anew. Of a DICOM header stays what it is shown by (window, sides,
+  scale, pace) and, as keyed hashes and moved days, what it is compared with others by: no name,
+  no date, no hidden data.
 - It is deleted after {policy.image_hours:g} hours, or when you delete it.
 - Questions and answers are deleted {policy.text_days:g} days after the last one.
 - Text burned into a DICOM picture {_TEXT.get(policy.text_in_dicom, policy.text_in_dicom)};
