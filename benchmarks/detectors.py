@@ -1,7 +1,8 @@
 """Pictures a second of a detector's predict, against what its own library does with the same weights.
 
 Phantoms are drawn as PNG files; a detector with random weights of its published size is fitted for
-one step on a few of them, and exported. Then the same files go
+a few steps ($STEPS) on some of them, as the scores of untouched weights are nearly tied, and
+exported. Then the same files go
 
 * through our model as ``vesalius predict`` asks it: decode, resize, network, boxes, Predictions,
 * through ``YOLO("model.pt").predict(files)`` with the exported file (yolo), or
@@ -10,8 +11,10 @@ one step on a few of them, and exported. Then the same files go
 
 in batches of several sizes. Of three rounds ($REPEATS), in which each goes in turn, the fastest
 counts, by the wall clock and by the processor's time, as other work may run beside.
-Both sides must find the same surest box in every picture, or the benchmark ends: the ratio would
-compare different work. Ratios above 1 are ours being faster.
+Four fifths of the ten surest boxes of either side must have their like on the other (place, cut at
+the picture's edge, and score; ``yolo predict`` gives a place one class, we give all), or the
+benchmark ends: the ratio would compare different work.
+Ratios above 1 are ours being faster.
 
     python benchmarks/detectors.py detr --size nano --pictures 32
     python benchmarks/detectors.py yolo --architecture yolov8n --pictures 32
@@ -49,13 +52,17 @@ from vesalius.steps.load import load
 from vesalius.steps.prepare import dialogues
 
 REPEATS = 3
-Surest = list[Box | None]
-Detect = Callable[[Sequence[Path], int], Surest]
-"""Files and a batch size -> the surest box of each."""
+STEPS = 20
+OVERLAP = 0.7
+"""IoU from which suppression holds two boxes for one: of two nearly tied ones either may stay."""
+SUREST = 10
+Found = list[list[Box]]
+Detect = Callable[[Sequence[Path], int], Found]
+"""Files and a batch size -> the boxes of each, with scores, the surest first."""
 
 
 def recipe(model: dict[str, Any], size: int) -> Recipe:
-    cases = {"train": 4, "validation": 4, "test": 1}
+    cases = {"train": 4 * STEPS, "validation": 4, "test": 1}
     return Recipe.model_validate(
         {
             "name": "detectors",
@@ -84,13 +91,13 @@ def files(folder: Path, count: int, size: int) -> list[Path]:
 
 
 def ours(model: Any) -> Detect:
-    def detect(paths: Sequence[Path], batch: int) -> Surest:
+    def detect(paths: Sequence[Path], batch: int) -> Found:
         asked = [
             Dialogue(p.name, (Turn(Question("where?"), (Picture.from_file(p),)),), p.name)
             for p in paths
         ]
         answers = model.predict(asked, Decoding(batch=batch))
-        return [next(iter(one.answer.boxes or ()), None) for one in answers]
+        return [list(one.answer.boxes or ()) for one in answers]
 
     return detect
 
@@ -100,21 +107,27 @@ def plain_yolo(weights: Path, side: int) -> Detect:
 
     model = YOLO(weights)
 
-    def detect(paths: Sequence[Path], batch: int) -> Surest:
-        found: Surest = []
+    def detect(paths: Sequence[Path], batch: int) -> Found:
+        found: Found = []
         for start in range(0, len(paths), batch):
             some = [str(path) for path in paths[start : start + batch]]
             results = model.predict(
-                some, imgsz=side, batch=batch, conf=1e-6, verbose=False, device="cpu", rect=False
+                some,
+                imgsz=side,
+                batch=batch,
+                conf=1e-6,
+                max_det=1000,
+                verbose=False,
+                device="cpu",
+                rect=False,
             )
             for result in results:
                 boxes = result.boxes
-                surest = None
-                if len(boxes):
-                    at = int(boxes.conf.argmax())
-                    label = result.names[int(boxes.cls[at])]
-                    surest = box(boxes.xyxy[at].tolist(), label)
-                found.append(surest)
+                rows = zip(
+                    boxes.xyxy.tolist(), boxes.cls.tolist(), boxes.conf.tolist(), strict=True
+                )
+                height, width = result.orig_shape
+                found.append([box(c, (width, height), result.names[int(n)], s) for c, n, s in rows])
         return found
 
     return detect
@@ -126,34 +139,48 @@ def plain_transformers(folder: Path) -> Detect:
     processor = AutoImageProcessor.from_pretrained(folder)
     model = AutoModelForObjectDetection.from_pretrained(folder).eval()
 
-    def detect(paths: Sequence[Path], batch: int) -> Surest:
-        found: Surest = []
+    def detect(paths: Sequence[Path], batch: int) -> Found:
+        found: Found = []
         for start in range(0, len(paths), batch):
             images = [Image.open(path).convert("RGB") for path in paths[start : start + batch]]
             inputs = processor(images=images, return_tensors="pt")
             with torch.inference_mode():
                 output = model(**inputs)
             sizes = torch.tensor([image.size[::-1] for image in images])
-            for one in processor.post_process_object_detection(
+            results = processor.post_process_object_detection(
                 output, threshold=0.0, target_sizes=sizes
-            ):
-                at = int(one["scores"].argmax())
-                label = model.config.id2label[int(one["labels"][at])]
-                found.append(box(one["boxes"][at].tolist(), label))
+            )
+            for image, one in zip(images, results, strict=True):
+                order = one["scores"].argsort(descending=True)
+                columns = (one[name][order].tolist() for name in ("boxes", "labels", "scores"))
+                rows = zip(*columns, strict=True)
+                names = model.config.id2label
+                found.append([box(c, image.size, names[n], s) for c, n, s in rows])
         return found
 
     return detect
 
 
-def box(corners: Sequence[float], label: str) -> Box:
-    left, top, right, bottom = corners
-    return Box(left, top, max(right - left, 1e-3), max(bottom - top, 1e-3), label)
+def box(corners: Sequence[float], size: tuple[int, int], label: str, score: float) -> Box:
+    """Cut at the edge of a picture of (width, height)."""
+    width, height = size
+    left, top = max(corners[0], 0.0), max(corners[1], 0.0)
+    right, bottom = min(corners[2], width), min(corners[3], height)
+    return Box(left, top, max(right - left, 1e-3), max(bottom - top, 1e-3), label, score=score)
 
 
-def agreement(first: Surest, second: Surest) -> float:
-    """The least IoU of the two sides' surest boxes."""
-    pairs = zip(first, second, strict=True)
-    return min(1.0 if a is b is None else a.iou(b) if a and b else 0.0 for a, b in pairs)
+def agreement(first: Found, second: Found) -> float:
+    """The share of both sides' surest boxes that have their like on the other (place, score)."""
+    pairs = [*zip(first, second, strict=True), *zip(second, first, strict=True)]
+    alike = [
+        any(
+            b.label == a.label and a.iou(b) > OVERLAP and abs(a.score - b.score) < 0.01
+            for b in others
+        )
+        for mine, others in pairs
+        for a in mine[:SUREST]
+    ]
+    return sum(alike) / len(alike) if alike else 0.0
 
 
 def seconds(detect: Detect, paths: Sequence[Path], batch: int) -> tuple[float, float]:
@@ -180,7 +207,7 @@ def measured(sides: dict[str, Detect], paths: Sequence[Path], batch: int) -> dic
 
 
 def block(arguments: argparse.Namespace) -> dict[str, Any]:
-    training = {"max_steps": 1, "batch": 2}
+    training = {"max_steps": STEPS, "batch": 4, "learning_rate": 1e-3}
     if arguments.detector == "detr":
         named = {"architecture": arguments.architecture or "d_fine", "size": arguments.size}
     else:
@@ -217,8 +244,8 @@ def main() -> None:
             library, plain = "yolo predict", plain_yolo(out / "model.pt", side)
         sides = {"vesalius": ours(load(run)), library: plain}
         same = agreement(*(detect(paths[:4], 2) for detect in sides.values()))
-        print(f"least IoU of the surest boxes of four pictures: {same:.3f}")
-        if same < 0.9:
+        print(f"of the {SUREST} surest boxes of either side in four pictures, alike: {same:.3f}")
+        if same < 0.8:
             raise SystemExit("the two sides find other boxes: no comparison")
         for batch in arguments.batches:
             print(json.dumps(measured(sides, paths, batch)), flush=True)
