@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from vesalius.evaluation.caveats import of_metrics
+from vesalius.evaluation.power import power_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -51,11 +52,12 @@ def print_differences(console: Console, comparison: Comparison, title: str) -> N
         if len(comparison.differences) > len(comparison.overall()):
             console.print(f"\n{part}", markup=False, highlight=False)
         console.print(_differences(list(differences)))
+    power = power_line(comparison.overall(), comparison.level, comparison.protocols)
     note = (
         f"difference: second minus first, with its {comparison.level:.0%} interval; p: paired "
         "approximate randomisation of whole groups, adjusted over slices (Holm)"
     )
-    _print_notes(console, [*protocol_notes(comparison.protocols), note])
+    _print_notes(console, [*protocol_notes(comparison.protocols), note, power])
 
 
 def protocol_notes(protocols: Mapping[str, Mapping[str, Any]]) -> list[str]:

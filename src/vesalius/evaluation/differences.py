@@ -16,6 +16,7 @@ from vesalius.evaluation.score import ALL
 from vesalius.evaluation.stats import (
     Codes,
     bootstrap,
+    detectable,
     holm,
     interval,
     mcnemar,
@@ -42,7 +43,9 @@ class Difference:
     proportion differs by the same in every resample); ``p`` is from paired
     approximate randomisation of whole groups, ``p_holm`` adjusted over the slices of this score.
     ``mcnemar`` is the exact test on single questions where every row is right or wrong: it takes
-    questions as independent, which questions on one image are not.
+    questions as independent, which questions on one image are not. ``detectable`` is the smallest
+    difference that this test set would show four times in five
+    (:func:`~vesalius.evaluation.stats.detectable`).
     """
 
     metric: str
@@ -58,6 +61,7 @@ class Difference:
     mcnemar: float
     n: int
     groups: int
+    detectable: float = nan
 
     @property
     def measured(self) -> bool:
@@ -155,6 +159,7 @@ class _Pair:
                 mcnemar=self._mcnemar(name),
                 n=n,
                 groups=units,
+                detectable=detectable(drawn[name], level) if name in drawn else nan,
             )
 
     def _widened(

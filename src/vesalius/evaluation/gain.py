@@ -11,6 +11,7 @@ from typing import Any, Literal
 from vesalius.errors import RunError
 from vesalius.evaluation.differences import Difference
 from vesalius.evaluation.harm import Harm
+from vesalius.evaluation.power import power_line
 from vesalius.evaluation.score import Score, without_nan
 
 Kind = Literal["member", "consensus", "without", "unguarded", "swapped"]
@@ -131,6 +132,9 @@ class Gain:
                 f"copy rate: {self.copy} of the answers' 4-grams stand in a neighbour's text and "
                 f"in no reference, n = {self.copy.n:,}"
             )
+        if self.contrasts:
+            own = [c.difference for c in self.contrasts if c.difference.metric == self.primary]
+            rows.append(power_line(own, self.contrasts[0].level))
         return [*rows, *self.notes]
 
     def to_json(self) -> dict[str, Any]:

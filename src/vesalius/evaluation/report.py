@@ -23,6 +23,7 @@ from vesalius.evaluation.long_tail import TailRow, by_frequency, by_type, concep
 from vesalius.evaluation.measuring import Spec
 from vesalius.evaluation.metrics.confidence import certainty
 from vesalius.evaluation.page_template import template
+from vesalius.evaluation.power import power_line
 from vesalius.evaluation.prediction_sets import SLICES, prediction_sets
 from vesalius.evaluation.run_results import RunResults, against, changed
 from vesalius.evaluation.score import ALL, Evaluation, Score
@@ -54,6 +55,7 @@ def report(runs: Sequence[Run], out: Path, pictures: Pictures, *, gain: Gain | N
         raise RunError("a report needs at least one run")
     main, *others = [RunResults.of(run) for run in runs]
     spec, primary = main.primary
+    baselines = against(main, others, spec, primary)
     page = template("report.html").render(
         version=__version__,
         main=main,
@@ -61,7 +63,8 @@ def report(runs: Sequence[Run], out: Path, pictures: Pictures, *, gain: Gain | N
         primary=primary,
         weights=_weights(main),
         headline=_headline(main),
-        baselines=against(main, others, spec, primary),
+        baselines=baselines,
+        power=power_line((d for _, d in baselines if d is not None), main.evaluation.level),
         changed=changed(main, spec, primary),
         gain=gain,
         blocks=_blocks([main, *others]),

@@ -101,6 +101,19 @@ def randomisation(
     }
 
 
+def detectable(gaps: Array, level: float = 0.95, power: float = 0.8) -> float:
+    """The smallest true difference that would be shown ``power`` of the time, from ``gaps`` [B].
+
+    ``gaps`` are a paired difference's bootstrap values; their spread is its standard error s. A
+    normal difference of (z(1/2 + level/2) + z(power)) s has an interval above 0 that often (Cohen,
+    1988). NaN where no resample differs from another: nothing is known of the spread.
+    """
+    valid = gaps[~np.isnan(gaps)]
+    spread = float(valid.std()) if valid.size else 0.0
+    normal = NormalDist().inv_cdf
+    return (normal(0.5 + level / 2) + normal(power)) * spread if spread > 1e-12 else nan
+
+
 def mcnemar(only_first: int, only_second: int) -> float:
     """The exact two-sided McNemar p-value; 1.0 with no discordant pair (McNemar, 1947)."""
     n, fewer = only_first + only_second, min(only_first, only_second)

@@ -13,6 +13,7 @@ from vesalius.evaluation.differences import Difference, Draws, differences
 from vesalius.evaluation.measuring import Measured, Spec, measure
 from vesalius.evaluation.metrics import Metric
 from vesalius.evaluation.pairing import aligned
+from vesalius.evaluation.power import power_line
 from vesalius.evaluation.prediction_sets import group_of
 from vesalius.evaluation.score import Score, without_nan
 from vesalius.evaluation.scoring import scores
@@ -80,6 +81,8 @@ class Table:
             f"differences: row minus {self.baseline}; p: paired approximate randomisation of whole "
             "groups, adjusted over the rows of a column (Holm)"
         )
+        against = (row.difference(metric) for row in self.rows for metric in self.columns)
+        yield power_line((d for d in against if d is not None), self.draws.level)
         yield from self._remarks()
         yield from absences(self.protocols)
         yield from self._sizes()
