@@ -156,6 +156,60 @@ class Evaluation(Frozen):
     seed: int = 0
 
 
+class Claim(Frozen):
+    """What a run is to show, stated before it is predicted: one of three verbs, and a metric."""
+
+    better_than: str | None = None
+    """A run's folder (or a file of predictions): the score is better than its."""
+    not_worse_than: str | None = None
+    """The same, but for ``margin`` points at most it is no worse."""
+    equal_to: str | None = None
+    """The score differs from its by less than the share ``within``."""
+    metric: str = "squad.em"
+    """A score's name (``vesalius evaluate`` shows them); ``length.words`` is the answers' length,
+    ``image_reliance`` the share of the score that needs the picture."""
+    margin: float | None = Field(default=None, ge=0.0)
+    """Of ``not_worse_than``, in points of the score; null: none."""
+    within: float | None = Field(default=None, gt=0.0, lt=1.0)
+    """Of ``equal_to``: 0.2 is 20 % of the other's score, which null stands for."""
+    on: str = Field(default="", pattern=r"^[A-Za-z0-9._-]*$")
+    """The set of predictions, in both runs: one of an external set, for example."""
+
+    @model_validator(mode="after")
+    def _one_verb(self) -> Self:
+        if sum(bool(run) for run in (self.better_than, self.not_worse_than, self.equal_to)) != 1:
+            raise ValueError("a claim has one of better_than, not_worse_than and equal_to")
+        for name, verb in (("margin", self.not_worse_than), ("within", self.equal_to)):
+            if getattr(self, name) is not None and not verb:
+                raise ValueError(f"{name} belongs to another verb than this claim's")
+        return self
+
+    @property
+    def against(self) -> str:
+        """The run that it is held against."""
+        return self.better_than or self.not_worse_than or self.equal_to or ""
+
+    @property
+    def share(self) -> float:
+        """By how much of the other's score the two may differ."""
+        return 0.2 if self.within is None else self.within
+
+    @property
+    def digest(self) -> str:
+        """A hash of what it says."""
+        content = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()
+
+    def __str__(self) -> str:
+        where = f" on {self.on}" if self.on else ""
+        if self.better_than:
+            return f"{self.metric}{where} is better than that of {self.against}"
+        if self.not_worse_than:
+            by = f" by more than {self.margin:g}" if self.margin else ""
+            return f"{self.metric}{where} is not worse than that of {self.against}{by}"
+        return f"{self.metric}{where} is within {self.share:.0%} of that of {self.against}"
+
+
 class Stage(Frozen):
     """One of several fits, each of which starts from the model that the last one left.
 
@@ -205,6 +259,9 @@ class Recipe(Frozen):
     folds: int | None = Field(default=None, ge=2, le=100)
     """Fit each member so many times more, without a part of the training split, for answers to
     that part. Needed by a wrapper that learns from its members' answers."""
+    claims: tuple[Claim, ...] = ()
+    """What the run is to show. ``fit`` records when each was stated, ``vesalius claim`` checks
+    them; they are no part of what the recipe makes, so that adding one fits nothing anew."""
 
     @classmethod
     def read(cls, path: Path | str, overrides: Iterable[str] = ()) -> Recipe:
@@ -266,11 +323,12 @@ class Recipe(Frozen):
             whole["model"]["start"] = f"{RUN}/stages/{folder}" if last else f"{RUN}/../{folder}"
         name = self.name if last else f"{self.name}-{stage.name}"
         described = {"name": name, "description": stage.description or self.description}
-        indexed = {"retrieve": own["retrieve"] if last else None}
-        return validated(Recipe, {**own, **whole, **described, **indexed}, where=where)
+        final = {"retrieve": own["retrieve"], "claims": own["claims"]} if last else {}
+        of_last = {"retrieve": None, "claims": (), **final}
+        return validated(Recipe, {**own, **whole, **described, **of_last}, where=where)
 
     def digest(self) -> str:
-        """A hash of what the recipe says (names and descriptions aside)."""
+        """A hash of what the recipe says (names, descriptions and claims aside)."""
         return hashlib.sha256(json.dumps(self._content(), sort_keys=True).encode()).hexdigest()[:16]
 
     def differences(self, other: Recipe) -> tuple[str, ...]:
@@ -278,8 +336,8 @@ class Recipe(Frozen):
         return tuple(differences(self._content(), other._content()))
 
     def _content(self) -> dict[str, Any]:
-        """All but name and description, as JSON has it."""
-        content = self.model_dump(mode="json", exclude={"name", "description"})
+        """All but name, description and claims, as JSON has it."""
+        content = self.model_dump(mode="json", exclude={"name", "description", "claims"})
         for later in ("retrieve", "folds"):  # runs older than these keys keep their digest
             if content[later] is None:
                 del content[later]

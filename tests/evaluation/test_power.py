@@ -13,7 +13,7 @@ from vesalius.evaluation.stats import detectable, interval
 
 
 def test_arithmetic() -> None:
-    """Gaps of standard deviation .1: (1.960 + .8416) x .1 = .2802; at 90 %: (1.645 + .8416) x .1."""
+    """Standard deviation .1: (1.960 + .8416) x .1 = .2802; at 90 %: (1.645 + .8416) x .1."""
     gaps = np.array([-0.1, 0.1])
     assert detectable(gaps) == pytest.approx(0.28016, abs=1e-5)
     assert detectable(gaps, level=0.9) == pytest.approx(0.24865, abs=1e-5)

@@ -14,6 +14,7 @@ import vesalius
 # Modules of commands postpone no annotations: typer compiles and evaluates each string of them.
 from vesalius.cli import (
     ablate,
+    claims,
     data,
     deidentify,
     evaluation,
@@ -55,6 +56,7 @@ web.register(app)
 models.register(app)
 weights.register(app)
 evaluation.register(app)
+claims.register(app)
 ablate.register(app)
 submit.register(app)
 retrieve.register(app)

@@ -15,6 +15,7 @@ from vesalius.cases.prediction import Prediction
 from vesalius.errors import RunError
 from vesalius.evaluation import calibration, plots
 from vesalius.evaluation.caveats import limits
+from vesalius.evaluation.claims import Verdict
 from vesalius.evaluation.detection_plots import box_plots
 from vesalius.evaluation.formatting import flat
 from vesalius.evaluation.gain import Gain
@@ -44,12 +45,19 @@ class Block:
     plot: str
 
 
-def report(runs: Sequence[Run], out: Path, pictures: Pictures, *, gain: Gain | None = None) -> Path:
+def report(
+    runs: Sequence[Run],
+    out: Path,
+    pictures: Pictures,
+    *,
+    gain: Gain | None = None,
+    claims: Sequence[Verdict] = (),
+) -> Path:
     """Write the page on ``runs`` to ``out``: the first run is the main one, others its baselines.
 
     ``pictures`` gives the encoded bytes for a prediction's picture key, or None; ``gain`` is what
-    the main run gains as a combination. RunError where a run has no predictions or nothing could be
-    measured.
+    the main run gains as a combination, ``claims`` what became of its claims. RunError where a run
+    has no predictions or nothing could be measured.
     """
     if not runs:
         raise RunError("a report needs at least one run")
@@ -67,6 +75,7 @@ def report(runs: Sequence[Run], out: Path, pictures: Pictures, *, gain: Gain | N
         power=power_line((d for _, d in baselines if d is not None), main.evaluation.level),
         changed=changed(main, spec, primary),
         gain=gain,
+        claims=claims,
         blocks=_blocks([main, *others]),
         table=_table([main, *others]),
         slices=_slices([main, *others], primary),

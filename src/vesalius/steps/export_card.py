@@ -17,6 +17,7 @@ from vesalius.models.build import build
 from vesalius.models.capabilities import Carded, HubCard
 from vesalius.recipe import Data, Recipe
 from vesalius.run import Run
+from vesalius.steps.claim import check_claims
 from vesalius.steps.members import member_runs
 from vesalius.steps.mix import parts
 from vesalius.steps.verification import BASES, NOTHING, Verified, scored_in
@@ -47,6 +48,10 @@ Data: {{ data_title }} (licence: {{ data_licence }}). {{ data_citation }}
 
 {{ scores }}
 
+## Claims
+
+{{ claims }}
+
 ## Limits
 
 {{ limits }}
@@ -69,6 +74,7 @@ LICENSED = (
 )
 _TASK_TYPES = {"questions": "visual-question-answering", "instruction": "image-to-text"}
 _BOXES = "object-detection"
+NO_CLAIM = "No claim was stated before the test split was answered."
 ADAPTER = """An adapter (PEFT) on the base model named above, with its processor. In Vesalius, name
 the run that it came from; in PEFT, `PeftModel.from_pretrained(base, "FOLDER")`."""
 FOUR_BIT = """
@@ -106,6 +112,7 @@ def model_card(
         "data_citation": about["citation"],
         "made": "\n".join(f"- {line}" for line in _made(run, checks)),
         "scores": "\n\n".join([*_whose(run, evaluation, verified), _table(evaluation)]),
+        "claims": "\n".join(f"- {one}" for one in check_claims(run)) or NO_CLAIM,
         "limits": "\n".join(
             f"- {said}" for said in [*_licensed(licence), *_held(run), *_limits(run, evaluation)]
         ),

@@ -18,6 +18,7 @@ from vesalius.recipe import Recipe
 from vesalius.run import Run
 from vesalius.steps import folds
 from vesalius.steps.check import Checked, check
+from vesalius.steps.claim import note_claims
 from vesalius.steps.concepts import note_concepts, training_concepts
 from vesalius.steps.load import load
 from vesalius.steps.members import FOLDER, member_path, note_references
@@ -59,6 +60,7 @@ def _fit(checked: Checked) -> Run:
     last = checked.last
     run = _begin(last, checked.path)
     on_main(lambda: note_references(run, checked.references))
+    on_main(lambda: note_claims(run, checked.recipe.claims))
     if run.fitted:
         return fit_stage(last, run)
     for member in checked.members.values():

@@ -9,6 +9,7 @@ from vesalius.cases.picture import Picture
 from vesalius.errors import ImageError
 from vesalius.evaluation import report as page
 from vesalius.run import Run
+from vesalius.steps.claim import check_claims
 from vesalius.steps.gain import gain_of
 from vesalius.steps.prepare import cases
 
@@ -21,7 +22,8 @@ def report(run: Run, *baselines: Run, out: Path | str | None = None, pictures: b
     """
     path = run.path / "report.html" if out is None else Path(out)
     find = pictures_of(run) if pictures else _no_picture
-    return page.report([run, *baselines], path, find, gain=gain_of(run))
+    gain, claims = gain_of(run), check_claims(run)
+    return page.report([run, *baselines], path, find, gain=gain, claims=claims)
 
 
 def pictures_of(run: Run) -> Callable[[str], bytes | None]:

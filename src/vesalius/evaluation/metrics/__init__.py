@@ -46,6 +46,7 @@ metrics = Registry(
         "image_clef_caption": f"{_HERE}.image_clef:ImageClefCaption",
         "image_clef_concepts": f"{_HERE}.image_clef_concepts:ImageClefConcepts",
         "label_space": f"{_HERE}.label_space:LabelSpace",
+        "length": f"{_HERE}.length:Length",
         "llava_med_v1": f"{_HERE}.llava_med:LlavaMedV1",
         "localisation": f"{_HERE}.localisation:Localisation",
         "meteor_exact_stem": f"{_HERE}.meteor:MeteorExactStem",
