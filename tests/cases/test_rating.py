@@ -18,6 +18,7 @@ def test_a_row_comes_back_as_the_rating_it_was() -> None:
     for rating in (
         Rating("first", "7/q", "own_a", axes, ("unsafe", "wrong_side"), "left", when, 12.5),
         Rating("", "7/q", "judge", {"clarity": 1}),
+        Rating("", "7/q", "judge", {"correctness": 0, "severity": 4}, ("side", "negation")),
         Rating("first", "7/q", "own_a", {}, (), "too dark to tell", when),
     ):
         assert Rating.from_row(rating.to_row()) == rating
@@ -27,6 +28,10 @@ def test_a_row_may_leave_out_what_a_judge_does_not_say() -> None:
     assert Rating.from_row(ROW) == Rating("", "7/q", "own_a", {"accuracy": 4})
 
 
+def test_what_a_judge_adds_is_no_axis() -> None:
+    assert Rating.from_row(ROW | {"judgement": {"own": "ct"}}) == Rating.from_row(ROW)
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
@@ -34,6 +39,9 @@ def test_a_row_may_leave_out_what_a_judge_does_not_say() -> None:
         ({"rater": 3}, "rater is a text, not 3"),
         ({"accuracy": 6}, "accuracy is 1 to 5, not 6"),
         ({"accuracy": True}, "accuracy is 1 to 5, not True"),
+        ({"accuracy": 3.0}, "accuracy is 1 to 5, not 3.0"),
+        ({"correctness": 3}, "correctness is 0 to 2, not 3"),
+        ({"severity": 5}, "severity is 0 to 4, not 5"),
         ({"acuracy": 4}, "there is no axis 'acuracy'"),
         ({"errors": "unsafe"}, "errors is a list"),
         ({"errors": ["bad"]}, "there is no fault 'bad'"),

@@ -25,13 +25,25 @@ Fault = Literal[
 ]
 """What can be wrong with an answer."""
 FAULTS: tuple[str, ...] = get_args(Fault)
+ErrorTag = Literal[
+    "hallucination", "omission", "side", "negation", "location", "severity", "number"
+]
+"""How an answer departs from its reference."""
+ERROR_TAGS: tuple[str, ...] = get_args(ErrorTag)
+CORRECTNESS, SEVERITY = "correctness", "severity"
+SCALES: dict[str, range] = dict.fromkeys(AXES, GRADES) | {
+    CORRECTNESS: range(3),
+    SEVERITY: range(5),
+}
+"""Every axis with its grades: those of the review page; ``correctness``, from 0 (wrong) over 1
+(partly) to 2; ``severity`` of the worst error, from 0 (there is none) to 4 (urgent)."""
 _WORDS = ("review", "id", "rater", "comment", "at")
-_NO_AXES = {*_WORDS, "errors", "cannot_judge", "seconds"}
+_NO_AXES = {*_WORDS, "errors", "cannot_judge", "seconds", "judgement"}
 
 
 @dataclass(frozen=True, slots=True)
 class Rating:
-    """A rater's opinion of one answer of a run: ``axes`` from 1 to 5, ``errors`` among FAULTS.
+    """A rater's opinion of one answer of a run: ``axes`` by SCALES, ``errors`` of either list.
 
     ``prediction`` is the answer's id in the run, ``review`` names the review it was rated in, and
     ``rater`` who did: a hash of a person, or a judge's name. No axes: who looked could not judge
@@ -50,14 +62,15 @@ class Rating:
 
     def __post_init__(self) -> None:
         for axis, grade in self.axes.items():
-            if axis not in AXES:
-                raise RunError(
-                    f"there is no axis {axis!r}: {', '.join(AXES)}", where=self.prediction
-                )
-            if isinstance(grade, bool) or grade not in GRADES:
-                raise RunError(f"{axis} is 1 to 5, not {grade!r}", where=self.prediction)
-        if unknown := [fault for fault in self.errors if fault not in FAULTS]:
-            what = f"there is no fault {unknown[0]!r}: {', '.join(FAULTS)}"
+            scale = SCALES.get(axis)
+            if scale is None:
+                what = f"there is no axis {axis!r}: {', '.join(SCALES)}"
+                raise RunError(what, where=self.prediction)
+            if not isinstance(grade, int) or isinstance(grade, bool) or grade not in scale:
+                what = f"{axis} is {scale[0]} to {scale[-1]}, not {grade!r}"
+                raise RunError(what, where=self.prediction)
+        if unknown := [fault for fault in self.errors if fault not in FAULTS + ERROR_TAGS]:
+            what = f"there is no fault {unknown[0]!r}: {', '.join(FAULTS + ERROR_TAGS)}"
             raise RunError(what, where=self.prediction)
 
     def to_row(self) -> dict[str, Any]:
@@ -72,7 +85,8 @@ class Rating:
         """A rating from :meth:`to_row`'s data; RunError names a wrong field.
 
         ``review``, ``errors``, ``comment``, ``seconds`` and ``at`` may be missing, and
-        ``cannot_judge`` follows from the axes, which any other field is.
+        ``cannot_judge`` follows from the axes, which any other field is; ``judgement``, what a
+        judge's file has beside its rating, is not read.
         """
         words = {name: row.get(name) for name in _WORDS}
         faults = row.get("errors") or ()

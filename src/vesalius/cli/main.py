@@ -19,6 +19,7 @@ from vesalius.cli import (
     deidentify,
     evaluation,
     extensions,
+    judge,
     models,
     retrieve,
     serve,
@@ -57,6 +58,7 @@ models.register(app)
 weights.register(app)
 evaluation.register(app)
 claims.register(app)
+judge.register(app)
 ablate.register(app)
 submit.register(app)
 retrieve.register(app)

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vesalius.errors import VesaliusError
-from vesalius.evaluation.stats import interval
+from vesalius.evaluation.stats import Codes, interval
 
 Array = NDArray[np.float64]
 Weighting = Literal["none", "linear", "quadratic"]
@@ -31,7 +31,7 @@ Coefficient = Callable[..., float]
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """A coefficient with its percentile interval over resampled units."""
+    """A coefficient with its percentile interval over resampled units, or groups of them."""
 
     value: float
     low: float
@@ -44,24 +44,37 @@ def with_interval(
     ratings: Array,
     coefficient: Coefficient,
     *,
+    groups: Codes | None = None,
     resamples: int = 2000,
     seed: int = 0,
     level: float = 0.95,
 ) -> Agreement:
     """A coefficient of ``ratings`` and its interval, whole units drawn with replacement.
 
+    With ``groups`` [units], codes from 0 of who belongs together, whole groups are drawn.
     In every resample the categories of a coefficient that takes them are those of all units,
     unless it was given others.
     """
     checked = _checked(ratings)
     rng = np.random.default_rng(seed)
-    n = len(checked)
+    members = _members(groups, len(checked))
+    n = len(members)
     parameter = signature(coefficient).parameters.get("categories")
     if parameter is not None and parameter.default is None:
         coefficient = partial(coefficient, categories=_categories(checked))
-    drawn = [coefficient(checked[rng.integers(0, n, n)]) for _ in range(resamples if n > 1 else 0)]
+    drawn = [
+        coefficient(checked[np.concatenate([members[i] for i in rng.integers(0, n, n)])])
+        for _ in range(resamples if n > 1 else 0)
+    ]
     low, high = interval(np.array(drawn, dtype=np.float64), level)
-    return Agreement(coefficient(checked), low, high, n, checked.shape[1])
+    return Agreement(coefficient(checked), low, high, len(checked), checked.shape[1])
+
+
+def _members(groups: Codes | None, units: int) -> list[Codes]:
+    """The places of each group's units; without groups each unit is one."""
+    if groups is None:
+        return [np.array([place]) for place in range(units)]
+    return [np.flatnonzero(groups == code) for code in np.unique(groups)]
 
 
 def raw(ratings: Array) -> float:

@@ -96,7 +96,7 @@ class Endpoint:
     def check(self, *, validated: bool) -> None:
         """Refuse, before any data are read, a server that is not there or has no such model."""
         del validated  # nothing is chosen
-        model = self._model(self.settings.model)
+        model = self.model(self.settings.model)
         try:
             model.look()
         finally:
@@ -104,7 +104,7 @@ class Endpoint:
 
     def fit(self, lesson: Lesson, run: Run) -> None:
         """Note which model the server has, so that every prediction is of that one."""
-        model = self._model(self.settings.model)
+        model = self.model(self.settings.model)
         if model.needs_image:
             require_pictures(lesson.train)
         try:
@@ -118,7 +118,7 @@ class Endpoint:
     def load(self, run: Run) -> RemoteModel:
         """The model of the server; ModelError if its key is not in the environment."""
         facts: dict[str, Any] = read_json(run.weights / FILE)
-        return self._model(facts.get("model"), facts.get("classes"))
+        return self.model(facts.get("model"), facts.get("classes"))
 
     @property
     def takes_pictures(self) -> Pictures:
@@ -130,7 +130,8 @@ class Endpoint:
         """A request has each picture in the turn that shows it."""
         return True
 
-    def _model(self, name: str | None, classes: Sequence[str] | None = None) -> RemoteModel:
+    def model(self, name: str | None, classes: Sequence[str] | None = None) -> RemoteModel:
+        """The server's model of that name, or its first; ModelError for a key that is not there."""
         settings = self.settings
         known = None if classes is None else tuple(classes)
         server = Server(

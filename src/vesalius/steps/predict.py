@@ -79,7 +79,7 @@ def predict(
         if isinstance(part, Remote):
             part.connect(lambda: _pictures(islice(again(), limit), said))
     run.note_predictions(name, n=len(said), complete=False, **made)
-    with _progress(run.name, name) as bar:
+    with progress(f"answering {run.name}" + (f" ({name})" if name else "")) as bar:
         task = bar.add_task("", done=len(said))
         order: dict[str, None] = {}
         for todo in _todo(asked, history, said, size, order):
@@ -231,8 +231,8 @@ def _chunks(asked: Iterator[Dialogue], size: int) -> Iterator[list[Dialogue]]:
         yield chunk
 
 
-def _progress(run: str, name: str) -> Progress:
-    what = f"answering {run}" + (f" ({name})" if name else "")
+def progress(what: str) -> Progress:
+    """A line on stderr that counts the answers so far (the task's field ``done``)."""
     return Progress(
         SpinnerColumn(),
         TextColumn(what),
