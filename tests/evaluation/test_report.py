@@ -2,6 +2,7 @@
 
 import io
 import re
+from html import unescape
 from html.parser import HTMLParser
 
 import pytest
@@ -9,8 +10,11 @@ from PIL import Image
 
 from vesalius.cases.case import Answer, Box
 from vesalius.cases.prediction import Confidence, Prediction
+from vesalius.cases.rating import Rating
 from vesalius.errors import RunError
 from vesalius.evaluation.evaluate import evaluate_run
+from vesalius.evaluation.judging.judgements import Judgement, Judgements
+from vesalius.evaluation.judging.results import UNCHECKED
 from vesalius.evaluation.report import report
 from vesalius.recipe import Recipe
 from vesalius.run import Run
@@ -175,3 +179,27 @@ def test_a_fault_is_not_taken_for_other_questions(tmp_path, monkeypatch):
     runs = [make_run(tmp_path), make_run(tmp_path, name="other")]
     with pytest.raises(RunError, match="the disk is gone"):
         report(runs, tmp_path / "out.html", picture)
+
+
+def test_a_judge_is_on_the_page_with_its_warning_and_what_was_not_measured(tmp_path):
+    run = make_run(tmp_path)
+    judgements = Judgements(run, f"j-{EVIL.replace('/', '')}")
+    judgements.begin({"judge": "j", "rubric": EVIL, "axes": ["correctness", "clarity"]})
+    judgements.append(
+        [
+            Judgement(Rating("", "q0", "judge:j", {"correctness": 2}, ("side",))),
+            Judgement(Rating("", "q1", "judge:j", {}), unmeasured="no JSON"),
+        ]
+    )
+    report([run], out := tmp_path / "report.html", picture)
+    page = out.read_text(encoding="utf-8")
+    part = unescape(page.split('<section id="judges">')[1].split("</section>")[0])
+    assert part.index(UNCHECKED) < part.index("2.000")
+    assert "1 of 2 (50%) are not measured: no JSON 1." in part
+    assert part.count('<td colspan="2" class="faint">not measured</td>') == 1
+    assert "answers with the error side" in part
+    assert "<script" not in page
+
+
+def test_a_run_without_judges_has_no_such_section(page):
+    assert 'id="judges"' not in page

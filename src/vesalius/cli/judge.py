@@ -92,4 +92,4 @@ def print_judge(console: "Console", judged: "JudgeResults") -> None:
         for score in judged.scores
     }
     facts |= {f"error {tag}": count for tag, count in judged.errors.items()}
-    console.print(facts_table(f"{judged.name}: {judged.n} judged", facts))
+    console.print(facts_table(f"{judged.name}: {judged.n} judged, {judged.subject}", facts))

@@ -20,6 +20,7 @@ from vesalius.evaluation.detection_plots import box_plots
 from vesalius.evaluation.formatting import flat
 from vesalius.evaluation.gain import Gain
 from vesalius.evaluation.gallery import Pictures, ReportCase, choose, row_scores, thumbnail
+from vesalius.evaluation.judging.results import judge_results
 from vesalius.evaluation.long_tail import TailRow, by_frequency, by_type, concept_counts
 from vesalius.evaluation.measuring import Spec
 from vesalius.evaluation.metrics.confidence import certainty
@@ -82,6 +83,7 @@ def report(
         curves=_curves(main.run),
         calibrated=_calibrated(main.predictions),
         tail=_tail(main),
+        judges=judge_results(main.run),
         boxes=box_plots(main.predictions, main.recipe.evaluation.metrics),
         cases=_cases(main, spec, primary, pictures),
         facts=[(name.replace("_", " "), value) for name, value in flat(main.status, " · ")],

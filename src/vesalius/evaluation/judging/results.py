@@ -54,6 +54,12 @@ class JudgeResults:
     stale: bool = False
 
     @property
+    def subject(self) -> str:
+        """What was judged by: a rubric, or the other run of a pair."""
+        against = self.identity.get("against")
+        return f"rubric {self.identity.get('rubric')}" if against is None else f"against {against}"
+
+    @property
     def warnings(self) -> list[str]:
         """What its scores must not be read without, the gravest first."""
         return list(_warnings(self))
