@@ -9,6 +9,7 @@ from sklearn.metrics import cohen_kappa_score
 
 from vesalius.errors import VesaliusError
 from vesalius.evaluation.agreement import (
+    brennan_prediger,
     cohen,
     fleiss,
     gwet,
@@ -143,3 +144,35 @@ def test_categories_stay_those_of_all_units():
 def test_one_rater_is_refused():
     with pytest.raises(VesaliusError, match="two or more raters"):
         krippendorff(np.ones((4, 1)))
+
+
+def test_krippendorff_of_ratios():
+    """The 4 coders of Krippendorff (2011): .797."""
+    assert round(krippendorff(FOUR, "ratio"), 3) == 0.797
+    with pytest.raises(VesaliusError, match="below 0"):
+        krippendorff(FOUR - 3, "ratio")
+
+
+def test_brennan_prediger():
+    """Of 10 pairs of raters 9 agree, by chance one half: (.9 - .5) / .5 = .8."""
+    assert brennan_prediger(PARADOX) == pytest.approx(0.8)
+    # The 4 coders: observed .8181..., five categories: (.81818 - .2) / .8 = .7727
+    assert brennan_prediger(FOUR) == pytest.approx((raw(FOUR) - 0.2) / 0.8)
+    assert isnan(brennan_prediger(np.ones((3, 2))))
+    assert isnan(brennan_prediger(np.array([[1.0, nan], [nan, 2.0]])))
+    # A third category that nobody used: chance is one third.
+    three = np.array([0.0, 1.0, 2.0])
+    assert brennan_prediger(PARADOX, categories=three) == pytest.approx((0.9 - 1 / 3) / (2 / 3))
+
+
+def test_ordinal_weights():
+    """Categories 1, 2, 3 by two raters, three units: (1,1), (1,2), (1,3).
+
+    Weights 1 - C(d + 1, 2) / C(3, 2): 1, 2/3, 0. Observed (1 + 2/3 + 0) / 3 = .5556. All weights
+    3 + 4 x 2/3 + 0 = 5.6667. Brennan-Prediger's chance 5.6667 / 9 = .6296: (.5556 - .6296) / .3704
+    = -.2. Shares 4/6, 1/6, 1/6: 2/9 + 5/36 + 5/36 = .5; AC2's chance 5.6667 / 6 x .5 = .4722:
+    (.5556 - .4722) / .5278 = .1579.
+    """
+    ratings = np.array([[1.0, 1.0], [1.0, 2.0], [1.0, 3.0]])
+    assert brennan_prediger(ratings, "ordinal") == pytest.approx(-0.2)
+    assert gwet(ratings, "ordinal") == pytest.approx(0.1579, abs=1e-4)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from sklearn.metrics import brier_score_loss, roc_auc_score
+from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
 
 from vesalius.evaluation import calibration
 
@@ -49,7 +49,36 @@ def test_aurc():
     assert risk == pytest.approx([1 / 2, 1 / 3, 1 / 2])
 
 
-@pytest.mark.parametrize("name", ["ece", "adaptive_ece", "brier", "auroc", "aurc"])
+def test_mce():
+    # the gaps of test_ece: .4, .4 and .2
+    assert calibration.mce(SAID, RIGHT, ONE) == pytest.approx([0.4])
+
+
+def test_nll_and_auprc_against_scikit_learn():
+    rng = np.random.default_rng(2)
+    said = np.round(rng.random(200), 2)  # with ties, 0 and 1 among them
+    right = (rng.random(200) < said).astype(float)
+    one = np.ones((1, 200))
+    clipped = np.clip(said, 1e-7, 1 - 1e-7)
+    assert calibration.nll(said, right, one) == pytest.approx([log_loss(right, clipped)], rel=1e-6)
+    wanted = average_precision_score(right, said)
+    assert calibration.auprc(said, right, one) == pytest.approx([wanted])
+    drawn = rng.integers(0, 3, (1, 200)).astype(float)
+    wanted = average_precision_score(right, said, sample_weight=drawn[0])
+    assert calibration.auprc(said, right, drawn) == pytest.approx([wanted])
+
+
+def test_sure_and_wrong_is_bounded():
+    # -ln(1e-7) = 16.118
+    assert calibration.nll(np.ones(1), np.zeros(1), np.ones((1, 1))) == pytest.approx(
+        [16.118], abs=1e-3
+    )
+
+
+NAMES = ["ece", "adaptive_ece", "mce", "brier", "nll", "auroc", "auprc", "aurc"]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_nothing_drawn_is_nan(name):
     function = getattr(calibration, name)
     assert np.isnan(function(SAID, RIGHT, np.zeros((1, 4)))).all()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from inspect import signature
 from itertools import combinations
-from math import nan
+from math import isnan, nan
 from typing import Literal
 
 import numpy as np
@@ -22,8 +22,8 @@ from vesalius.errors import VesaliusError
 from vesalius.evaluation.stats import Codes, interval
 
 Array = NDArray[np.float64]
-Weighting = Literal["none", "linear", "quadratic"]
-Scale = Literal["nominal", "ordinal", "interval"]
+Weighting = Literal["none", "linear", "quadratic", "ordinal"]
+Scale = Literal["nominal", "ordinal", "interval", "ratio"]
 Form = Literal["1,1", "A,1", "C,1", "1,k", "A,k", "C,k"]
 Coefficient = Callable[..., float]
 """Of ratings [units, raters] alone, whatever else it may take."""
@@ -116,7 +116,10 @@ def fleiss(ratings: Array) -> float:
 
 
 def krippendorff(ratings: Array, scale: Scale = "nominal") -> float:
-    """Krippendorff's alpha (2011) with nominal, ordinal or interval distances; any gaps."""
+    """Krippendorff's alpha (2011) with nominal, ordinal, interval or ratio distances; any gaps.
+
+    A ratio scale has no values below 0: VesaliusError.
+    """
     counts, values = _counts(ratings)
     rated = counts.sum(axis=1)
     counts, rated = counts[rated >= 2], rated[rated >= 2]
@@ -139,17 +142,28 @@ def gwet(ratings: Array, weighting: Weighting = "none", categories: Array | None
     ``categories`` are the values that could be given, by default those that were.
     """
     counts, values = _counts(ratings, categories)
-    counts = counts[counts.sum(axis=1) >= 1]
-    rated = counts.sum(axis=1)
-    if len(values) < 2 or not (rated >= 2).any():
-        return nan
     weights = _weights(values, weighting)
-    twice, n = counts[rated >= 2], rated[rated >= 2]
-    observed = ((twice * (twice @ weights - 1)).sum(axis=1) / (n * (n - 1))).mean()
-    share = (counts / rated[:, None]).mean(axis=0)
+    observed = _observed(counts, weights)
+    if len(values) < 2 or isnan(observed):
+        return nan
+    counts = counts[counts.sum(axis=1) >= 1]
+    share = (counts / counts.sum(axis=1)[:, None]).mean(axis=0)
     q = len(values)
     expected = weights.sum() / (q * (q - 1)) * (share * (1 - share)).sum()
-    return _beyond(float(observed), float(expected))
+    return _beyond(observed, float(expected))
+
+
+def brennan_prediger(
+    ratings: Array, weighting: Weighting = "none", categories: Array | None = None
+) -> float:
+    """Brennan and Prediger's kappa (1981), any raters and gaps: each category is as likely.
+
+    ``categories`` are the values that could be given, by default those that were.
+    """
+    counts, values = _counts(ratings, categories)
+    weights = _weights(values, weighting)
+    observed = _observed(counts, weights)
+    return nan if len(values) < 2 else _beyond(observed, float(weights.mean()))
 
 
 def icc(ratings: Array, form: Form = "A,1") -> float:
@@ -200,6 +214,15 @@ def _counts(ratings: Array, categories: Array | None = None) -> tuple[Array, Arr
     return (checked[:, :, None] == values).sum(axis=1).astype(np.float64), values
 
 
+def _observed(counts: Array, weights: Array) -> float:
+    """Weighted agreement of pairs of raters, a mean over units rated twice or more; else NaN."""
+    rated = counts.sum(axis=1)
+    twice, n = counts[rated >= 2], rated[rated >= 2]
+    if not len(twice):
+        return nan
+    return float(((twice * (twice @ weights - 1)).sum(axis=1) / (n * (n - 1))).mean())
+
+
 def _cohen_pair(pair: Array, values: Array, weighting: Weighting) -> float:
     both = pair[~np.isnan(pair).any(axis=1)]
     if not len(both):
@@ -212,7 +235,16 @@ def _cohen_pair(pair: Array, values: Array, weighting: Weighting) -> float:
 
 
 def _weights(values: Array, weighting: Weighting) -> Array:
-    """Agreement weights [k, k]: 1 on the diagonal; partial credit for nearby values."""
+    """Agreement weights [k, k]: 1 on the diagonal; partial credit for nearby values.
+
+    ``ordinal`` counts the pairs of categories that a disagreement spans: C(|i - j| + 1, 2) of
+    C(k, 2) (Gwet, 2014).
+    """
+    if weighting == "ordinal":
+        apart = np.abs(np.subtract.outer(np.arange(len(values)), np.arange(len(values))))
+        pairs: Array = apart * (apart + 1.0)
+        ordinal: Array = 1 - pairs / max(1.0, float(pairs.max(initial=0.0)))
+        return ordinal
     gap = np.abs(values[:, None] - values[None, :])
     widest = gap.max() if gap.size and gap.max() > 0 else 1.0
     if weighting == "none":
@@ -227,6 +259,12 @@ def _distances(values: Array, totals: Array, scale: Scale) -> Array:
     if scale == "nominal":
         other: Array = (values[:, None] != values[None, :]).astype(np.float64)
         return other
+    if scale == "ratio":
+        if (values < 0).any():
+            raise VesaliusError("a ratio scale has no values below 0", hint="use interval")
+        sums = np.maximum(values[:, None] + values[None, :], np.finfo(float).tiny)
+        ratios: Array = ((values[:, None] - values[None, :]) / sums) ** 2
+        return ratios
     place = values if scale == "interval" else np.cumsum(totals) - totals / 2
     squared: Array = (place[:, None] - place[None, :]) ** 2
     return squared

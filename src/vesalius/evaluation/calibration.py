@@ -53,6 +53,35 @@ def adaptive_ece(confidence: Array, right: Array, weights: Array, bins: int = 15
     return ratio(gaps, everything[:, 0])
 
 
+def mce(confidence: Array, right: Array, weights: Array, bins: int = 15) -> Array:
+    """The largest gap of an equal-width bin (Naeini et al., 2015), which may hold one answer."""
+    member = (_bin(confidence, bins)[:, None] == np.arange(bins)).astype(np.float64)
+    gaps = np.abs(ratio(weights @ (member * (confidence - right)[:, None]), weights @ member))
+    worst: Array = np.max(np.nan_to_num(gaps), axis=1, initial=0.0)
+    return np.where(weights.sum(axis=1) > 0, worst, np.nan)
+
+
+def nll(confidence: Array, right: Array, weights: Array, least: float = 1e-7) -> Array:
+    """The mean negative log-likelihood in nats; no probability counts as below ``least``."""
+    held = np.clip(np.where(right == 1, confidence, 1 - confidence), least, 1.0)
+    return ratio(weights @ -np.log(held), weights.sum(axis=1))
+
+
+def auprc(confidence: Array, right: Array, weights: Array) -> Array:
+    """Average precision of "right" as confidence falls, ties together; NaN where none is right.
+
+    As scikit-learn's ``average_precision_score``; at chance it is the share of right answers.
+    """
+    if not confidence.size:
+        return np.full(len(weights), np.nan)
+    order, starts = _by_confidence(-confidence)
+    drawn, outcome = weights[:, order], right[order]
+    hits = np.add.reduceat(drawn * outcome, starts, axis=1)
+    mass = np.add.reduceat(drawn, starts, axis=1)
+    precision = np.nan_to_num(ratio(np.cumsum(hits, axis=1), np.cumsum(mass, axis=1)))
+    return ratio((hits * precision).sum(axis=1), hits.sum(axis=1))
+
+
 def brier(confidence: Array, right: Array, weights: Array) -> Array:
     """The mean squared difference of confidence and outcome (Brier, 1950)."""
     return ratio(weights @ (confidence - right) ** 2, weights.sum(axis=1))

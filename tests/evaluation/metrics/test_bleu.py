@@ -151,3 +151,24 @@ def test_meteor_matches_stems_but_no_synonyms(prediction, scored):
     assert stems == same
     other = scored("meteor_exact_stem", prediction("tumour", "neoplasm"))
     assert other["meteor_exact_stem"] == 0
+
+
+@pytest.mark.parametrize("smoothing", ["exp", "floor", "add-k", "none"])
+def test_sentences_equal_sacrebleu(scored, rows, smoothing):
+    values = [
+        sacrebleu.sentence_bleu(row.text, [a.text for a in row.references], smooth_method=smoothing)
+        for row in rows
+    ]
+    found = scored({"bleu_sentence": {"smoothing": smoothing}}, *rows)
+    wanted = sum(value.score for value in values) / len(values) / 100
+    assert found == {f"bleu_sentence.{smoothing}": pytest.approx(wanted)}
+
+
+def test_summaries_by_line(scored, prediction):
+    """Lines match in any order: L of whole texts is half, Lsum all; two full stops are one line."""
+    row = prediction("no mass\nleft effusion", "left effusion\nno mass")
+    found = scored({"rouge": {"summary": True}}, row)
+    assert found["rouge.L"] == pytest.approx(0.5)
+    assert found["rouge.Lsum"] == pytest.approx(1.0)
+    flat = scored({"rouge": {"summary": True}}, prediction("no mass. left", "left. no mass"))
+    assert flat["rouge.Lsum"] == pytest.approx(flat["rouge.L"])

@@ -1,4 +1,4 @@
-"""Corpus BLEU in two named readings: sacrebleu's, and the COCO caption tools'."""
+"""BLEU in named readings: sacrebleu's of a corpus and of sentences, and the COCO caption tools'."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sacrebleu.metrics import BLEU
 from vesalius.cases.prediction import Prediction
 from vesalius.evaluation.metrics import Array, ScoringProtocol, Table
 from vesalius.evaluation.metrics.ngrams import TOKENISER, coco_tokens, ngrams
-from vesalius.evaluation.metrics.table import total, unread
+from vesalius.evaluation.metrics.table import means, tabulate, total, unread
 from vesalius.evaluation.metrics.words import golds
 from vesalius.language.script import has_words, is_spaced, normalised
 from vesalius.settings import Frozen
@@ -79,6 +79,59 @@ class Bleu(Frozen):
             score = penalty * np.exp(logs)
         measurable = (right.sum(axis=1) > 0) & (count > 0).all(axis=1)
         return {"bleu": _measured(np.where(measurable, score, 0.0), table["bleu"], weights)}
+
+
+class BleuSentence(Frozen):
+    """sacrebleu's BLEU of each text alone divided by 100, in [0, 1], averaged; what smooths it is
+    in the score's name.
+
+    A short answer has no 4-gram in common with its reference, so that the smoothing decides the
+    score: ``exp`` halves for each order without a match, ``floor`` counts 0.1 there, ``add-k`` adds
+    1 to every order above the first, ``none`` gives 0. Source: Chen and Cherry, 2014; Post, 2018.
+    """
+
+    smoothing: Literal["exp", "floor", "add-k", "none"] = "exp"
+    tokenize: Literal["13a", "char", "intl", "none", "zh"] = "13a"
+    """sacrebleu's tokeniser; ``zh`` or ``char`` for Chinese."""
+
+    @property
+    def name(self) -> str:
+        """The score's name."""
+        return f"bleu_sentence.{self.smoothing}"
+
+    @property
+    def protocol(self) -> ScoringProtocol:
+        """How the score is made, sacrebleu's signature included."""
+        engine = self._engine
+        engine.num_refs = -1
+        return ScoringProtocol(
+            name="bleu_sentence",
+            implementation="sacrebleu, divided by 100",
+            version=str(engine.get_signature().info["version"]),
+            parameters={"signature": str(engine.get_signature())},
+            normalisation=f"NFKC; tokeniser {self.tokenize}",
+            averaging="sentence BLEU, orders that a text is too short for left out; mean",
+        )
+
+    def measure(self, predictions: Sequence[Prediction]) -> Table:
+        """A BLEU a row."""
+        reads = _READS.get(self.tokenize, is_spaced)
+        return {**tabulate((self.name,), predictions, self._row), **unread(predictions, reads)}
+
+    def aggregate(self, table: Table, weights: Array) -> Mapping[str, Array]:
+        """The mean."""
+        return means(table, weights, (self.name,))
+
+    @property
+    def _engine(self) -> Any:
+        return _sacrebleu(self.tokenize, lowercase=False, smoothing=self.smoothing, sentence=True)
+
+    def _row(self, prediction: Prediction) -> tuple[float] | None:
+        references, reads = golds(prediction), _READS.get(self.tokenize, is_spaced)
+        if not references or not all(map(reads, references)):
+            return None
+        wanted = [*map(normalised, references)]
+        return (self._engine.sentence_score(normalised(prediction.text), wanted).score / 100,)
 
 
 class BleuCoco(Frozen):
@@ -150,6 +203,14 @@ def _counts(text: str, references: Sequence[str]) -> list[float]:
 
 
 @lru_cache
-def _sacrebleu(tokenize: str, lowercase: bool) -> Any:
+def _sacrebleu(
+    tokenize: str, lowercase: bool, smoothing: str = "exp", sentence: bool = False
+) -> Any:
     # force: sacrebleu otherwise warns that captions ending in " ." look tokenised already.
-    return BLEU(tokenize=tokenize, lowercase=lowercase, force=True)
+    return BLEU(
+        tokenize=tokenize,
+        lowercase=lowercase,
+        smooth_method=smoothing,
+        effective_order=sentence,
+        force=True,
+    )

@@ -17,9 +17,10 @@ from vesalius.settings import Frozen
 
 
 class Calibration(Frozen):
-    """ECE, adaptive ECE, Brier score, AUROC of confidence and AURC, each in [0, 1].
+    """ECE, adaptive and maximum ECE, Brier score, AUROC and AUPRC of confidence, AURC, and NLL.
 
-    An answer is right by the strict closed parser for closed questions and by SQuAD exact match
+    Each in [0, 1] but the negative log-likelihood, 0 or more nats (capped at 16 by answer). An
+    answer is right by the strict closed parser for closed questions and by SQuAD exact match
     for open ones. Measured where a prediction has both a confidence and a reference.
     """
 
@@ -39,7 +40,9 @@ class Calibration(Frozen):
             better={
                 "calibration.ece": "lower",
                 "calibration.adaptive_ece": "lower",
+                "calibration.mce": "lower",
                 "calibration.brier": "lower",
+                "calibration.nll": "lower",
                 "calibration.aurc": "lower",
             },
         )
@@ -51,7 +54,7 @@ class Calibration(Frozen):
         return {"confidence": pairs[:, 0], "right": pairs[:, 1]}
 
     def aggregate(self, table: Table, weights: Array) -> Mapping[str, Array]:
-        """All five under each row of weights."""
+        """All of them under each row of weights."""
         measured = ~np.isnan(table["confidence"])
         confidence, right = table["confidence"][measured], table["right"][measured]
         drawn = weights[:, measured]
@@ -60,8 +63,11 @@ class Calibration(Frozen):
             "calibration.adaptive_ece": calibration.adaptive_ece(
                 confidence, right, drawn, self.bins
             ),
+            "calibration.mce": calibration.mce(confidence, right, drawn, self.bins),
             "calibration.brier": calibration.brier(confidence, right, drawn),
+            "calibration.nll": calibration.nll(confidence, right, drawn),
             "calibration.auroc": calibration.auroc(confidence, right, drawn),
+            "calibration.auprc": calibration.auprc(confidence, right, drawn),
             "calibration.aurc": calibration.aurc(confidence, right, drawn),
         }
 

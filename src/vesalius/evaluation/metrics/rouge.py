@@ -32,6 +32,9 @@ class Rouge(Frozen):
 
     stemmed: bool = False
     """Porter-stem tokens of more than three letters."""
+    summary: bool = False
+    """Also ROUGE-Lsum: L by sentence, which are the lines of a text. In a text of one line it is
+    L; whoever splits at full stops puts line breaks there before."""
     tokens: Literal["english", "unicode"] = "english"
     """``english``: rouge-score's; ``unicode`` reads every script, and the scores say so."""
 
@@ -39,7 +42,7 @@ class Rouge(Frozen):
     def names(self) -> tuple[str, ...]:
         """The scores' names."""
         end = (".stemmed" if self.stemmed else "") + (".unicode" if self._any_script else "")
-        return tuple(f"rouge.{kind.removeprefix('rouge')}{end}" for kind in _TYPES)
+        return tuple(f"rouge.{kind.removeprefix('rouge')}{end}" for kind in self._types)
 
     @property
     def protocol(self) -> ScoringProtocol:
@@ -48,11 +51,12 @@ class Rouge(Frozen):
             name="rouge",
             implementation="rouge-score",
             version=version("rouge-score"),
-            parameters={"stemmed": self.stemmed, "tokens": self.tokens},
+            parameters={"stemmed": self.stemmed, "tokens": self.tokens}
+            | ({"summary": True} if self.summary else {}),
             normalisation=(_ANY_SCRIPT if self._any_script else _TOKENS)
             + (", Porter stems above 3 letters" if self.stemmed else ""),
             averaging="F-measure, maximum over references; mean over texts",
-            foremost=self.names[2:],
+            foremost=self.names[2:3],
         )
 
     def measure(self, predictions: Sequence[Prediction]) -> Table:
@@ -73,9 +77,13 @@ class Rouge(Frozen):
         if not references or not all(map(has_words if self._any_script else is_latin, references)):
             return None
         plain = normalised if self._any_script else english
-        scorer = _scorer(_TYPES, self.stemmed, self._any_script)
+        scorer = _scorer(self._types, self.stemmed, self._any_script)
         scores = scorer.score_multi([*map(plain, references)], plain(prediction.text))
-        return [scores[kind].fmeasure for kind in _TYPES]
+        return [scores[kind].fmeasure for kind in self._types]
+
+    @property
+    def _types(self) -> tuple[str, ...]:
+        return (*_TYPES, "rougeLsum") if self.summary else _TYPES
 
 
 class Tolerant(Frozen):
