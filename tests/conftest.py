@@ -11,7 +11,7 @@ import pytest
 os.environ["VESALIUS_FEATURES_MB"] = "0"  # no test depends on what another one has left
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # a worker a core, their children too
-# What tests of several steps share lies beside them: hostile.py, outside.py.
+# What tests of several steps share lies beside them: hostile.py, outside.py, planted.py.
 sys.path.append(str(Path(__file__).parent))
 
 

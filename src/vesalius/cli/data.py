@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
+from vesalius.cli.data_audit import audit
 from vesalius.cli.data_cards import card_text, cards_table
 from vesalius.cli.data_convert import convert
-from vesalius.cli.data_labels import audit_labels
 from vesalius.cli.data_options import (
     Fractions,
     Hub,
@@ -237,54 +237,7 @@ def split(
     console.print(f"wrote {out}; use it with --split-file, or the data option split_file")
 
 
-@app.command()
-def audit(
-    name: Name,
-    root: Root = None,
-    hub: Hub = None,
-    options: Options = None,
-    split_file: SplitFile = None,
-    allow_leaks: Annotated[bool, typer.Option(help="Report, but do not fail.")] = False,
-    limit: Annotated[int, typer.Option(help="Print at most so many pairs.")] = 20,
-    labels: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="Rank boxes that may be wrong by this run of a detector; again for each."
-        ),
-    ] = None,
-    out: Annotated[
-        Path, typer.Option(help="With --labels: the sheet of these pictures, .html or .png.")
-    ] = Path("labels.html"),
-) -> None:
-    """Find patients, pictures and near-duplicates that two splits share; exit 2 on leaks.
-
-    With --labels find boxes that detectors contradict instead, which never saw the pictures.
-    """
-    from rich.console import Console
-    from rich.markup import escape
-
-    from vesalius.cli.plain import print_findings
-    from vesalius.data.audit import audit as audited
-    from vesalius.data.audit import leakage
-    from vesalius.data.check import unread
-
-    dataset = opened(name, root, hub, options, split_file)
-    if labels:
-        audit_labels(dataset, labels, out, limit)
-        return
-    report = audited(dataset, allow_leaks=True)
-    console = Console(soft_wrap=True)
-    print_findings(console, unread(dataset))
-    for pair in report.pairs[:limit]:
-        console.print(f"[yellow]{pair.kind}[/yellow] {escape(str(pair))}")
-    for part, cases in report.cases.items():
-        console.print(f"{part}: {cases} cases")
-    console.print(f"{report.groups} groups of cases that belong together")
-    if report.unread:
-        console.print(f"{len(report.unread)} cases have pictures that could not be compared")
-    if report.pairs and not allow_leaks:
-        raise leakage(report)
-    console.print("no leaks found" if not report.pairs else f"leaks: {dict(report.counts)}")
+app.command()(audit)
 
 
 @app.command()

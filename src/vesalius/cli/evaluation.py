@@ -48,6 +48,7 @@ def evaluate(
     from vesalius.cli.long_tail import print_long_tail
     from vesalius.cli.scores import print_scores
     from vesalius.errors import RunError
+    from vesalius.evaluation.caveats import of_audit
     from vesalius.evaluation.prediction_sets import prediction_sets
     from vesalius.run import Run
     from vesalius.steps.evaluate import evaluate as step
@@ -75,6 +76,8 @@ def evaluate(
         if save is not None and place == 0:
             write_json(save, scores.to_json())
     print_gain(console, first)
+    if run is not None:
+        console.print(of_audit(run.status()), style="dim", markup=False, highlight=False)
 
 
 def compare(

@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 
 from vesalius.cases.case import Case
 from vesalius.cases.likeness import Thumbnail
+from vesalius.data.content import content_digest
 from vesalius.data.datasets import Dataset
 from vesalius.data.fingerprints import Fingerprint, Inspected
 from vesalius.data.inspection import inspect_pictures
@@ -42,6 +43,8 @@ class Member:
     unread: bool = False
     patient: bool = False
     """Whether the group is one that the data set names, rather than the picture's or case's own."""
+    digest: int = 0
+    """A hash of all that the case holds, words and pictures."""
 
     @property
     def key(self) -> Key:
@@ -107,6 +110,7 @@ def member_of(case: Case, split: str, pictures: Sequence[Inspected] = ()) -> Mem
     return Member(
         *(case.id, case.group, split, case.modality, likes, len(likes) < len(pictures)),
         patient=case.group not in own,
+        digest=content_digest(case, [like.sha256 for like in likes]),
     )
 
 
@@ -126,11 +130,13 @@ def audit(
     return audit_members(members, allow_leaks=allow_leaks)
 
 
-def audit_members(members: Sequence[Member], *, allow_leaks: bool = False) -> Audit:
-    """:func:`audit` of members already read."""
+def audit_members(
+    members: Sequence[Member], linked: Sequence[Link] | None = None, *, allow_leaks: bool = False
+) -> Audit:
+    """:func:`audit` of members already read, and linked if ``linked`` is given."""
     counts: dict[str, int] = defaultdict(int)
     pairs: list[Link] = []
-    linked = list(links(members))
+    linked = list(links(members)) if linked is None else linked
     for link in linked:
         if link.first.split != link.second.split:
             counts[link.kind] += 1

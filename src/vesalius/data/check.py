@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from heapq import heappush, heapreplace
 from itertools import chain
 
 from vesalius.cases.case import Case
 from vesalius.cases.picture import Picture
 from vesalius.data.box_units import PerCent, box_findings
-from vesalius.data.burned_in import Region
 from vesalius.data.cards import Card
 from vesalius.data.datasets import Dataset
 from vesalius.data.findings import Finding, Level, Remarks, finding
 from vesalius.data.fingerprints import Inspected
 from vesalius.data.inspection import all_cores, inspect_cases
+from vesalius.data.text_sample import TextSample
 from vesalius.data.words import WholeSet, words
-from vesalius.errors import DatasetError, ImageError, VesaliusError
+from vesalius.errors import DatasetError, ImageError
 from vesalius.system.parallel import ParallelMap
 
 Looked = Iterator[tuple[Case, list[Inspected]]]
@@ -106,11 +104,9 @@ class Checking:
     """
 
     def __init__(self, summary: Summary, sample: int | None = 0, seed: int = 0) -> None:
-        self.summary, self._sample, self._seed = summary, sample, seed
+        self.summary, self._sample = summary, TextSample[str](sample, seed)
         self._groups: dict[str, tuple[str, str]] = {}
         self._words, self._per_cent = WholeSet(), PerCent()
-        # The pictures to search: a heap whose first is the one that a luckier picture replaces.
-        self._drawn: list[tuple[int, int, Picture, str]] = []
 
     def split(self, cases: Looked, split: str) -> Iterator[Finding]:
         """The findings of a split's cases; a fault that ends their stream is one of them."""
@@ -160,7 +156,7 @@ class Checking:
         exact = looked.fingerprint.sha256
         if exact not in self._groups:
             self.summary.different += 1
-            self._draw(picture, exact, where)
+            self._sample.add(picture, exact, where)
         first = self._groups.setdefault(exact, (case.group, where))
         if first[0] != case.group:
             what = f"{picture.key}: the same picture is at {first[1]} in group {first[0]}"
@@ -172,39 +168,19 @@ class Checking:
             self._per_cent.add(case.boxes, size, where)
             yield from box_findings(case.boxes, picture.key, size, where)
 
-    def _draw(self, picture: Picture, exact: str, where: str) -> None:
-        """Put the picture among those that are searched for text, if its number is low enough."""
-        if self._sample == 0:
-            return
-        digest = hashlib.sha256(f"{self._seed}:{exact}".encode()).digest()
-        entry = (-int.from_bytes(digest[:8]), self.summary.pictures, picture, where)
-        if self._sample is None or len(self._drawn) < self._sample:
-            heappush(self._drawn, entry)
-        else:
-            heapreplace(self._drawn, max(entry, self._drawn[0]))
-
     def burned_in(self) -> Iterator[Finding]:
         """Where text is in the pictures that were drawn; never what it says."""
-        self.summary.text_of = len(self._drawn)
-        chosen = sorted(self._drawn, key=lambda entry: entry[1])
+        self.summary.text_of = len(self._sample)
 
         def advance(number: int) -> None:
             self.summary.text_done += number
 
-        with ParallelMap(
-            "vesalius.data.burned_in:text_in", _text_unknown, batch=1, least=4
-        ) as cores:
-            found = cores.map([picture for _, _, picture, _ in chosen], advance)
-        for (_, _, picture, where), regions in zip(chosen, found, strict=True):
+        for picture, where, regions in self._sample.search(advance):
             if regions:
                 places = "; ".join(f"[{r.x}, {r.y}, {r.width}, {r.height}]" for r in regions[:3])
                 more = f" and {len(regions) - 3} more" if len(regions) > 3 else ""
                 what = f"{picture.key}: text in the picture at {places}{more}"
                 yield finding("burned_in", where, what)
-
-
-def _text_unknown(picture: Picture, error: VesaliusError) -> tuple[Region, ...]:
-    raise DatasetError(f"the search for text failed: {error.what}", where=picture.key) from error
 
 
 def _pixels(looked: Inspected, key: str, where: str) -> Iterator[Finding]:

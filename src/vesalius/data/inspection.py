@@ -57,6 +57,13 @@ def inspect_cases(
     return in_chunks(cases, lambda some: _all(some, cores, _silent, _nothing_recorded))
 
 
+def inspect_recorded(
+    cases: Iterable[Case], cores: ParallelMap
+) -> Iterator[tuple[Case, list[Inspected]]]:
+    """As :func:`inspect_cases`, but what ``data import`` recorded of a file is not read again."""
+    return in_chunks(cases, lambda some: _all(some, cores, _silent, recorded))
+
+
 def in_chunks(
     cases: Iterable[Case], work: Callable[[list[Picture]], list[Result]]
 ) -> Iterator[tuple[Case, list[Result]]]:

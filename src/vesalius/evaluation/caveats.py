@@ -22,6 +22,7 @@ def limits(evaluation: Evaluation, recipe: Recipe, status: Mapping[str, Any]) ->
     facts, groups = evaluation.facts, evaluation.facts.get("groups", 0)
     sentences = [
         *_of_weights(recipe, status),
+        of_audit(status),
         *_of_counts(facts),
         *of_metrics(evaluation),
         _of_intervals(evaluation, groups),
@@ -63,6 +64,26 @@ def absences(protocols: Mapping[str, Mapping[str, Any]]) -> list[str]:
         for score, reason in facts.get("absent", {}).items():
             reasons.setdefault(reason, []).append(score)
     return [f"{', '.join(names)} not measured: {reason}." for reason, names in reasons.items()]
+
+
+def of_audit(status: Mapping[str, Any]) -> str:
+    """What an audit said of the run's data, with its date, or that there was none."""
+    note = status.get("audit")
+    if not note:
+        return "The data were not audited (vesalius data audit NAME --html)."
+    date, digest = note["date"][:10], note["sha256"][:12]
+    if not note["current"]:
+        return (
+            f"The data were not audited as they are: the audit of {date} is of other cases or "
+            f"another part of them ({digest}); it said: {note['headline']}."
+        )
+    parts = [
+        f"{name}: {', '.join(titles)}"
+        for name, titles in (("faults", note["faults"]), ("doubts", note["doubts"]))
+        if titles
+    ]
+    listed = f" ({'; '.join(parts)})" if parts else ""
+    return f"Audit of the data, {date} ({digest}): {note['headline']}{listed}."
 
 
 def _of_intervals(evaluation: Evaluation, groups: int) -> str:

@@ -18,6 +18,7 @@ from vesalius.evaluation.score import Evaluation
 from vesalius.recipe import Evaluation as Settings
 from vesalius.run import Run, read_predictions
 from vesalius.steps.gain import with_gain
+from vesalius.steps.verdicts import note_verdict
 
 Predicted = Run | Path | str | Sequence[Prediction]
 """A run, its folder, a JSON-lines file of predictions, or predictions."""
@@ -36,7 +37,8 @@ def evaluate(
 
     ``predicted`` is a run or its folder, a JSON-lines file, or predictions. A run is scored as its
     recipe says: the set of predictions called ``name``, by default the unnamed one, or the first
-    if all have names; the scores are also written into the run (``scores.json``). ``metrics`` are
+    if all have names; the scores are also written into the run (``scores.json``), and what an audit
+    says of its data is noted there (``status.json``). ``metrics`` are
     registry names or ``{name: parameters}``; ``resamples`` the number of bootstrap draws, 0 for no
     intervals; ``by`` the fields that make slices. A combined run's evaluation has what it gains
     over its members, over ``without`` (a run or file of answers without neighbours), and under the
@@ -67,6 +69,7 @@ def evaluate(
         how: dict[str, Any] = {"metrics": metrics, "resamples": resamples}
         evaluation = with_gain(run, evaluation, without=without, **how)
     save_scores(run, evaluation, chosen)
+    note_verdict(run)
     return evaluation
 
 

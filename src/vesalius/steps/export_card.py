@@ -10,7 +10,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from vesalius.cases.tasks import task_of
 from vesalius.data.cards import card
 from vesalius.errors import DatasetError, UnknownName
-from vesalius.evaluation.caveats import limits
+from vesalius.evaluation.caveats import limits, of_audit
 from vesalius.evaluation.evaluate import evaluate_run
 from vesalius.evaluation.score import Evaluation, Score
 from vesalius.models.build import build
@@ -253,7 +253,7 @@ def _held(run: Run) -> Iterator[str]:
 
 def _limits(run: Run, evaluation: Evaluation | None) -> list[str]:
     if evaluation is None:
-        return ["Its answers were not scored before it was exported."]
+        return ["Its answers were not scored before it was exported.", of_audit(run.status())]
     return limits(evaluation, run.recipe(), run.status())
 
 

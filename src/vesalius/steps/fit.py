@@ -24,6 +24,7 @@ from vesalius.steps.load import load
 from vesalius.steps.members import FOLDER, member_path, note_references
 from vesalius.steps.ready import Ready, watched
 from vesalius.steps.stages import stage_path
+from vesalius.steps.verdicts import note_verdict
 from vesalius.training.memory import release
 from vesalius.training.processes import main_first, on_main, wait_for_everyone
 
@@ -87,6 +88,7 @@ def fit_stage(ready: Ready, run: Run, taught: Taught = NOTHING) -> Run:
         raise RunError("the data are not those this run began with", where=run.path, hint=hint)
     if not run.fitted:
         run.note(data=ready.facts)
+        on_main(lambda: note_verdict(run))
         on_main(lambda: note_concepts(run, ready.train))
         release()
         concepts = partial(training_concepts, ready.recipe.data, ready.train)

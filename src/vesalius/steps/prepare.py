@@ -7,11 +7,12 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from vesalius.cases.case import Answer, Case
 from vesalius.cases.dialogue import Dialogue
 from vesalius.data.audit import audit_members, read_members, shared_with_later
+from vesalius.data.content import split_digests
 from vesalius.data.dialogues import to_dialogues
 from vesalius.data.perturb import perturb
 from vesalius.errors import DatasetError, RecipeError
@@ -55,8 +56,19 @@ class Used:
         return cases(self._data, split)
 
 
-def leaks(data: Data) -> tuple[dict[str, int], dict[str, set[str]]]:
-    """What the recipe's splits share, counted by kind, and the ids to leave out of each split.
+class Shared(NamedTuple):
+    """What a recipe's splits share, counted by kind, and the ids to leave out of each split.
+
+    ``contents``: how many cases each split has, and the digest of what they hold.
+    """
+
+    counts: dict[str, int]
+    outside: dict[str, set[str]]
+    contents: dict[str, dict[str, Any]]
+
+
+def leaks(data: Data) -> Shared:
+    """What the recipe's splits share, and what to leave out of them.
 
     Leakage names the first pairs if the recipe refuses leaks, DatasetError a picture that cannot be
     read. Every picture is read once, for its hashes.
@@ -70,10 +82,11 @@ def leaks(data: Data) -> tuple[dict[str, int], dict[str, set[str]]]:
             f"{len(unread)} cases have unreadable pictures", where=unread[0], hint=hint
         )
     counts = dict(audit_members(found, allow_leaks=data.leaks != "refuse").counts)
+    contents = split_digests(found)
     if data.leaks != "drop":
-        return counts, {}
+        return Shared(counts, {}, contents)
     order = [name for name in data.splits.model_dump().values() if name is not None]
-    return counts, shared_with_later(found, order)
+    return Shared(counts, shared_with_later(found, order), contents)
 
 
 def to_fit_on(data: Data, split: str) -> list[Dialogue]:

@@ -22,7 +22,7 @@ from vesalius.models.build import build
 from vesalius.models.capabilities import Conversational, Sighted, Wordless
 from vesalius.models.guard import require_at_most
 from vesalius.recipe import Data, Evaluation, Recipe
-from vesalius.steps.prepare import Used, fingerprint, leaks, to_fit_on, without
+from vesalius.steps.prepare import Shared, Used, fingerprint, leaks, to_fit_on, without
 from vesalius.steps.stages import Seen
 
 log = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ class Reading:
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[list[Dialogue], list[Dialogue]]] = {}
-        self._leaks: dict[str, tuple[dict[str, int], dict[str, set[str]]]] = {}
+        self._leaks: dict[str, Shared] = {}
         self._boxed: set[str] = set()
 
     def read(self, data: Data) -> tuple[list[Dialogue], list[Dialogue]]:
@@ -63,15 +63,16 @@ class Reading:
             self._known[key] = _read(data)
         return self._known[key]
 
-    def leaks(self, data: Data) -> tuple[dict[str, int], dict[str, set[str]]]:
-        """What the splits share, and the ids to leave out of each (see ``prepare.leaks``)."""
+    def leaks(self, data: Data) -> Shared:
+        """What the splits share and hold, and the ids to leave out (see ``prepare.leaks``)."""
         key = _cases_of(data)
         if key not in self._leaks:
             for one in unread(Used(data)):  # `data import` names these; not all data were imported
                 log.warning("%s: %s (%s)", one.where, one.what, one.code)
             self._leaks[key] = leaks(data)
-        counts, outside = self._leaks[key]
-        return dict(counts), {split: set(ids) for split, ids in outside.items()}
+        known = self._leaks[key]
+        outside = {split: set(ids) for split, ids in known.outside.items()}
+        return known._replace(counts=dict(known.counts), outside=outside)
 
     def require_boxes(self, data: Data) -> None:
         """Boxes lie in their pictures; DatasetError names the first row where they do not.
@@ -130,7 +131,7 @@ def ready(
     splits = recipe.data.splits
     if task_of(recipe.data.task).references == "boxes":
         scope.reading.require_boxes(recipe.data)
-    shared, outside = scope.reading.leaks(recipe.data)
+    shared, outside, contents = scope.reading.leaks(recipe.data)
     for split, ids in seen.outside.items():
         outside[split] = outside.get(split, set()) | ids
     train = without(data[0], outside, splits.train)
@@ -150,6 +151,7 @@ def ready(
         "train": fingerprint(train),
         "validation": fingerprint(validation),
         "leaks": shared,
+        "contents": contents,
         "shared_with_final_test": seen.counts,
         "dropped": {split: len(ids) for split, ids in outside.items() if ids},
     }

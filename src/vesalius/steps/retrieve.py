@@ -80,7 +80,7 @@ def trained_on(run: Run) -> list[Dialogue]:
     """The dialogues that a run was fitted on, read again; RunError if they are others now."""
     run.require_fitted()
     data = run.recipe().data
-    outside = leaks(data)[1] if data.leaks == "drop" else {}
+    outside = leaks(data).outside if data.leaks == "drop" else {}
     train = without(to_fit_on(data, data.splits.train), outside, data.splits.train)
     if fingerprint(train) != run.status().get("data", {}).get("train"):
         hint = "they were moved, changed, or come in another version"

@@ -1,0 +1,136 @@
+"""``vesalius data audit``: leaks on the terminal, or the whole audit as a page and a verdict."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vesalius.cli.data_labels import audit_labels
+from vesalius.cli.data_options import (
+    Hub,
+    Name,
+    Options,
+    Root,
+    SplitFile,
+    opened,
+    sample_size,
+)
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from vesalius.data.audit import Audit
+    from vesalius.data.datasets import Dataset
+    from vesalius.data.survey.verdict import Verdict
+
+COLOURS = {"fault": "red", "doubtful": "yellow", "sound": "green", "not measured": "dim"}
+
+
+def audit(
+    name: Name,
+    root: Root = None,
+    hub: Hub = None,
+    options: Options = None,
+    split_file: SplitFile = None,
+    allow_leaks: Annotated[bool, typer.Option(help="Report, but do not fail.")] = False,
+    limit: Annotated[int, typer.Option(help="Print at most so many pairs.")] = 20,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            help="Make every check; write a page here, and the verdict beside it (.json)."
+        ),
+    ] = None,
+    pictures: Annotated[bool, typer.Option(help="With --html: embed small pictures.")] = True,
+    text_sample: Annotated[
+        str, typer.Option(help="With --html: look for text in so many pictures, or all.")
+    ] = "60",
+    seed: Annotated[int, typer.Option(help="With --html: of what is sampled.")] = 0,
+    labels: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Rank boxes that may be wrong by this run of a detector; again for each."
+        ),
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(help="With --labels: the sheet of these pictures, .html or .png.")
+    ] = Path("labels.html"),
+) -> None:
+    """Find patients, pictures and near-duplicates that two splits share; exit 2 on leaks.
+
+    With --html make every check: also questions and answers that are known without the picture,
+    contradictions, answers that may be wrong, text in pictures, classes by split. With --labels
+    find boxes that detectors contradict instead, which never saw the pictures.
+    """
+    from rich.console import Console
+
+    from vesalius.data.audit import leakage
+    from vesalius.steps.verdicts import place_of, store_verdict
+
+    dataset = opened(name, root, hub, options, split_file)
+    console = Console(soft_wrap=True)
+    if labels:
+        audit_labels(dataset, labels, out, limit)
+        return
+    if html is None:
+        report = _leaks(console, dataset, limit)
+    else:
+        title = root.name if name == "folder" and root is not None else name
+        verdict, report = _whole(dataset, title, html, pictures, sample_size(text_sample), seed)
+        store_verdict(verdict, place_of(name, root, hub))
+        print_verdict(console, verdict)
+        console.print(f"wrote {html} and {html.with_suffix('.json')}")
+    if report.pairs and not allow_leaks:
+        raise leakage(report)
+    if html is None:
+        console.print("no leaks found" if not report.pairs else f"leaks: {dict(report.counts)}")
+
+
+def _leaks(console: "Console", dataset: "Dataset", limit: int) -> "Audit":
+    """What splits share, printed."""
+    from rich.markup import escape
+
+    from vesalius.cli.plain import print_findings
+    from vesalius.data.audit import audit as audited
+    from vesalius.data.check import unread
+
+    report = audited(dataset, allow_leaks=True)
+    print_findings(console, unread(dataset))
+    for pair in report.pairs[:limit]:
+        console.print(f"[yellow]{pair.kind}[/yellow] {escape(str(pair))}")
+    for part, cases in report.cases.items():
+        console.print(f"{part}: {cases} cases")
+    console.print(f"{report.groups} groups of cases that belong together")
+    if report.unread:
+        console.print(f"{len(report.unread)} cases have pictures that could not be compared")
+    return report
+
+
+def _whole(
+    dataset: "Dataset", title: str, html: Path, pictures: bool, sample: int | None, seed: int
+) -> "tuple[Verdict, Audit]":
+    """Every check, written as a page and as JSON; and what splits share."""
+    from vesalius.data.audit import audit_members
+    from vesalius.errors import RecipeError
+    from vesalius.steps.audit import audit as step
+    from vesalius.steps.audit_page import write_page
+    from vesalius.system.files import write_json
+
+    if html.suffix.lower() not in (".html", ".htm"):
+        raise RecipeError(f"a page ends in .html, not {html.name!r}", where="--html")
+    verdict, whole = step(dataset, title, text_sample=sample, seed=seed)
+    write_page(verdict, dataset, html, pictures=pictures)
+    write_json(html.with_suffix(".json"), verdict.to_json())
+    return verdict, audit_members(whole.members, whole.links, allow_leaks=True)
+
+
+def print_verdict(console: "Console", verdict: "Verdict") -> None:
+    """A line a check, the gravest first, and what they come to."""
+    from rich.markup import escape
+
+    from vesalius.data.survey.verdict import STATES
+
+    for state in STATES:
+        for one in verdict.of(state):
+            mark = f"[{COLOURS[state]}]{state}[/{COLOURS[state]}]"
+            console.print(f"{mark} {escape(one.rule.title)}: {escape(one.words)}", highlight=False)
+    console.print(f"[bold]{escape(verdict.headline)}[/bold]", highlight=False)
