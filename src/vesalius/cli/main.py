@@ -21,6 +21,7 @@ from vesalius.cli import (
     extensions,
     judge,
     models,
+    probe,
     retrieve,
     serve,
     submit,
@@ -59,6 +60,7 @@ weights.register(app)
 evaluation.register(app)
 claims.register(app)
 judge.register(app)
+probe.register(app)
 ablate.register(app)
 submit.register(app)
 retrieve.register(app)

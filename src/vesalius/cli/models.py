@@ -71,7 +71,10 @@ def predict(
     run: RunFolder,
     split: Annotated[str | None, typer.Option(help="Default: the recipe's test split.")] = None,
     name: Annotated[str, typer.Option(help="Name of this set of predictions.")] = "",
-    change: Annotated[str | None, typer.Option(help="A perturbation of the cases: blank.")] = None,
+    change: Annotated[
+        str | None,
+        typer.Option(help="Change pictures or words: blank, mirrored, reworded ... as in probe."),
+    ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many dialogues.")] = None,
     history: Annotated[
         str | None,

@@ -89,7 +89,7 @@ def evaluate_run(
         "by": by,
     }
     chosen: list[Spec] = list(metrics or recipe.metrics)
-    digest = _file_digest(run, name)
+    digest = predictions_sha256(run, name)
     settings = _settings_digest([*chosen, *automatic], how)
     stored = _stored(run, name)
     if stored is not None and (stored.predictions_sha256, stored.settings_sha256) == (
@@ -124,7 +124,8 @@ def _stored(run: Run, name: str) -> Evaluation | None:
     return None
 
 
-def _file_digest(run: Run, name: str) -> str:
+def predictions_sha256(run: Run, name: str = "") -> str:
+    """The hash of a prediction set's file, in hexadecimal; RunError where it cannot be read."""
     path = run.predictions_file(name)
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()

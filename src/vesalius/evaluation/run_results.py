@@ -43,18 +43,26 @@ class RunResults:
     @property
     def primary(self) -> tuple[Spec, Score]:
         """What stands for the recipe's first metric, more being better, and that metric."""
-        scores = sorted(self.evaluation.overall(), key=lambda s: not self.evaluation.foremost(s))
-        for spec in self.recipe.evaluation.metrics:
-            name = spec if isinstance(spec, str) else next(iter(spec))
-            for score in scores:
-                mine = score.protocol == name or score.protocol.startswith(f"{name}(")
-                if mine and score.measured and self.evaluation.better(score) == "higher":
-                    return spec, score
-        raise RunError(
-            "none of the recipe's metrics could be measured",
-            where=self.run.path,
-            hint="do the predictions have references?",
-        )
+        return primary_score(self.run, self.evaluation)
+
+
+def primary_score(run: Run, evaluation: Evaluation) -> tuple[Spec, Score]:
+    """The first of the recipe's metrics with a score for which more is better, and that score.
+
+    RunError where none of them could be measured.
+    """
+    scores = sorted(evaluation.overall(), key=lambda s: not evaluation.foremost(s))
+    for spec in run.recipe().evaluation.metrics:
+        name = spec if isinstance(spec, str) else next(iter(spec))
+        for score in scores:
+            mine = score.protocol == name or score.protocol.startswith(f"{name}(")
+            if mine and score.measured and evaluation.better(score) == "higher":
+                return spec, score
+    raise RunError(
+        "none of the recipe's metrics could be measured",
+        where=run.path,
+        hint="do the predictions have references?",
+    )
 
 
 def against(

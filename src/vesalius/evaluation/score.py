@@ -119,7 +119,7 @@ class Evaluation:
     def from_json(cls, data: Mapping[str, Any], *, where: object = None) -> Evaluation:
         """The evaluation :meth:`to_json` wrote; RunError if it is something else."""
         try:
-            scores = tuple(Score(**_with_nan(row)) for row in data["scores"])
+            scores = tuple(score_from_row(row) for row in data["scores"])
             return cls(**{**data, "scores": scores})
         except (KeyError, TypeError, AttributeError) as error:
             raise RunError(f"not an evaluation: {error}", where=where) from error
@@ -136,5 +136,7 @@ def without_nan(row: Mapping[str, Any]) -> dict[str, Any]:
     return {k: None if isinstance(v, float) and isnan(v) else v for k, v in row.items()}
 
 
-def _with_nan(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: nan if v is None else v for k, v in row.items()}
+def score_from_row(row: Mapping[str, Any]) -> Score:
+    """The score that stands in JSON, where null is what was not measured."""
+    values: dict[str, Any] = {k: nan if v is None else v for k, v in row.items()}
+    return Score(**values)

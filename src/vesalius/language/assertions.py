@@ -68,9 +68,20 @@ def sides(text: str) -> set[str]:
     return {side for word in words if word not in joined for side in _SIDES.get(word, ())}
 
 
+def swapped_sides(text: str) -> str:
+    """The text with left for right and right for left, in their spelling; other words stay."""
+    return re.sub(r"(?i)\b(left|right)(?=\b|sided)", _other_side, text)
+
+
 def numbers(text: str) -> list[str]:
     """The numbers in a text with the letter before them, whole: ``1,200`` is 1200, 12.0 is 12."""
     return [number.value for number in quantities(text)]
+
+
+def _other_side(match: re.Match[str]) -> str:
+    word = match[0]
+    other = "right" if word.lower() == "left" else "left"
+    return other.upper() if word.isupper() else other.title() if word[0].isupper() else other
 
 
 def _reached(clause: str, words: list[str], scope: int) -> set[int]:

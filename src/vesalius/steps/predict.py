@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -19,7 +18,8 @@ from vesalius.cases.picture import Picture
 from vesalius.cases.prediction import Prediction
 from vesalius.cases.tasks import task_of
 from vesalius.cases.view import View
-from vesalius.errors import RecipeError, RunError, UnknownName
+from vesalius.data.perturb import change_of
+from vesalius.errors import RecipeError, UnknownName
 from vesalius.models import Incremental, Model, Remote, parts
 from vesalius.models.build import build
 from vesalius.models.capabilities import Sighted
@@ -27,10 +27,12 @@ from vesalius.models.feature_cache import with_shared_features
 from vesalius.models.guard import require_at_most, require_pictures
 from vesalius.recipe import Data, Decoding
 from vesalius.run import Run
+from vesalius.steps.answer_set import AnswerSet, unanswered
 from vesalius.steps.load import load
-from vesalius.steps.prepare import dialogues, twin
+from vesalius.steps.prepare import dialogues, unchangeable
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 CHUNK = 4
 """Batches read ahead of the model: pictures of one case stay together, memory stays bounded."""
 HISTORIES = ("none", "own", "gold")
@@ -53,59 +55,59 @@ def predict(
 
     Answers are appended as they come, and those already there are not asked again, so a killed
     prediction goes on; in the end they stand in the order of the data. ``change`` names a
-    perturbation (``blank``); ``name`` the set of predictions, by default after history and
-    perturbation. With a ``history`` every turn of every dialogue is asked: alone (``none``), after
-    the turns before it with the references (``gold``), or with the model's own answers to them
-    (``own``); an answer's id is the same under each. ``asked_of`` says which model answers where it
-    is not the run's own. RunError if the set of that name was made in another way; ModelError for a
-    question about more pictures than the model looks at, before anything is asked.
+    perturbation (:data:`vesalius.data.perturb.CHANGES`), under which only what can have it is
+    asked; ``name`` the set of predictions, by default after history and perturbation. With a
+    ``history`` every turn of every dialogue is asked: alone (``none``), after the turns before it
+    with the references (``gold``), or with the model's own answers to them (``own``); an answer's
+    id is the same under each. ``asked_of`` says which model answers where it is not the run's own.
+    RunError if the set of that name was made in another way; RecipeError where nothing of the split
+    can have the change; ModelError for a question about more pictures than the model looks at,
+    before anything is asked.
     """
     recipe = run.recipe()
     name = name or set_name(history, change)
-    made = {"split": split or recipe.data.splits.test, "change": change, "history": history}
+    chosen = split or recipe.data.splits.test or ""
+    made = {"split": chosen, "change": change, "history": history}
     if asked_of:
         made["model"] = asked_of
-    _refuse_mixing(run, name, made)
+    answers = AnswerSet(run, name, made)
     data = recipe.data if history is None else _in_turns(recipe.data, history)
-    asked = islice(dialogues(data, made["split"] or "", change=change), limit)
+    again = partial(dialogues, data, chosen, change=change)
+    if change is not None:
+        require_change(change, data, again())
     answerer = model or load(run)
-    said = _said(run, name)
     size = CHUNK * recipe.decoding.batch
-    again = partial(dialogues, data, made["split"] or "", change=change)
     learner = build(recipe.model)
     if isinstance(learner, Sighted):
         require_at_most(learner.most_pictures, islice(again(), limit))
-    for part in parts(answerer):  # before anything is made: is it there, and who sees what?
-        if isinstance(part, Remote):
-            part.connect(lambda: _pictures(islice(again(), limit), said))
-    run.note_predictions(name, n=len(said), complete=False, **made)
+    connect(answerer, lambda: _pictures(islice(again(), limit), answers.answers))
+    answers.begin()
     with progress(f"answering {run.name}" + (f" ({name})" if name else "")) as bar:
-        task = bar.add_task("", done=len(said))
-        order: dict[str, None] = {}
-        for todo in _todo(asked, history, said, size, order):
+        task = bar.add_task("", done=len(answers.answers))
+        for todo in _todo(islice(again(), limit), history, answers, size):
             if answerer.needs_image:
                 require_pictures(todo)
-            for found in _answers(answerer, todo, recipe.decoding):
-                run.append(found, name)
-                said.update((p.id, p.answer) for p in found)
-                bar.update(task, done=len(said))
-    whole = list(order | dict.fromkeys(said))
-    if list(said) != whole:  # one that failed was answered after some that follow it
-        run.order_predictions(whole, name)
-    facts = {**made, "counts": counts} if (counts := counted(run, name)) else made
-    run.note_predictions(name, n=len(said), complete=True, **facts)
-    return len(said)
+            for rows in in_pieces(answerer, todo, recipe.decoding):
+                answers.append(rows)
+                bar.update(task, done=len(answers.answers))
+    return answers.finish()
 
 
-def counted(run: Run, name: str = "") -> dict[str, int]:
-    """What was counted of the answers in a set, added up; empty where nothing was."""
-    total: Counter[str] = Counter()
-    for prediction in run.predictions(name) if run.predictions_file(name).exists() else ():
-        total.update(prediction.notes or {})
-    return dict(sorted(total.items()))
+def require_change(name: str, data: Data, asked: Iterator[Dialogue]) -> None:
+    """RecipeError where there is nothing to ask under a change: it says what the set lacks."""
+    if next(asked, None) is None:
+        row = change_of(name)
+        raise RecipeError(f"cannot be asked under {name}: {unchangeable(row, data)}", where="data")
 
 
-def _answers(model: Model, todo: list[Dialogue], decoding: Decoding) -> Iterator[list[Prediction]]:
+def connect(model: Model, pictures: Callable[[], int]) -> None:
+    """See that servers are there, and say who sees how many pictures, before anything is asked."""
+    for part in parts(model):
+        if isinstance(part, Remote):
+            part.connect(pictures)
+
+
+def in_pieces(model: Model, todo: list[Dialogue], decoding: Decoding) -> Iterator[list[Prediction]]:
     """The predictions in order, as they come: one at a time, or all together."""
     if isinstance(model, Incremental):
         yield from ([prediction] for prediction in model.predict_each(todo, decoding))
@@ -149,29 +151,15 @@ def ask(
 
 
 def _todo(
-    asked: Iterator[Dialogue],
-    history: str | None,
-    said: Mapping[str, Answer],
-    size: int,
-    order: dict[str, None],
+    asked: Iterator[Dialogue], history: str | None, answers: AnswerSet, size: int
 ) -> Iterator[list[Dialogue]]:
-    """What is not answered yet, at most ``size`` at a time; ``order`` takes the ids of all.
+    """What is not answered yet, at most ``size`` at a time.
 
-    The next piece is made when it is asked for: by then ``said`` holds the answers to the last.
-    DatasetError for an id that was met before: its answer would be taken for the other's.
+    The next piece is made when it is asked for: by then the set holds the answers to the last.
     """
-
-    def unanswered(turns: Iterator[Dialogue]) -> Iterator[Dialogue]:
-        for turn in turns:
-            if turn.id in order:
-                raise twin(turn.id)
-            order[turn.id] = None
-            if turn.id not in said:
-                yield turn
-
-    for chunk in _chunks(asked, size):
-        for turns in _rounds(chunk, history, said):
-            yield from _chunks(unanswered(turns), size)
+    for chunk in chunks(asked, size):
+        for turns in _rounds(chunk, history, answers.answers):
+            yield from chunks(unanswered(answers, turns), size)
 
 
 def _rounds(
@@ -208,25 +196,8 @@ def _in_turns(data: Data, history: str) -> Data:
     return data.model_copy(update={"task": "dialogue"})
 
 
-def _said(run: Run, name: str) -> dict[str, Answer]:
-    """The answers already in the set, by id."""
-    there = run.predicted(name)
-    return {p.id: p.answer for p in run.predictions(name)} if there else {}
-
-
-def _refuse_mixing(run: Run, name: str, made: Mapping[str, Any]) -> None:
-    """RunError if a set of this name was begun from something else."""
-    noted = run.status().get("predictions", {}).get(name or "test")
-    keys = ("split", "change", "history", "model")
-    if noted is not None and any(noted.get(key) != made.get(key) for key in keys):
-        told = ", ".join(f"{key} {noted[key]}" for key in keys if noted.get(key) is not None)
-        hint = "choose another --name"
-        raise RunError(
-            f"the predictions {name or 'test'!r} are of {told}", where=run.path, hint=hint
-        )
-
-
-def _chunks(asked: Iterator[Dialogue], size: int) -> Iterator[list[Dialogue]]:
+def chunks(asked: Iterator[T], size: int) -> Iterator[list[T]]:
+    """What is asked, at most ``size`` at a time."""
     while chunk := list(islice(asked, size)):
         yield chunk
 

@@ -7,17 +7,21 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
+from itertools import islice
 from typing import Any, NamedTuple
 
 from vesalius.cases.case import Answer, Case
 from vesalius.cases.dialogue import Dialogue
+from vesalius.cases.tasks import task_of
 from vesalius.data.audit import audit_members, read_members, shared_with_later
 from vesalius.data.content import split_digests
 from vesalius.data.dialogues import to_dialogues
-from vesalius.data.perturb import perturb
+from vesalius.data.perturb import Change, change_of
+from vesalius.data.perturb.stock import Stock
 from vesalius.errors import DatasetError, RecipeError
 from vesalius.recipe import Data
-from vesalius.steps.mix import opened, parts, weighted
+from vesalius.steps.mix import Part, opened, parts, weighted
 
 
 def cases(data: Data, split: str) -> Iterator[Case]:
@@ -32,12 +36,58 @@ def cases(data: Data, split: str) -> Iterator[Case]:
 
 def dialogues(data: Data, split: str, *, change: str | None = None) -> Iterator[Dialogue]:
     """The dialogues of a split, streamed; ``change`` names a perturbation of the cases."""
+    rows = [change_of(change)] if change else []
     for part in parts(data, split):
-        own = part.data
+        stock = Stock(partial(part.cases, split), data.seed)
         for case in part.cases(split):
-            shown = perturb(case, change) if change else case
-            for one in to_dialogues(shown, own.task, own.instruction, own.context, own.categories):
-                yield replace(one, dataset=part.name) if data.mix else one
+            if not rows:
+                yield from _of_case(case, part, data)
+            for row in rows:
+                yield from changed(case, row, stock, part, data)
+
+
+def dialogues_by_change(
+    data: Data, split: str, changes: Sequence[Change], limit: int | None = None
+) -> Iterator[tuple[str, Dialogue]]:
+    """Each case's dialogues as they are (under no name), then under each change that it can have.
+
+    So what shares a picture stands together. Of the first ``limit`` dialogues of the split.
+    """
+    left = limit
+    for part in parts(data, split):
+        stock = Stock(partial(part.cases, split), data.seed)
+        for case in part.cases(split):
+            own = list(islice(_of_case(case, part, data), left))
+            left = None if left is None else left - len(own)
+            yield from (("", one) for one in own)
+            wanted = {one.id for one in own}
+            for row in changes:
+                for one in changed(case, row, stock, part, data):
+                    if one.id in wanted:
+                        yield row.name, one
+            if left == 0:
+                return
+
+
+def changed(case: Case, row: Change, stock: Stock, part: Part, data: Data) -> Iterator[Dialogue]:
+    """The dialogues of a case under a change; none where the task asks no single questions."""
+    if row.apart and not task_of(part.data.task).asks_apart:
+        return
+    for one in row.applied(case, stock):
+        yield from _of_case(one, part, data)
+
+
+def unchangeable(row: Change, data: Data) -> str:
+    """Why a split in which nothing could have a change cannot, in words."""
+    if row.apart and not task_of(data.task).asks_apart:
+        return f"its questions are not asked one by one (task {data.task})"
+    return f"no case has {row.needs}"
+
+
+def _of_case(case: Case, part: Part, data: Data) -> Iterator[Dialogue]:
+    own = part.data
+    for one in to_dialogues(case, own.task, own.instruction, own.context, own.categories):
+        yield replace(one, dataset=part.name) if data.mix else one
 
 
 class Used:

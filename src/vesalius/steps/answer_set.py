@@ -1,0 +1,86 @@
+"""One of a run's prediction sets while it is answered: resumed, never mixed, put in order."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from vesalius.cases.case import Answer
+from vesalius.cases.dialogue import Dialogue
+from vesalius.cases.prediction import Prediction
+from vesalius.errors import RunError
+from vesalius.run import Run
+from vesalius.steps.prepare import twin
+
+FACTS = ("split", "change", "history", "model")
+"""What makes two sets of answers to the same questions different."""
+
+
+class AnswerSet:
+    """The answers of a set, by id, those that are there already among them.
+
+    ``facts`` says what the set is of (:data:`FACTS`). RunError if one of that name was begun from
+    something else.
+    """
+
+    def __init__(self, run: Run, name: str, facts: Mapping[str, Any]) -> None:
+        self.run, self.name, self._facts = run, name, dict(facts)
+        _refuse_mixing(run, name, facts)
+        there = run.predicted(name)
+        rows = run.predictions(name) if there else ()
+        self.answers: dict[str, Answer] = {row.id: row.answer for row in rows}
+        self._order: dict[str, None] = {}
+
+    def lacks(self, dialogue: Dialogue) -> bool:
+        """Whether a dialogue, met in the data's order, is to be answered yet.
+
+        DatasetError for an id that was met before: its answer would be taken for the other's.
+        """
+        if dialogue.id in self._order:
+            raise twin(dialogue.id)
+        self._order[dialogue.id] = None
+        return dialogue.id not in self.answers
+
+    def begin(self) -> None:
+        """Note in the run that the set is there, and not complete."""
+        self.run.note_predictions(self.name, n=len(self.answers), complete=False, **self._facts)
+
+    def append(self, predictions: list[Prediction]) -> None:
+        """Keep predictions, in the file and here."""
+        self.run.append(predictions, self.name)
+        self.answers.update((row.id, row.answer) for row in predictions)
+
+    def finish(self) -> int:
+        """Put the rows in the order of the data, note that the set is complete; how many it has."""
+        whole = list(self._order | dict.fromkeys(self.answers))
+        if list(self.answers) != whole:  # one that failed was answered after some that follow it
+            self.run.order_predictions(whole, self.name)
+        counts = counted(self.run, self.name)
+        facts = {**self._facts, "counts": counts} if counts else self._facts
+        self.run.note_predictions(self.name, n=len(self.answers), complete=True, **facts)
+        return len(self.answers)
+
+
+def counted(run: Run, name: str = "") -> dict[str, int]:
+    """What was counted of the answers in a set, added up; empty where nothing was."""
+    total: Counter[str] = Counter()
+    for prediction in run.predictions(name) if run.predictions_file(name).exists() else ():
+        total.update(prediction.notes or {})
+    return dict(sorted(total.items()))
+
+
+def unanswered(of: AnswerSet, dialogues: Iterator[Dialogue]) -> Iterator[Dialogue]:
+    """Those of the dialogues that the set lacks when each is reached."""
+    return (dialogue for dialogue in dialogues if of.lacks(dialogue))
+
+
+def _refuse_mixing(run: Run, name: str, facts: Mapping[str, Any]) -> None:
+    """RunError if a set of this name was begun from something else."""
+    noted = run.status().get("predictions", {}).get(name or "test")
+    if noted is not None and any(noted.get(key) != facts.get(key) for key in FACTS):
+        other = ", ".join(f"{key} {noted[key]}" for key in FACTS if noted.get(key) is not None)
+        hint = "choose another --name"
+        raise RunError(
+            f"the predictions {name or 'test'!r} are of {other}", where=run.path, hint=hint
+        )
