@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from vesalius.steps.fit import fit
     from vesalius.steps.load import load
     from vesalius.steps.predict import ask, predict
+    from vesalius.steps.probe import probe
     from vesalius.steps.report import report
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "load_recipe",
     "open_dataset",
     "predict",
+    "probe",
     "report",
 ]
 
@@ -64,6 +66,7 @@ _MODULES = {
     "steps.fit": ("fit",),
     "steps.load": ("load",),
     "steps.predict": ("ask", "predict"),
+    "steps.probe": ("probe",),
     "steps.report": ("report",),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}

@@ -6,6 +6,7 @@ MODULES = {
     "The steps": (
         "vesalius.steps.fit",
         "vesalius.steps.predict",
+        "vesalius.steps.probe",
         "vesalius.steps.evaluate",
         "vesalius.steps.report",
         "vesalius.steps.retrieve",
@@ -26,6 +27,7 @@ MODULES = {
         "vesalius.data.visual_dialogue.upgrade",
         "vesalius.data.visual_dialogue.files",
         "vesalius.data.perturb",
+        "vesalius.data.perturb.stock",
         "vesalius.data.sheet",
         "vesalius.data.cards",
         "vesalius.data.fingerprints",
@@ -37,6 +39,8 @@ MODULES = {
         "vesalius.evaluation.score",
         "vesalius.evaluation.stats",
         "vesalius.evaluation.calibration",
+        "vesalius.evaluation.probes",
+        "vesalius.evaluation.probe_results",
         "vesalius.evaluation.report",
     ),
     "Contracts to extend": (

@@ -178,10 +178,10 @@ def burned_in_text(case: Case, stock: Stock) -> Case | None:
     if wrong is None:
         return None
     mark = hashlib.sha256(wrong.encode()).hexdigest()[:16]
-    return repaint(case, f"burned-in-text-{mark}", partial(_written, text=wrong))
+    return repaint(case, f"burned-in-text-{mark}", partial(written, text=wrong))
 
 
-def _written(image: Image.Image, text: str) -> Image.Image:
+def written(image: Image.Image, text: str) -> Image.Image:
     """White on a black band at the top, in the largest type that fits, of a tenth of the height."""
     left = image.copy()
     pen = ImageDraw.Draw(left)
