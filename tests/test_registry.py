@@ -54,7 +54,7 @@ NOUNS = """
     Answer Box Case Confidence Dialogue Neighbour Picture Prediction Question Recipe Run Source Turn
     Usage VesaliusError
 """
-VERBS = "ask compare evaluate fit load load_recipe open_dataset predict report"
+VERBS = "ask compare evaluate fit load load_recipe open_dataset predict probe report"
 
 
 def test_the_public_names_are_these() -> None:

@@ -1,6 +1,8 @@
 """evaluate and compare on the command line."""
 
 import json
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import typer
@@ -10,6 +12,9 @@ from vesalius.cases.case import Answer
 from vesalius.cases.prediction import Prediction
 from vesalius.cli import evaluation
 from vesalius.errors import RecipeError, RunError, UnknownName
+from vesalius.evaluation.probe_results import Probes, save_probes
+from vesalius.evaluation.probes import unmeasured
+from vesalius.evaluation.score import Score
 from vesalius.recipe import Recipe
 from vesalius.run import Run
 from vesalius.system.files import append_lines
@@ -47,6 +52,20 @@ def run(tmp_path):
     made.append(rows(6))
     made.append(rows(3), "blank")
     return made
+
+
+def test_sets_that_probes_tell_of_are_not_scored_once_more(call, run):
+    row = unmeasured(SimpleNamespace(name="x", what="", quantity="flips", sentence=""), "no")
+    one = Score("flips", "squad", 1, 1, 1, 8, 8)
+    rows = (replace(row, name="blank", scores={"before": one, "flips": one}, reason=""), row)
+    sets = {"blank": "blank", "x": "reworded"}
+    save_probes(run, Probes("squad.em", "squad", "test", rows, sets))
+    run.append([Prediction("q", Answer("x"), references=(Answer("x"),))], "reworded")
+    done = call("evaluate", run.path)
+    assert done.exit_code == 0, done.output
+    assert "r reworded" in done.output  # it was not measured as a probe
+    assert "r blank" not in done.output
+    assert "not scored here, as probes tell of them: blank" in done.output
 
 
 def test_evaluate_a_run_writes_every_set(call, run):

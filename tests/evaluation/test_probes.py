@@ -188,7 +188,7 @@ def test_a_file_of_probes_is_read_as_it_was_written(run: Run) -> None:
     there = probes_of(run)
     assert there == probes
     assert there.verdict() == probes.verdict()
-    assert [row.name for row in there.missing()] == ["inside-box"]
+    assert [row.name for row in there.missing] == ["inside-box"]
     assert there.stale(run) == []
     probes_file(run).write_text('{"rows": [{"name": "blank"}]}')
     with pytest.raises(RunError, match=r"not what probes measured"):

@@ -2,8 +2,10 @@
 
 import io
 import re
+from dataclasses import replace
 from html import unescape
 from html.parser import HTMLParser
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
@@ -12,9 +14,12 @@ from vesalius.cases.case import Answer, Box
 from vesalius.cases.prediction import Confidence, Prediction
 from vesalius.cases.rating import Rating
 from vesalius.errors import RunError
-from vesalius.evaluation.evaluate import evaluate_run
+from vesalius.evaluation.differences import Draws
+from vesalius.evaluation.evaluate import evaluate_run, predictions_sha256
 from vesalius.evaluation.judging.judgements import Judgement, Judgements
 from vesalius.evaluation.judging.results import UNCHECKED
+from vesalius.evaluation.probe_results import Probes, save_probes
+from vesalius.evaluation.probes import probe
 from vesalius.evaluation.report import report
 from vesalius.recipe import Recipe
 from vesalius.run import Run
@@ -203,3 +208,40 @@ def test_a_judge_is_on_the_page_with_its_warning_and_what_was_not_measured(tmp_p
 
 def test_a_run_without_judges_has_no_such_section(page):
     assert 'id="judges"' not in page
+
+
+def probed(run):
+    """The run with its answers to blank pictures measured, and what it cannot have beside them."""
+    row = SimpleNamespace(
+        name="blank", what=EVIL, quantity="remains", sentence="{share} of it", without_picture=True
+    )
+    run.append(made(right=2), "blank")
+    own, blank = list(run.predictions()), list(run.predictions("blank"))
+    result = probe(row, own, blank, spec="squad", metric="squad.em", draws=Draws(30))
+    result = replace(result, predictions_sha256=predictions_sha256(run, "blank"))
+    rows = (result, replace(result, name="boxes", scores={}, reason="no case has boxes"))
+    sets = {"blank": "blank", "boxes": "boxes"}
+    save_probes(run, Probes("squad.em", "squad", "test", rows, sets, "", predictions_sha256(run)))
+
+
+def test_probes_are_told_verdict_first(tmp_path):
+    run = make_run(tmp_path)
+    probed(run)
+    text = report([run], tmp_path / "r.html", picture).read_text()
+    # golds are all "yes": nothing is better than that constant
+    assert '<p class="verdict">Image reliance is not measured: squad.em is no better' in text
+    assert re.search(r"<li>33 % \[\d+, \d+\] of it\.</li>", text)  # 2 of 6 right ones
+    assert "<li>boxes: no case has boxes</li>" in text
+    assert "Does it look at the picture?" not in text  # told once
+    assert EVIL not in text
+    assert Page(text).targets.count("#probes") == 1
+
+
+def test_probes_of_other_answers_are_not_shown(tmp_path):
+    run = make_run(tmp_path)
+    probed(run)
+    run.append([Prediction("more", Answer("x"), group="g")], "blank")
+    text = report([run], tmp_path / "r.html", picture).read_text()
+    assert "Answers have changed since these were probed: blank." in text
+    assert "of it." not in text
+    assert "verdict" not in text.partition("<main>")[2]

@@ -165,7 +165,7 @@ class Sycophant:
 
 
 def test_what_the_set_or_the_model_cannot_have_is_not_measured(looking: Run) -> None:
-    reasons = {row.name: row.reason for row in probes_of(looking).missing()}
+    reasons = {row.name: row.reason for row in probes_of(looking).missing}
     assert reasons == {
         "inside-box": "no case has boxes in one picture",
         "outside-box": "no case has boxes in one picture",

@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from vesalius.cli.panels import EVALUATE
+
+if TYPE_CHECKING:
+    from vesalius.run import Run
 
 Metrics = Annotated[
     list[str] | None,
@@ -66,7 +69,9 @@ def evaluate(
         return
     run = Run.open(target) if target.is_dir() else None
     first = None
-    for place, name in enumerate([None] if run is None else prediction_sets(run)):
+    probed = _probed(run)
+    names = [None] if run is None else [n for n in prediction_sets(run) if n not in probed]
+    for place, name in enumerate(names):
         scores = step(run or target, name, without=without if place == 0 else None, **options)
         title = target.name if run is None else f"{run.name} {name}".strip()
         print_scores(console, scores, title)
@@ -78,6 +83,17 @@ def evaluate(
     print_gain(console, first)
     if run is not None:
         console.print(of_audit(run.status()), style="dim", markup=False, highlight=False)
+    if probed:
+        under_change = ", ".join(sorted(probed))
+        console.print(f"\nnot scored here, as probes tell of them: {under_change}", style="dim")
+
+
+def _probed(run: "Run | None") -> set[str]:
+    """The sets that a run's probes tell of."""
+    from vesalius.evaluation.probe_results import probes_of
+
+    probes = None if run is None else probes_of(run)
+    return set() if probes is None else {probes.sets[row.name] for row in probes.measured}
 
 
 def compare(

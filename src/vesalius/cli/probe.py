@@ -43,7 +43,7 @@ def probe(
     console.print(_table(probes))
     for sentence in probes.verdict():
         console.print(f"- {sentence}", markup=False, highlight=False)
-    for row in probes.missing():
+    for row in probes.missing:
         console.print(
             f"- {row.name}: not measured: {row.reason}", style="dim", markup=False, highlight=False
         )
@@ -64,12 +64,11 @@ def _table(probes: "Probes") -> "Table":
         table.add_column(
             name, justify="left" if left else "right", style="bold" if name == "probe" else ""
         )
-    for row in probes.rows:
-        if row.measured:
-            cells = [_bare(f"{row.scores[name].value:.3f}") for name in ("before", "after")]
-            change, flips = _cell(row.scores["change"], "+"), row.scores["flips"].value
-            reliance = "" if row.reliance is None else _cell(row.reliance)
-            table.add_row(row.name, f"{row.n:,}", *cells, change, _bare(f"{flips:.2f}"), reliance)
+    for row in probes.measured:
+        cells = [_bare(f"{row.scores[name].value:.3f}") for name in ("before", "after")]
+        change, flips = _cell(row.scores["change"], "+"), row.scores["flips"].value
+        reliance = "" if row.reliance is None else _cell(row.reliance)
+        table.add_row(row.name, f"{row.n:,}", *cells, change, _bare(f"{flips:.2f}"), reliance)
     return table
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from math import isnan
 from pathlib import Path
 from typing import Any
@@ -41,11 +41,22 @@ class Probes:
 
     def verdict(self) -> list[str]:
         """What it comes to in sentences: image reliance, then each probe that was measured."""
-        return [self._reliance(), *(str(row) for row in self.rows if row.measured)]
+        return [self._reliance(), *map(str, self.measured)]
 
+    @property
+    def measured(self) -> list[Probe]:
+        """The probes that there is something to tell of."""
+        return [row for row in self.rows if row.measured]
+
+    @property
     def missing(self) -> list[Probe]:
         """The probes that could not be measured."""
         return [row for row in self.rows if not row.measured]
+
+    def fresh(self, run: Run) -> Probes:
+        """Those of the probes that are of the answers that the run has."""
+        stale = self.stale(run)
+        return replace(self, rows=tuple(row for row in self.rows if row.name not in stale))
 
     def _reliance(self) -> str:
         """The least image reliance: what the change that leaves most of the score says.
@@ -69,11 +80,11 @@ class Probes:
     def stale(self, run: Run) -> list[str]:
         """The probes whose answers, or the run's own, are others than those measured."""
         if not _is_of(run, self.predictions, self.predictions_sha256):
-            return [row.name for row in self.rows if row.measured]
+            return [row.name for row in self.measured]
         return [
             row.name
-            for row in self.rows
-            if row.measured and not _is_of(run, self.sets[row.name], row.predictions_sha256)
+            for row in self.measured
+            if not _is_of(run, self.sets[row.name], row.predictions_sha256)
         ]
 
     def to_json(self) -> dict[str, Any]:

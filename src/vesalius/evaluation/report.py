@@ -27,6 +27,8 @@ from vesalius.evaluation.metrics.confidence import certainty
 from vesalius.evaluation.page_template import template
 from vesalius.evaluation.power import power_line
 from vesalius.evaluation.prediction_sets import SLICES, prediction_sets
+from vesalius.evaluation.probe_results import probes_of
+from vesalius.evaluation.probes import Probe
 from vesalius.evaluation.run_results import RunResults, against, changed
 from vesalius.evaluation.score import ALL, Evaluation, Score
 from vesalius.run import Run
@@ -34,6 +36,11 @@ from vesalius.system.files import read_lines, write_atomic
 from vesalius.system.version import __version__
 
 _EACH = 6  # cases shown of each kind
+_QUANTITIES = {
+    "remains": ("Left of the score", "1: all of it"),
+    "flips": ("Answers that change", "share of those asked"),
+    "lost": ("Right answers that are lost", "share of those that were right"),
+}
 _CURVES = frozenset({"step", "epoch", "loss", "grad_norm", "learning_rate"})
 
 
@@ -65,6 +72,8 @@ def report(
     main, *others = [RunResults.of(run) for run in runs]
     spec, primary = main.primary
     baselines = against(main, others, spec, primary)
+    stored = probes_of(main.run)
+    probes = stored and stored.fresh(main.run)
     page = template("report.html").render(
         version=__version__,
         main=main,
@@ -75,6 +84,11 @@ def report(
         baselines=baselines,
         power=power_line((d for _, d in baselines if d is not None), main.evaluation.level),
         changed=changed(main, spec, primary),
+        baselines=against(main, others, spec, primary),
+        probes=probes,
+        probe_blocks=_probe_blocks(probes.measured) if probes else [],
+        stale=stored.stale(main.run) if stored else [],
+        changed=changed(main, spec, primary, probes.sets.values() if probes else ()),
         gain=gain,
         claims=claims,
         blocks=_blocks([main, *others]),
@@ -113,6 +127,18 @@ def _blocks(runs: Sequence[RunResults]) -> list[Block]:
         for score in main.evaluation.overall()
         if score.measured and main.evaluation.role(score) == "headline"
     ]
+
+
+def _probe_blocks(probes: Sequence[Probe]) -> list[Block]:
+    """What is left of the score under each change, and how many answers each moves."""
+    blocks = []
+    for quantity, (title, note) in _QUANTITIES.items():
+        own = [(row.name, row.scores[quantity]) for row in probes if row.quantity == quantity]
+        dots = [_dot(name, score) for name, score in own if score.measured]
+        ends = [end for dot in dots for end in (dot.value, dot.high) if not isnan(end)]
+        if dots:
+            blocks.append(Block(title, note, plots.whiskers(dots, 0.0, max(1.0, *ends))))
+    return blocks
 
 
 def _slices(runs: Sequence[RunResults], primary: Score) -> dict[str, list[Block]]:

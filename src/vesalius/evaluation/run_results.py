@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,12 +74,14 @@ def against(
     ]
 
 
-def changed(main: RunResults, spec: Spec, primary: Score) -> list[tuple[str, Difference | None]]:
-    """The same for the run's own answers to changed pictures (``blank`` ...)."""
+def changed(
+    main: RunResults, spec: Spec, primary: Score, probed: Collection[str] = ()
+) -> list[tuple[str, Difference | None]]:
+    """The same for the run's own answers under a change (``blank`` ...), but for those probed."""
     return [
         (name, _difference(list(main.run.predictions(name)), main, spec, primary))
         for name in prediction_sets(main.run)
-        if name and not name.startswith(("history-", "control-"))
+        if name and name not in probed and not name.startswith(("history-", "control-"))
     ]
 
 

@@ -162,8 +162,7 @@ class _Suite:
         there = probes_of(self.run, self.base)
         if there is None or replace(there, rows=(), sets={}) != probes:
             return ()
-        stale = there.stale(self.run)
-        return [row for row in there.rows if row.name not in stale]
+        return there.fresh(self.run).rows
 
     def _facts(self, change: str) -> dict[str, str | None]:
         return {"split": self.split, "change": change or None, "history": None}
