@@ -83,8 +83,6 @@ def report(
         headline=_headline(main),
         baselines=baselines,
         power=power_line((d for _, d in baselines if d is not None), main.evaluation.level),
-        changed=changed(main, spec, primary),
-        baselines=against(main, others, spec, primary),
         probes=probes,
         probe_blocks=_probe_blocks(probes.measured) if probes else [],
         stale=stored.stale(main.run) if stored else [],
