@@ -108,8 +108,10 @@ def main(run: vesalius.Run) -> None:
     rows = list(run.predictions())
     check_against_experts(judgements, rows, experts(run))
     found = results(judgements, rows)
-    for sentence in (*found.warnings, *found.checked[0].sentences()):
+    for sentence in (*found.warnings, found.checked[0].sentence()):
         print(f"- {sentence}")
+    for score in found.scores:
+        print(f"{score.name}: {score.value:.3f} [{score.low:.3f}, {score.high:.3f}]")
     grades = [truth(row.text, [one.text or "" for one in row.references]) for row in rows]
     mean = sum(grades) / len(grades)
     theirs = RIGHT * mean + (1 - RIGHT) * 1  # at random: 0, 1 or 2, on average 1

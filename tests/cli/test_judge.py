@@ -65,7 +65,7 @@ def test_experts_are_told_before_the_scores(
     assert code == 0, out + error
     assert "No expert has checked" not in out
     assert out.index("agreement with 1 expert on 115 of") < out.index("checked: ")
-    assert "prediction-powered" in out
+    assert "as experts grade it, the judge calibrated" in out
     content = json.loads((fitted / "judgements" / "checked.experts.json").read_text())
     assert content["axes"][0]["n"] == 115
     experts.write_text("id,rater,correctness\n" + lines[0].replace(",ana,", ",ana,1"))

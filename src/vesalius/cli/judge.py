@@ -81,8 +81,7 @@ def print_judge(console: "Console", judged: "JudgeResults") -> None:
     for warning in judged.warnings:
         console.print(f"[yellow]warning:[/] {escape(warning)}", highlight=False, soft_wrap=True)
     for row in judged.checked:
-        for line in row.sentences():
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(row.sentence(), markup=False, highlight=False, soft_wrap=True)
     facts: dict[str, Any] = {
         f"{score.name}{f' ({score.scale})' if score.scale else ''}": (
             f"{score.value:.3f} [{score.low:.3f}, {score.high:.3f}], n = {score.n}"

@@ -44,7 +44,7 @@ def test_another_scale_has_no_alpha_but_a_rank_correlation() -> None:
     assert (found.expert_axis, isnan(found.agreement.value)) == ("accuracy", True)
     assert found.kendall.value == pytest.approx(1)
     assert found.value == pytest.approx(3)  # of 1, 3 and 5, each as often
-    assert "not measured (Krippendorff" in found.sentences()[0]
+    assert "not measured (Krippendorff" in found.sentence()
 
 
 def test_agreement_is_over_pairs_of_judge_and_expert() -> None:

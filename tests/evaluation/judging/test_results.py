@@ -77,10 +77,14 @@ def test_experts_take_the_first_warning_away(run: Run, judged) -> None:
     found = results(made, run.predictions())
     assert UNCHECKED not in found.warnings
     assert found.checked == [checked]
-    assert "agreement with 2 experts on 60 of 200 answers" in checked.sentences()[0]
+    assert "agreement with 2 experts on 60 of 200 answers" in checked.sentence()
     # The experts' mean is (1 + 5/3) / 2; the judge, who is one of them, tells it of the others too.
     assert checked.value == pytest.approx(4 / 3, abs=0.03)
     assert checked.high - checked.low < checked.alone[2] - checked.alone[1]
+    names = [score.name for score in found.scores]
+    assert len(names) == 3
+    assert names[1].startswith("correctness as experts grade it, the judge calibrated")
+    assert (found.scores[1].value, found.scores[2].value) == (checked.value, checked.alone[0])
     made.append([])  # nothing more: still the same
     assert judge_results(run)[0].checked
     row = next(iter(made.judgements()))

@@ -66,8 +66,8 @@ class Checked:
             fields[name] = Agreement(**fields[name])
         return cls(**fields | {"alone": tuple(fields["alone"])})
 
-    def sentences(self) -> list[str]:
-        """What experts say of the judge, the agreement first."""
+    def sentence(self) -> str:
+        """How far experts agree with the judge, and among themselves."""
         on = "" if self.axis == self.expert_axis else f" (experts: {self.expert_axis})"
         agreed = (
             f"{self.axis}{on}: agreement with {self.raters} expert{'s' * (self.raters > 1)} on "
@@ -76,14 +76,7 @@ class Checked:
         )
         if self.raters > 1:
             agreed += f"; experts among themselves: {_interval(self.among)}"
-        value, low, high = self.alone
-        mean = (
-            f"{self.expert_axis} as experts grade it: {self.value:.3f} [{self.low:.3f}, "
-            f"{self.high:.3f}], calibrated and prediction-powered (the judge counts "
-            f"{self.tuning:.2f}); by the experts' own grades alone {value:.3f} [{low:.3f}, "
-            f"{high:.3f}]; the judge's plain mean of {self.axis} {self.judge:.3f}"
-        )
-        return [f"{agreed}.", f"{mean}."]
+        return f"{agreed}."
 
 
 def expert_axis(axis: str, ratings: Sequence[Rating]) -> str | None:

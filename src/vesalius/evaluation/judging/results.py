@@ -93,7 +93,7 @@ def results(judgements: Judgements, predictions: Iterable[Prediction]) -> JudgeR
         judgements.identity,
         len(lines),
         dict(Counter(one.unmeasured for one in lines if one.unmeasured).most_common()),
-        scores,
+        [*scores, *(score for one in table for score in _by_experts(one))],
         {} if of_pairs else dict(Counter(e for one in lines for e in one.rating.errors)),
         table,
         stale,
@@ -165,6 +165,16 @@ def _score(name: str, values: Array, codes: Any) -> JudgeScore:
     scale = SCALES.get(name)
     bounds = "" if scale is None else f"{scale[0]} to {scale[-1]}"
     return JudgeScore(name, value, low, high, int(measured.sum()), bounds)
+
+
+def _by_experts(one: Checked) -> Iterable[JudgeScore]:
+    """The mean on the experts' scale: with the judge's help, and by their own grades alone."""
+    scale = SCALES[one.expert_axis]
+    bounds = f"{scale[0]} to {scale[-1]}"
+    name = f"{one.expert_axis} as experts grade it"
+    counts = f"{name}, the judge calibrated and counting {one.tuning:.2f}"
+    yield JudgeScore(counts, one.value, one.low, one.high, one.judged, bounds)
+    yield JudgeScore(f"{name}, without the judge", *one.alone, one.n, bounds)
 
 
 def _checks(judgements: Judgements) -> tuple[list[Checked], bool]:
