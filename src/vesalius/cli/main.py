@@ -14,6 +14,7 @@ import vesalius
 # Modules of commands postpone no annotations: typer compiles and evaluates each string of them.
 from vesalius.cli import (
     ablate,
+    agree,
     claims,
     data,
     deidentify,
@@ -60,6 +61,7 @@ weights.register(app)
 evaluation.register(app)
 claims.register(app)
 judge.register(app)
+agree.register(app)
 probe.register(app)
 ablate.register(app)
 submit.register(app)

@@ -3,37 +3,70 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from vesalius.cases.rating import SCALES, Rating
 from vesalius.errors import RunError
+from vesalius.run import Run
 from vesalius.system.files import read_lines
 
 BETWEEN = ";"
 """Between the errors in a cell of a CSV."""
+_HASHED = re.compile(r".* ([0-9a-f]{16})", re.DOTALL)
+"""A review's name that says which answers it was of."""
 
 
-def read_ratings(path: Path) -> list[Rating]:
-    """The ratings in a ``.jsonl`` or ``.csv`` file, one of a rater and answer.
+def review_name(run: Run) -> str:
+    """What a review of a run's answers is called: the recipe and a hash of the answers."""
+    digest = sha256(run.predictions_file().read_bytes()).hexdigest()
+    return f"{run.recipe().name} {digest[:16]}"
+
+
+def ratings_of(run: Run, ratings: Sequence[Rating], *, strict: bool = False) -> list[Rating]:
+    """Those of a run's answers, by the name of their review; RunError where none is.
+
+    A rating whose review names no answers may be of any run, unless ``strict``: two runs on one
+    data set have the same ids.
+    """
+    own = review_name(run)
+    theirs = [
+        one for one in ratings if one.review == own or not (strict or _HASHED.fullmatch(one.review))
+    ]
+    if not theirs:
+        what = f"none of the {len(ratings)} ratings is of a review of this run's answers"
+        raise RunError(what, where=run.path, hint=f"their reviews: {_reviews(ratings)}")
+    return theirs
+
+
+def _reviews(ratings: Sequence[Rating]) -> str:
+    return ", ".join(sorted({repr(one.review) for one in ratings}))
+
+
+def read_ratings(*paths: Path) -> list[Rating]:
+    """The ratings in ``.jsonl`` and ``.csv`` files, one of a rater and answer.
 
     A CSV has the same fields as columns, errors with semicolons between them, and empty cells for
     what was not rated. RunError names file and line of what is no rating, and of a second rating of
     one answer by the same rater in the same review; and a file without any.
     """
-    rows = _csv_rows(path) if path.suffix.lower() == ".csv" else read_lines(path)
     ratings: dict[tuple[str, str, str], Rating] = {}
-    for number, row in rows:
-        where = f"{path} line {number}"
-        one = Rating.from_row(row, where=where)
-        key = one.review, one.rater, one.prediction
-        if key in ratings:
-            what = f"a second rating of {one.prediction!r} by the same rater"
-            raise RunError(what, where=where, hint="keep one of the two")
-        ratings[key] = one
-    if not ratings:
-        raise RunError("holds no ratings", where=path)
+    for path in paths:
+        before = len(ratings)
+        rows = _csv_rows(path) if path.suffix.lower() == ".csv" else read_lines(path)
+        for number, row in rows:
+            where = f"{path} line {number}"
+            one = Rating.from_row(row, where=where)
+            key = one.review, one.rater, one.prediction
+            if key in ratings:
+                what = f"a second rating of {one.prediction!r} by the same rater"
+                raise RunError(what, where=where, hint="keep one of the two")
+            ratings[key] = one
+        if len(ratings) == before:
+            raise RunError("holds no ratings", where=path)
     return list(ratings.values())
 
 

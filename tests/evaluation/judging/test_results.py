@@ -97,6 +97,10 @@ def test_experts_take_the_first_warning_away(run: Run, judged) -> None:
 @pytest.mark.parametrize(
     ("ratings", "message"),
     [
+        (
+            [Rating("other 0123456789abcdef", f"q{i}", "a", {"correctness": 1}) for i in range(30)],
+            "none of the 30 ratings is of a review of this run",
+        ),
         (experts(("a", [1] * 5)), "experts rated 5 of the judged answers"),
         (experts(("a", [3] * 30), axis="clarity"), "the experts clarity"),
         (experts(("judge:k", [1] * 30)), "judge:k is a judge, and no expert"),

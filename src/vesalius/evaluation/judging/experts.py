@@ -21,6 +21,7 @@ from vesalius.cases.rating import AXES, CORRECTNESS, SCALES, Rating
 from vesalius.errors import RunError
 from vesalius.evaluation.agreement import Agreement, krippendorff, with_interval
 from vesalius.evaluation.prediction_powered import Array, powered_mean
+from vesalius.evaluation.rank_correlation import kendall
 from vesalius.evaluation.stats import Codes, clusters
 
 FOLDS = 5
@@ -150,13 +151,6 @@ def calibrated(raw: Array, truth: Array, groups: Codes) -> Array:
     rest = np.isnan(truth)
     guess[rest] = sums[rest] / folds
     return guess
-
-
-def kendall(pairs: Array) -> float:
-    """Kendall's tau-b of two columns, [n, 2]; NaN where one of them is constant."""
-    from scipy.stats import kendalltau
-
-    return float(kendalltau(pairs[:, 0], pairs[:, 1]).statistic)
 
 
 def _with_nan(value: Any) -> Any:

@@ -15,6 +15,7 @@ from functools import cached_property
 
 from vesalius.cases.view import View
 from vesalius.errors import Refusal, RunError
+from vesalius.evaluation.rating_files import review_name
 from vesalius.run import Run
 from vesalius.service.telemetry import log
 
@@ -42,7 +43,7 @@ class Review:
             hint = "vesalius predict writes them"
             raise RunError("holds no answers to review", where=run.path, hint=hint)
         self._run, self._reading = run, threading.Lock()
-        self.name = f"{run.recipe().name} {hashlib.sha256(path.read_bytes()).hexdigest()[:16]}"
+        self.name = review_name(run)
         """The recipe and a hash of the answers: those of another prediction are another review."""
         self.left_out = 0
         """Answers without words: empty ones, and boxes, which the page of a rater does not draw."""

@@ -1,0 +1,87 @@
+"""``vesalius agree``: by axis, with what is not measured said, and preference pairs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from vesalius import Recipe
+from vesalius.cases.case import Answer
+from vesalius.cases.prediction import Prediction
+from vesalius.cli.main import app
+from vesalius.evaluation.rating_files import review_name
+from vesalius.run import Run
+
+
+def made(path: Path) -> Run:
+    recipe = {"name": path.name, "data": {"dataset": "phantom"}, "model": {"name": "majority"}}
+    run = Run.create(path, Recipe.model_validate(recipe))
+    texts = ["ct", "ct of the head", "mr", "us"] * 5
+    run.append(
+        [
+            Prediction(f"q{i}", Answer(f"{text} {path.name}"), references=(Answer("ct"),))
+            for i, text in enumerate(texts)
+        ]
+    )
+    return run
+
+
+def written(path: Path, run: Run, rater: str, shift: int = 0) -> Path:
+    rows = [f"{review_name(run)},q{i},{rater},{3 + (i % 2) + shift}\n" for i in range(20)]
+    path.write_text("review,id,rater,accuracy\n" + "".join(rows))
+    return path
+
+
+def invoke(*words: object) -> tuple[int, str, str]:
+    done = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["agree", *map(str, words)])
+    return done.exit_code, done.output, str(done.exception or "")
+
+
+def test_figures_by_axis(tmp_path: Path) -> None:
+    run = made(tmp_path / "one")
+    files = written(tmp_path / "a.csv", run, "ana"), written(tmp_path / "b.csv", run, "bo", 1)
+    save = tmp_path / "figures.json"
+    code, out, error = invoke(*files, "--run", run.path, "--save", save)
+    assert code == 0, error
+    assert "agreement (ordinal alpha)" in out
+    assert "squad.f1: Kendall's tau-b" in out
+    figures = json.loads(save.read_text())["accuracy"]
+    assert figures["bo: above the others by"]["value"] == 1
+    assert figures["in groups"] == 20
+    code, out, _ = invoke(files[0])
+    assert code == 0
+    assert "not measured" in out  # one rater agrees with nobody
+
+
+def test_preference_pairs(tmp_path: Path) -> None:
+    one, two = made(tmp_path / "one"), made(tmp_path / "two")
+    files = written(tmp_path / "a.csv", one, "ana"), written(tmp_path / "b.csv", two, "ana", -1)
+    out = tmp_path / "pairs.jsonl"
+    code, words, error = invoke(*files, "--run", one.path, "--run", two.path, "--pairs", out)
+    assert code == 0, error
+    assert "20 preference pairs" in words
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    assert {row["chosen_run"] for row in rows} == {"one"}
+    assert "ana" not in out.read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("{a}", "{a}"), "a second rating of 'q0' by the same rater"),
+        (("{a}", "--run", "{two}"), "of a review of this run's answers"),
+        (("{a}", "--run", "{one}", "--run", "{two}"), "one run's answers"),
+        (("{a}", "--run", "{one}", "--pairs", "pairs.jsonl"), "two runs or more"),
+        (("gone.csv",), "cannot be read"),
+    ],
+)
+def test_bad_input_is_one_line(words: tuple[str, ...], message: str, tmp_path: Path) -> None:
+    one, two = made(tmp_path / "one"), made(tmp_path / "two")
+    a = written(tmp_path / "a.csv", one, "ana")
+    code, _, error = invoke(*(word.format(a=a, one=one.path, two=two.path) for word in words))
+    assert code == 1
+    assert message in error
+    assert "\n" not in error
