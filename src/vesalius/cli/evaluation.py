@@ -43,6 +43,10 @@ def evaluate(
         Path | None,
         typer.Option(help="A run or file without neighbours: what they help and harm."),
     ] = None,
+    protocol: Annotated[
+        str | None,
+        typer.Option(help="Protocols side by side: strict,squad_v2,llava_med_v1,tolerant@0.3."),
+    ] = None,
 ) -> None:
     """Score a run's predictions, with protocols and intervals; writes its scores.json."""
     from rich.console import Console
@@ -58,6 +62,11 @@ def evaluate(
     from vesalius.system.files import write_json
 
     console = Console()
+    if protocol is not None:
+        from vesalius.cli.protocols import show as show_protocols
+
+        show_protocols(console, target, protocol.split(","), resamples, save)
+        return
     metrics = metric_specs(metric)
     options: dict[str, Any] = {"metrics": metrics, "resamples": resamples, "by": _fields(by)}
     if histories:

@@ -11,9 +11,11 @@ from vesalius.errors import RunError
 from vesalius.evaluation import compare as comparing
 from vesalius.evaluation import evaluate as scoring
 from vesalius.evaluation.compare import Comparison
+from vesalius.evaluation.differences import Draws
 from vesalius.evaluation.evaluate import evaluate_run, save_scores
 from vesalius.evaluation.measuring import Spec
 from vesalius.evaluation.prediction_sets import SLICES, prediction_sets
+from vesalius.evaluation.protocols import SideBySide, side_by_side
 from vesalius.evaluation.score import Evaluation
 from vesalius.recipe import Evaluation as Settings
 from vesalius.run import Run, read_predictions
@@ -98,6 +100,21 @@ def compare(
         seed=settings.seed,
         by=by,
     )
+
+
+def protocols(
+    predicted: Predicted, names: Sequence[str], *, resamples: int | None = None
+) -> tuple[SideBySide, list[Prediction]]:
+    """The same answers scored by protocols of these names, and the answers themselves.
+
+    ``predicted`` is what :func:`evaluate` takes; of a run its unnamed set counts. See
+    :func:`~vesalius.evaluation.protocols.side_by_side`.
+    """
+    run = _run(predicted)
+    settings = Settings() if run is None else run.recipe().evaluation
+    drawn = settings.resamples if resamples is None else resamples
+    rows = _rows(predicted)
+    return side_by_side(rows, names, Draws(drawn, settings.level, settings.seed)), rows
 
 
 def _run(predicted: Predicted) -> Run | None:
