@@ -24,6 +24,7 @@ from vesalius.cli import (
     models,
     probe,
     retrieve,
+    review,
     serve,
     submit,
     web,
@@ -62,6 +63,7 @@ evaluation.register(app)
 claims.register(app)
 judge.register(app)
 agree.register(app)
+review.register(app)
 probe.register(app)
 ablate.register(app)
 submit.register(app)

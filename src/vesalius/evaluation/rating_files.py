@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -26,15 +27,27 @@ def review_name(run: Run) -> str:
     return f"{run.recipe().name} {digest[:16]}"
 
 
+def item_id(review: str, prediction: str) -> str:
+    """What raters know an answer by: a hash that tells nothing of its case or its run."""
+    digest = sha256(f"{review}\n{prediction}".encode()).hexdigest()
+    return f"itm_{digest[:40]}"
+
+
 def ratings_of(run: Run, ratings: Sequence[Rating], *, strict: bool = False) -> list[Rating]:
     """Those of a run's answers, by the name of their review; RunError where none is.
 
-    A rating whose review names no answers may be of any run, unless ``strict``: two runs on one
-    data set have the same ids.
+    Those of a package, which know answers as items, get the answers' ids. A rating whose review
+    names no answers may be of any run, unless ``strict``: two runs on one data set have the same
+    ids.
     """
     own = review_name(run)
+    ids = {item_id(own, one.id): one.id for one in run.predictions()}
+    named = [
+        replace(one, review=own, prediction=ids[one.prediction]) if one.prediction in ids else one
+        for one in ratings
+    ]
     theirs = [
-        one for one in ratings if one.review == own or not (strict or _HASHED.fullmatch(one.review))
+        one for one in named if one.review == own or not (strict or _HASHED.fullmatch(one.review))
     ]
     if not theirs:
         what = f"none of the {len(ratings)} ratings is of a review of this run's answers"

@@ -15,7 +15,7 @@ from functools import cached_property
 
 from vesalius.cases.view import View
 from vesalius.errors import Refusal, RunError
-from vesalius.evaluation.rating_files import review_name
+from vesalius.evaluation.rating_files import item_id, review_name
 from vesalius.run import Run
 from vesalius.service.telemetry import log
 
@@ -61,7 +61,7 @@ class Review:
         for one in self._run.predictions():
             answer = one.answer.text or ", ".join(one.answer.concepts or ())
             if answer:
-                yield Item(self._id(one.id), one.id, one.question, answer, one.picture)
+                yield Item(item_id(self.name, one.id), one.id, one.question, answer, one.picture)
             else:
                 self.left_out += 1
 
@@ -98,9 +98,6 @@ class Review:
         from vesalius.steps.report import pictures_of
 
         return pictures_of(self._run)
-
-    def _id(self, prediction: str) -> str:
-        return f"itm_{_mixed(self.name, prediction)[:40]}"
 
 
 def _mixed(*parts: str) -> str:
