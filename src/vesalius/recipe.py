@@ -22,6 +22,12 @@ MEMBER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 """What a member may be called: its run's folder has its name."""
 OWN = {"model", "data", "decoding", "evaluation", "seed", "stages", "folds"}
 """What a member's block may say in another way than the recipe that holds it."""
+LATER: tuple[tuple[str, str, Any], ...] = (
+    ("data", "mix", []),
+    ("data", "seed", 0),
+    ("evaluation", "interval", "percentile"),
+)
+"""Keys that runs do not have which are older than they are: at their default they do not count."""
 RUN = "{run}"
 """Stands for a run's own folder in a path that must survive the run being moved."""
 
@@ -149,6 +155,11 @@ class Evaluation(Frozen):
     """Names from ``vesalius.evaluation.metrics``, or one-key mappings of name to parameters."""
     resamples: int = Field(default=10_000, ge=0)
     level: float = Field(default=0.95, gt=0.5, lt=1.0)
+    interval: Literal["percentile", "bca", "exact"] = "percentile"
+    """How scores' bounds are made of the resamples: ``percentile``; ``bca``, corrected for bias and
+    skew; ``exact`` (Clopper and Pearson) for shares of rows that are each a group of its own, such
+    as pictures of as many patients. Where the chosen one is not defined, percentiles stand, and
+    each score tells. Differences always have percentile bounds."""
     validate_on: int = Field(default=0, ge=0)
     """So many validation dialogues are answered after each epoch of training; 0: none."""
     watch: str = "squad.em"
@@ -167,7 +178,8 @@ class Claim(Frozen):
     """The score differs from its by less than the share ``within``."""
     metric: str = "squad.em"
     """A score's name (``vesalius evaluate`` shows them); ``length.words`` is the answers' length,
-    ``image_reliance`` the share of the score that needs the picture."""
+    ``image_reliance`` the share of the recipe's first score, above a constant answer, that is lost
+    with blank pictures (or those of the set ``on``)."""
     margin: float | None = Field(default=None, ge=0.0)
     """Of ``not_worse_than``, in points of the score; null: none."""
     within: float | None = Field(default=None, gt=0.0, lt=1.0)
@@ -341,9 +353,9 @@ class Recipe(Frozen):
         for later in ("retrieve", "folds"):  # runs older than these keys keep their digest
             if content[later] is None:
                 del content[later]
-        for later, default in (("mix", []), ("seed", 0)):
-            if content["data"][later] == default:
-                del content["data"][later]
+        for block, later, default in LATER:
+            if content[block][later] == default:
+                del content[block][later]
         return content
 
     def to_yaml(self) -> str:

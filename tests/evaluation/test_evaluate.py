@@ -265,3 +265,20 @@ def test_a_run_that_cannot_be_written_is_scored(run, rows, monkeypatch):
     run.append(rows)
     monkeypatch.setattr(module, "save_scores", full)
     assert evaluate_run(run).score("squad.em").measured
+
+
+def test_intervals_by_name(prediction):
+    """8 of 10 right, each its own patient; then two rows a patient, where exact is not defined."""
+    rows = [
+        prediction("yes" if i < 8 else "no", "yes", name=str(i), group=f"g{i}") for i in range(10)
+    ]
+    found = evaluate(rows, ["squad"], interval="exact").score("squad.em")
+    assert (found.low, found.high) == pytest.approx((0.4439, 0.9748), abs=1e-4)
+    assert found.interval == "exact"
+    f1 = evaluate(rows, ["squad"], interval="exact").score("squad.f1")
+    assert f1.interval == "bootstrap"  # no share of right and wrong
+    pairs = [replace(p, group=f"g{int(p.id) // 2}") for p in rows]
+    assert evaluate(pairs, ["squad"], interval="exact").score("squad.em").interval == "bootstrap"
+    moved = evaluate(rows, ["squad"], interval="bca")
+    assert moved.score("squad.em").interval == "bca"
+    assert moved.interval == "bca"

@@ -5,14 +5,18 @@ from math import isnan
 import numpy as np
 import pytest
 from scipy.stats import binomtest
+from scipy.stats import bootstrap as scipy_bootstrap
 
 from vesalius.errors import VesaliusError
 from vesalius.evaluation.stats import (
+    bca,
     bootstrap,
     clusters,
+    exact,
     exchanged,
     holm,
     interval,
+    jackknife,
     mcnemar,
     paired_wilson,
     randomisation,
@@ -125,3 +129,35 @@ def test_paired_wilson():
 def test_wilson_refuses_nonsense():
     with pytest.raises(VesaliusError):
         wilson(3, 2)
+
+
+def test_exact_against_scipy():
+    """Clopper and Pearson: 8 of 10 is [.4439, .9748]; none of 10 has an upper bound of .3085."""
+    assert exact(8, 10) == pytest.approx((0.4439, 0.9748), abs=1e-4)
+    assert exact(0, 10) == pytest.approx((0.0, 0.3085), abs=1e-4)
+    assert exact(10, 10)[1] == 1.0
+    assert all(isnan(bound) for bound in exact(0, 0))
+    wanted = binomtest(13, 40).proportion_ci(0.9, method="exact")
+    assert exact(13, 40, 0.9) == pytest.approx((wanted.low, wanted.high))
+
+
+def test_bca_against_scipy():
+    """Single rows of a skewed sample: the bounds of scipy.stats.bootstrap, up to other draws."""
+    rows = np.random.default_rng(5).exponential(size=60)
+    groups = np.arange(60)
+
+    def mean(weights):
+        return {"mean": weights @ rows / weights.sum(axis=1)}
+
+    samples = bootstrap(mean, groups, 20_000, 1)["mean"]
+    found = bca(samples, rows.mean(), jackknife(mean, groups)["mean"])
+    wanted = scipy_bootstrap((rows,), np.mean, n_resamples=20_000, method="BCa", rng=2)
+    bounds = (wanted.confidence_interval.low, wanted.confidence_interval.high)
+    assert found == pytest.approx(bounds, abs=0.01)
+    assert found[0] > interval(samples)[0]  # skewed to the right: both bounds move up
+
+
+def test_bca_is_not_defined_at_the_edge():
+    ones = np.ones(50)
+    assert all(isnan(bound) for bound in bca(ones, 2.0, ones))
+    assert all(isnan(bound) for bound in bca(np.array([0.5, 1.5]), 1.0, np.ones(1)))

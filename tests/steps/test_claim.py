@@ -102,6 +102,27 @@ def test_what_cannot_be_measured_says_why(
     assert reason in verdict.reason
 
 
+def test_image_reliance_of_a_model_that_looks_against_one_that_does_not(
+    baseline: Run, tmp_path: Path
+) -> None:
+    """Blank pictures leave every answer of ``majority`` as it is: its reliance is 0."""
+    claims = [
+        {"better_than": str(baseline.path), "metric": "image_reliance"},
+        {"better_than": str(baseline.path), "metric": "image_reliance", "on": "noise"},
+    ]
+    run = fit(recipe("near", "nearest", claims=claims), tmp_path / "near")
+    for one in (run, baseline):
+        for change in (None, "blank"):
+            predict(one, change=change)
+    blank, noise = check_claims(run)
+    assert blank.outcome == "shown"
+    assert blank.difference is not None
+    assert blank.difference.first == 0
+    assert blank.difference.second > 0.5
+    assert noise.outcome == "not measured"
+    assert "no predictions called 'noise'" in noise.reason
+
+
 def test_a_claim_that_another_hand_changed_is_refused(baseline: Run, tmp_path: Path) -> None:
     claims = [{"better_than": str(baseline.path)}]
     run = fit(recipe("again", "majority", claims=claims), tmp_path / "again")

@@ -20,6 +20,10 @@ Metrics = Annotated[
     ),
 ]
 Resamples = Annotated[int | None, typer.Option(min=0, help="Bootstrap resamples; 0: none.")]
+Interval = Annotated[
+    str | None,
+    typer.Option(help="Of scores: percentile, bca or exact. Default: the recipe's, percentile."),
+]
 By = Annotated[str, typer.Option(help="Slices, comma-separated; empty for none.")]
 FIELDS = "category,modality,kind,dataset"
 
@@ -34,6 +38,7 @@ def evaluate(
     target: Annotated[Path, typer.Argument(help="A run, or a JSON-lines file of predictions.")],
     metric: Metrics = None,
     resamples: Resamples = None,
+    interval: Interval = None,
     by: By = FIELDS,
     save: Annotated[Path | None, typer.Option(help="Also write the scores here (JSON).")] = None,
     histories: Annotated[
@@ -69,6 +74,7 @@ def evaluate(
         return
     metrics = metric_specs(metric)
     options: dict[str, Any] = {"metrics": metrics, "resamples": resamples, "by": _fields(by)}
+    options["interval"] = _interval(interval)
     if histories:
         from vesalius.cli.histories import show
 
@@ -212,6 +218,17 @@ def _require_no_table(of_table: object, saved: object) -> None:
         raise RunError("--baseline, --members and --out belong to --table", hint="add --table")
     if saved:
         raise RunError("--save keeps a comparison of two runs or a table", hint="add --table")
+
+
+def _interval(name: str | None) -> Any:
+    from typing import get_args
+
+    from vesalius.errors import UnknownName
+    from vesalius.evaluation.score import IntervalMethod
+
+    if name is not None and name not in get_args(IntervalMethod):
+        raise UnknownName("interval", name, get_args(IntervalMethod), where="--interval")
+    return name
 
 
 def _fields(by: str) -> tuple[str, ...]:

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from vesalius.evaluation.differences import Difference
     from vesalius.evaluation.score import Evaluation
 
+_INTERVALS = {
+    "bca": "bias-corrected and accelerated (BCa) where that is defined, else percentiles",
+    "exact": "shares of rows each of its own group: Clopper and Pearson's exact interval",
+    "wilson": "where every resample scores the same: Wilson's interval over the groups",
+}
 _SCORE = 29
 """Columns that a slice's score takes: its value, interval and count."""
 
@@ -109,9 +114,9 @@ def _foremost(evaluation: Evaluation) -> list[str]:
 
 def _interval_notes(evaluation: Evaluation) -> list[str]:
     drawn = f"{evaluation.resamples:,} resamples of whole groups, seed {evaluation.seed}"
-    sure = any(score.interval == "wilson" for score in evaluation.scores)
-    wilson = ["where every resample scores the same: Wilson's interval over the groups"]
-    return [f"{evaluation.level:.0%} intervals: {drawn}", *(wilson if sure else [])]
+    known = {score.interval for score in evaluation.scores}
+    notes = [text for name, text in _INTERVALS.items() if name in known]
+    return [f"{evaluation.level:.0%} intervals: {drawn}", *notes]
 
 
 def _print_notes(console: Console, notes: Sequence[str]) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from vesalius.evaluation.measuring import Measured, counted
 from vesalius.evaluation.metrics import Array, Table
-from vesalius.evaluation.score import ALL
+from vesalius.evaluation.score import ALL, IntervalMethod
 from vesalius.evaluation.stats import (
     Codes,
     bootstrap,
@@ -28,11 +28,15 @@ from vesalius.evaluation.stats import (
 
 @dataclass(frozen=True, slots=True)
 class Draws:
-    """How intervals and p-values are drawn: how often, at which level, from which seed."""
+    """How intervals and p-values are drawn: how often, at which level, from which seed.
+
+    ``interval`` is how a score's bounds are made of the draws; differences have percentile bounds.
+    """
 
     resamples: int = 10_000
     level: float = 0.95
     seed: int = 0
+    interval: IntervalMethod = "percentile"
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from vesalius.evaluation.prediction_sets import (
     refuse_duplicates,
     slices,
 )
-from vesalius.evaluation.score import Evaluation, Score
+from vesalius.evaluation.score import Evaluation, IntervalMethod, Score
 from vesalius.evaluation.scoring import scores
 from vesalius.evaluation.stats import clusters
 from vesalius.run import Run
@@ -38,6 +38,7 @@ def evaluate(
     resamples: int = 10_000,
     level: float = 0.95,
     seed: int = 0,
+    interval: IntervalMethod = "percentile",
     by: Sequence[str] = SLICES,
 ) -> Evaluation:
     """Score predictions, with cluster-bootstrap intervals, overall and by slice.
@@ -48,7 +49,7 @@ def evaluate(
     refuse_duplicates(predictions)
     measured = measure(predictions, metrics)
     names = [group_of(p) for p in predictions]
-    draws = Draws(resamples, level, seed)
+    draws = Draws(resamples, level, seed, interval)
     rows: list[Score] = []
     for label, keep in slices(predictions, by):
         groups = clusters([name for name, inside in zip(names, keep, strict=True) if inside])
@@ -63,6 +64,7 @@ def evaluate(
         seed,
         facts(predictions),
         counts={entry.name: counts for entry in measured if (counts := entry.counts())},
+        interval=interval,
     )
 
 
@@ -72,6 +74,7 @@ def evaluate_run(
     *,
     metrics: Sequence[Spec] = (),
     resamples: int | None = None,
+    interval: IntervalMethod | None = None,
     by: Sequence[str] = SLICES,
 ) -> Evaluation:
     """Score one of a run's prediction sets as its recipe says; calibration where it is possible.
@@ -86,6 +89,7 @@ def evaluate_run(
         "resamples": recipe.resamples if resamples is None else resamples,
         "level": recipe.level,
         "seed": recipe.seed,
+        "interval": interval or recipe.interval,
         "by": by,
     }
     chosen: list[Spec] = list(metrics or recipe.metrics)

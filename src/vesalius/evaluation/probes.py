@@ -147,7 +147,7 @@ def probe(
         [p for p, in_it in zip(rows, known, strict=True) if in_it] for rows in (here, there)
     )
     tables = [replace(table, table=table.rows(known)) for table in tables]
-    constant = measure(_constant(here), [spec])[0] if row.without_picture else None
+    constant = measure(constant_answers(here), [spec])[0] if row.without_picture else None
     pair = _Pair(metric, tables[0], tables[1], constant, _flips(here, there))
     groups = clusters([group_of(p) for p in here])
     scores = {score.metric: score for score in pair.scores(groups, drawn)}
@@ -174,7 +174,7 @@ def _measured(table: Measured, metric: str) -> NDArray[np.bool_]:
     return known
 
 
-def _constant(predictions: Sequence[Prediction]) -> list[Prediction]:
+def constant_answers(predictions: Sequence[Prediction]) -> list[Prediction]:
     """The same questions, all answered with their most frequent (first) reference."""
     golds = [p.references[0] for p in predictions if p.references]
     (frequent, _), *_ = Counter(map(_content, golds)).most_common(1)

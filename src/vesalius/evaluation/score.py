@@ -10,7 +10,10 @@ from typing import Any, Literal
 from vesalius.errors import RunError
 
 ALL = "all"
-Interval = Literal["bootstrap", "wilson"]
+Interval = Literal["bootstrap", "wilson", "bca", "exact"]
+"""How a score's bounds were made."""
+IntervalMethod = Literal["percentile", "bca", "exact"]
+"""How they are to be made; each has cases where another takes its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +23,9 @@ class Score:
     ``value``, ``low`` and ``high`` are NaN where there was nothing to measure; ``protocol`` names
     an entry of the evaluation's ``protocols``; ``n`` counts measured predictions and ``groups``
     the patients or images they come from; ``slice`` is ``all`` or ``field=value``. ``interval``
-    says how the bounds were made: ``bootstrap`` over groups, or ``wilson`` with the groups as
-    trials, for a proportion that is the same in every resample.
+    says how the bounds were made: ``bootstrap`` (percentiles over groups), ``bca`` where it was
+    asked for, ``exact`` for a proportion of rows each of its own group where that was, or
+    ``wilson`` with the groups as trials, for a proportion that is the same in every resample.
     """
 
     metric: str
@@ -67,6 +71,7 @@ class Evaluation:
     predictions_sha256: str = ""
     settings_sha256: str = ""
     gain: Mapping[str, Any] = field(default_factory=dict)
+    interval: IntervalMethod = "percentile"
 
     def overall(self) -> list[Score]:
         """The scores over all predictions."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from math import isnan
 
 import numpy as np
 
@@ -12,7 +13,16 @@ from vesalius.evaluation.differences import Draws
 from vesalius.evaluation.measuring import Measured, counted
 from vesalius.evaluation.metrics import Array
 from vesalius.evaluation.score import ALL, Score
-from vesalius.evaluation.stats import Codes, bootstrap, interval, trials, wilson
+from vesalius.evaluation.stats import (
+    Codes,
+    bca,
+    bootstrap,
+    exact,
+    interval,
+    jackknife,
+    trials,
+    wilson,
+)
 
 
 def scores(
@@ -22,14 +32,32 @@ def scores(
     statistic = partial(_all, parts)
     several = len(set(groups.tolist())) > 1
     samples = bootstrap(statistic, groups, draws.resamples, draws.seed) if several else {}
+    left_out = jackknife(statistic, groups) if several and draws.interval == "bca" else {}
     named = {part.name: part for part in parts}
     for (name, metric), value in statistic(np.ones((1, len(groups)))).items():
         entry = named[name]
         n, units = counted(entry.table, metric, groups)
         low, high = interval(samples.get((name, metric), np.zeros(0)), draws.level)
         score = Score(metric, name, float(value[0]), low, high, n, units, label)
+        if draws.interval == "bca" and (name, metric) in samples:
+            score = _accelerated(score, samples[name, metric], left_out[name, metric], draws.level)
         if n or label == ALL:
-            yield _widened(score, entry, groups, draws.level)
+            yield _widened(_exact(score, entry, draws), entry, groups, draws.level)
+
+
+def _accelerated(score: Score, samples: Array, left_out: Array, level: float) -> Score:
+    """The score with its BCa bounds; as it is where they are not defined."""
+    low, high = bca(samples, score.value, left_out, level)
+    return score if isnan(low) else replace(score, low=low, high=high, interval="bca")
+
+
+def _exact(score: Score, entry: Measured, draws: Draws) -> Score:
+    """The score with exact bounds, where it is a share of rows that are each a group of its own."""
+    share = entry.metric.protocol.proportions.get(score.metric) == ""
+    if draws.interval != "exact" or not share or not 0 < score.n == score.groups:
+        return score
+    low, high = exact(score.value * score.n, score.n, draws.level)
+    return replace(score, low=low, high=high, interval="exact")
 
 
 def _widened(score: Score, entry: Measured, groups: Codes, level: float) -> Score:
@@ -40,7 +68,7 @@ def _widened(score: Score, entry: Measured, groups: Codes, level: float) -> Scor
     classes has as many trials as a plain share would need to be as uncertain.
     """
     by = entry.metric.protocol.proportions.get(score.metric)
-    if by is None or score.low != score.high:
+    if by is None or score.low != score.high or score.interval == "exact":
         return score
     n = trials(entry.table[by], groups) if by else float(score.groups)
     low, high = wilson(score.value * n, n, level)

@@ -62,6 +62,58 @@ def interval(samples: Array, level: float = 0.95) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def jackknife(
+    statistic: Callable[[Array], Mapping[Name, Array]], groups: Codes
+) -> dict[Name, Array]:
+    """The statistic's scores with each group left out once, [G] each."""
+
+    def left_out() -> Iterator[Array]:
+        count = int(groups.max()) + 1 if groups.size else 0
+        step = max(1, _CELLS // max(1, len(groups)))
+        for start in range(0, count, step):
+            codes = np.arange(start, min(start + step, count))
+            yield (codes[:, None] != groups).astype(np.float64)
+
+    return _collected(statistic(weights) for weights in left_out())
+
+
+def bca(samples: Array, value: float, without: Array, level: float = 0.95) -> tuple[float, float]:
+    """The bias-corrected and accelerated interval (Efron, 1987); NaN where it is not defined.
+
+    ``without`` [G] are the values with each group left out. Not defined where nearly no resample
+    lies on one side of ``value``, or a tenth has no value.
+    """
+    valid, left = samples[~np.isnan(samples)], without[~np.isnan(without)]
+    if valid.size == 0 or valid.size < 0.9 * samples.size or left.size < 2:
+        return nan, nan
+    normal = NormalDist()
+    below = float((valid < value).mean() + (valid == value).mean() / 2)
+    if not 0 < below < 1:
+        return nan, nan
+    bias, gaps = normal.inv_cdf(below), left.mean() - left
+    spread = float((gaps**2).sum()) ** 1.5
+    acceleration = float((gaps**3).sum()) / (6 * spread) if spread else 0.0
+
+    def share(tail: float) -> float:
+        moved = bias + normal.inv_cdf(tail)
+        return normal.cdf(bias + moved / (1 - acceleration * moved))
+
+    low, high = np.quantile(valid, [share((1 - level) / 2), share((1 + level) / 2)])
+    return float(low), float(high)
+
+
+def exact(successes: float, n: float, level: float = 0.95) -> tuple[float, float]:
+    """Clopper and Pearson's interval for one proportion (1934); NaN for n = 0."""
+    from scipy.special import betaincinv
+
+    if n == 0:
+        return nan, nan
+    tail = (1 - level) / 2
+    low = float(betaincinv(successes, n - successes + 1, tail)) if successes > 0 else 0.0
+    high = float(betaincinv(successes + 1, n - successes, 1 - tail)) if successes < n else 1.0
+    return low, high
+
+
 def exchanged(groups: Codes, times: int, seed: int) -> Iterator[NDArray[np.bool_]]:
     """Which rows [b, n] change systems, whole groups at a time, in pieces."""
     rng = np.random.default_rng(seed)

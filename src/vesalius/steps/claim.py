@@ -11,14 +11,20 @@ from vesalius.cases.prediction import Prediction
 from vesalius.errors import NotComparable, RunError, UnknownName
 from vesalius.evaluation.claims import Verdict, outcome
 from vesalius.evaluation.compare import Comparison, compare
-from vesalius.evaluation.differences import Difference
+from vesalius.evaluation.differences import Difference, Draws
+from vesalius.evaluation.evaluate import evaluate_run
 from vesalius.evaluation.measuring import Spec
 from vesalius.evaluation.prediction_sets import prediction_sets
+from vesalius.evaluation.reliance import NAME as IMAGE_RELIANCE
+from vesalius.evaluation.reliance import reliance_difference
+from vesalius.evaluation.run_results import primary_score
 from vesalius.recipe import Claim
 from vesalius.run import Run, read_predictions
 from vesalius.settings import validated
 
 NOTED = "claims"
+BLANK = "blank"
+"""The set of answers to pictures that show nothing, by which image reliance is measured."""
 
 
 def note_claims(run: Run, claims: Sequence[Claim]) -> None:
@@ -60,15 +66,38 @@ def _verdict(run: Run, entry: Mapping[str, Any]) -> Verdict:
         raise RunError(what, where=run.path / "status.json", hint="its hash is another")
     when = (str(entry["stated"]), bool(entry["post_hoc"]))
     try:
-        comparison = _compared(run, claim)
-        difference = _difference(comparison, claim.metric)
+        difference, better = _measured(run, claim)
     except (NotComparable, RunError, UnknownName) as error:
         return Verdict(claim, "not measured", *when, reason=str(error))
-    better = comparison.protocols[difference.protocol]["better"].get(claim.metric, "higher")
     if better == "neither" and not claim.equal_to:
         reason = "neither more nor less of it is better: say equal_to"
         return Verdict(claim, "not measured", *when, reason=reason)
     return Verdict(claim, outcome(claim, difference, better), *when, difference=difference)
+
+
+def _measured(run: Run, claim: Claim) -> tuple[Difference, str]:
+    """The claim's difference, and which way is better."""
+    if claim.metric == IMAGE_RELIANCE:
+        return _reliance(run, claim), "higher"
+    comparison = _compared(run, claim)
+    difference = _difference(comparison, claim.metric)
+    better = comparison.protocols[difference.protocol]["better"].get(claim.metric, "higher")
+    return difference, str(better)
+
+
+def _reliance(run: Run, claim: Claim) -> Difference:
+    """Of the run's primary score, with blank pictures or those that ``on`` names."""
+    settings = run.recipe().evaluation
+    spec, primary = primary_score(run, evaluate_run(run))
+    draws = Draws(settings.resamples, settings.level, settings.seed)
+    sides = [
+        (_answers(path, ""), _answers(path, claim.on or BLANK))
+        for path in (Path(claim.against), run.path)
+    ]
+    difference = reliance_difference(sides[0], sides[1], spec, primary.metric, draws)
+    if not difference.measured:
+        raise NotComparable("one of both does not beat a constant answer, or nothing was measured")
+    return difference
 
 
 def _difference(comparison: Comparison, metric: str) -> Difference:

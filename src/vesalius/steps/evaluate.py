@@ -16,7 +16,7 @@ from vesalius.evaluation.evaluate import evaluate_run, save_scores
 from vesalius.evaluation.measuring import Spec
 from vesalius.evaluation.prediction_sets import SLICES, prediction_sets
 from vesalius.evaluation.protocols import SideBySide, side_by_side
-from vesalius.evaluation.score import Evaluation
+from vesalius.evaluation.score import Evaluation, IntervalMethod
 from vesalius.recipe import Evaluation as Settings
 from vesalius.run import Run, read_predictions
 from vesalius.steps.gain import with_gain
@@ -32,6 +32,7 @@ def evaluate(
     *,
     metrics: Sequence[Spec] = (),
     resamples: int | None = None,
+    interval: IntervalMethod | None = None,
     by: Sequence[str] = SLICES,
     without: Path | str | None = None,
 ) -> Evaluation:
@@ -42,7 +43,8 @@ def evaluate(
     if all have names; the scores are also written into the run (``scores.json``), and what an audit
     says of its data is noted there (``status.json``). ``metrics`` are
     registry names or ``{name: parameters}``; ``resamples`` the number of bootstrap draws, 0 for no
-    intervals; ``by`` the fields that make slices. A combined run's evaluation has what it gains
+    intervals; ``interval`` how they are made (``percentile``, ``bca``, ``exact``; default: the
+    recipe's); ``by`` the fields that make slices. A combined run's evaluation has what it gains
     over its members, over ``without`` (a run or file of answers without neighbours), and under the
     controls that were predicted.
 
@@ -60,15 +62,16 @@ def evaluate(
             _rows(predicted),
             metrics or settings.metrics,
             resamples=settings.resamples if resamples is None else resamples,
+            interval=interval or settings.interval,
             by=by,
         )
     chosen = prediction_sets(run)[0] if name is None else name
     if chosen and without is not None:
         what = f"the set {chosen!r} is not held against a run without neighbours"
         raise RunError(what, where=run.path, hint="its unnamed set is: vesalius predict --run RUN")
-    evaluation = evaluate_run(run, chosen, metrics=metrics, resamples=resamples, by=by)
+    how: dict[str, Any] = {"metrics": metrics, "resamples": resamples}
+    evaluation = evaluate_run(run, chosen, interval=interval, by=by, **how)
     if chosen == "":
-        how: dict[str, Any] = {"metrics": metrics, "resamples": resamples}
         evaluation = with_gain(run, evaluation, without=without, **how)
     save_scores(run, evaluation, chosen)
     note_verdict(run)
