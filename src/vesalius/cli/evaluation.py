@@ -24,6 +24,10 @@ Interval = Annotated[
     str | None,
     typer.Option(help="Of scores: percentile, bca or exact. Default: the recipe's, percentile."),
 ]
+Clean = Annotated[
+    str | None,
+    typer.Option(help="Runs without pictures, comma-separated: score what none answers, too."),
+]
 By = Annotated[str, typer.Option(help="Slices, comma-separated; empty for none.")]
 FIELDS = "category,modality,kind,dataset"
 
@@ -52,13 +56,14 @@ def evaluate(
         str | None,
         typer.Option(help="Protocols side by side: strict,squad_v2,llava_med_v1,tolerant@0.3."),
     ] = None,
+    clean: Clean = None,
 ) -> None:
     """Score a run's predictions, with protocols and intervals; writes its scores.json."""
     from rich.console import Console
 
     from vesalius.cli.gain import print_gain
     from vesalius.cli.long_tail import print_long_tail
-    from vesalius.cli.scores import print_scores
+    from vesalius.cli.scores import print_clean, print_scores
     from vesalius.errors import RunError
     from vesalius.evaluation.caveats import of_audit
     from vesalius.evaluation.prediction_sets import prediction_sets
@@ -78,8 +83,9 @@ def evaluate(
     if histories:
         from vesalius.cli.histories import show
 
-        if without is not None:
-            raise RunError("--without and --histories are two questions", hint="leave one out")
+        if without is not None or clean is not None:
+            what = "--histories and --without or --clean are two questions"
+            raise RunError(what, hint="leave one out")
         show(console, Run.open(target), metrics, resamples, save)
         return
     run = Run.open(target) if target.is_dir() else None
@@ -87,9 +93,11 @@ def evaluate(
     probed = _probed(run)
     names = [None] if run is None else [n for n in prediction_sets(run) if n not in probed]
     for place, name in enumerate(names):
-        scores = step(run or target, name, without=without if place == 0 else None, **options)
+        own: dict[str, Any] = {"without": without, "clean": _places(clean)} if place == 0 else {}
+        scores = step(run or target, name, **own, **options)
         title = target.name if run is None else f"{run.name} {name}".strip()
         print_scores(console, scores, title)
+        print_clean(console, scores)
         first = scores if place == 0 else first
         if run is not None:
             print_long_tail(console, run, name or "")
@@ -142,6 +150,7 @@ def compare(
     pictures: Annotated[
         bool, typer.Option(help="With --page: read the pictures, for boards and quadrants.")
     ] = True,
+    clean: Clean = None,
 ) -> None:
     """Compare runs on the same questions: paired differences, intervals and p-values."""
     options: dict[str, Any] = {"metrics": metric_specs(metric), "resamples": resamples}
@@ -150,6 +159,8 @@ def compare(
         _require_no_table(baseline or members or out, page_alone and save)
     if not (table or page_alone):
         _require_two(runs)
+    elif clean is not None:
+        _refuse_clean()
     if page is not None:
         from vesalius.steps.comparison_page import comparison_page
 
@@ -159,7 +170,7 @@ def compare(
         _print_table(runs, files, by, baseline=baseline, members=members, **options)
     elif not page_alone:
         first, second = runs
-        _print_comparison(first, second, by, save, options)
+        _print_comparison(first, second, by, save, options | {"clean": _places(clean)})
 
 
 def _print_table(runs: list[Path], files: list[Path], by: str, **options: Any) -> None:
@@ -199,6 +210,23 @@ def report(
 
     page = step(*[Run.open(path) for path in runs], out=out, pictures=pictures)
     typer.echo(f"report: {page}")
+
+
+def _places(text: str | None) -> list[Path]:
+    """Folders and files that stand comma-separated; RunError where none does."""
+    from vesalius.errors import RunError
+
+    places = [Path(part.strip()) for part in (text or "").split(",") if part.strip()]
+    if text is not None and not places:
+        raise RunError("--clean names no run", hint="for example --clean runs/majority,runs/text")
+    return places
+
+
+def _refuse_clean() -> None:
+    """RunError where a clean subset is asked for of more than two systems at once."""
+    from vesalius.errors import RunError
+
+    raise RunError("--clean belongs to a comparison of two", hint="leave it out, or --table")
 
 
 def _require_two(runs: Sequence[Path]) -> None:

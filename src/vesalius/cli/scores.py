@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from vesalius.evaluation.caveats import of_metrics
+from vesalius.evaluation.clean import CleanSubset
 from vesalius.evaluation.power import power_line
 
 if TYPE_CHECKING:
@@ -43,6 +44,21 @@ def print_scores(console: Console, evaluation: Evaluation, title: str) -> None:
     for sentence in of_metrics(evaluation):
         console.print(sentence, style="yellow", markup=False, highlight=False)
     _print_notes(console, [*protocol_notes(evaluation.protocols), *_interval_notes(evaluation)])
+
+
+def print_clean(console: Console, evaluation: Evaluation) -> None:
+    """Scores on the clean subset beside those on the whole; nothing where none was asked for."""
+    if not evaluation.clean:
+        return
+    subset = CleanSubset.from_json(evaluation.clean)
+    console.print(f"\n[bold]clean subset[/bold]: {escape(str(subset))}", highlight=False)
+    table = _table("score", "whole", "clean subset", "n")
+    for score in evaluation.overall():
+        clean = subset.score(score.metric)
+        if clean is not None and evaluation.role(score) == "headline":
+            table.add_row(score.metric, str(score), str(clean), f"{clean.n:,}")
+    if subset.scores:
+        console.print(table)
 
 
 def print_differences(console: Console, comparison: Comparison, title: str) -> None:

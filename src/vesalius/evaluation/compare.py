@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
 from vesalius.cases.prediction import Prediction
+from vesalius.evaluation.clean import CLEAN
 from vesalius.evaluation.differences import Difference, Draws, adjusted, differences
 from vesalius.evaluation.measuring import Spec, measure
 from vesalius.evaluation.pairing import paired
@@ -48,19 +51,24 @@ def compare(
     level: float = 0.95,
     seed: int = 0,
     by: Sequence[str] = SLICES,
+    clean: Collection[str] | None = None,
 ) -> Comparison:
     """Pair two runs' predictions by id and compare every score, overall and by slice.
 
     NotComparable if no id is shared, or a shared id stands for another question (see
     :func:`~vesalius.evaluation.pairing.paired`); RunError if an id appears twice. Only what was
-    measured in both runs counts. The difference is second minus first.
+    measured in both runs counts. The difference is second minus first. ``clean`` names the ids of
+    a clean subset, which is one more slice.
     """
     here, there = paired(first, second)
     ours, theirs = measure(here, metrics), measure(there, metrics)
     units = [group_of(p) for p in here]
     draws = Draws(resamples, level, seed)
     rows: list[Difference] = []
-    for label, keep in slices(here, by):
+    parts = list(slices(here, by))
+    if clean is not None:
+        parts.append((CLEAN, np.array([p.id in clean for p in here])))
+    for label, keep in parts:
         groups = clusters([name for name, inside in zip(units, keep, strict=True) if inside])
         rows += differences(ours, theirs, groups, draws, label=label, keep=keep)
     return Comparison(

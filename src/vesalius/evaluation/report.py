@@ -16,6 +16,7 @@ from vesalius.errors import RunError
 from vesalius.evaluation import calibration, plots
 from vesalius.evaluation.caveats import limits
 from vesalius.evaluation.claims import Verdict
+from vesalius.evaluation.clean import CleanSubset
 from vesalius.evaluation.detection_plots import box_plots
 from vesalius.evaluation.formatting import flat
 from vesalius.evaluation.gain import Gain
@@ -87,6 +88,7 @@ def report(
         probe_blocks=_probe_blocks(probes.measured) if probes else [],
         stale=stored.stale(main.run) if stored else [],
         changed=changed(main, spec, primary, probes.sets.values() if probes else ()),
+        clean=CleanSubset.from_json(main.evaluation.clean) if main.evaluation.clean else None,
         gain=gain,
         claims=claims,
         blocks=_blocks([main, *others]),

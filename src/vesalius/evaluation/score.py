@@ -58,7 +58,9 @@ class Evaluation:
     limit, predictions without a reference, and texts that are no words. ``counts`` has by protocol
     how many rows it could not read or had to cut, or are in no dialogue. Of a run's predictions it
     names by hash what they and the settings were. ``gain`` has what a combination gains
-    (:class:`vesalius.evaluation.gain.Gain`), where the run is one.
+    (:class:`vesalius.evaluation.gain.Gain`), where the run is one; ``clean`` the scores on the
+    questions that models without pictures do not answer
+    (:class:`vesalius.evaluation.clean.CleanSubset`), where some were named.
     """
 
     scores: tuple[Score, ...]
@@ -72,6 +74,7 @@ class Evaluation:
     settings_sha256: str = ""
     gain: Mapping[str, Any] = field(default_factory=dict)
     interval: IntervalMethod = "percentile"
+    clean: Mapping[str, Any] = field(default_factory=dict)
 
     def overall(self) -> list[Score]:
         """The scores over all predictions."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,18 @@ from vesalius.cases.prediction import Prediction
 from vesalius.errors import RunError
 from vesalius.evaluation import compare as comparing
 from vesalius.evaluation import evaluate as scoring
+from vesalius.evaluation.clean import clean_ids, clean_scores
 from vesalius.evaluation.compare import Comparison
 from vesalius.evaluation.differences import Draws
 from vesalius.evaluation.evaluate import evaluate_run, save_scores
 from vesalius.evaluation.measuring import Spec
+from vesalius.evaluation.pairing import paired
 from vesalius.evaluation.prediction_sets import SLICES, prediction_sets
 from vesalius.evaluation.protocols import SideBySide, side_by_side
 from vesalius.evaluation.score import Evaluation, IntervalMethod
 from vesalius.recipe import Evaluation as Settings
 from vesalius.run import Run, read_predictions
+from vesalius.steps.clean import blind_answers
 from vesalius.steps.gain import with_gain
 from vesalius.steps.verdicts import note_verdict
 
@@ -35,6 +39,7 @@ def evaluate(
     interval: IntervalMethod | None = None,
     by: Sequence[str] = SLICES,
     without: Path | str | None = None,
+    clean: Sequence[Path | str] = (),
 ) -> Evaluation:
     """Score predictions, with protocols and intervals, overall and by slice.
 
@@ -46,7 +51,8 @@ def evaluate(
     intervals; ``interval`` how they are made (``percentile``, ``bca``, ``exact``; default: the
     recipe's); ``by`` the fields that make slices. A combined run's evaluation has what it gains
     over its members, over ``without`` (a run or file of answers without neighbours), and under the
-    controls that were predicted.
+    controls that were predicted. ``clean`` names systems without pictures (runs, or files of their
+    answers to the same questions): what none of them answers is scored beside the whole.
 
     RunError where there are no predictions, an id appears twice, or ``name`` is given for no run;
     UnknownName for a metric that does not exist.
@@ -58,13 +64,13 @@ def evaluate(
         if without is not None:
             raise RunError("only a run is held against one without neighbours", hint="name a run")
         settings = Settings()
-        return scoring.evaluate(
-            _rows(predicted),
-            metrics or settings.metrics,
-            resamples=settings.resamples if resamples is None else resamples,
-            interval=interval or settings.interval,
-            by=by,
+        rows, chosen_metrics = _rows(predicted), metrics or settings.metrics
+        drawn = settings.resamples if resamples is None else resamples
+        how_drawn = interval or settings.interval
+        scores = scoring.evaluate(
+            rows, chosen_metrics, resamples=drawn, interval=how_drawn, by=by
         )
+        return _with_clean(scores, rows, clean, chosen_metrics)
     chosen = prediction_sets(run)[0] if name is None else name
     if chosen and without is not None:
         what = f"the set {chosen!r} is not held against a run without neighbours"
@@ -73,9 +79,27 @@ def evaluate(
     evaluation = evaluate_run(run, chosen, interval=interval, by=by, **how)
     if chosen == "":
         evaluation = with_gain(run, evaluation, without=without, **how)
+    if clean:
+        chosen_metrics = metrics or run.recipe().evaluation.metrics
+        rows = list(run.predictions(chosen))
+        evaluation = _with_clean(evaluation, rows, clean, chosen_metrics)
     save_scores(run, evaluation, chosen)
     note_verdict(run)
     return evaluation
+
+
+def _with_clean(
+    evaluation: Evaluation,
+    rows: Sequence[Prediction],
+    clean: Sequence[Path | str],
+    metrics: Sequence[Spec],
+) -> Evaluation:
+    """The evaluation with the scores on what no one of these systems answers."""
+    if not clean:
+        return evaluation
+    draws = Draws(evaluation.resamples, evaluation.level, evaluation.seed)
+    subset = clean_scores(rows, *blind_answers(clean), metrics, draws)
+    return replace(evaluation, clean=subset.to_json())
 
 
 def compare(
@@ -85,23 +109,30 @@ def compare(
     metrics: Sequence[Spec] = (),
     resamples: int | None = None,
     by: Sequence[str] = SLICES,
+    clean: Sequence[Path | str] = (),
 ) -> Comparison:
     """Pair the predictions of two systems by id; every difference is second minus first.
 
     Each is what :func:`evaluate` takes; of a run its unnamed set counts. Metrics, resamples, level
-    and seed are those of the second's recipe unless said otherwise. NotComparable if no id is
+    and seed are those of the second's recipe unless said otherwise. What no one of the systems that
+    ``clean`` names answers is a slice more. NotComparable if no id is
     shared or one stands for two questions; RunError where there are no predictions.
     """
     run = _run(second)
     settings = Settings() if run is None else run.recipe().evaluation
+    ours, theirs = _rows(first), _rows(second)
+    ids = None
+    if clean:
+        ids = clean_ids(paired(ours, theirs)[0], blind_answers(clean)[0])
     return comparing.compare(
-        _rows(first),
-        _rows(second),
+        ours,
+        theirs,
         metrics or settings.metrics,
         resamples=settings.resamples if resamples is None else resamples,
         level=settings.level,
         seed=settings.seed,
         by=by,
+        clean=ids,
     )
 
 
