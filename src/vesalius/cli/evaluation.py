@@ -73,6 +73,7 @@ def evaluate(
 
     console = Console()
     if protocol is not None:
+        _refuse_clean(clean, "--protocol scores the whole")
         from vesalius.cli.protocols import show as show_protocols
 
         show_protocols(console, target, protocol.split(","), resamples, save)
@@ -159,8 +160,8 @@ def compare(
         _require_no_table(baseline or members or out, page_alone and save)
     if not (table or page_alone):
         _require_two(runs)
-    elif clean is not None:
-        _refuse_clean()
+    else:
+        _refuse_clean(clean, "--clean belongs to a comparison of two")
     if page is not None:
         from vesalius.steps.comparison_page import comparison_page
 
@@ -222,11 +223,12 @@ def _places(text: str | None) -> list[Path]:
     return places
 
 
-def _refuse_clean() -> None:
-    """RunError where a clean subset is asked for of more than two systems at once."""
+def _refuse_clean(clean: str | None, what: str) -> None:
+    """RunError where a clean subset is asked for that would be read and ignored."""
     from vesalius.errors import RunError
 
-    raise RunError("--clean belongs to a comparison of two", hint="leave it out, or --table")
+    if clean is not None:
+        raise RunError(what, hint="leave --clean out")
 
 
 def _require_two(runs: Sequence[Path]) -> None:
