@@ -92,6 +92,6 @@ def clean_scores(
     """
     chosen, ids = draws or Draws(), clean_ids(predictions, without)
     rows = [p for p in predictions if p.id in ids]
-    how = {"resamples": chosen.resamples, "level": chosen.level, "seed": chosen.seed}
-    scores = evaluate(rows, metrics, by=(), **how).overall() if rows else []  # type: ignore[arg-type]
+    how: dict[str, Any] = asdict(chosen)
+    scores = evaluate(rows, metrics, by=(), **how).overall() if rows else []
     return CleanSubset(digests, len(rows), len(predictions), tuple(scores))

@@ -67,9 +67,7 @@ def evaluate(
         rows, chosen_metrics = _rows(predicted), metrics or settings.metrics
         drawn = settings.resamples if resamples is None else resamples
         how_drawn = interval or settings.interval
-        scores = scoring.evaluate(
-            rows, chosen_metrics, resamples=drawn, interval=how_drawn, by=by
-        )
+        scores = scoring.evaluate(rows, chosen_metrics, resamples=drawn, interval=how_drawn, by=by)
         return _with_clean(scores, rows, clean, chosen_metrics)
     chosen = prediction_sets(run)[0] if name is None else name
     if chosen and without is not None:
@@ -97,7 +95,7 @@ def _with_clean(
     """The evaluation with the scores on what no one of these systems answers."""
     if not clean:
         return evaluation
-    draws = Draws(evaluation.resamples, evaluation.level, evaluation.seed)
+    draws = Draws(evaluation.resamples, evaluation.level, evaluation.seed, evaluation.interval)
     subset = clean_scores(rows, *blind_answers(clean), metrics, draws)
     return replace(evaluation, clean=subset.to_json())
 
