@@ -51,6 +51,11 @@ def test_figures_by_axis(tmp_path: Path) -> None:
     figures = json.loads(save.read_text())["accuracy"]
     assert figures["bo: above the others by"]["value"] == 1
     assert figures["in groups"] == 20
+    wide, listed = written(tmp_path / "c.csv", run, "cy", -2), tmp_path / "disputed.jsonl"
+    code, out, error = invoke(files[0], wide, "--run", run.path, "--disputed", listed)
+    assert code == 0, error
+    assert "20 to adjudicate in" in out
+    assert json.loads(listed.read_text().splitlines()[0])["grades"] == {"ana": 3, "cy": 1}
     code, out, _ = invoke(files[0])
     assert code == 0
     assert "not measured" in out  # one rater agrees with nobody

@@ -163,6 +163,18 @@ def test_the_example_on_own_data_runs(tmp_path: Path, capsys: pytest.CaptureFixt
 
 
 @pytest.mark.slow
+def test_the_judge_and_its_experts_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = runpy.run_path(str(ROOT / "examples" / "judge.py"))
+    names["main"](names["phantom_run"]())
+    said = capsys.readouterr().out
+    assert "agreement with 3 experts on 120 of" in said
+    assert "known, as all is simulated" in said
+
+
+@pytest.mark.slow
 def test_the_whole_way_goes_through_on_one_screen(tmp_path: Path) -> None:
     """``examples/whole.sh``: its service is asked once, and is gone when the script ends."""
     script = ROOT / "examples" / "whole.sh"

@@ -12,7 +12,7 @@ from vesalius.cases.prediction import Prediction
 from vesalius.cases.rating import Rating
 from vesalius.errors import RunError
 from vesalius.evaluation.rank_correlation import kendall, least_spearman, spearman
-from vesalius.evaluation.raters import agreement_of, axis_tables, biases, following
+from vesalius.evaluation.raters import agreement_of, axis_tables, biases, disputed, following
 
 
 def rated(rater: str, *grades: int | None, review: str = "") -> list[Rating]:
@@ -40,6 +40,14 @@ def test_a_kind_and_a_strict_rater() -> None:
     assert (middle.bias.value, middle.rated, middle.could_not) == (pytest.approx(-0.5 / 3), 3, 1)
     assert kind.bias.low <= kind.bias.value <= kind.bias.high
     assert 0 < agreement_of(table).value < 1
+
+
+def test_what_is_to_be_adjudicated() -> None:
+    (table,) = axis_tables(rated("a", 1, 2, 3, 1) + rated("b", 3, 3, None, 5), [])
+    assert disputed(table) == [
+        {"id": "q3", "axis": "accuracy", "apart": 4, "grades": {"a": 1, "b": 5}},
+        {"id": "q0", "axis": "accuracy", "apart": 2, "grades": {"a": 1, "b": 3}},
+    ]
 
 
 def test_one_rater_has_nobody_to_agree_with() -> None:

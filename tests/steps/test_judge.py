@@ -19,7 +19,7 @@ from vesalius.evaluation.judging.results import results
 from vesalius.evaluation.judging.rubric import rubric
 from vesalius.steps.fit import fit
 from vesalius.steps.judge import judge
-from vesalius.steps.judges import Judge, Server, judge_of
+from vesalius.steps.judges import Judge, Server, bases, judge_of
 from vesalius.steps.predict import predict
 from vesalius.system.files import write_json
 
@@ -270,6 +270,36 @@ def test_a_judge_that_needs_pictures_may_not_be_kept_from_them(tmp_path: Path, r
     one = saved(tmp_path / "same", run)
     with pytest.raises(ModelError, match="answers from pictures alone"):
         judge_of(str(one.path), run, Server(), pictures=False)
+
+
+def test_weights_are_known_by_their_name_and_not_by_what_trains(tmp_path: Path) -> None:
+    def begun(run: str, **model: Any) -> Run:
+        recipe = {"name": run, "data": DATA, "model": model}
+        return Run.create(tmp_path / run, Recipe.model_validate(recipe))
+
+    frozen = {"roles": {"language": "frozen"}}
+    assert bases(begun("text", name="text", weights="smollm2", **frozen)) == {"smollm2"}
+    assert bases(begun("composed", name="composed", preset="smol")) == {"smollm2"}
+    assert bases(begun("other", name="text", weights="org/other", **frozen)) == {"org/other"}
+    drawn = begun("nano", name="composed", preset="nano")
+    drawn.note(weights="random")
+    assert bases(drawn) == frozenset()
+
+
+def test_names_of_judgements_stay_in_their_folder(run: Run, by: Callable[..., Judge]) -> None:
+    for name in ("../out", "a/b", "x.experts", ".hidden"):
+        with pytest.raises(RunError, match="cannot be called"):
+            judge(run, by(), limit=1, name=name)
+
+
+def test_a_pair_with_an_answer_of_boxes_is_not_measured(
+    tmp_path: Path, run: Run, by: Callable[..., Judge]
+) -> None:
+    other = fitted(tmp_path / "boxes", {"name": "majority"})
+    rows = [row.to_row() for row in run.predictions()]
+    other.append([Prediction.from_row(row | {"answer": {"boxes": []}}) for row in rows])
+    found = results(judge(run, by(), against=other, limit=3), run.predictions())
+    assert found.unmeasured == {"no answer in words": 3}
 
 
 def test_a_recipe_is_fitted_beside_the_judgements_and_says_that_its_weights_are_random(

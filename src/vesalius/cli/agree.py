@@ -32,6 +32,10 @@ def agree(
         typer.Option(help="With two runs or more: write preference pairs here (JSON lines)."),
     ] = None,
     axis: Annotated[str, typer.Option(help="Of the preference pairs.")] = "accuracy",
+    disputed: Annotated[
+        Path | None,
+        typer.Option(help="Write the answers to adjudicate here: grades two or more apart."),
+    ] = None,
     save: Annotated[Path | None, typer.Option(help="Also write the figures here (JSON).")] = None,
 ) -> None:
     """Agreement of raters by axis, how strict each is, and which metrics follow them."""
@@ -59,6 +63,22 @@ def agree(
         console.print(facts_table(title, {name: _words(one) for name, one in table.items()}))
     if save is not None:
         write_json(save, facts)
+    if disputed is not None:
+        count = _write_disputed(disputed, runs[0] if runs else None, ratings)
+        console.print(f"{count} to adjudicate in {disputed}", markup=False, soft_wrap=True)
+
+
+def _write_disputed(path: Path, run: Any, ratings: Any) -> int:
+    """Write a line for every axis of an answer that is to be adjudicated; how many there are."""
+    from vesalius.evaluation.raters import axis_tables
+    from vesalius.evaluation.raters import disputed as rows_of
+    from vesalius.evaluation.rating_files import ratings_of
+    from vesalius.system.files import write_atomic
+
+    known = ratings if run is None else ratings_of(run, ratings)
+    rows = [row for table in axis_tables(known, []) for row in rows_of(table)]
+    write_atomic(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    return len(rows)
 
 
 def _facts(run: Any, ratings: Any, metrics: list[Any]) -> dict[str, dict[str, Any]]:

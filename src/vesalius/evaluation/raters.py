@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from math import nan
+from math import isnan, nan
+from typing import Any
 
 import numpy as np
 
@@ -109,6 +110,21 @@ def biases(table: AxisTable, ratings: Sequence[Rating]) -> list[RaterBias]:
         rated = int((~np.isnan(own)).sum())
         rows.append(RaterBias(rater, bias, rated, could_not.get(rater, 0)))
     return sorted(rows, key=lambda one: -np.nan_to_num(one.bias.value, nan=-np.inf))
+
+
+def disputed(table: AxisTable, gap: int = 2) -> list[dict[str, Any]]:
+    """The answers whose grades lie ``gap`` or more apart, the widest first: those to adjudicate."""
+    rows = []
+    for name, grades in zip(table.answers, table.grades, strict=True):
+        given = {
+            rater: int(grade)
+            for rater, grade in zip(table.raters, grades.tolist(), strict=True)
+            if not isnan(grade)
+        }
+        apart = max(given.values()) - min(given.values())
+        if apart >= gap:
+            rows.append({"id": name, "axis": table.axis, "apart": apart, "grades": given})
+    return sorted(rows, key=lambda row: (-row["apart"], row["id"]))
 
 
 def following(

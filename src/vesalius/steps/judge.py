@@ -7,7 +7,6 @@ it replied is kept; a killed judging goes on with the same command.
 from __future__ import annotations
 
 import heapq
-import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -38,7 +37,6 @@ from vesalius.steps.judges import Judge
 from vesalius.steps.predict import progress
 from vesalius.steps.prepare import dialogues
 
-log = logging.getLogger(__name__)
 NEW_TOKENS = 256
 """What a reply may have; errors with their levels take the most."""
 Line = Judgement | Preference
@@ -50,9 +48,11 @@ Replies = Mapping[str, Prediction]
 class Bench:
     """What is asked of each answer, and what becomes of the replies.
 
-    ``words`` gives the second turns by mark; ``line`` what is written down.
+    ``ungradable`` says why a row cannot be judged, if so; ``words`` gives the second turns by
+    mark; ``line`` what is written down, ``lost`` of what is not judged.
     """
 
+    ungradable: Callable[[Prediction], str | None]
     words: Callable[[Prediction], Mapping[str, str]]
     line: Callable[[Prediction, str, Replies], Line]
     lost: Callable[[Prediction, str], Line]
@@ -79,13 +79,13 @@ def judge(
     chosen = _sample([row for row in rows if not other or row.id in other], limit)
     rule = rubric(rubric_name)
     what = rubric_name if against is None else f"against {against.name}"
+    pictured = _dialogues(run, chosen) if by.sees else {}
     judgements = Judgements(run, name or _name(by.label, what))
     identity = dict(by.facts) | _terms(run, by, rule, rubric_name, against)
     done = judgements.begin(identity)
     todo = [row for row in chosen if row.id not in done]
-    pictured = _dialogues(run, todo) if by.sees else {}
     if todo:
-        _connect(by, pictured)
+        _connect(by, [pictured[row.id] for row in todo if row.id in pictured])
     bench = _preferring(other) if other else _grading(by, judgements.name, rule)
     with progress(f"judging {run.name} by {by.label}") as bar:
         task = bar.add_task("", done=len(done))
@@ -103,7 +103,7 @@ def _judged(
     """A line for each row, as soon as all of its replies are there."""
     gradable = []
     for row in rows:
-        reason = _ungradable(row)
+        reason = bench.ungradable(row)
         if reason is None:
             gradable.append(row)
         else:
@@ -143,6 +143,7 @@ def _grading(by: Judge, name: str, rule: Rubric) -> Bench:
         return Judgement(graded, own, text, None, grading.weight)
 
     return Bench(
+        _ungradable,
         lambda row: {"grade": prompts.grading_words(row, rule)},
         line,
         lambda row, reason: Judgement(rating(row, {}), unmeasured=reason),
@@ -174,7 +175,7 @@ def _preferring(other: Mapping[str, Prediction]) -> Bench:
     def lost(row: Prediction, reason: str) -> Line:
         return Preference(row.id, "", (None, None), unmeasured=reason)
 
-    return Bench(words, line, lost)
+    return Bench(lambda row: _ungradable(row) or _wordless(other[row.id]), words, line, lost)
 
 
 def _whole(reply: Prediction) -> str:
@@ -187,6 +188,10 @@ def _whole(reply: Prediction) -> str:
 def _ungradable(row: Prediction) -> str | None:
     if not any(prompts.in_words(one) for one in row.references):
         return "no reference in words"
+    return _wordless(row)
+
+
+def _wordless(row: Prediction) -> str | None:
     return None if prompts.in_words(row.answer) else "no answer in words"
 
 
@@ -213,8 +218,9 @@ def _sample(rows: Sequence[Prediction], limit: int | None) -> list[Prediction]:
     """So many of the rows at random, the same ones each time, in their order."""
     if limit is None:
         return list(rows)
-    names = heapq.nsmallest(limit, (sha256(row.id.encode()).hexdigest() for row in rows))
-    return [row for row in rows if sha256(row.id.encode()).hexdigest() in set(names)]
+    drawn = heapq.nsmallest(limit, rows, key=lambda row: sha256(row.id.encode()).hexdigest())
+    names = {row.id for row in drawn}
+    return [row for row in rows if row.id in names]
 
 
 def _terms(
@@ -234,9 +240,9 @@ def _terms(
     return terms | {"against": against.name, "against_answers": other}
 
 
-def _dialogues(run: Run, todo: Sequence[Prediction]) -> dict[str, Dialogue]:
+def _dialogues(run: Run, rows: Sequence[Prediction]) -> dict[str, Dialogue]:
     """The dialogues that the rows answer, with their pictures; RunError where one is gone."""
-    recipe, wanted = run.recipe(), {row.id: row.question for row in todo}
+    recipe, wanted = run.recipe(), {row.id: row.question for row in rows}
     noted = run.status().get("predictions", {}).get("test", {})
     split = noted.get("split") or recipe.data.splits.test
     there = {d.id: d for d in dialogues(recipe.data, split) if d.id in wanted}
@@ -248,10 +254,10 @@ def _dialogues(run: Run, todo: Sequence[Prediction]) -> dict[str, Dialogue]:
     return there
 
 
-def _connect(by: Judge, pictured: Mapping[str, Dialogue]) -> None:
+def _connect(by: Judge, pictured: Sequence[Dialogue]) -> None:
     for part in parts(by.model):
         if isinstance(part, Remote):
-            part.connect(lambda: len({p.key for d in pictured.values() for p in d.pictures}))
+            part.connect(lambda: len({p.key for d in pictured for p in d.pictures}))
 
 
 def _chunks(rows: Sequence[Prediction], size: int) -> Iterator[list[Prediction]]:

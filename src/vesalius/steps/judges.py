@@ -116,8 +116,10 @@ def _server(url: str, server: Server, *, pictures: bool) -> Judge:
 
 
 def bases(run: Run) -> frozenset[str]:
-    """The names of the weights that write a run's answers, its members' and its start's, too."""
-    names = set(_named(run.recipe().model))
+    """The weights that write a run's answers, its members', too, by name; none of random ones."""
+    learner: Any = build(run.recipe().model)  # its settings have what a preset stands for
+    drawn = run.status().get("weights") == "random"
+    names = set() if drawn else set(_named(learner.settings.model_dump()))
     endpoint = run.weights / "endpoint.json"
     if endpoint.exists():
         names.add(str(read_json(endpoint).get("model")))
@@ -128,7 +130,7 @@ def bases(run: Run) -> frozenset[str]:
 
 def _named(block: Mapping[str, Any]) -> Iterator[str]:
     for key, value in block.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and key != "roles":  # which parts train, not what they are
             yield from _named(value)
         elif key in WEIGHTS and isinstance(value, str):
             yield value

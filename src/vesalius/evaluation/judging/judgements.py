@@ -6,6 +6,7 @@ what led to them, and ``NAME.experts.json`` what experts' ratings say of the jud
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -20,6 +21,7 @@ from vesalius.system.files import append_lines, mend_lines, read_json, read_line
 FOLDER = "judgements"
 RATER = "judge:"
 """Before a judge's label, where a rating names its rater."""
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 BOTH_ORDERS = ("run", "against")
 """Who stands first when a pair is judged; each pair is judged under both."""
 
@@ -114,6 +116,11 @@ class Judgements:
 
     run: Run
     name: str
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name) or self.name.endswith(".experts"):
+            hint = "letters, digits, . _ and -"
+            raise RunError(f"judgements cannot be called {self.name!r}", hint=hint)
 
     @classmethod
     def of(cls, run: Run) -> list[Judgements]:
