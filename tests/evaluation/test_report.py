@@ -188,7 +188,7 @@ def test_a_fault_is_not_taken_for_other_questions(tmp_path, monkeypatch):
 
 def test_a_judge_is_on_the_page_with_its_warning_and_what_was_not_measured(tmp_path):
     run = make_run(tmp_path)
-    judgements = Judgements(run, f"j-{EVIL.replace('/', '')}")
+    judgements = Judgements(run, "j-correctness")
     judgements.begin({"judge": "j", "rubric": EVIL, "axes": ["correctness", "clarity"]})
     judgements.append(
         [
