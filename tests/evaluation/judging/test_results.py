@@ -38,6 +38,13 @@ def test_a_judge_that_measured_nothing_has_no_score_and_not_zero(run: Run, judge
     assert (score.value != score.value, score.n) == (True, 0)  # NaN
 
 
+def test_a_judge_that_went_away_before_its_first_reply_has_no_score(run: Run, judged) -> None:
+    judged([])
+    (found,) = judge_results(run)
+    assert (found.n, [score.n for score in found.scores]) == (0, [0])
+    assert found.warnings == [UNCHECKED]
+
+
 def test_warnings_come_from_the_identity(run: Run, judged) -> None:
     made = judged([2, 2], kin="is the model that it judges", random_weights=True, pictures=False)
     words = " ".join(results(made, run.predictions()).warnings)

@@ -163,7 +163,8 @@ def _score(name: str, values: Array, codes: Any) -> JudgeScore:
         return {name: ratio(weights @ filled, weights @ measured)}
 
     value = float(mean(np.ones((1, len(values))))[name][0])
-    low, high = interval(bootstrap(mean, codes, RESAMPLES)[name])
+    draws = bootstrap(mean, codes, RESAMPLES)
+    low, high = interval(draws.get(name, np.zeros(0)))  # nothing was judged: nothing is drawn
     scale = SCALES.get(name)
     bounds = "" if scale is None else f"{scale[0]} to {scale[-1]}"
     return JudgeScore(name, value, low, high, int(measured.sum()), bounds)
