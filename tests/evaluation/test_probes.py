@@ -119,13 +119,6 @@ def test_what_nobody_answered_for_us_is_not_measured() -> None:
     assert str(result) == "Not measured: nothing was answered that squad.em measures."
 
 
-def test_a_score_that_asks_for_no_reference_has_no_constant() -> None:
-    own = [replace(p, references=()) for p in answered("xy", "xy")]
-    result = probe(Row(), own, own, spec="length", metric="length.words", draws=Draws(20))
-    assert result.measured
-    assert result.reliance is None
-
-
 def test_a_letter_that_follows_its_option_is_no_flip() -> None:
     fields = {"kind": "closed"}
     before = answered("AB", "AB", options=("A. mass", "B. cyst"), **fields)

@@ -147,8 +147,7 @@ def probe(
         [p for p, in_it in zip(rows, known, strict=True) if in_it] for rows in (here, there)
     )
     tables = [replace(table, table=table.rows(known)) for table in tables]
-    comparable = row.without_picture and any(p.references for p in here)
-    constant = measure(constant_answers(here), [spec])[0] if comparable else None
+    constant = measure(constant_answers(here), [spec])[0] if row.without_picture else None
     pair = _Pair(metric, tables[0], tables[1], constant, _flips(here, there))
     groups = clusters([group_of(p) for p in here])
     scores = {score.metric: score for score in pair.scores(groups, drawn)}
