@@ -39,18 +39,7 @@ def adaptive_ece(confidence: Array, right: Array, weights: Array, bins: int = 15
 
     Answers of equal confidence stay in one bin, the one that holds the middle of their mass.
     """
-    order, starts = _by_confidence(confidence)
-    if not order.size:
-        return np.full(len(weights), np.nan)
-    mass = np.add.reduceat(weights[:, order], starts, axis=1)
-    gap = np.add.reduceat(weights[:, order] * (confidence - right)[order], starts, axis=1)
-    everything = mass.sum(axis=1, keepdims=True)
-    middle = (np.cumsum(mass, axis=1) - mass / 2) / np.maximum(everything, 1)
-    place = np.minimum((middle * bins).astype(np.int64), bins - 1)
-    rows = np.arange(len(weights))[:, None] * bins
-    sums = np.bincount((rows + place).ravel(), gap.ravel(), minlength=len(weights) * bins)
-    gaps = np.abs(sums.reshape(-1, bins)).sum(axis=1)
-    return ratio(gaps, everything[:, 0])
+    return Ranks.of(confidence, right, weights).adaptive_ece(bins)
 
 
 def mce(confidence: Array, right: Array, weights: Array, bins: int = 15) -> Array:
@@ -72,14 +61,7 @@ def auprc(confidence: Array, right: Array, weights: Array) -> Array:
 
     As scikit-learn's ``average_precision_score``; at chance it is the share of right answers.
     """
-    if not confidence.size:
-        return np.full(len(weights), np.nan)
-    order, starts = _by_confidence(-confidence)
-    drawn, outcome = weights[:, order], right[order]
-    hits = np.add.reduceat(drawn * outcome, starts, axis=1)
-    mass = np.add.reduceat(drawn, starts, axis=1)
-    precision = np.nan_to_num(ratio(np.cumsum(hits, axis=1), np.cumsum(mass, axis=1)))
-    return ratio((hits * precision).sum(axis=1), hits.sum(axis=1))
+    return Ranks.of(confidence, right, weights).auprc()
 
 
 def brier(confidence: Array, right: Array, weights: Array) -> Array:
@@ -92,30 +74,71 @@ def auroc(confidence: Array, right: Array, weights: Array) -> Array:
 
     NaN unless both right and wrong answers were drawn.
     """
-    order, starts = _by_confidence(confidence)
-    if not order.size:
-        return np.full(len(weights), np.nan)
-    drawn, outcome = weights[:, order], right[order]
-    yes = np.add.reduceat(drawn * outcome, starts, axis=1)
-    no = np.add.reduceat(drawn * (1 - outcome), starts, axis=1)
-    won = (yes * (np.cumsum(no, axis=1) - no / 2)).sum(axis=1)
-    return ratio(won, yes.sum(axis=1) * no.sum(axis=1))
+    return Ranks.of(confidence, right, weights).auroc()
 
 
 def aurc(confidence: Array, right: Array, weights: Array) -> Array:
     """The area under the risk-coverage curve (Geifman and El-Yaniv, 2017); lower is better."""
-    if not confidence.size:
-        return np.full(len(weights), np.nan)
-    mass, risk = _risks(confidence, right, weights)
-    return ratio((mass * np.nan_to_num(risk)).sum(axis=1), mass.sum(axis=1))
+    return Ranks.of(confidence, right, weights).aurc()
+
+
+@dataclass(frozen=True, slots=True)
+class Ranks:
+    """Answers in order of rising confidence, runs of ties together, for all that rests on it.
+
+    ``confidence`` [k] of each run; ``mass`` and ``hits`` [B, k]: the answers drawn there, and the
+    right ones.
+    """
+
+    confidence: Array
+    mass: Array
+    hits: Array
+
+    @classmethod
+    def of(cls, confidence: Array, right: Array, weights: Array) -> Ranks:
+        """The runs of the answers, sorted once."""
+        order, starts = _by_confidence(confidence)
+        drawn = weights[:, order]
+        mass, hits = (_runs(one, starts) for one in (drawn, drawn * right[order]))
+        return cls(confidence[order][starts], mass, hits)
+
+    def auroc(self) -> Array:
+        """See :func:`auroc`."""
+        no = self.mass - self.hits
+        won = np.einsum("bk,bk->b", self.hits, np.cumsum(no, axis=1) - no / 2)
+        return ratio(won, self.hits.sum(axis=1) * no.sum(axis=1))
+
+    def auprc(self) -> Array:
+        """See :func:`auprc`."""
+        precise = np.einsum("bk,bk->b", self.hits, self.precision())
+        return ratio(precise, self.hits.sum(axis=1))
+
+    def aurc(self) -> Array:
+        """See :func:`aurc`."""
+        everything = self.mass.sum(axis=1)
+        return ratio(everything - np.einsum("bk,bk->b", self.mass, self.precision()), everything)
+
+    def adaptive_ece(self, bins: int = 15) -> Array:
+        """See :func:`adaptive_ece`."""
+        everything = self.mass.sum(axis=1)
+        gap = np.cumsum(self.mass * self.confidence - self.hits, axis=1)
+        middle = np.cumsum(self.mass, axis=1) - self.mass / 2
+        gaps = _binned(gap, middle / np.maximum(everything, 1)[:, None], bins)
+        return ratio(np.abs(gaps).sum(axis=1), everything)
+
+    def precision(self) -> Array:
+        """The share [B, k] of right answers in each run and all surer ones; 0 where none is."""
+        above, right = (_from_above(one) for one in (self.mass, self.hits))
+        return np.divide(right, above, out=np.zeros_like(above), where=above > 0)
 
 
 def risk_coverage(confidence: Array, right: Array) -> tuple[Array, Array]:
     """Coverage and risk, both in [0, 1], as the threshold of confidence falls."""
     if not confidence.size:
         return np.zeros(0), np.zeros(0)
-    mass, risk = _risks(confidence, right, np.ones((1, len(confidence))))
-    return np.cumsum(mass[0]) / mass[0].sum(), risk[0]
+    ranks = Ranks.of(confidence, right, np.ones((1, len(confidence))))
+    mass, precision = ranks.mass[0, ::-1], ranks.precision()[0, ::-1]
+    return np.cumsum(mass) / mass.sum(), 1 - precision
 
 
 def reliability(confidence: Array, right: Array, bins: int = 15) -> list[Bin]:
@@ -146,9 +169,24 @@ def _by_confidence(confidence: Array) -> tuple[NDArray[np.int64], NDArray[np.int
     return order, starts
 
 
-def _risks(confidence: Array, right: Array, weights: Array) -> tuple[Array, Array]:
-    """Mass of each run of ties and the risk once it is answered, most confident first."""
-    order, starts = _by_confidence(-confidence)
-    mass = np.add.reduceat(weights[:, order], starts, axis=1)
-    wrong = np.add.reduceat(weights[:, order] * (1 - right)[order], starts, axis=1)
-    return mass, ratio(np.cumsum(wrong, axis=1), np.cumsum(mass, axis=1))
+def _runs(columns: Array, starts: NDArray[np.int64]) -> Array:
+    """Sums [B, k] over runs of ties of columns [B, n]."""
+    if len(starts) == columns.shape[1]:
+        return columns
+    sums: Array = np.add.reduceat(columns, starts, axis=1)
+    return sums
+
+
+def _from_above(columns: Array) -> Array:
+    """Sums [B, k] of each column and those after it."""
+    summed = np.cumsum(columns, axis=1)
+    return summed[:, -1:] - summed + columns
+
+
+def _binned(summed: Array, middle: Array, bins: int) -> Array:
+    """Sums [B, bins] of what ``summed`` [B, k] has added up, by the places ``middle`` in [0, 1]."""
+    edges = np.arange(1, bins)
+    ends = np.stack([np.searchsorted(row, edges) for row in middle * bins])
+    whole = np.concatenate([np.zeros((len(summed), 1)), summed], axis=1)
+    at = np.take_along_axis(whole, ends, axis=1)
+    return np.diff(at, axis=1, prepend=0.0, append=whole[:, -1:])

@@ -58,17 +58,16 @@ class Calibration(Frozen):
         measured = ~np.isnan(table["confidence"])
         confidence, right = table["confidence"][measured], table["right"][measured]
         drawn = weights[:, measured]
+        ranks = calibration.Ranks.of(confidence, right, drawn)
         return {
             "calibration.ece": calibration.ece(confidence, right, drawn, self.bins),
-            "calibration.adaptive_ece": calibration.adaptive_ece(
-                confidence, right, drawn, self.bins
-            ),
+            "calibration.adaptive_ece": ranks.adaptive_ece(self.bins),
             "calibration.mce": calibration.mce(confidence, right, drawn, self.bins),
             "calibration.brier": calibration.brier(confidence, right, drawn),
             "calibration.nll": calibration.nll(confidence, right, drawn),
-            "calibration.auroc": calibration.auroc(confidence, right, drawn),
-            "calibration.auprc": calibration.auprc(confidence, right, drawn),
-            "calibration.aurc": calibration.aurc(confidence, right, drawn),
+            "calibration.auroc": ranks.auroc(),
+            "calibration.auprc": ranks.auprc(),
+            "calibration.aurc": ranks.aurc(),
         }
 
 
