@@ -204,6 +204,10 @@ def report(
     runs: Annotated[list[Path], typer.Argument(help="The run, then the baselines beside it.")],
     out: Annotated[Path | None, typer.Option(help="Default: report.html in the run.")] = None,
     pictures: Annotated[bool, typer.Option(help="Embed thumbnails of the cases shown.")] = True,
+    checklists: Annotated[
+        Path | None,
+        typer.Option(help="Also fill in CLAIM and TRIPOD-LLM here (.md, .json), to be completed."),
+    ] = None,
 ) -> None:
     """Write one self-contained HTML page on a run and its baselines."""
     from vesalius.run import Run
@@ -211,6 +215,11 @@ def report(
 
     page = step(*[Run.open(path) for path in runs], out=out, pictures=pictures)
     typer.echo(f"report: {page}")
+    if checklists is not None:
+        from vesalius.steps.checklist import checklists as fill_in
+
+        for path in fill_in(Run.open(runs[0]), checklists):
+            typer.echo(f"checklist: {path}")
 
 
 def _places(text: str | None) -> list[Path]:

@@ -101,7 +101,7 @@ def model_card(
     """
     recipe = run.recipe()
     evaluation = evaluate_run(run) if run.predictions_file().exists() else None
-    about = _about_data(recipe.data)
+    about = about_data(recipe.data)
     loaded = hub_card(recipe)
     given = {
         "name": recipe.name,
@@ -148,7 +148,7 @@ def _licensed(licence: str | None) -> Iterator[str]:
         yield LICENSED.format(licence.upper())
 
 
-def _about_data(data: Data) -> dict[str, str]:
+def about_data(data: Data) -> dict[str, str]:
     """What the card says of the data: of the recipe's own set, and which are mixed in."""
     own, *others = (_about_set(part.data) for part in parts(data))
     if not others:
@@ -266,7 +266,7 @@ def _results(run: Run, evaluation: Evaluation | None) -> Iterator[EvalResult]:
         yield EvalResult(
             task_type=_BOXES if task.references == "boxes" else _TASK_TYPES[task.asks],
             dataset_type=recipe.data.dataset,
-            dataset_name=_about_data(recipe.data)["title"],
+            dataset_name=about_data(recipe.data)["title"],
             dataset_split=recipe.data.splits.test,
             metric_type=score.metric,
             metric_value=round(score.value, 4),
