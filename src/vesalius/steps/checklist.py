@@ -26,6 +26,8 @@ from vesalius.steps.export_card import about_data
 from vesalius.system.files import write_atomic, write_json
 
 OPEN = "to be completed"
+WORDS = """The items are in our words; the published checklist decides. What stands below an item
+comes from the run and is a draft."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +73,7 @@ def _markdown(run: Run, guideline: Mapping[str, Any], items: Sequence[Item]) -> 
     lines = [
         f"# {guideline['title']}: {run.name}",
         "",
-        (
-            f"{guideline['source']}. The items are in our words; the published checklist decides. What "
-            "stands below an item comes from the run and is a draft."
-        ),
+        f"{guideline['source']}. {WORDS}",
         "",
         "Research use only, not a medical device.",
         "",
@@ -126,10 +125,8 @@ def _facts(run: Run) -> dict[str, list[str]]:
         "software": [f"{k} {v}" for k, v in run.environment()["packages"].items()],
         "metrics": [f"{name}: {p['implementation']}" for name, p in evaluation.protocols.items()],
         "intervals": [
-            (
-                f"{evaluation.level:.0%} intervals, {evaluation.resamples:,} resamples of whole groups "
-                f"(patient, else image), seed {evaluation.seed}"
-            )
+            f"{evaluation.level:.0%} intervals, {evaluation.resamples:,} resamples of whole groups",
+            f"seed {evaluation.seed}",
         ],
         "results": _scores(evaluation, "headline"),
         "baselines": _scores(evaluation, "baseline"),
