@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from vesalius.cases.likeness import structure, thumbnail, turned
-from vesalius.data.likeness import near_pairs
+from vesalius.data.likeness import most_alike, near_pairs, symmetric_parts
 from vesalius.data.open import open_dataset
 
 TURN = Image.Transpose
@@ -122,3 +122,13 @@ def test_eight_orientations_are_eight_and_each_is_undone(turn, seed):
     all_eight = {turned(plane, each).tobytes() for each in range(8)}
     assert len(all_eight) == 8
     assert any(np.array_equal(turned(turned(plane, turn), back), plane) for back in range(8))
+
+
+def test_products_over_all_orientations_come_from_symmetric_parts():
+    planes = np.random.default_rng(0).normal(size=(9, 16, 16)).astype(np.float32)
+    basis = symmetric_parts()
+    assert np.abs(basis.T @ basis - np.eye(256)).max() < 1e-5
+    flat = planes.reshape(9, 256)
+    each = [np.abs(flat @ turned(planes, turn).reshape(9, 256).T) for turn in range(8)]
+    ours = most_alike(flat[:4] @ basis, flat @ basis)
+    assert np.abs(ours - np.max(each, axis=0)[:4]).max() < 1e-3

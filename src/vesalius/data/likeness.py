@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import compress
 
 import numpy as np
@@ -12,6 +13,7 @@ from vesalius.cases.likeness import (
     AROUND,
     AROUND_OF_TWO,
     BLOCK,
+    CELLS,
     NEIGHBOURS,
     SAME,
     SIMILAR,
@@ -21,7 +23,20 @@ from vesalius.cases.likeness import (
     is_copy,
     likeness,
     structure,
+    turned,
 )
+
+SIGNS = (
+    (1, 1, 1, 1, 1, 1, 1, 1),
+    (1, 1, 1, 1, -1, -1, -1, -1),
+    (1, -1, 1, -1, 1, -1, 1, -1),
+    (1, -1, 1, -1, -1, 1, -1, 1),
+)
+"""Under each orientation, as :func:`vesalius.cases.likeness.turned` numbers them."""
+LONE_ENDS = (36, 64, 92, 128)
+"""Where the parts end that are turned into themselves."""
+TILE = 4096
+"""Columns of products that are worked on at once: they stay in a core's cache."""
 
 
 def near_pairs(
@@ -87,24 +102,79 @@ def _candidates(
     starts = range(0, len(stack), BLOCK)
     small = np.concatenate([cells(structure(stack[at : at + BLOCK])[0]) for at in starts])
     flat = small.reshape(len(small), -1)
-    most = min(NEIGHBOURS, len(stack) - 1)
+    parts = flat @ symmetric_parts()
     for top in range(0, len(stack), BLOCK):
-        block = small[top : top + BLOCK]
-        # The other one is turned towards this one: turning this one back is the same.
-        unturned = [_unturned(block, turn) for turn in range(8)]
-        best = np.zeros((len(block), len(flat)), np.float32)
-        similar = np.empty_like(best)
-        for one in unturned:
-            np.matmul(one, flat.T, out=similar)
-            np.maximum(best, np.abs(similar, out=similar), out=best)
+        best = most_alike(parts[top : top + BLOCK], parts)
         best[groups[top : top + BLOCK, None] == groups[None]] = 0
-        nearest = np.argpartition(-best, most - 1, axis=1)[:, :most]
-        row = np.repeat(np.arange(len(block)), most)
-        column = nearest.ravel()
-        known = best[row, column] >= SIMILAR
-        row, column = row[known], column[known]
+        row, column = _highest(best, min(NEIGHBOURS, len(stack) - 1))
+        # The other one is turned towards this one: turning this one back is the same.
+        unturned = (_unturned(small[top : top + BLOCK], turn) for turn in range(8))
         by_turn = [(one[row] * flat[column]).sum(axis=1) for one in unturned]
         yield top + row, column, np.abs(by_turn).argmax(axis=0)
+
+
+def _highest(best: Plane, most: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Row and column of each row's ``most`` highest values from ``SIMILAR`` on."""
+    known = best >= SIMILAR
+    full = np.flatnonzero(known.sum(axis=1) > most)
+    if len(full):
+        nearest = np.argpartition(-best[full], most - 1, axis=1)[:, :most]
+        known[full] = False
+        known[full[:, None], nearest] = True
+    row, column = np.nonzero(known)
+    return row, column
+
+
+def most_alike(block: Plane, parts: Plane) -> Plane:
+    """The largest absolute product [b, n] of planes over the eight orientations, in their parts.
+
+    A product with a turned plane is a sum, in signs that depend on the turn, of eight products of
+    parts, which are 384 numbers long together; the planes are 256, eight times.
+    """
+    best = np.empty((len(block), len(parts)), np.float32)
+    lone, first, second = np.split(block, LONE_ENDS, axis=1)[:4], block[:, -128:-64], block[:, -64:]
+    for left in range(0, len(parts), TILE):
+        others = parts[left : left + TILE]
+        ends = np.split(others, LONE_ENDS, axis=1)
+        a, b, c, d = (x @ y.T for x, y in zip(lone, ends[:4], strict=True))
+        one, two = others[:, -128:-64].T, others[:, -64:].T
+        s, t, u, v = first @ one, second @ two, second @ one, first @ two
+        tile = best[:, left : left + TILE]
+        np.add(np.abs(a + b + c + d), np.abs(s + t), out=tile)
+        for even, odd in (
+            (a + b - c - d, u - v),
+            (a - b + c - d, s - t),
+            (a - b - c + d, u + v),
+        ):
+            np.maximum(tile, np.abs(even) + np.abs(odd), out=tile)
+    return best
+
+
+@lru_cache(maxsize=1)
+def symmetric_parts() -> Plane:
+    """An orthonormal basis [256, 256] of planes that fall into parts under the eight orientations.
+
+    Four parts (36, 28, 28 and 36 wide) keep or change their sign under quarter turns and mirroring;
+    two of 64 are turned into one another. These are the irreducible representations of the
+    symmetries of the square (J.-P. Serre, Linear Representations of Finite Groups, 1977, 5.3).
+    """
+    planes = np.eye(CELLS * CELLS).reshape(-1, CELLS, CELLS)
+    turns = [turned(planes, turn).reshape(CELLS**2, CELLS**2).T for turn in range(8)]
+    parts = [
+        _range(np.sum([sign * turn for sign, turn in zip(signs, turns, strict=True)], axis=0) / 8)
+        for signs in SIGNS
+    ]
+    # What no sign describes is turned by a half turn into its negative; of it what mirroring keeps.
+    pair = _range((turns[0] - turns[2]) @ (turns[0] + turns[4]) / 4)
+    basis = np.concatenate([*parts, pair, turns[1] @ pair], axis=1)
+    return np.ascontiguousarray(basis, dtype=np.float32)
+
+
+def _range(projection: NDArray[np.float64]) -> NDArray[np.float64]:
+    """An orthonormal basis of what a projection leaves as it is, in columns."""
+    values, vectors = np.linalg.eigh((projection + projection.T) / 2)
+    columns: NDArray[np.float64] = vectors[:, values > 0.5]
+    return columns
 
 
 def _unturned(block: Plane, turn: int) -> Plane:
