@@ -33,9 +33,9 @@ SIGNS = (
     (1, -1, 1, -1, -1, 1, -1, 1),
 )
 """Under each orientation, as :func:`vesalius.cases.likeness.turned` numbers them."""
-LONE_ENDS = (36, 64, 92, 128)
-"""Where the parts end that are turned into themselves."""
-TILE = 4096
+LONE = (36, 28, 28, 36)
+"""How wide the parts are that have these signs."""
+TILE = 256
 """Columns of products that are worked on at once: they stay in a core's cache."""
 
 
@@ -128,25 +128,22 @@ def _highest(best: Plane, most: int) -> tuple[NDArray[np.intp], NDArray[np.intp]
 def most_alike(block: Plane, parts: Plane) -> Plane:
     """The largest absolute product [b, n] of planes over the eight orientations, in their parts.
 
-    A product with a turned plane is a sum, in signs that depend on the turn, of eight products of
-    parts, which are 384 numbers long together; the planes are 256, eight times.
+    A plane's product with a turned one is that of their lone parts, in signs of the turn, and that
+    of their paired parts, exchanged and in signs; a half turn changes the sign of the latter.
     """
-    best = np.empty((len(block), len(parts)), np.float32)
-    lone, first, second = np.split(block, LONE_ENDS, axis=1)[:4], block[:, -128:-64], block[:, -64:]
+    size = sum(LONE)
+    lone, one, two = np.split(block, (size, size + (CELLS**2 - size) // 2), axis=1)
+    paired = {0: (one, two), 1: (two, -one), 4: (one, -two), 5: (two, one)}
+    turns = [
+        (lone * np.repeat([np.float32(signs[turn]) for signs in SIGNS], LONE), np.hstack(pair))
+        for turn, pair in paired.items()
+    ]
+    best = np.zeros((len(block), len(parts)), np.float32)
     for left in range(0, len(parts), TILE):
-        others = parts[left : left + TILE]
-        ends = np.split(others, LONE_ENDS, axis=1)
-        a, b, c, d = (x @ y.T for x, y in zip(lone, ends[:4], strict=True))
-        one, two = others[:, -128:-64].T, others[:, -64:].T
-        s, t, u, v = first @ one, second @ two, second @ one, first @ two
-        tile = best[:, left : left + TILE]
-        np.add(np.abs(a + b + c + d), np.abs(s + t), out=tile)
-        for even, odd in (
-            (a + b - c - d, u - v),
-            (a - b + c - d, s - t),
-            (a - b - c + d, u + v),
-        ):
-            np.maximum(tile, np.abs(even) + np.abs(odd), out=tile)
+        others, tile = parts[left : left + TILE].T, best[:, left : left + TILE]
+        for signed, pair in turns:
+            both = np.abs(signed @ others[:size]) + np.abs(pair @ others[size:])
+            np.maximum(tile, both, out=tile)
     return best
 
 
