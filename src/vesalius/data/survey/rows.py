@@ -33,8 +33,6 @@ class AnswerRow:
     metadata: tuple[str, ...]
     picture: str
     thumbnail: int = -1
-    number: int = 0
-    """Its place among the case's questions."""
 
     @property
     def answer(self) -> str:
@@ -53,7 +51,7 @@ def answer_rows(
     """The case's questions that have an answer in words."""
     metadata = _metadata(case, pictures)
     shas = sorted(p.fingerprint.sha256 for p in pictures if p.fingerprint is not None)
-    for number, question in enumerate(case.questions):
+    for question in case.questions:
         answers = tuple(plain(a.text) for a in question.answers if a.text and a.text.strip())
         if answers:
             yield AnswerRow(
@@ -65,7 +63,6 @@ def answer_rows(
                 metadata=metadata,
                 picture=" ".join(shas),
                 thumbnail=thumbnail,
-                number=number,
             )
 
 

@@ -181,9 +181,9 @@ def _captions(whole: Survey) -> Result:
     again = [(len(keys), text) for text, keys in whole.captions.items() if len(keys) > 1]
     short = [(len(keys), text) for text, keys in whole.captions.items() if _short(text)]
     repeated = sum(number for number, _ in again)
-    known = {text for text, keys in whole.captions.items() if _in_first(keys, whole)}
     tested = [k for keys in whole.captions.values() for k in keys if k.split in whole.later]
-    across = sum(k.split in whole.later for text in known for k in whole.captions[text])
+    known = [keys for keys in whole.captions.values() if any(_in_first(k, whole) for k in keys)]
+    across = sum(not _in_first(key, whole) for keys in known for key in keys)
     either = sum(len(keys) for t, keys in whole.captions.items() if len(keys) > 1 or _short(t))
     words = (
         f"{repeated:,} of {total:,} captions stand word for word at several cases, "
@@ -209,5 +209,5 @@ def _short(text: str) -> bool:
     return len(text.split()) < SHORT
 
 
-def _in_first(keys: Sequence[Key], whole: Survey) -> bool:
-    return any(key.split == whole.splits[0] for key in keys)
+def _in_first(key: Key, whole: Survey) -> bool:
+    return key.split == whole.splits[0]
