@@ -89,7 +89,7 @@ def test_boxes_lie_on_the_picture_that_the_model_saw(
     options = {"run": detector.path, "replay": None, "text_in_dicom": "off"}
     with serving(tmp_path / "state", **options) as running:
         image = running.image_id(file.read_bytes())
-        said = running.client.post("/get_caption", json={"image_id": image}).json()
+        said = running.client.post("/caption", json={"image_id": image}).json()
         png = running.client.get(f"/images/{image}").content
     with Image.open(BytesIO(png)) as seen:
         assert seen.size == size  # as it stands upright

@@ -43,6 +43,7 @@ def recipe(batch: int) -> Recipe:
                     "keep_best": 1,
                 },
                 "device": "cpu",
+                "precision": "fp32",  # bf16 rounds rows of two processes another way
             },
             "evaluation": {"validate_on": 4},
         }
