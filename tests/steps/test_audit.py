@@ -8,7 +8,7 @@ import re
 import pytest
 from typer.testing import CliRunner
 
-from planted import planted
+from planted_faults import planted
 from vesalius.cli.main import app
 from vesalius.data.audit import Key
 from vesalius.data.open import open_dataset

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from planted import planted
+from planted_faults import planted
 from vesalius.data.open import open_dataset
 from vesalius.data.survey.verdict import by_rule, measured
 from vesalius.evaluation.caveats import of_audit
