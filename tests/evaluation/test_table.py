@@ -132,7 +132,7 @@ def test_csv_has_a_line_for_every_score_and_json_all_of_it(systems, tmp_path):
     assert (absent["value"], absent["not_measured"][:10]) == ("", "no weights")
     data = json.loads(write_table(found, tmp_path / "t.json").read_text())
     assert data["rows"][1]["against"][0]["difference"] == 0.25
-    assert data["draws"] == {"resamples": 200, "level": 0.95, "seed": 0}
+    assert data["draws"] == {"resamples": 200, "level": 0.95, "seed": 0, "interval": "percentile"}
     assert "c\\|d" in write_table(found, tmp_path / "t.md").read_text()
 
 
