@@ -83,7 +83,7 @@ class _Suite:
         """What the answers under a change are called."""
         return "-".join(part for part in (self.base, change) if part)
 
-    def asked(self, rows: Sequence[Change]) -> Iterator[tuple[str, Dialogue]]:
+    def questions(self, rows: Sequence[Change]) -> Iterator[tuple[str, Dialogue]]:
         """The split's dialogues as they are and under each change, those of a case together."""
         return dialogues_by_change(self.recipe.data, self.split, rows, self.limit)
 
@@ -91,7 +91,7 @@ class _Suite:
         """Why a change cannot be asked about, of those that cannot."""
         blind = not build(self.recipe.model).needs_image
         reasons = {row.name: unchangeable(row, self.recipe.data) for row in rows}
-        for name, dialogue in self.asked(rows):
+        for name, dialogue in self.questions(rows):
             if name in reasons and (blind or dialogue.pictures):
                 del reasons[name]
             elif name in reasons:
@@ -108,11 +108,11 @@ class _Suite:
         }
         learner = build(self.recipe.model)
         if isinstance(learner, Sighted):
-            own = (dialogue for _, dialogue in self.asked(()))
+            own = (dialogue for _, dialogue in self.questions(()))
             require_at_most(learner.most_pictures, own)
         for answers in sets.values():
             answers.begin()
-        todo = ((name, one) for name, one in self.asked(rows) if sets[name].lacks(one))
+        todo = ((name, one) for name, one in self.questions(rows) if sets[name].lacks(one))
         answered = sum(len(one.answers) for one in sets.values())
         with progress(f"probing {self.run.name}") as bar:
             task = bar.add_task("", done=answered)
@@ -169,7 +169,7 @@ class _Suite:
 
     def _pictures(self, rows: Sequence[Change], sets: Mapping[str, AnswerSet]) -> int:
         """How many pictures the dialogues show that have no answer yet."""
-        todo = (one for name, one in self.asked(rows) if one.id not in sets[name].answers)
+        todo = (one for name, one in self.questions(rows) if one.id not in sets[name].answers)
         return len({picture.key for dialogue in todo for picture in dialogue.pictures})
 
 
