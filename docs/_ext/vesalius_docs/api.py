@@ -58,6 +58,8 @@ MODULES = {
         "vesalius.cases.image",
         "vesalius.cases.decoded",
         "vesalius.recipe",
+        "vesalius.recipe.blocks",
+        "vesalius.recipe.claim",
         "vesalius.run",
         "vesalius.system.files",
         "vesalius.errors",
