@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,14 +26,17 @@ from browsing import (
     needs_chromium,
     page_over,
     requests,
+    saved,
     serious,
     settle,
+    started,
 )
 from playwright.sync_api import Page, expect
 from serving import png, serving
 
 from hostile import scan, written
 from vesalius.service.http.schemas import DISCLAIMER, AskRequest
+from vesalius.service.web.api_errors import ApiError
 
 pytestmark = needs_chromium
 TRIES = re.compile(r"Trying again by itself in \d+ s")
@@ -152,8 +156,38 @@ def test_a_dead_service_loses_no_question_and_is_asked_again(
     assert [turn["question"] for turn in whole["messages"]] == ["first?", "second?"]
 
 
+def _is_kept(site: Site, image_id: str) -> bool:
+    try:
+        site.api.image(image_id)
+    except ApiError as error:
+        return error.code != "image_expired"
+    return True
+
+
 @pytest.mark.slow
-def test_a_picture_that_expired_meanwhile_keeps_the_question(
+def test_a_picture_whose_time_passes_on_the_page_keeps_the_question(
+    page: Page, tmp_path: Path
+) -> None:
+    """By the clock: it is kept for 20 s, shown, and swept while the page is open."""
+    times = {"VESALIUS_IMAGE_HOURS": str(20 / 3600), "VESALIUS_SWEEP_SECONDS": "1"}
+    with started(tmp_path, "--replay", str(saved(tmp_path)), **times) as site:
+        image_id = site.api.upload(png(5, (300, 200))).image_id
+        begin(page, site, f"/?image={image_id}")
+        expect(page.get_by_alt_text("The uploaded picture as the model sees it")).to_be_visible()
+        deadline = time.monotonic() + 60
+        while _is_kept(site, image_id):
+            assert time.monotonic() < deadline
+            time.sleep(0.5)
+        ask(page, "what is it?")
+        main = page.locator(".stMain")
+        expect(main).to_contain_text("Upload the picture again to ask more about it.")
+        expect(page.get_by_text("what is it?")).to_be_visible()
+        page.reload()
+        expect(main).to_contain_text("This picture has expired.")
+
+
+@pytest.mark.slow
+def test_a_picture_that_was_deleted_meanwhile_keeps_the_question(
     page: Page, desk: SimpleNamespace
 ) -> None:
     image_id = desk.serving.image_id(png(4, (300, 200)))
