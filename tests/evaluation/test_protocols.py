@@ -106,3 +106,15 @@ def test_command(rows, tmp_path):
     text = saved.read_text()
     assert "q0" in text
     assert "lungs" not in text  # ids alone are kept
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--metric", "squad"], ["--interval", "bca"], ["--histories"], ["--clean", "x"], ["--by", ""]],
+)
+def test_an_option_that_would_be_ignored_is_refused(rows, tmp_path, words):
+    file = tmp_path / "p.jsonl"
+    file.write_text("".join(json.dumps(p.to_row()) + "\n" for p in rows))
+    result = CliRunner().invoke(app, ["evaluate", str(file), "--protocol", "strict", *words])
+    assert isinstance(result.exception, RunError)
+    assert words[0] in str(result.exception)

@@ -88,13 +88,15 @@ def test_the_opposite_is_refuted(run: Run, baseline: Run) -> None:
         ({"better_than": "{other}", "metric": "squad.ex"}, "squad.em"),
         ({"better_than": "{other}", "metric": "length.words"}, "say equal_to"),
         ({"better_than": "{other}", "on": "external"}, "external"),
+        ({"better_than": "{file}", "metric": "image_reliance"}, "a file holds no answers"),
         ({"better_than": "{other}", "metric": "detection.ap50"}, "nothing was measured in both"),
     ],
 )
 def test_what_cannot_be_measured_says_why(
     baseline: Run, tmp_path: Path, claim: dict[str, str], reason: str
 ) -> None:
-    told = {key: value.format(other=baseline.path) for key, value in claim.items()}
+    places = {"other": baseline.path, "file": baseline.predictions_file()}
+    told = {key: value.format(**places) for key, value in claim.items()}
     run = fit(recipe("again", "majority", claims=[told]), tmp_path / "again")
     predict(run)
     (verdict,) = check_claims(run)

@@ -1,6 +1,6 @@
 """evaluate, compare and report."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -64,7 +64,6 @@ def evaluate(
     from vesalius.cli.gain import print_gain
     from vesalius.cli.long_tail import print_long_tail
     from vesalius.cli.scores import print_clean, print_scores
-    from vesalius.errors import RunError
     from vesalius.evaluation.caveats import of_audit
     from vesalius.evaluation.prediction_sets import prediction_sets
     from vesalius.run import Run
@@ -72,10 +71,13 @@ def evaluate(
     from vesalius.system.files import write_json
 
     console = Console()
+    beside: dict[str, object] = {"--without": without, "--clean": clean, "--interval": interval}
     if protocol is not None:
-        _refuse_clean(clean, "--protocol scores the whole")
         from vesalius.cli.protocols import show as show_protocols
 
+        sliced = by if by != FIELDS else None
+        beside |= {"--metric": metric, "--histories": histories or None, "--by": sliced}
+        _refuse_beside("--protocol", beside)
         show_protocols(console, target, protocol.split(","), resamples, save)
         return
     metrics = metric_specs(metric)
@@ -84,9 +86,7 @@ def evaluate(
     if histories:
         from vesalius.cli.histories import show
 
-        if without is not None or clean is not None:
-            what = "--histories and --without or --clean are two questions"
-            raise RunError(what, hint="leave one out")
+        _refuse_beside("--histories", beside)
         show(console, Run.open(target), metrics, resamples, save)
         return
     run = Run.open(target) if target.is_dir() else None
@@ -238,6 +238,16 @@ def _refuse_clean(clean: str | None, what: str) -> None:
 
     if clean is not None:
         raise RunError(what, hint="leave --clean out")
+
+
+def _refuse_beside(main: str, others: Mapping[str, object]) -> None:
+    """RunError for options that another one would make read and ignored."""
+    from vesalius.errors import RunError
+
+    given = [name for name, value in others.items() if value is not None]
+    if given:
+        what = f"{main} and {', '.join(given)} are two questions"
+        raise RunError(what, hint="leave one out")
 
 
 def _require_two(runs: Sequence[Path]) -> None:

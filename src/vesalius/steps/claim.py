@@ -87,6 +87,9 @@ def _measured(run: Run, claim: Claim) -> tuple[Difference, str]:
 
 def _reliance(run: Run, claim: Claim) -> Difference:
     """Of the run's primary score, with blank pictures or those that ``on`` names."""
+    if Path(claim.against).is_file():
+        what = "image reliance is held against a run: a file holds no answers to changed pictures"
+        raise RunError(what, where=claim.against)
     settings = run.recipe().evaluation
     spec, primary = primary_score(run, evaluate_run(run))
     draws = Draws(settings.resamples, settings.level, settings.seed)
