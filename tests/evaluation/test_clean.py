@@ -136,7 +136,7 @@ def test_the_commands(tmp_path: Path) -> None:
     for words, what in (
         (["compare", "--table", str(blind.path), str(run.path)], "belongs to a comparison of two"),
         (["evaluate", str(run.path), "--histories"], "two questions"),
-        (["evaluate", str(run.path), "--protocol", "strict"], "scores the whole"),
+        (["evaluate", str(run.path), "--protocol", "strict"], "two questions"),
     ):
         done = call.invoke(app, [*words, "--clean", "x"])
         assert what in str(done.exception)

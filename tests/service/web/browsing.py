@@ -19,7 +19,8 @@ from typing import Any
 import httpx2
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import TimeoutError as Waited
 
 from vesalius.service.http.schemas import AskRequest
 from vesalius.service.web.client import Api
@@ -120,6 +121,20 @@ def begin(page: Page, site: Site, at: str = "") -> None:
 def settle(page: Page) -> None:
     """Until the page's script has run to its end."""
     page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]')
+
+
+def choose(page: Page, box: Locator, name: str) -> None:
+    """Choose from a list; one that a run of the page closed is opened again, as a hand would."""
+    option = page.get_by_role("option", name=name)
+    for _ in range(5):
+        settle(page)
+        box.click()
+        try:
+            option.click(timeout=3000)
+        except Waited:
+            continue
+        return
+    raise AssertionError(f"{name} is not in the list, or the list never stays open")
 
 
 def upload(page: Page, data: bytes, name: str = "DOE^JANE.png") -> None:
