@@ -7,6 +7,7 @@ answer was drawn); results are [B], NaN where nothing was drawn.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,12 +83,12 @@ def aurc(confidence: Array, right: Array, weights: Array) -> Array:
     return Ranks.of(confidence, right, weights).aurc()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Ranks:
-    """Answers in order of rising confidence, runs of ties together, for all that rests on it.
+    """Answers in order of falling confidence, runs of ties together, for all that rests on it.
 
     ``confidence`` [k] of each run; ``mass`` and ``hits`` [B, k]: the answers drawn there, and the
-    right ones.
+    right ones. What is summed from the surest on is summed once for all scores.
     """
 
     confidence: Array
@@ -102,34 +103,46 @@ class Ranks:
         mass, hits = (_runs(one, starts) for one in (drawn, drawn * right[order]))
         return cls(confidence[order][starts], mass, hits)
 
+    @cached_property
+    def covered(self) -> Array:
+        """The answers [B, k] of each run and all surer ones."""
+        return np.cumsum(self.mass, axis=1)
+
+    @cached_property
+    def right(self) -> Array:
+        """The right answers [B, k] of each run and all surer ones."""
+        return np.cumsum(self.hits, axis=1)
+
+    @cached_property
+    def precision(self) -> Array:
+        """The share [B, k] of right answers in each run and all surer ones; 0 where none is."""
+        none = np.zeros_like(self.covered)
+        return np.divide(self.right, self.covered, out=none, where=self.covered > 0)
+
     def auroc(self) -> Array:
         """See :func:`auroc`."""
-        no = self.mass - self.hits
-        won = np.einsum("bk,bk->b", self.hits, np.cumsum(no, axis=1) - no / 2)
-        return ratio(won, self.hits.sum(axis=1) * no.sum(axis=1))
+        hits, everything = _all(self.right), _all(self.covered)
+        before = np.einsum("bk,bk->b", self.mass - self.hits, self.right - self.hits / 2)
+        return ratio(before, hits * (everything - hits))
 
     def auprc(self) -> Array:
         """See :func:`auprc`."""
-        precise = np.einsum("bk,bk->b", self.hits, self.precision())
-        return ratio(precise, self.hits.sum(axis=1))
+        return ratio(np.einsum("bk,bk->b", self.hits, self.precision), _all(self.right))
 
     def aurc(self) -> Array:
         """See :func:`aurc`."""
-        everything = self.mass.sum(axis=1)
-        return ratio(everything - np.einsum("bk,bk->b", self.mass, self.precision()), everything)
+        everything = _all(self.covered)
+        return ratio(everything - np.einsum("bk,bk->b", self.mass, self.precision), everything)
 
     def adaptive_ece(self, bins: int = 15) -> Array:
         """See :func:`adaptive_ece`."""
-        everything = self.mass.sum(axis=1)
-        gap = np.cumsum(self.mass * self.confidence - self.hits, axis=1)
-        middle = np.cumsum(self.mass, axis=1) - self.mass / 2
-        gaps = _binned(gap, middle / np.maximum(everything, 1)[:, None], bins)
+        everything = _all(self.covered)
+        scale = ratio(np.full(len(everything), float(bins)), everything)[:, None]
+        middle = (self.covered - self.mass / 2) * scale
+        ends = np.stack([np.searchsorted(row, np.arange(1, bins), side="right") for row in middle])
+        held = np.cumsum(self.mass * self.confidence, axis=1)
+        gaps = _between(held, ends) - _between(self.right, ends)
         return ratio(np.abs(gaps).sum(axis=1), everything)
-
-    def precision(self) -> Array:
-        """The share [B, k] of right answers in each run and all surer ones; 0 where none is."""
-        above, right = (_from_above(one) for one in (self.mass, self.hits))
-        return np.divide(right, above, out=np.zeros_like(above), where=above > 0)
 
 
 def risk_coverage(confidence: Array, right: Array) -> tuple[Array, Array]:
@@ -137,8 +150,7 @@ def risk_coverage(confidence: Array, right: Array) -> tuple[Array, Array]:
     if not confidence.size:
         return np.zeros(0), np.zeros(0)
     ranks = Ranks.of(confidence, right, np.ones((1, len(confidence))))
-    mass, precision = ranks.mass[0, ::-1], ranks.precision()[0, ::-1]
-    return np.cumsum(mass) / mass.sum(), 1 - precision
+    return ranks.covered[0] / ranks.covered[0, -1], 1 - ranks.precision[0]
 
 
 def reliability(confidence: Array, right: Array, bins: int = 15) -> list[Bin]:
@@ -163,9 +175,9 @@ def _bin(confidence: Array, bins: int) -> NDArray[np.int64]:
 
 
 def _by_confidence(confidence: Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The order by confidence, rising, and where each run of ties starts."""
-    order = np.argsort(confidence, kind="stable")
-    _, starts = np.unique(confidence[order], return_index=True)
+    """The order by confidence, falling, and where each run of ties starts."""
+    order = np.argsort(-confidence, kind="stable")
+    _, starts = np.unique(-confidence[order], return_index=True)
     return order, starts
 
 
@@ -177,16 +189,13 @@ def _runs(columns: Array, starts: NDArray[np.int64]) -> Array:
     return sums
 
 
-def _from_above(columns: Array) -> Array:
-    """Sums [B, k] of each column and those after it."""
-    summed = np.cumsum(columns, axis=1)
-    return summed[:, -1:] - summed + columns
+def _all(summed: Array) -> Array:
+    """The last [B] of running sums [B, k]: of everything."""
+    return summed[:, -1] if summed.shape[1] else np.zeros(len(summed))
 
 
-def _binned(summed: Array, middle: Array, bins: int) -> Array:
-    """Sums [B, bins] of what ``summed`` [B, k] has added up, by the places ``middle`` in [0, 1]."""
-    edges = np.arange(1, bins)
-    ends = np.stack([np.searchsorted(row, edges) for row in middle * bins])
+def _between(summed: Array, ends: NDArray[np.int64]) -> Array:
+    """What running sums gain [B, m + 1] up to each of the ends [B, m] and after the last."""
     whole = np.concatenate([np.zeros((len(summed), 1)), summed], axis=1)
     at = np.take_along_axis(whole, ends, axis=1)
     return np.diff(at, axis=1, prepend=0.0, append=whole[:, -1:])
