@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 
 import pytest
 import torch
@@ -126,3 +127,17 @@ def test_only_the_product_lets_the_question_turn_the_image() -> None:
         reached[rank] = features.score(head)
     assert reached[4] == 1.0
     assert reached[0] < 1.0
+
+
+def test_a_blind_one_answers_from_the_question_alone(shapes, new_run) -> None:
+    settings = QUICK | {"blind": True}
+    run, blind = new_run(**settings), build(settings)
+    assert not blind.needs_image
+    blind.fit(Lesson(shapes[:16], shapes[16:20]), run)
+    model = blind.load(run)
+    assert not model.needs_image
+    answers = defaultdict(set)
+    for dialogue, prediction in zip(shapes, model.predict(shapes, Decoding()), strict=True):
+        answers[dialogue.question.text].update(said([prediction]))
+    assert len({dialogue.pictures for dialogue in shapes}) > 2 * len(answers)
+    assert all(len(same) == 1 for same in answers.values())  # of any picture the same

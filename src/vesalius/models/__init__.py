@@ -182,7 +182,10 @@ class Learner(Protocol):
     """
 
     Settings: ClassVar[type[BaseModel]]
-    needs_image: bool
+
+    @property
+    def needs_image(self) -> bool:
+        """Whether what it learns is to answer about a picture."""
 
     def fit(self, lesson: Lesson, run: Run) -> None:
         """Fit on dialogues with references; leave in ``run.weights`` all that ``load`` needs."""

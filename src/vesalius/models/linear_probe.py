@@ -10,9 +10,11 @@ import torch
 from pydantic import Field
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
+from torch import Tensor
 
 from vesalius.cases.case import Answer
 from vesalius.cases.dialogue import Dialogue
+from vesalius.cases.picture import Picture
 from vesalius.cases.prediction import Confidence, Prediction
 from vesalius.errors import RunError
 from vesalius.models import Lesson
@@ -38,6 +40,8 @@ class LinearProbeSettings(Frozen):
     """The frozen image encoder (``vesalius.models.encoders.image_encoder``)."""
     sentences: str = "minilm"
     """The frozen sentence encoder."""
+    blind: bool = False
+    """Learn and answer from the question alone: a baseline that shows what needs no picture."""
     interactions: bool = True
     """Add a low-rank product of image and question, so that one can turn the other's meaning.
 
@@ -65,13 +69,18 @@ class LinearProbeSettings(Frozen):
 class LinearAnswers:
     """A fitted linear probe: it answers with one of the training answers."""
 
-    needs_image: ClassVar[bool] = True
     reads_system: ClassVar[bool] = False
 
     head: Head
     labels: Sequence[str]
-    images: ImageEncoder
+    images: ImageEncoder | None
+    """None for a probe that answers from the question alone."""
     sentences: SentenceEncoder
+
+    @property
+    def needs_image(self) -> bool:
+        """Unless it is blind."""
+        return self.images is not None
 
     @torch.inference_mode()
     def predict(self, dialogues: Sequence[Dialogue], decoding: Decoding) -> list[Prediction]:
@@ -82,12 +91,12 @@ class LinearAnswers:
         without a picture before anything is encoded.
         """
         del decoding  # nothing is generated
-        studies = require_studies(dialogues)
         if not dialogues:
             return []
-        images = self.images.embed_studies(studies)
+        studies = require_studies(dialogues) if self.needs_image else [() for _ in dialogues]
+        images = _seen(self.images, studies)
         questions = self.sentences.embed([dialogue.question.text for dialogue in dialogues])
-        logits = self.head(torch.from_numpy(images), torch.from_numpy(questions))
+        logits = self.head(images, torch.from_numpy(questions))
         top = logits.softmax(dim=1).topk(min(TOP_LABELS, len(self.labels)), dim=1)
         rows = zip(dialogues, top.values.tolist(), top.indices.tolist(), strict=True)
         return [self._prediction(d, shares, labels) for d, shares, labels in rows]
@@ -112,9 +121,13 @@ class LinearProbe:
     """
 
     Settings: ClassVar[type[LinearProbeSettings]] = LinearProbeSettings
-    needs_image: ClassVar[bool] = True
 
     settings: LinearProbeSettings
+
+    @property
+    def needs_image(self) -> bool:
+        """Unless it is blind."""
+        return not self.settings.blind
 
     def fit(self, lesson: Lesson, run: Run) -> None:
         """Encode once, train the head, keep the best epoch in ``weights/``; log every epoch.
@@ -123,7 +136,8 @@ class LinearProbe:
         asking ``lesson.validate`` to encode every picture again each epoch.
         """
         train, validation = lesson.train, lesson.validation
-        require_pictures([*train, *validation])
+        if self.needs_image:
+            require_pictures([*train, *validation])
         taught = examples(train)
         run.note(**pooled(taught))
         spelled = spellings(example.answer for example in taught)
@@ -131,10 +145,7 @@ class LinearProbe:
         run.log.unlink(missing_ok=True)  # an interrupted fit starts again from nothing
         # Dropout draws from torch's one generator: it is lent for the fit and given back.
         with torch.random.fork_rng(devices=[]):
-            encoders = (
-                image_encoder(self.settings.encoder),
-                SentenceEncoder(self.settings.sentences),
-            )
+            encoders = self._encoders()
             features = _features(taught, names, *encoders)
             held_out = _features(examples(validation), names, *encoders) if validation else None
             torch.manual_seed(run.recipe().seed)
@@ -155,12 +166,14 @@ class LinearProbe:
             head.load_state_dict(weights)
         except (OSError, SafetensorError, KeyError, RuntimeError, TypeError) as error:
             raise RunError(f"not the head for these labels: {error}", where=path) from error
-        images = image_encoder(self.settings.encoder)
-        sentences = SentenceEncoder(self.settings.sentences)
-        return LinearAnswers(head.eval(), tuple(str(label) for label in labels), images, sentences)
+        return LinearAnswers(head.eval(), tuple(str(label) for label in labels), *self._encoders())
+
+    def _encoders(self) -> tuple[ImageEncoder | None, SentenceEncoder]:
+        images = None if self.settings.blind else image_encoder(self.settings.encoder)
+        return images, SentenceEncoder(self.settings.sentences)
 
     def _head(self, features: Features, labels: int) -> Head:
-        rank = self.settings.rank if self.settings.interactions else 0
+        rank = self.settings.rank if self.settings.interactions and not self.settings.blind else 0
         widths = features.images.shape[1], features.questions.shape[1]
         head = Head(*widths, labels, rank=rank, dropout=self.settings.dropout)
         # A question counts as often as it is asked, an image once.
@@ -171,20 +184,27 @@ class LinearProbe:
 def _features(
     taught: Sequence[Example],
     names: Mapping[str, int],
-    images: ImageEncoder,
+    images: ImageEncoder | None,
     sentences: SentenceEncoder,
 ) -> Features:
     """The examples as vectors, each distinct study and question encoded and held once."""
-    asked = pictured(taught)
+    asked = pictured(taught) if images else taught
     studies = list(dict.fromkeys(one.pictures for one in asked))
     questions = list(dict.fromkeys(one.question for one in asked))
     study_rows = {study: row for row, study in enumerate(studies)}
     question_rows = {question: row for row, question in enumerate(questions)}
     return Features(
-        images=torch.from_numpy(images.embed_studies(studies)),
+        images=_seen(images, studies),
         questions=torch.from_numpy(sentences.embed(questions)),
         rows=torch.tensor(
             [(study_rows[one.pictures], question_rows[one.question]) for one in asked]
         ),
         labels=torch.tensor([names.get(plain(one.answer), -1) for one in asked]),
     )
+
+
+def _seen(images: ImageEncoder | None, studies: Sequence[Sequence[Picture]]) -> Tensor:
+    """The studies' vectors (n, d); (n, 0) without an encoder."""
+    if images is None:
+        return torch.zeros(len(studies), 0)
+    return torch.from_numpy(images.embed_studies(studies))
