@@ -170,6 +170,8 @@ def test_what_the_set_or_the_model_cannot_have_is_not_measured(looking: Run) -> 
         "inside-box": "no case has boxes in one picture",
         "outside-box": "no case has boxes in one picture",
         "questions-only": "the model answers from a picture alone",
+        "back-translated": "no case has a question whose translation there and back reads "
+        "otherwise (probe --translated-by)",
         "other-language": "no case has a question in two languages under one id",
     }
     assert [row.name for row in probes_of(looking).rows] == list(CHANGES)

@@ -28,6 +28,11 @@ def probe(
     ] = None,
     split: Annotated[str | None, typer.Option(help="Default: the recipe's test split.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="The first so many questions.")] = None,
+    translated_by: Annotated[
+        str | None,
+        typer.Option(help="For back-translated: a run's folder, a recipe, or a server's URL."),
+    ] = None,
+    language: Annotated[str, typer.Option(help="Which it translates into, and back.")] = "German",
 ) -> None:
     """Ask a run again with changed pictures and words: what its score rests on."""
     from rich.console import Console
@@ -38,6 +43,12 @@ def probe(
 
     fitted, console = Run.open(run), Console()
     names = [name.strip() for name in (only or "").split(",") if name.strip()]
+    if translated_by is not None:
+        from vesalius.steps.back_translation import translate
+        from vesalius.steps.judges import Server, judge_of
+
+        by = judge_of(translated_by, fitted, Server(), pictures=False)
+        translate(fitted, by, language, split=split, limit=limit)
     probes = step(fitted, only=names, split=split, limit=limit)
     console.print(f"[bold]{fitted.name}[/bold]: {probes.metric} under changes", highlight=False)
     console.print(_table(probes))

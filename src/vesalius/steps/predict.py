@@ -19,6 +19,7 @@ from vesalius.cases.prediction import Prediction
 from vesalius.cases.tasks import task_of
 from vesalius.cases.view import View
 from vesalius.data.perturb import change_of
+from vesalius.data.perturb.translations import wordings
 from vesalius.errors import RecipeError, UnknownName
 from vesalius.models import Incremental, Model, Remote, parts
 from vesalius.models.build import build
@@ -72,7 +73,7 @@ def predict(
         made["model"] = asked_of
     answers = AnswerSet(run, name, made)
     data = recipe.data if history is None else _in_turns(recipe.data, history)
-    again = partial(dialogues, data, chosen, change=change)
+    again = partial(dialogues, data, chosen, change=change, wordings=wordings(run.path))
     if change is not None:
         require_change(change, data, again())
     answerer = model or load(run)

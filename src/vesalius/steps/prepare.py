@@ -11,7 +11,7 @@ from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
 
-from vesalius.cases.case import Answer, Case
+from vesalius.cases.case import NOTHING, Answer, Case
 from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.tasks import task_of
 from vesalius.data.audit import audit_members, read_members, shared_with_later
@@ -34,11 +34,20 @@ def cases(data: Data, split: str) -> Iterator[Case]:
         yield from part.cases(split)
 
 
-def dialogues(data: Data, split: str, *, change: str | None = None) -> Iterator[Dialogue]:
-    """The dialogues of a split, streamed; ``change`` names a perturbation of the cases."""
+def dialogues(
+    data: Data,
+    split: str,
+    *,
+    change: str | None = None,
+    wordings: Mapping[str, str] = NOTHING,
+) -> Iterator[Dialogue]:
+    """The dialogues of a split, streamed; ``change`` names a perturbation of the cases.
+
+    ``wordings``: questions as a translator gave them back, by their own words.
+    """
     rows = [change_of(change)] if change else []
     for part in parts(data, split):
-        stock = Stock(partial(part.cases, split), data.seed)
+        stock = Stock(partial(part.cases, split), data.seed, wordings)
         for case in part.cases(split):
             if not rows:
                 yield from _of_case(case, part, data)
@@ -47,7 +56,11 @@ def dialogues(data: Data, split: str, *, change: str | None = None) -> Iterator[
 
 
 def dialogues_by_change(
-    data: Data, split: str, changes: Sequence[Change], limit: int | None = None
+    data: Data,
+    split: str,
+    changes: Sequence[Change],
+    limit: int | None = None,
+    wordings: Mapping[str, str] = NOTHING,
 ) -> Iterator[tuple[str, Dialogue]]:
     """Each case's dialogues as they are (under no name), then under each change that it can have.
 
@@ -55,7 +68,7 @@ def dialogues_by_change(
     """
     left = limit
     for part in parts(data, split):
-        stock = Stock(partial(part.cases, split), data.seed)
+        stock = Stock(partial(part.cases, split), data.seed, wordings)
         for case in part.cases(split):
             own = list(islice(_of_case(case, part, data), left))
             left = None if left is None else left - len(own)

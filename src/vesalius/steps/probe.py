@@ -10,6 +10,7 @@ from functools import partial
 from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.prediction import Prediction
 from vesalius.data.perturb import CHANGES, Change, change_of
+from vesalius.data.perturb.translations import wordings
 from vesalius.errors import RecipeError
 from vesalius.evaluation.differences import Draws
 from vesalius.evaluation.evaluate import evaluate_run, predictions_sha256
@@ -85,7 +86,8 @@ class _Suite:
 
     def questions(self, rows: Sequence[Change]) -> Iterator[tuple[str, Dialogue]]:
         """The split's dialogues as they are and under each change, those of a case together."""
-        return dialogues_by_change(self.recipe.data, self.split, rows, self.limit)
+        there = wordings(self.run.path)
+        return dialogues_by_change(self.recipe.data, self.split, rows, self.limit, there)
 
     def reasons(self, rows: Sequence[Change]) -> dict[str, str]:
         """Why a change cannot be asked about, of those that cannot."""

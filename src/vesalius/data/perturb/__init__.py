@@ -85,6 +85,7 @@ _MAKE: Mapping[str, Make] = {
     "wrong-window": _painted("wrong-window", pictures.bright),
     "burned-in-text": pictures.burned_in_text,
     "reworded": words.reworded,
+    "back-translated": words.back_translated,
     "options-reordered": words.options_reordered,
     "asserted-authority": partial(words.asserted, by="authority"),
     "asserted-majority": partial(words.asserted, by="majority"),

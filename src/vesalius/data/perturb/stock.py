@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from vesalius.cases.case import Case, Question
+from vesalius.cases.case import NOTHING, Case, Question
 from vesalius.cases.picture import Picture
 from vesalius.language.options import option_of
 from vesalius.language.questions import is_polar, normal, polarity
@@ -54,10 +54,16 @@ class Stock:
     """A set's cases as other cases may use them; they are read when first asked for.
 
     What is drawn depends on ``seed`` and on the case alone, not on the order of asking.
+    ``wordings`` are questions in other words, by their own.
     """
 
-    def __init__(self, cases: Callable[[], Iterable[Case]], seed: int = 0) -> None:
-        self._cases, self._seed = cases, seed
+    def __init__(
+        self,
+        cases: Callable[[], Iterable[Case]],
+        seed: int = 0,
+        wordings: Mapping[str, str] = NOTHING,
+    ) -> None:
+        self._cases, self._seed, self.wordings = cases, seed, wordings
 
     def draws(self, change: str, key: str) -> random.Random:
         """The random numbers of a change to the case (or picture) of that key."""

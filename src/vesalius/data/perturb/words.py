@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from vesalius.cases.case import Answer, Case, Question
-from vesalius.data.perturb.stock import Stock
+from vesalius.data.perturb.stock import Stock, plain
 from vesalius.language.options import option_of, parsed
 
 
@@ -34,6 +34,13 @@ def reworded(case: Case, stock: Stock) -> Case | None:
     """The question in other words that ask the same."""
     question = case.questions[0].text
     return _worded(case, _drawn("reworded", case, stock).format(question=question))
+
+
+def back_translated(case: Case, stock: Stock) -> Case | None:
+    """The question as a translator gave it back; None where that changed nothing."""
+    question = case.questions[0].text
+    text = stock.wordings.get(question, question)
+    return None if plain(text) == plain(question) else _worded(case, text)
 
 
 def irrelevant_history(case: Case, stock: Stock) -> Case | None:
