@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from vesalius.cases.rating import AXES, Rating
+from vesalius.cases.rating import AXES, ERROR_TAGS, ERRORS, FAULTS, TAG_OF_FAULT, Rating
 from vesalius.errors import RunError
 
 ROW = {"id": "7/q", "rater": "own_a", "accuracy": 4}
@@ -16,7 +16,7 @@ def test_a_row_comes_back_as_the_rating_it_was() -> None:
     axes = dict.fromkeys(AXES, 3)
     when = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
     for rating in (
-        Rating("first", "7/q", "own_a", axes, ("unsafe", "wrong_side"), "left", when, 12.5),
+        Rating("first", "7/q", "own_a", axes, ("unsafe", "side"), "left", when, 12.5),
         Rating("", "7/q", "judge", {"clarity": 1}),
         Rating("", "7/q", "judge", {"correctness": 0, "severity": 4}, ("side", "negation")),
         Rating("first", "7/q", "own_a", {}, (), "too dark to tell", when),
@@ -54,3 +54,10 @@ def test_what_is_no_rating_is_refused_in_one_line(fields, message) -> None:
         Rating.from_row(ROW | fields, where="ratings.jsonl line 2")
     assert str(caught.value).startswith("ratings.jsonl line 2: not a rating row")
     assert "\n" not in str(caught.value)
+
+
+def test_what_is_a_tag_by_another_name_reads_as_the_tag() -> None:
+    rating = Rating("", "7/q", "own_a", {"accuracy": 1}, ("wrong_side", "unsafe", "side"))
+    assert rating.errors == ("side", "unsafe")
+    assert set(ERRORS) == {*ERROR_TAGS, *FAULTS} - set(TAG_OF_FAULT)
+    assert set(TAG_OF_FAULT.values()) <= set(ERROR_TAGS)

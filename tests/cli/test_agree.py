@@ -61,6 +61,19 @@ def test_figures_by_axis(tmp_path: Path) -> None:
     assert "not measured" in out  # one rater agrees with nobody
 
 
+def test_errors_of_page_package_and_judge_read_alike(tmp_path: Path) -> None:
+    path, save = tmp_path / "a.csv", tmp_path / "figures.json"
+    rows = ("q0,ana,2,wrong_side", "q1,ana,5,", "q0,judge:x,1,side;number", "q1,judge:x,4,")
+    path.write_text("id,rater,accuracy,errors\n" + "\n".join(rows) + "\n")
+    code, out, error = invoke(path, "--save", save)
+    assert code == 0, error
+    assert "side: agreement (AC1)" in out
+    errors = json.loads(save.read_text())["errors"]
+    assert (errors["side: marked"], errors["side: of answers"]) == (1, 2)
+    assert errors["side: agreement (AC1)"]["value"] == 1
+    assert errors["number: agreement (AC1)"]["value"] < 1
+
+
 def test_preference_pairs(tmp_path: Path) -> None:
     one, two = made(tmp_path / "one"), made(tmp_path / "two")
     files = written(tmp_path / "a.csv", one, "ana"), written(tmp_path / "b.csv", two, "ana", -1)

@@ -12,9 +12,7 @@ from vesalius.errors import RunError
 from vesalius.evaluation.rating_files import read_ratings
 
 RATINGS = [
-    Rating(
-        "first", "7/q", "own_a", {"accuracy": 4, "clarity": 5}, ("wrong_side", "unsafe"), "dark"
-    ),
+    Rating("first", "7/q", "own_a", {"accuracy": 4, "clarity": 5}, ("side", "unsafe"), "dark"),
     Rating("first", "7/q", "own_b", {}, (), None, None, 3.5),
 ]
 

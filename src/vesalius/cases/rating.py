@@ -12,6 +12,10 @@ from vesalius.errors import RunError
 Axis = Literal["accuracy", "relevance", "completeness", "clarity", "helpfulness"]
 """What an answer is rated on."""
 AXES: tuple[str, ...] = get_args(Axis)
+AXIS_QUESTIONS = dict(
+    zip(AXES, ("right?", "to the point?", "all there?", "easy to read?", "of use?"), strict=True)
+)
+"""What raters are asked of each."""
 GRADES = range(1, 6)
 """From 1 (poor) to 5 (excellent)."""
 Fault = Literal[
@@ -28,8 +32,28 @@ FAULTS: tuple[str, ...] = get_args(Fault)
 ErrorTag = Literal[
     "hallucination", "omission", "side", "negation", "location", "severity", "number"
 ]
-"""How an answer departs from its reference."""
+"""How an answer departs from its reference, or from the picture."""
 ERROR_TAGS: tuple[str, ...] = get_args(ErrorTag)
+TAG_OF_FAULT: dict[str, str] = {
+    "wrong_finding": "hallucination",
+    "missed_finding": "omission",
+    "wrong_place": "location",
+    "wrong_side": "side",
+}
+"""Faults that are tags by another name: a rating has the tag, whoever said it in which words."""
+ERRORS: dict[str, str] = {
+    "hallucination": "states what is not there",
+    "omission": "leaves out what is there and matters",
+    "side": "takes left for right",
+    "negation": "takes present for absent, or absent for present",
+    "location": "names another place",
+    "severity": "another degree or size",
+    "number": "another count or measure",
+    "wrong_modality": "another kind of picture",
+    "off_topic": "does not answer the question",
+    "unsafe": "could do harm",
+}
+"""What raters choose among, with its meaning: the tags, and the faults that none of them is."""
 CORRECTNESS, SEVERITY = "correctness", "severity"
 SCALES: dict[str, range] = dict.fromkeys(AXES, GRADES) | {
     CORRECTNESS: range(3),
@@ -43,12 +67,13 @@ _NO_AXES = {*_WORDS, "errors", "cannot_judge", "seconds", "judgement"}
 
 @dataclass(frozen=True, slots=True)
 class Rating:
-    """A rater's opinion of one answer of a run: ``axes`` by SCALES, ``errors`` of either list.
+    """A rater's opinion of one answer of a run: ``axes`` by SCALES, ``errors`` among ERRORS.
 
     ``prediction`` is the answer's id in the run, ``review`` names the review it was rated in, and
     ``rater`` who did: a hash of a person, or a judge's name. No axes: who looked could not judge
     it. ``seconds`` is how long it was looked at; ``created_at`` is None until stored. Raises
-    RunError for an unknown axis or fault, or a grade off the scale.
+    RunError for an unknown axis or fault, or a grade off the scale. Faults of TAG_OF_FAULT become
+    their tags.
     """
 
     review: str
@@ -72,6 +97,8 @@ class Rating:
         if unknown := [fault for fault in self.errors if fault not in FAULTS + ERROR_TAGS]:
             what = f"there is no fault {unknown[0]!r}: {', '.join(FAULTS + ERROR_TAGS)}"
             raise RunError(what, where=self.prediction)
+        tags = dict.fromkeys(TAG_OF_FAULT.get(name, name) for name in self.errors)
+        object.__setattr__(self, "errors", tuple(tags))
 
     def to_row(self) -> dict[str, Any]:
         """The rating as JSON-ready data, an axis a field, as ``vesalius ratings`` prints it."""

@@ -83,7 +83,9 @@ def _write_disputed(path: Path, run: Any, ratings: Any) -> int:
 
 def _facts(run: Any, ratings: Any, metrics: list[Any]) -> dict[str, dict[str, Any]]:
     """The figures of each axis, by what they are called."""
+    from vesalius.evaluation.prediction_sets import group_of
     from vesalius.evaluation.rank_correlation import least_spearman
+    from vesalius.evaluation.rated_errors import error_marks
     from vesalius.evaluation.raters import agreement_of, axis_tables, biases, following
     from vesalius.evaluation.rating_files import ratings_of
 
@@ -108,6 +110,12 @@ def _facts(run: Any, ratings: Any, metrics: list[Any]) -> dict[str, dict[str, An
                 rows |= {f"{score.metric}: Spearman's rho": _row(score.spearman)}
             rows |= {"least rho shown 4 times in 5": least_spearman(groups)}
         facts[table.axis] = rows
+    marks = error_marks(ratings, {one.id: group_of(one) for one in predictions})
+    for mark in marks:
+        row = {f"{mark.error}: marked": mark.marked, f"{mark.error}: of answers": mark.answers}
+        facts.setdefault("errors", {}).update(
+            row | {f"{mark.error}: agreement (AC1)": _row(mark.agreement)}
+        )
     return facts
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from vesalius.cases.picture import Picture
 from vesalius.cases.prediction import Prediction
-from vesalius.cases.rating import AXES, ERROR_TAGS, GRADES
+from vesalius.cases.rating import AXES, AXIS_QUESTIONS, ERRORS, GRADES
 from vesalius.errors import RunError
 from vesalius.evaluation.page_template import template
 from vesalius.evaluation.prediction_sets import refuse_duplicates
@@ -29,9 +29,6 @@ from vesalius.system.version import __version__
 
 PAGE, TABLE = "review.html", "ratings.csv"
 COLUMNS = ("review", "id", "rater", *AXES, "errors", "comment", "cannot_judge")
-ASKS = dict(
-    zip(AXES, ("right?", "to the point?", "all there?", "easy to read?", "of use?"), strict=True)
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +62,12 @@ def review_package(runs: Sequence[Run], size: int, out: Path) -> int:
     name = f"package {sha256(chr(10).join(sorted(items)).encode()).hexdigest()[:16]}"
     ordered = [items[key] for key in sorted(items)]
     page = template("review.html").render(
-        version=__version__, review=name, items=ordered, axes=ASKS, grades=GRADES, tags=ERROR_TAGS
+        version=__version__,
+        review=name,
+        items=ordered,
+        axes=AXIS_QUESTIONS,
+        grades=GRADES,
+        errors=ERRORS,
     )
     if (out / PAGE).exists() and name not in (out / PAGE).read_text(encoding="utf-8"):
         what = "holds a package of other answers"

@@ -170,9 +170,10 @@ def test_an_expert_rates_every_answer(page: Page, reviewed: Site) -> None:
     expect(page.get_by_text("Please rate accuracy, relevance")).to_be_visible()
     for group in page.locator("[class*=st-key-grades]").get_by_role("radiogroup").all():
         group.get_by_text("4", exact=True).click()
-    page.get_by_text("Missed finding").click()
+    page.get_by_role("button", name="Omission").click()
     save.click()
     expect(page.get_by_text("1 of 2 rated")).to_be_visible()
+    settle(page)
     page.get_by_role("button", name="Cannot judge").click()
     expect(page.get_by_text("Everything is rated. Thank you.")).to_be_visible()
     assert (reviewed.api.review().rated, reviewed.api.review().item) == (2, None)

@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, Field, model_validator
 
-from vesalius.cases.rating import AXES, FAULTS, Fault
+from vesalius.cases.rating import AXES, ERROR_TAGS, FAULTS, ErrorTag, Fault
 from vesalius.service.http.schemas import Identifier, RequestBody
 
 Grade = Annotated[int, Field(ge=1, le=5, strict=True)]
@@ -21,7 +21,9 @@ class Grades(RequestBody):
     clarity: Grade | None = None
     helpfulness: Grade | None = None
     cannot_judge: bool = False
-    errors: list[Fault] = Field(default_factory=list, max_length=len(FAULTS))
+    errors: list[ErrorTag | Fault] = Field(
+        default_factory=list, max_length=len(ERROR_TAGS + FAULTS)
+    )
     comment: str | None = Field(default=None, max_length=2000)
 
     def axes(self) -> dict[str, int]:

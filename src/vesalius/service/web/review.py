@@ -10,16 +10,13 @@ from typing import Any
 
 import streamlit as st
 
-from vesalius.cases.rating import AXES, FAULTS, GRADES
+from vesalius.cases.rating import AXES, AXIS_QUESTIONS, ERRORS, GRADES
 from vesalius.service.http.review_schemas import Grades, RatingRequest, ReviewItem
 from vesalius.service.web import identity, notices, viewer, words
 from vesalius.service.web.api_errors import ApiError
 from vesalius.service.web.client import Api
 from vesalius.service.web.page_state import elsewhere
 
-AXIS_QUESTIONS = dict(
-    zip(AXES, ("right?", "to the point?", "all there?", "easy to read?", "of use?"), strict=True)
-)
 _AGAIN = "review-again"
 """In the session: the item that the expert went back to."""
 
@@ -99,11 +96,12 @@ def _buttons(previous: str | None) -> str | None:
 def _more(item: ReviewItem, before: Grades) -> dict[str, Any]:
     errors = st.pills(
         "What is wrong with it, if anything?",
-        FAULTS,
+        ERRORS,
         selection_mode="multi",
         default=before.errors,
         format_func=_spoken,
         key=f"errors-{item.item_id}",
+        help="  \n".join(f"**{_spoken(name)}**: {means}" for name, means in ERRORS.items()),
     )
     comment = st.text_area(
         "In your words",

@@ -19,7 +19,7 @@ from vesalius.service.http.schemas import Identifier
 from vesalius.service.threads import in_thread
 
 router = APIRouter(prefix="/review", tags=["review"])
-EXAMPLE = dict.fromkeys(AXES, 4) | {"item_id": "itm_7d…", "errors": ["missed_finding"]}
+EXAMPLE = dict.fromkeys(AXES, 4) | {"item_id": "itm_7d…", "errors": ["omission"]}
 
 
 @router.get("", responses=problems("not_found", "invalid_request"))
