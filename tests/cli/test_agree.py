@@ -12,7 +12,7 @@ from vesalius import Recipe
 from vesalius.cases.case import Answer
 from vesalius.cases.prediction import Prediction
 from vesalius.cli.main import app
-from vesalius.evaluation.rating_files import review_name
+from vesalius.evaluation.rated_systems import System, review_name
 from vesalius.run import Run
 
 
@@ -74,6 +74,43 @@ def test_errors_of_page_package_and_judge_read_alike(tmp_path: Path) -> None:
     assert errors["number: agreement (AC1)"]["value"] < 1
 
 
+def test_references_and_runs_beside_one_another(tmp_path: Path) -> None:
+    one, two = made(tmp_path / "one"), made(tmp_path / "two")
+    experts = System.of_references(one.predictions()).review
+    assert experts == System.of_references(two.predictions()).review
+    path, save = tmp_path / "a.csv", tmp_path / "figures.json"
+    graded = ((review_name(one), 2), (review_name(two), 3), (experts, 5))
+    rows = [f"{name},q{i},ana,{grade - i % 2}" for name, grade in graded for i in range(20)]
+    path.write_text("review,id,rater,accuracy\n" + "\n".join(rows) + "\n")
+    code, out, error = invoke(path, "--run", one.path, "--run", two.path, "--save", save)
+    assert code == 0, error
+    facts = json.loads(save.read_text())["accuracy"]
+    assert facts["references: mean grade"]["value"] == 4.5
+    assert facts["two minus one"] == {"value": 1, "low": 1, "high": 1}
+    assert facts["references: answers graded"] == 20
+    assert "two minus one: least shown 4 times in 5" in out
+    assert "squad.f1: Spearman's rho" in facts
+    code, _, error = invoke(path, "--run", two.path, "--save", save)
+    assert code == 0, error
+    facts = json.loads(save.read_text())["accuracy"]
+    assert facts["answers"] == 40  # and none of the other run's
+
+
+def test_final_grades_are_used_where_asked(tmp_path: Path) -> None:
+    one, save = made(tmp_path / "one"), tmp_path / "figures.json"
+    a = written(tmp_path / "a.csv", one, "ana")
+    final = tmp_path / "final.jsonl"
+    row = {"id": "q0", "rater": "cy", "accuracy": 5, "adjudication": True}
+    final.write_text(json.dumps(row | {"review": review_name(one)}) + "\n")
+    for words, mean in (((), 3.5), (("--adjudicated",), 3.6)):  # q0: 3, and 5 in its place
+        code, out, error = invoke(a, final, "--run", one.path, "--save", save, *words)
+        assert code == 0, error
+        facts = json.loads(save.read_text())["accuracy"]
+        assert facts["one: mean grade"]["value"] == pytest.approx(mean)
+        assert facts["raters"] == 1  # an adjudicator is none
+        assert ("adjudicated (not used)" in out) == (not words)
+
+
 def test_preference_pairs(tmp_path: Path) -> None:
     one, two = made(tmp_path / "one"), made(tmp_path / "two")
     files = written(tmp_path / "a.csv", one, "ana"), written(tmp_path / "b.csv", two, "ana", -1)
@@ -91,7 +128,8 @@ def test_preference_pairs(tmp_path: Path) -> None:
     [
         (("{a}", "{a}"), "a second rating of 'q0' by the same rater"),
         (("{a}", "--run", "{two}"), "of a review of this run's answers"),
-        (("{a}", "--run", "{one}", "--run", "{two}"), "one run's answers"),
+        (("{a}", "--run", "{one}", "--run", "{two}"), "of a review of this run's answers"),
+        (("{a}", "--run", "{one}", "--run", "{one}"), "same answers"),
         (("{a}", "--run", "{one}", "--pairs", "pairs.jsonl"), "two runs or more"),
         (("gone.csv",), "cannot be read"),
     ],

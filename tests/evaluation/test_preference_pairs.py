@@ -12,7 +12,7 @@ from vesalius.cases.prediction import Prediction
 from vesalius.cases.rating import Rating
 from vesalius.errors import NotComparable, RunError, UnknownName
 from vesalius.evaluation.preference_pairs import preference_pairs
-from vesalius.evaluation.rating_files import review_name
+from vesalius.evaluation.rated_systems import review_name
 from vesalius.recipe import Recipe
 from vesalius.run import Run
 

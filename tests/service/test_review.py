@@ -15,9 +15,10 @@ from typer.testing import CliRunner
 
 from vesalius.cases.rating import AXES
 from vesalius.cli.main import app
-from vesalius.errors import RunError
+from vesalius.errors import RecipeError, RunError
 from vesalius.run import Run
 from vesalius.service.chat.review import Review
+from vesalius.service.settings import settings
 from vesalius.steps.report import pictures_of
 from vesalius.system.files import append_lines
 
@@ -149,7 +150,7 @@ def test_what_cannot_be_judged_is_counted_and_has_no_grades(reviewing: Serving) 
 
 
 def test_the_sample_is_random_and_the_same_for_all(run: Path) -> None:
-    drawn = [Review(Run.open(run), size) for size in (5, 5, 10, 10_000)]
+    drawn = [Review([Run.open(run)], size) for size in (5, 5, 10, 10_000)]
     few, again, more, every = (set(one.items) for one in drawn)
     assert few == again < more < every
     first = [one.id for one in Run.open(run).predictions()][:5]
@@ -167,11 +168,42 @@ def answered(folder: Path, *answers: dict[str, Any]) -> Run:
 def test_concepts_are_reviewed_in_words_and_boxes_are_counted_not_dropped(tmp_path: Path) -> None:
     box = {"x": 1, "y": 1, "width": 2, "height": 2, "label": "mass"}
     named, marked = {"answer": {"concepts": ["C1", "C2"]}}, {"answer": {"boxes": [box]}}
-    review = Review(answered(tmp_path / "both", named, marked), 10)
+    review = Review([answered(tmp_path / "both", named, marked)], 10)
     assert [item.answer for item in review.items.values()] == ["C1, C2"]
-    assert review.left_out == 1
-    with pytest.raises(RunError, match="none of its 2 answers has words"):
-        Review(answered(tmp_path / "boxes", marked, marked), 10)
+    assert review.sheet.left_out == 1
+    with pytest.raises(RunError, match="2 answers have no words"):
+        Review([answered(tmp_path / "boxes", marked, marked)], 10)
+
+
+def test_references_and_another_run_are_shuffled_in_unmarked(run: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "recipe.yaml").write_text(RECIPE.replace("name: majority\ndata", "name: b\ndata"))
+    rows = [row.to_row() | {"answer": "an answer"} for row in Run.open(run).predictions()]
+    append_lines(other / "predictions.jsonl", rows)
+    words = {"review": 5, "review_with": f"{other},references", "replay": None, "keys": "on"}
+    with serving(tmp_path / "state", run=run, **words) as reviewing:
+        headers = rater(reviewing)
+        state = reviewing.client.get("/review", headers=headers).json()
+        assert state["total"] == 15
+        seen = []
+        while state["item"]:
+            assert set(state["item"]) == {"item_id", "question", "answer", "rating"}
+            seen.append(state["item"]["item_id"])
+            rating = {"item_id": seen[-1], **GRADES}
+            state = reviewing.client.post("/review", json=rating, headers=headers).json()
+        items = reviewing.service.review.items
+        # Each question has three answers, in no order of systems.
+        order = [items[name].review.split()[0] for name in seen]
+        assert sorted(order) == sorted(["b", "majority", "references"] * 5)
+        assert len({tuple(order[at : at + 3]) for at in range(0, 15, 3)}) > 1
+        stored = list(reviewing.service.store.ratings())
+        assert {one.review.split()[0] for one in stored} == {"b", "majority", "references"}
+
+
+def test_settings_of_a_review_are_checked(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="only with review"):
+        settings(run=tmp_path, review_with="references")
 
 
 def test_where_nothing_is_up_for_review_it_says_so(api: Serving, tmp_path: Path) -> None:
@@ -179,4 +211,4 @@ def test_where_nothing_is_up_for_review_it_says_so(api: Serving, tmp_path: Path)
     assert api.client.get("/version").json()["policy"]["review"] is False
     (tmp_path / "recipe.yaml").write_text(RECIPE)
     with pytest.raises(RunError, match="no answers to review"):
-        Review(Run(tmp_path), 9)
+        Review([Run(tmp_path)], 9)

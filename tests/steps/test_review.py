@@ -10,9 +10,10 @@ import pytest
 
 from vesalius import Recipe, Run
 from vesalius.cases.prediction import Prediction
-from vesalius.errors import RunError
+from vesalius.errors import NotComparable, RunError
 from vesalius.evaluation.preference_pairs import preference_pairs
-from vesalius.evaluation.rating_files import ratings_of, read_ratings
+from vesalius.evaluation.rated_systems import System, ratings_of
+from vesalius.evaluation.rating_files import read_ratings
 from vesalius.steps.fit import fit
 from vesalius.steps.predict import predict
 from vesalius.steps.review import PAGE, TABLE, review_package
@@ -80,6 +81,31 @@ def test_ratings_go_back_to_each_run_s_answers(runs: list[Run], tmp_path: Path) 
     pairs = preference_pairs(runs, ratings)
     assert pairs
     assert {row["chosen_run"] for row in pairs} <= {"one", "two"}
+
+
+def test_references_are_one_more_system(runs: list[Run], tmp_path: Path) -> None:
+    one, out = runs[0], tmp_path / "out"
+    assert review_package([one], 5, out, references=True) == 10
+    assert "references" not in (out / PAGE).read_text().split("<body>")[1]
+    ratings = read_ratings(rated(out, "ana"))
+    experts = System.of_references(one.predictions())
+    theirs = experts.ratings(ratings, strict=True)
+    assert {one.review for one in theirs} == {experts.review}
+    assert len(theirs) == len(ratings_of(one, ratings)) == 5
+    words = {name: row.text for name, row in experts.answers.items()}
+    assert all(one.axes["accuracy"] == 1 + len(words[one.prediction]) % 5 for one in theirs)
+
+
+def test_runs_on_other_cases_are_refused(runs: list[Run], tmp_path: Path) -> None:
+    one, two = runs
+    rows = [row.to_row() for row in one.predictions()]
+    two.predictions_file().unlink()
+    two.append([Prediction.from_row(row | {"question": "what else?"}) for row in rows])
+    with pytest.raises(NotComparable, match="other questions"):
+        review_package(runs, 5, tmp_path / "out")
+    with pytest.raises(RunError, match="the same answers"):
+        review_package([one, one], 5, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_package_is_the_same_each_time_and_none_is_written_over_another(

@@ -62,7 +62,7 @@ SCALES: dict[str, range] = dict.fromkeys(AXES, GRADES) | {
 """Every axis with its grades: those of the review page; ``correctness``, from 0 (wrong) over 1
 (partly) to 2; ``severity`` of the worst error, from 0 (there is none) to 4 (urgent)."""
 _WORDS = ("review", "id", "rater", "comment", "at")
-_NO_AXES = {*_WORDS, "errors", "cannot_judge", "seconds", "judgement"}
+_NO_AXES = {*_WORDS, "errors", "cannot_judge", "seconds", "judgement", "adjudication"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +71,10 @@ class Rating:
 
     ``prediction`` is the answer's id in the run, ``review`` names the review it was rated in, and
     ``rater`` who did: a hash of a person, or a judge's name. No axes: who looked could not judge
-    it. ``seconds`` is how long it was looked at; ``created_at`` is None until stored. Raises
-    RunError for an unknown axis or fault, or a grade off the scale. Faults of TAG_OF_FAULT become
-    their tags.
+    it. ``seconds`` is how long it was looked at; ``created_at`` is None until stored.
+    ``adjudication``: a final word of somebody who saw the raters', and no rating beside theirs.
+    Raises RunError for an unknown axis or fault, or a grade off the scale. Faults of TAG_OF_FAULT
+    become their tags.
     """
 
     review: str
@@ -84,6 +85,7 @@ class Rating:
     comment: str | None = None
     created_at: datetime | None = None
     seconds: float | None = None
+    adjudication: bool = False
 
     def __post_init__(self) -> None:
         for axis, grade in self.axes.items():
@@ -105,15 +107,16 @@ class Rating:
         row = {"review": self.review, "id": self.prediction, "rater": self.rater, **self.axes}
         at = None if self.created_at is None else self.created_at.isoformat()
         more = {"errors": list(self.errors), "comment": self.comment, "seconds": self.seconds}
-        return row | {"cannot_judge": not self.axes} | more | {"at": at}
+        final = {"adjudication": True} if self.adjudication else {}
+        return row | {"cannot_judge": not self.axes} | more | {"at": at} | final
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any], *, where: object = None) -> Rating:
         """A rating from :meth:`to_row`'s data; RunError names a wrong field.
 
-        ``review``, ``errors``, ``comment``, ``seconds`` and ``at`` may be missing, and
-        ``cannot_judge`` follows from the axes, which any other field is; ``judgement``, what a
-        judge's file has beside its rating, is not read.
+        ``id``, ``rater`` and the axes make one, the rest may be missing, and ``cannot_judge``
+        follows from the axes, which any other field is; ``judgement``, what a judge's file has
+        beside its rating, is not read.
         """
         words = {name: row.get(name) for name in _WORDS}
         faults = row.get("errors") or ()
@@ -126,6 +129,10 @@ class Rating:
         at, seconds = words["at"], row.get("seconds")
         if isinstance(seconds, bool) or not isinstance(seconds, int | float | None):
             raise RunError(f"not a rating row: seconds is a number, not {seconds!r}", where=where)
+        final = row.get("adjudication") or False
+        if not isinstance(final, bool):
+            what = f"not a rating row: adjudication is true or false, not {final!r}"
+            raise RunError(what, where=where)
         try:
             return cls(
                 words["review"] or "",
@@ -136,6 +143,7 @@ class Rating:
                 words["comment"],
                 None if at is None else datetime.fromisoformat(at),
                 seconds,
+                final,
             )
         except ValueError as error:
             raise RunError(f"not a rating row: at: {error}", where=where) from error

@@ -31,6 +31,12 @@ Reviewed = Annotated[
     int | None,
     typer.Option(min=0, help="Put so many of the run's test answers up for experts to rate."),
 ]
+ReviewedWith = Annotated[
+    str | None,
+    typer.Option(
+        help="With --review: other runs' folders and 'references', shuffled in; commas between."
+    ),
+]
 StateFolder = Annotated[
     Path | None, typer.Option(help="Folder of database and pictures; default vesalius-state.")
 ]
@@ -63,6 +69,7 @@ def serve(
     ] = None,
     abstain_below: AbstainBelow = None,
     review: Reviewed = None,
+    review_with: ReviewedWith = None,
     log_format: Annotated[str | None, typer.Option(help="json or console.")] = None,
 ) -> None:
     """Answer questions about pictures over HTTP. Settings are also variables: VESALIUS_..."""
@@ -81,6 +88,7 @@ def serve(
         pictures_url=pictures,
         abstain_below=abstain_below,
         review=review,
+        review_with=review_with,
         log_format=log_format,
     )
     step(chosen, _announce)

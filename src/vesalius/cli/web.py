@@ -12,6 +12,7 @@ from vesalius.cli.serve import (
     OtherModel,
     Replay,
     Reviewed,
+    ReviewedWith,
     StateFolder,
 )
 
@@ -37,6 +38,7 @@ def web(
     state: StateFolder = None,
     abstain_below: AbstainBelow = None,
     review: Reviewed = None,
+    review_with: ReviewedWith = None,
 ) -> None:
     """The chat page and its API together, until Ctrl-C; if one dies the other is stopped."""
     from vesalius.service.web.start import Wish, run_together
@@ -49,6 +51,7 @@ def web(
         "state": state,
         "abstain-below": abstain_below,
         "review": review,
+        "review-with": review_with,
     }
     options = {name: str(value) for name, value in given.items() if value is not None}
     run_together(Wish(options, api_url, port, host, web_port), _announce)

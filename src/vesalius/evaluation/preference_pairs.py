@@ -16,7 +16,7 @@ from typing import Any
 from vesalius.cases.prediction import Prediction
 from vesalius.cases.rating import SCALES, SEVERITY, Rating
 from vesalius.errors import NotComparable, RunError, UnknownName
-from vesalius.evaluation.rating_files import ratings_of
+from vesalius.evaluation.rated_systems import ratings_of
 from vesalius.run import Run
 
 
@@ -55,7 +55,7 @@ def _graded(
     return {
         (one.rater, one.prediction): (answers[one.prediction], one.axes[axis])
         for one in ratings_of(run, ratings, strict=True)
-        if axis in one.axes and one.prediction in answers
+        if axis in one.axes and one.prediction in answers and not one.adjudication
     }
 
 

@@ -1,4 +1,4 @@
-"""Raters beside each other and beside metrics: how far they agree, who is strict, what follows.
+"""Raters beside each other: how far they agree, who is strict, and what is to be adjudicated.
 
 Ratings are of answers; intervals come from whole groups (patient, else image) where the answers are
 known, else from single answers.
@@ -6,10 +6,11 @@ known, else from single answers.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from math import isnan, nan
+from math import nan
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,7 @@ from vesalius.cases.prediction import Prediction
 from vesalius.cases.rating import SCALES, Rating
 from vesalius.errors import RunError
 from vesalius.evaluation.agreement import Agreement, krippendorff, with_interval
-from vesalius.evaluation.measuring import Spec, measure
 from vesalius.evaluation.prediction_sets import group_of
-from vesalius.evaluation.rank_correlation import kendall, spearman
 from vesalius.evaluation.stats import Array, Codes, clusters
 
 
@@ -43,15 +42,6 @@ class RaterBias:
     bias: Agreement
     rated: int
     could_not: int
-
-
-@dataclass(frozen=True, slots=True)
-class Following:
-    """How far a metric follows the experts' mean grade, by ranks."""
-
-    metric: str
-    kendall: Agreement
-    spearman: Agreement
 
 
 def axis_tables(ratings: Sequence[Rating], predictions: Sequence[Prediction]) -> list[AxisTable]:
@@ -112,48 +102,25 @@ def biases(table: AxisTable, ratings: Sequence[Rating]) -> list[RaterBias]:
     return sorted(rows, key=lambda one: -np.nan_to_num(one.bias.value, nan=-np.inf))
 
 
-def disputed(table: AxisTable, gap: int = 2) -> list[dict[str, Any]]:
-    """The answers whose grades lie ``gap`` or more apart, the widest first: those to adjudicate."""
-    rows = []
-    for name, grades in zip(table.answers, table.grades, strict=True):
-        given = {
-            rater: int(grade)
-            for rater, grade in zip(table.raters, grades.tolist(), strict=True)
-            if not isnan(grade)
-        }
-        apart = max(given.values()) - min(given.values())
-        if apart >= gap:
-            rows.append({"id": name, "axis": table.axis, "apart": apart, "grades": given})
-    return sorted(rows, key=lambda row: (-row["apart"], row["id"]))
+def adjudication_list(ratings: Sequence[Rating], gap: int = 2) -> list[dict[str, Any]]:
+    """The answers whose grades on an axis lie ``gap`` or more apart, the widest of an axis first.
 
-
-def following(
-    table: AxisTable, predictions: Sequence[Prediction], metrics: Sequence[Spec]
-) -> list[Following]:
-    """How each metric's scores of single answers follow the experts' mean grade.
-
-    A metric with no score of a single answer (a corpus score) is left out.
+    A row for each axis of an answer (``id``, its ``review``, ``axis``, ``apart``, and the
+    ``grades`` by rater). Those with a final word are not listed.
     """
-    means = dict(zip(table.answers, _row_means(table.grades), strict=True))
-    rows = [one for one in predictions if one.id in means]
-    truth, groups = np.array([means[one.id] for one in rows]), clusters(list(map(group_of, rows)))
-    columns = {
-        name: column
-        for measured in measure(rows, metrics)
-        for name, column in measured.table.items()
-        if column.ndim == 1 and "." in name  # a score, and no count beside it
-    }
-    followed = []
-    for name, column in columns.items():
-        known = ~np.isnan(column) & ~np.isnan(truth)
-        if known.sum() > 2:
-            pairs = np.c_[column, truth][known]
-            tau, rho = (
-                with_interval(pairs, by, groups=groups[known], resamples=1000)
-                for by in (kendall, spearman)
-            )
-            followed.append(Following(name, tau, rho))
-    return followed
+    final = {(one.review, one.prediction) for one in ratings if one.adjudication}
+    given: dict[tuple[str, str, str], dict[str, int]] = defaultdict(dict)
+    for one in ratings:
+        if (one.review, one.prediction) not in final:
+            for axis, grade in one.axes.items():
+                given[axis, one.review, one.prediction][one.rater] = grade
+    rows = [
+        {"id": name, "review": review, "axis": axis, "apart": apart, "grades": grades}
+        for (axis, review, name), grades in given.items()
+        if (apart := max(grades.values()) - min(grades.values())) >= gap
+    ]
+    axes = list(SCALES)
+    return sorted(rows, key=lambda row: (axes.index(row["axis"]), -row["apart"], row["id"]))
 
 
 def _mean_gap(pairs: Array) -> float:

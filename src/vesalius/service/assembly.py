@@ -7,6 +7,7 @@ from pathlib import Path
 
 from vesalius.cases.tasks import task_of
 from vesalius.errors import RecipeError
+from vesalius.evaluation.rated_systems import REFERENCES
 from vesalius.models.weight_files import require_weights
 from vesalius.recipe import Recipe
 from vesalius.run import Run
@@ -114,7 +115,9 @@ def _fitted(folder: Path) -> Recipe:
 def _review(settings: Settings) -> Review | None:
     if settings.run is None or not settings.review:
         return None
-    return Review(Run.open(settings.run), settings.review)
+    others = [Path(name) for name in settings.review_with if name != REFERENCES]
+    runs = [Run.open(path) for path in (settings.run, *others)]
+    return Review(runs, settings.review, references=REFERENCES in settings.review_with)
 
 
 def _with_history(settings: Settings, recipe: Recipe | None) -> bool:

@@ -58,6 +58,8 @@ class Settings(BaseSettings):
     review: int = Field(default=0, ge=0)
     """So many of the run's test answers, drawn once, are put up for experts to rate; their pictures
     are shown to every caller."""
+    review_with: Names = ()
+    """Shuffled in with them, blinded: folders of other runs, and ``references``."""
 
     # where it listens
     host: str = "127.0.0.1"
@@ -181,7 +183,7 @@ class Settings(BaseSettings):
     @classmethod
     def _lists(cls, values: Any) -> Any:
         """Comma-separated lists, as environments have them."""
-        for name in ("origins", "hosts", "image_hosts"):
+        for name in ("origins", "hosts", "image_hosts", "review_with"):
             if isinstance(values.get(name), str):
                 values[name] = tuple(
                     part.strip() for part in values[name].split(",") if part.strip()
@@ -195,6 +197,8 @@ class Settings(BaseSettings):
             raise ValueError(f"only one of run, model, endpoint and replay, not {given}")
         if self.review and self.run is None:
             raise ValueError("review: only of a run")
+        if self.review_with and not self.review:
+            raise ValueError("review_with: only with review, the number of questions")
         if (self.oidc_issuer is None) != (self.oidc_audience is None):
             raise ValueError("oidc_issuer and oidc_audience belong together")
         if self.keys == "off" and not self.loopback:

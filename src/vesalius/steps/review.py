@@ -1,26 +1,23 @@
 """Review: answers of one run or several as a page for experts without access to the service.
 
-The same blinding: a picture, the question and an answer, in an order of each rater's own; nothing
-of models, confidence, references or others' ratings. Answers of several runs are shuffled together.
+The same sheet and the same blinding as on the service's page: a picture, the question and an
+answer, in an order of each rater's own; nothing of models, confidence, references or others'
+ratings. Answers of several runs, and references as one more, are shuffled together.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
-from heapq import nsmallest
 from pathlib import Path
 
 from vesalius.cases.picture import Picture
-from vesalius.cases.prediction import Prediction
 from vesalius.cases.rating import AXES, AXIS_QUESTIONS, ERRORS, GRADES
 from vesalius.errors import RunError
 from vesalius.evaluation.page_template import template
-from vesalius.evaluation.prediction_sets import refuse_duplicates
-from vesalius.evaluation.rating_files import item_id, review_name
+from vesalius.evaluation.review_sheet import ReviewSheet, SheetItem, review_sheet
 from vesalius.models.remote.messages import data_url
 from vesalius.run import Run
 from vesalius.steps.report import pictures_by_key
@@ -32,8 +29,8 @@ COLUMNS = ("review", "id", "rater", *AXES, "errors", "comment", "cannot_judge")
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
-    """An answer to rate, as raters see it; ``picture`` is a data: URL, None where there is none."""
+class PackageItem:
+    """An item with its picture as a data: URL; None where there is none."""
 
     id: str
     question: str
@@ -41,72 +38,48 @@ class Item:
     picture: str | None
 
 
-def review_package(runs: Sequence[Run], size: int, out: Path) -> int:
+def review_package(runs: Sequence[Run], size: int, out: Path, *, references: bool = False) -> int:
     """Write ``review.html`` and an empty ``ratings.csv`` into ``out``; the number of answers.
 
-    At most ``size`` questions, a random sample that is the same each time and for each run: of
-    several runs those that all answered. RunError where there are no answers in words, no question
-    is shared, or the folder holds a package of other answers.
+    What :func:`~vesalius.evaluation.review_sheet.review_sheet` refuses is refused; RunError, too,
+    where a picture is gone, or the folder holds a package of other answers.
     """
-    answers = [_in_words(run) for run in runs]
-    shared = set.intersection(*(set(one) for one in answers))
-    if not shared:
-        raise RunError("no question has an answer in words of every run", where=runs[0].path)
-    chosen = nsmallest(size, shared, key=lambda name: sha256(name.encode()).hexdigest())
-    pictures: dict[str, Picture] = pictures_by_key(runs[0])
-    items = {
-        one.id: one
-        for run, rows in zip(runs, answers, strict=True)
-        for one in _items(review_name(run), [rows[name] for name in chosen], pictures)
-    }
-    name = f"package {sha256(chr(10).join(sorted(items)).encode()).hexdigest()[:16]}"
-    ordered = [items[key] for key in sorted(items)]
-    page = template("review.html").render(
+    sheet = review_sheet(runs, size, references=references)
+    page = package_page(sheet, pictures_by_key(runs[0]))
+    if (out / PAGE).exists() and sheet.name not in (out / PAGE).read_text(encoding="utf-8"):
+        what = "holds a package of other answers"
+        raise RunError(what, where=out, hint="choose another --out")
+    write_atomic(out / PAGE, page)
+    write_atomic(out / TABLE, package_table(sheet))
+    return len(sheet.items)
+
+
+def package_page(sheet: ReviewSheet, pictures: Mapping[str, Picture]) -> str:
+    """The page, with everything in it; RunError where a picture is gone."""
+    page: str = template("review.html").render(
         version=__version__,
-        review=name,
-        items=ordered,
+        review=sheet.name,
+        items=[_with_picture(one, pictures) for one in sheet.items.values()],
         axes=AXIS_QUESTIONS,
         grades=GRADES,
         errors=ERRORS,
     )
-    if (out / PAGE).exists() and name not in (out / PAGE).read_text(encoding="utf-8"):
-        what = "holds a package of other answers"
-        raise RunError(what, where=out, hint="choose another --out")
-    write_atomic(out / PAGE, page)
-    write_atomic(out / TABLE, _table(name, ordered))
-    return len(ordered)
+    return page
 
 
-def _in_words(run: Run) -> dict[str, Prediction]:
-    """A run's answers that raters can read, by id."""
-    if not run.predictions_file().exists():
-        hint = f"vesalius predict --run {run.path}"
-        raise RunError("has no answers to review", where=run.path, hint=hint)
-    rows = list(run.predictions())
-    refuse_duplicates(rows)
-    return {one.id: one for one in rows if _words(one)}
-
-
-def _words(prediction: Prediction) -> str:
-    return prediction.text or ", ".join(prediction.answer.concepts or ())
-
-
-def _items(
-    review: str, rows: Sequence[Prediction], pictures: Mapping[str, Picture]
-) -> Iterator[Item]:
-    for one in rows:
-        picture = None if one.picture is None else pictures.get(one.picture)
-        if picture is None and one.picture is not None:
-            what = f"the picture of {one.id!r} is not where its data set was"
-            raise RunError(what, hint="experts cannot rate an answer without it")
-        url = None if picture is None else data_url(picture)
-        yield Item(item_id(review, one.id), one.question, _words(one), url)
-
-
-def _table(review: str, items: Sequence[Item]) -> str:
+def package_table(sheet: ReviewSheet) -> str:
     """The table to fill in, for those who would rather have one."""
     file = io.StringIO()
     rows = csv.DictWriter(file, COLUMNS)
     rows.writeheader()
-    rows.writerows({"review": review, "id": item.id} for item in items)
+    rows.writerows({"review": sheet.name, "id": name} for name in sheet.items)
     return file.getvalue()
+
+
+def _with_picture(item: SheetItem, pictures: Mapping[str, Picture]) -> PackageItem:
+    picture = None if item.picture is None else pictures.get(item.picture)
+    if picture is None and item.picture is not None:
+        what = f"the picture of {item.prediction!r} is not where its data set was"
+        raise RunError(what, hint="experts cannot rate an answer without it")
+    url = None if picture is None else data_url(picture)
+    return PackageItem(item.id, item.question, item.answer, url)

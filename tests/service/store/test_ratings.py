@@ -16,9 +16,9 @@ def test_a_later_rating_replaces_the_earlier_one(store, clock) -> None:
     rate(store, "own_a", "itm_1", comment="no")
     rate(store, "own_a", "itm_1", axes={"accuracy": 1}, errors=("unsafe",), comment="wrong side")
     store.rate("itm_9", Rating("second", "case-9", "own_a", AXES))
-    assert store.rated("own_a", "first") == {"itm_1"}
-    assert store.rated("own_a", "second") == {"itm_9"}
-    assert store.rated("own_c", "first") == set()
+    assert store.rated("own_a", ["first"]) == {"itm_1"}
+    assert store.rated("own_a", ["second"]) == {"itm_9"}
+    assert store.rated("own_c", ["first"]) == set()
     assert list(store.ratings()) == [
         Rating(
             "first", "case-itm_1", "own_a", {"accuracy": 1}, ("unsafe",), "wrong side", clock.now

@@ -9,7 +9,8 @@ from browsing import DESKTOP, PHONE, needs_chromium
 from playwright.sync_api import Browser, expect
 
 from vesalius import Recipe
-from vesalius.evaluation.rating_files import ratings_of, read_ratings
+from vesalius.evaluation.rated_systems import ratings_of
+from vesalius.evaluation.rating_files import read_ratings
 from vesalius.steps.fit import fit
 from vesalius.steps.predict import predict
 from vesalius.steps.review import PAGE, review_package

@@ -16,7 +16,7 @@ from vesalius.evaluation.judging.experts import Checked, checked, expert_axis
 from vesalius.evaluation.judging.judgements import RATER, Judgement, Judgements
 from vesalius.evaluation.metrics.table import ratio
 from vesalius.evaluation.prediction_sets import group_of
-from vesalius.evaluation.rating_files import ratings_of
+from vesalius.evaluation.rated_systems import ratings_of
 from vesalius.evaluation.stats import Array, bootstrap, clusters, interval
 from vesalius.run import Run
 from vesalius.system.files import read_json, write_json
@@ -115,7 +115,8 @@ def check_against_experts(
         )
     if machines := sorted({one.rater for one in ratings if one.rater.startswith(RATER)}):
         raise RunError(f"{machines[0]} is a judge, and no expert", where=judgements.name)
-    ratings = ratings_of(judgements.run, ratings)
+    # An adjudicator saw what the raters said: that is no further expert's grade beside theirs.
+    ratings = [one for one in ratings_of(judgements.run, ratings) if not one.adjudication]
     groups = {one.id: group_of(one) for one in predictions}
     if not any(one.prediction in groups for one in ratings):
         what = f"none of the {len(ratings)} ratings is of an answer of this run"

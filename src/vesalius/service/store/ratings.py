@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from sqlalchemy import select
 
@@ -30,9 +30,9 @@ class Ratings(State):
         with self._db.write() as session:
             session.merge(row)
 
-    def rated(self, rater: str, review: str) -> set[str]:
-        """The items of a review that a rater has rated."""
-        theirs = RatingRow.rater == rater, RatingRow.review == review
+    def rated(self, rater: str, reviews: Collection[str]) -> set[str]:
+        """The items of reviews that a rater has rated."""
+        theirs = RatingRow.rater == rater, RatingRow.review.in_(reviews)
         with self._db.read() as session:
             return set(session.scalars(select(RatingRow.item).where(*theirs)))
 

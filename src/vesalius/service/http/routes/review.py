@@ -8,7 +8,8 @@ from fastapi import APIRouter, Request, Response
 
 from vesalius.cases.rating import AXES, Rating
 from vesalius.errors import Refusal
-from vesalius.service.chat.review import Item, Review
+from vesalius.evaluation.review_sheet import SheetItem
+from vesalius.service.chat.review import Review
 from vesalius.service.container import Service
 from vesalius.service.http import bodies
 from vesalius.service.http.access import Caller
@@ -49,7 +50,7 @@ async def rate(request: Request, service: Serving, caller: Calling) -> ReviewOut
         service.store.rate(
             item.id,
             Rating(
-                review.name,
+                item.review,
                 item.prediction,
                 caller.owner,
                 axes=rating.axes(),
@@ -84,9 +85,9 @@ def _review(service: Service) -> Review:
 
 
 async def _state(
-    service: Service, caller: Caller, review: Review, item: Item | None = None
+    service: Service, caller: Caller, review: Review, item: SheetItem | None = None
 ) -> ReviewOut:
-    rated = await in_thread(service.store.rated, caller.owner, review.name)
+    rated = await in_thread(service.store.rated, caller.owner, review.reviews)
     item = item or review.next(caller.owner, rated)
     previous = review.previous(caller.owner, item)
     return ReviewOut(
@@ -97,7 +98,7 @@ async def _state(
     )
 
 
-def _item(service: Service, caller: Caller, item: Item) -> ReviewItem:
+def _item(service: Service, caller: Caller, item: SheetItem) -> ReviewItem:
     """An answer, with what the caller thought of it before."""
     rating = service.store.rating(caller.owner, item.id)
     own = rating and Grades.model_validate(
