@@ -48,6 +48,7 @@ def test_every_endpoint_of_the_contract_is_there(schema: dict) -> None:
         "/conversations/{conversation_id}/export": "get", "/model-card": "get",
         "/v1/chat/completions": "post", "/v1/models": "get", "/healthz": "get", "/readyz": "get",
         "/metrics": "get", "/version": "get", "/review": "post",
+        "/review/adjudication": "post", "/review/package": "get", "/review/table": "post",
     }  # fmt: skip
     for path, method in wanted.items():
         assert method in schema["paths"][path]

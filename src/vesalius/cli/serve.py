@@ -176,12 +176,24 @@ def revoke_key(
     typer.echo(f"{key.id} ({key.name}) is revoked")
 
 
-def ratings(state: StateFolder = None, database: Database = None) -> None:
+def ratings(
+    state: StateFolder = None,
+    database: Database = None,
+    adjudicated: Annotated[
+        bool, typer.Option("--adjudicated", help="Also the final words, marked as such.")
+    ] = False,
+) -> None:
     """What experts said in reviews, as JSON lines; raters are hashes."""
     import json
 
-    for one in _store(state, database).ratings():
+    store = _store(state, database)
+    finals = list(store.adjudications())
+    for one in [*store.ratings(), *(finals if adjudicated else ())]:
         typer.echo(json.dumps(one.to_row(), ensure_ascii=False))
+    if finals and not adjudicated:
+        typer.echo(
+            f"left out: {len(finals)} final words (--adjudicated prints them, too)", err=True
+        )
 
 
 @logs.command("verify")

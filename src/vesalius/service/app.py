@@ -26,12 +26,13 @@ from vesalius.service.http.routes import (
     pictures,
     questions,
     review,
+    review_lead,
     studies,
 )
 from vesalius.service.telemetry import place_of
 from vesalius.system.version import __version__
 
-ROUTES = (pictures, studies, questions, conversations, review, completions, operations)
+ROUTES = (pictures, studies, questions, conversations, review, review_lead, completions, operations)
 ASKING = ("/ask_question", "/caption", "/v1/chat/completions")
 HTTP_CODES = {
     404: "not_found",

@@ -61,6 +61,10 @@ class Settings(BaseSettings):
     review_with: Names = ()
     """Shuffled in with them, blinded: folders of other runs, and ``references``."""
 
+    review_leads: Names = ()
+    """Logins, or names of keys, of those who adjudicate and take packages out and tables in; none:
+    whoever calls where no key is needed."""
+
     # where it listens
     host: str = "127.0.0.1"
     """Beyond loopback, callers need keys or a login."""
@@ -183,7 +187,7 @@ class Settings(BaseSettings):
     @classmethod
     def _lists(cls, values: Any) -> Any:
         """Comma-separated lists, as environments have them."""
-        for name in ("origins", "hosts", "image_hosts", "review_with"):
+        for name in ("origins", "hosts", "image_hosts", "review_with", "review_leads"):
             if isinstance(values.get(name), str):
                 values[name] = tuple(
                     part.strip() for part in values[name].split(",") if part.strip()

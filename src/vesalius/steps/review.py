@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vesalius.cases.picture import Picture
-from vesalius.cases.rating import AXES, AXIS_QUESTIONS, ERRORS, GRADES
+from vesalius.cases.rating import AXIS_QUESTIONS, ERRORS, GRADES
 from vesalius.errors import RunError
+from vesalius.evaluation.filled_tables import COLUMNS
 from vesalius.evaluation.page_template import template
 from vesalius.evaluation.review_sheet import ReviewSheet, SheetItem, review_sheet
 from vesalius.models.remote.messages import data_url
@@ -25,7 +26,6 @@ from vesalius.system.files import write_atomic
 from vesalius.system.version import __version__
 
 PAGE, TABLE = "review.html", "ratings.csv"
-COLUMNS = ("review", "id", "rater", *AXES, "errors", "comment", "cannot_judge")
 
 
 @dataclass(frozen=True, slots=True)

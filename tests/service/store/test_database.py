@@ -259,7 +259,7 @@ def test_the_migrations_are_in_the_package() -> None:
     assert (folder / "script.py.mako").is_file()
     assert (folder / "__init__.py").is_file()
     assert (folder / "versions" / "__init__.py").is_file()
-    assert head() == "0008"
+    assert head() == "0009"
 
 
 @pytest.mark.slow

@@ -62,6 +62,13 @@ class Review:
             raise Refusal("not_found", "this answer's picture is not where its data set was")
         return data, View.in_key(item.picture or "")
 
+    def package(self) -> tuple[str, str]:
+        """The page and the empty table that ``vesalius review`` makes of the same answers."""
+        from vesalius.steps.report import pictures_by_key
+        from vesalius.steps.review import package_page, package_table
+
+        return package_page(self.sheet, pictures_by_key(self._run)), package_table(self.sheet)
+
     @cached_property
     def _pictures(self) -> Callable[[str], bytes | None]:
         from vesalius.steps.report import pictures_of

@@ -29,16 +29,18 @@ HINT = "send Authorization: Bearer <key>; vesalius keys create makes one"
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whose things these are."""
+    """Whose things these are, and whether they lead the review."""
 
     owner: str
+    leads: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class _Holder:
-    """Who holds a token: the name that is hashed, and what it may."""
+    """Who holds a token: the name that is hashed, the one that an operator knows, what it may."""
 
     name: str
+    known_as: str = ""
     may_act_for_others: bool = False
     per_minute: int | None = None
 
@@ -75,7 +77,11 @@ class Access:
         if holder.may_act_for_others and not person:
             what = f"this key asks for other people, and {self.settings.user_header} names none"
             raise Refusal("forbidden", what, hint="name the person, or use a key of your own")
-        return Caller(owner)
+        return Caller(owner, self._leads(person or holder.known_as))
+
+    def _leads(self, name: str) -> bool:
+        leads = self.settings.review_leads
+        return name in leads if leads else not self.settings.need_keys
 
     def at_hand(self, request: Request) -> bool:
         """Whether the caller is told without a database or a network."""
@@ -103,11 +109,13 @@ class Access:
                 raise Refusal("unauthenticated", "who calls is not known", hint=HINT)
             return _Holder(f"{LOCAL}\n")
         if self._login is not None and not ours:
-            return _Holder(self._login.name(token))
+            name = self._login.name(token)
+            return _Holder(name, name.partition("\n")[2])
         key = self.store.authenticate(token)
         if key is None:
             raise Refusal("invalid_key", "this key is not known, or was revoked", hint=HINT)
-        return _Holder(f"key:{key.owner}\n", key.may_act_for_others, key.rate_per_minute)
+        own = f"key:{key.owner}\n"
+        return _Holder(own, key.name, key.may_act_for_others, key.rate_per_minute)
 
     def _counted_by_study(self, request: Request, owner: str) -> bool:
         """Whether it is an upload that a study has room for: opening that was counted once."""

@@ -42,6 +42,7 @@ TABLE: dict[str, Kind] = {
     "timeout": Kind(408, "The request took too long to arrive"),
     "conversation_busy": Kind(409, "The conversation is being answered"),
     "too_many_turns": Kind(409, "The conversation is full"),
+    "already_rated": Kind(409, "This was rated before"),
     "length_required": Kind(411, "A length is needed"),
     "body_too_large": Kind(413, "The request is too large"),
     "study_too_large": Kind(413, "The study has too many pictures"),

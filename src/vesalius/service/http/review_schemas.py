@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, Field, model_validator
 
-from vesalius.cases.rating import AXES, ERROR_TAGS, FAULTS, ErrorTag, Fault
+from vesalius.cases.rating import AXES, ERROR_TAGS, FAULTS, ErrorTag, Fault, Rating
 from vesalius.service.http.schemas import Identifier, RequestBody
 
 Grade = Annotated[int, Field(ge=1, le=5, strict=True)]
@@ -25,6 +25,12 @@ class Grades(RequestBody):
         default_factory=list, max_length=len(ERROR_TAGS + FAULTS)
     )
     comment: str | None = Field(default=None, max_length=2000)
+
+    @classmethod
+    def of(cls, rating: Rating) -> Self:
+        """A rating's grades, errors and comment, without whose they are."""
+        given = {"cannot_judge": not rating.axes, "errors": rating.errors}
+        return cls.model_validate(dict(rating.axes) | given | {"comment": rating.comment})
 
     def axes(self) -> dict[str, int]:
         """The grades that are given."""
@@ -68,3 +74,31 @@ class ReviewOut(BaseModel):
     previous: str | None = Field(
         default=None, description="The item before it in the caller's order."
     )
+    disputed: int | None = Field(
+        default=None,
+        description="Of who leads the review: how many answers there are to adjudicate.",
+    )
+
+
+class DisputedItem(ReviewItem):
+    """An answer that raters disagree about; ``rating`` is the caller's final word on it."""
+
+    ratings: list[Grades] = Field(
+        description="What raters thought of it, without who: in another order for every answer."
+    )
+
+
+class AdjudicationOut(BaseModel):
+    """How far the caller is in adjudicating, and what is next."""
+
+    open: int
+    done: int
+    item: DisputedItem | None
+
+
+class TableOut(BaseModel):
+    """What was taken in of a filled table."""
+
+    raters: int
+    ratings: int
+    empty: int = Field(description="Rows that were left empty.")

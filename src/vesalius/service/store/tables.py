@@ -205,12 +205,9 @@ class FeedbackRow(Base):
     created_at: Mapped[datetime] = mapped_column(Moment)
 
 
-class RatingRow(Base):
-    """What an expert thinks of an answer of a run; the last opinion holds."""
+class Opinion:
+    """What somebody thinks of an answer of a run; the last opinion holds."""
 
-    __tablename__ = "ratings"
-
-    rater: Mapped[str] = mapped_column(Text, primary_key=True)
     item: Mapped[str] = mapped_column(Text, primary_key=True)
     review: Mapped[str] = mapped_column(Text)
     prediction: Mapped[str] = mapped_column(Text)
@@ -219,6 +216,22 @@ class RatingRow(Base):
     comment: Mapped[str | None] = mapped_column(Words)
     seconds: Mapped[float | None] = mapped_column(Float)
     created_at: Mapped[datetime] = mapped_column(Moment)
+
+
+class RatingRow(Opinion, Base):
+    """One of each expert."""
+
+    __tablename__ = "ratings"
+
+    rater: Mapped[str] = mapped_column(Text, primary_key=True)
+
+
+class AdjudicationRow(Opinion, Base):
+    """One for an answer: the final word, beside the raters' and never over them."""
+
+    __tablename__ = "adjudications"
+
+    rater: Mapped[str] = mapped_column(Text)
 
 
 class KeyRow(Base):
