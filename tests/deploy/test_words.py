@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from vesalius.data.open import HOME
 from vesalius.service.settings import Settings
 
 NOT_OURS = ("-n", "--namespace", "namespace")
@@ -48,7 +49,11 @@ def command_lines(text: str) -> Iterator[list[str]]:
 def test_every_variable_is_a_setting(root: Path, texts: dict[str, str]) -> None:
     settings = {f"VESALIUS_{name.upper()}" for name in Settings.model_fields}
     pages = (root / "src" / "vesalius" / "service" / "web").glob("*.py")
-    known = settings | {v for p in pages for v in re.findall(r"VESALIUS_[A-Z_]+", p.read_text())}
+    known = (
+        settings
+        | {HOME}
+        | {v for p in pages for v in re.findall(r"VESALIUS_[A-Z_]+", p.read_text())}
+    )
     assert "VESALIUS_API_URL" in known
     for name, text in texts.items():
         for variable in set(re.findall(r"\bVESALIUS_[A-Z0-9_]*[A-Z0-9]\b", text)):

@@ -13,7 +13,7 @@ from vesalius.evaluation.histories import histories, histories_of
 from vesalius.evaluation.metrics.dialogue import is_turn
 from vesalius.recipe import Recipe
 from vesalius.run import Run
-from vesalius.steps import predict
+from vesalius.steps import request
 
 TURNS = (("what modality is this?", "ct"), ("is this a ct scan?", "yes"))
 SUMMARY = ("Describe the image.", "CT. It shows a mass.")
@@ -115,4 +115,4 @@ def test_a_run_needs_all_three(tmp_path, sets):
 def test_the_summary_turn_is_known_by_the_same_word_on_both_sides(prediction):
     # evaluation knows no data and no step: only this test sees all three
     assert not is_turn(prediction("x", category=upgrade.SUMMARY))
-    assert module.HISTORIES == predict.HISTORIES
+    assert module.HISTORIES == request.HISTORIES

@@ -29,8 +29,9 @@ from vesalius.settings import validated
 from vesalius.steps.fit import fit
 from vesalius.steps.load import load
 from vesalius.steps.plan import plan
-from vesalius.steps.predict import CHUNK, ask, predict
+from vesalius.steps.predict import ask, predict
 from vesalius.steps.prepare import dialogues
+from vesalius.steps.request import CHUNK
 from vesalius.steps.tiny import tiny
 
 

@@ -16,8 +16,9 @@ from vesalius.errors import RecipeError, RunError, UnknownName
 from vesalius.evaluation.histories import histories_of
 from vesalius.recipe import Decoding
 from vesalius.steps.fit import fit
-from vesalius.steps.predict import HISTORIES, predict
+from vesalius.steps.predict import predict
 from vesalius.steps.prepare import dialogues
+from vesalius.steps.request import HISTORIES
 
 SAID = {
     "name": "tiny",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from vesalius.cli.panels import ADAPT, EVALUATE, SERVE
+from vesalius.cli.sharing import Merge, ShardsAt, Worker, shared
 
 if TYPE_CHECKING:
     from vesalius.cases.prediction import Prediction
@@ -92,6 +93,9 @@ def predict(
     quantization: Annotated[
         str | None, typer.Option(help="nf4 or none, in the place of what the recipe says.")
     ] = None,
+    worker: Worker = False,
+    merge: Merge = False,
+    shards: ShardsAt = None,
 ) -> None:
     """Answer a split with a fitted run. A killed prediction goes on with the same command."""
     from rich.console import Console
@@ -100,10 +104,10 @@ def predict(
     from vesalius.steps.controls import control_set, under
     from vesalius.steps.load import load
     from vesalius.steps.predict import predict as step
-    from vesalius.steps.predict import set_name
+    from vesalius.steps.request import set_name
 
-    fitted = Run.open(run)
-    loaded = None
+    fitted, console = Run.open(run), Console()
+    many, loaded = shared(worker, merge, shards), None
     asked_of = " ".join(mark for mark in (stage, quantization, control) if mark)
     if asked_of:
         own = control_set(control) if control else None
@@ -111,20 +115,31 @@ def predict(
         loaded = under(loaded, control, fitted) if control else loaded
         marks = (stage, quantization, set_name(history, change), own)
         name = name or "-".join(mark for mark in marks if mark)
-    count = step(
-        fitted,
-        split=split,
-        name=name,
-        change=change,
-        limit=limit,
-        history=history,
-        model=loaded,
-        asked_of=asked_of,
-    )
+    if many:
+        from vesalius.steps import sharing
+        from vesalius.steps.predict import SplitQuestions
+
+        how = (change, history, limit, asked_of)
+        questions = SplitQuestions.of(fitted, split, *how, name=name)
+        if worker:
+            sharing.work(questions, shards, loaded)
+            console.print("next: the same command with [bold]--merge[/] for --worker")
+            return
+        count = sharing.merge(questions, shards)
+    else:
+        count = step(
+            fitted,
+            split=split,
+            name=name,
+            change=change,
+            limit=limit,
+            history=history,
+            model=loaded,
+            asked_of=asked_of,
+        )
     name = name or set_name(history, change)
     file, counts = fitted.predictions_file(name), fitted.counts(name)
     after = "vesalius evaluate" + (" --histories" if history else "")
-    console = Console()
     console.print(f"{count} answers in {file}")
     if counts:  # shots, neighbours, what a writer did that it should not, boxes not read
         console.print(", ".join(f"{key} {value}" for key, value in counts.items()))

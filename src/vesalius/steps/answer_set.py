@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from vesalius.cases.case import Answer
 from vesalius.cases.dialogue import Dialogue
@@ -17,7 +17,40 @@ FACTS = ("split", "change", "history", "model")
 """What makes two sets of answers to the same questions different."""
 
 
-class AnswerSet:
+class Key(NamedTuple):
+    """An answer among those of several sets."""
+
+    set: str
+    id: str
+
+
+class Ledger:
+    """Which dialogues were met, in the data's order, and the answers there are, by id."""
+
+    def __init__(self, answers: Mapping[str, Answer] | None = None) -> None:
+        self.answers: dict[str, Answer] = dict(answers or {})
+        self._order: dict[str, None] = {}
+
+    def lacks(self, dialogue: Dialogue) -> bool:
+        """Whether a dialogue, met in the data's order, is to be answered yet.
+
+        DatasetError for an id that was met before: its answer would be taken for the other's.
+        """
+        self.meet(dialogue.id)
+        return dialogue.id not in self.answers
+
+    def meet(self, name: str) -> None:
+        """Note that the id is the next in the data's order; DatasetError if it was met before."""
+        if name in self._order:
+            raise twin(name)
+        self._order[name] = None
+
+    def append(self, predictions: list[Prediction]) -> None:
+        """Keep the answers of predictions."""
+        self.answers.update((row.id, row.answer) for row in predictions)
+
+
+class AnswerSet(Ledger):
     """The answers of a set, by id, those that are there already among them.
 
     ``facts`` says what the set is of (:data:`FACTS`). RunError if one of that name was begun from
@@ -29,18 +62,7 @@ class AnswerSet:
         _refuse_mixing(run, name, facts)
         there = run.predicted(name)
         rows = run.predictions(name) if there else ()
-        self.answers: dict[str, Answer] = {row.id: row.answer for row in rows}
-        self._order: dict[str, None] = {}
-
-    def lacks(self, dialogue: Dialogue) -> bool:
-        """Whether a dialogue, met in the data's order, is to be answered yet.
-
-        DatasetError for an id that was met before: its answer would be taken for the other's.
-        """
-        if dialogue.id in self._order:
-            raise twin(dialogue.id)
-        self._order[dialogue.id] = None
-        return dialogue.id not in self.answers
+        super().__init__({row.id: row.answer for row in rows})
 
     def begin(self) -> None:
         """Note in the run that the set is there, and not complete."""
@@ -49,7 +71,7 @@ class AnswerSet:
     def append(self, predictions: list[Prediction]) -> None:
         """Keep predictions, in the file and here."""
         self.run.append(predictions, self.name)
-        self.answers.update((row.id, row.answer) for row in predictions)
+        super().append(predictions)
 
     def finish(self) -> int:
         """Put the rows in the order of the data, note that the set is complete; how many it has."""
@@ -70,7 +92,7 @@ def counted(run: Run, name: str = "") -> dict[str, int]:
     return dict(sorted(total.items()))
 
 
-def unanswered(of: AnswerSet, dialogues: Iterator[Dialogue]) -> Iterator[Dialogue]:
+def unanswered(of: Ledger, dialogues: Iterator[Dialogue]) -> Iterator[Dialogue]:
     """Those of the dialogues that the set lacks when each is reached."""
     return (dialogue for dialogue in dialogues if of.lacks(dialogue))
 

@@ -34,7 +34,7 @@ from vesalius.evaluation.prediction_sets import refuse_duplicates
 from vesalius.models import Remote, each, parts
 from vesalius.run import Run
 from vesalius.steps.judges import Judge
-from vesalius.steps.predict import progress
+from vesalius.steps.pace import progress
 from vesalius.steps.prepare import dialogues
 
 NEW_TOKENS = 256

@@ -27,8 +27,9 @@ from vesalius.recipe import Recipe
 from vesalius.run import Run
 from vesalius.steps.answer_set import AnswerSet
 from vesalius.steps.load import load
-from vesalius.steps.predict import CHUNK, chunks, connect, in_pieces, progress
+from vesalius.steps.pace import progress
 from vesalius.steps.prepare import dialogues_by_change, unchangeable
+from vesalius.steps.request import CHUNK, chunks, connect, in_pieces
 
 OWN = ""
 """The run's own answers among the sets: those to the questions as they are."""

@@ -5,20 +5,27 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from vesalius.errors import RunError
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
     """Write all of ``content`` or nothing: a sibling file, synced, then renamed over ``path``."""
-    data = content.encode() if isinstance(content, str) else content
+    with replacing(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file to write that takes ``path``'s place when all went well, and is gone otherwise."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with beside.open("wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)
@@ -41,9 +48,14 @@ def read_json(path: Path) -> Any:
 
 def append_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Append rows to a JSON-lines file, one write for all of them."""
-    text = "".join(json.dumps(_finite(row), ensure_ascii=False) + "\n" for row in rows)
+    text = "".join(map(json_line, rows))
     with path.open("a", encoding="utf-8") as file:
         file.write(text)
+
+
+def json_line(row: Mapping[str, Any]) -> str:
+    """A row as a line of such a file, with its end; NaN becomes null."""
+    return json.dumps(_finite(row), ensure_ascii=False) + "\n"
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -1,0 +1,205 @@
+"""Answers by many workers: shards of a run's questions, answered anywhere and joined to its sets.
+
+A shard ends where a piece that is handed to the model together ends, so every batch is the batch of
+one worker's prediction, and the rows are the same in all fields but ``usage``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
+from hashlib import sha256
+from typing import Any, Protocol
+
+from vesalius.cases.prediction import Prediction
+from vesalius.errors import RunError
+from vesalius.models import Model
+from vesalius.models.feature_cache import with_shared_features
+from vesalius.run import Run
+from vesalius.steps.answer_set import FACTS, AnswerSet, Key
+from vesalius.steps.load import load
+from vesalius.steps.pace import Pace, progress
+from vesalius.steps.prepare import twin
+from vesalius.system.files import json_line, read_lines, replacing
+from vesalius.system.places import place
+from vesalius.system.shards import Pieces, Row, Shards, shard_size
+
+FOLDER = "shards"
+SET = "set"
+"""The key of a shard's row that names its set of answers."""
+
+
+class Questions(Protocol):
+    """What is asked of a run, as a stream of items in which every ``unit`` is asked together."""
+
+    @property
+    def run(self) -> Run:
+        """Whose answers they are."""
+
+    @property
+    def work(self) -> str:
+        """What is done, and the name of the folder of its shards."""
+
+    @property
+    def unit(self) -> int:
+        """Items that are handed to the model together."""
+
+    def sets(self) -> Mapping[str, Mapping[str, Any]]:
+        """The sets of answers by name, each with what makes it another than others of its name."""
+
+    def items(self) -> Iterator[Any]:
+        """What is asked, streamed."""
+
+    def keys(self, some: Sequence[Any]) -> list[Key]:
+        """The answers to a unit of items, in the order in which they come."""
+
+    def connect(self, model: Model) -> None:
+        """See that the model can be asked, before anything is."""
+
+    def answers(self, model: Model, some: Sequence[Any]) -> Iterator[list[tuple[str, Prediction]]]:
+        """The answers to some whole units with their sets, as they come."""
+
+
+@with_shared_features
+def work(questions: Questions, at: str | None = None, model: Model | None = None) -> int:
+    """Answer shards of the questions until all are answered, by this process or others.
+
+    Returns how many answers this one gave. ``at`` is the folder or fsspec URL for claims and
+    shards, by default in the run's folder. The cost of what is left is told on standard error when
+    the first 32 are answered, and what it was at the end. RunError where the place holds shards of
+    another version, recipe, fit or data, is full or does not answer: what is there stays, and
+    the same call goes on.
+    """
+    run = questions.run
+    run.require_fitted()
+    keys = _Keys(questions)
+    if keys.complete():
+        return 0
+    shards = keys.shards(at)
+    pieces, pace = Pieces(questions.items, keys.size), Pace(keys.items)
+    # Closed at once when something is raised: what was claimed is then free for others.
+    with progress(f"answering {run.name}") as bar, closing(shards.free()) as free:
+        task = bar.add_task("", done=0)
+        for number in free:
+            if model is None:
+                model = load(run)
+            if not pace.done:
+                questions.connect(model)
+                pace.start()
+            done = len(shards.done())
+            bar.update(task, description=f": {done} of {shards.number} shards")
+            rows: list[Row] = []
+            for some in questions.answers(model, pieces[number]):
+                rows += [{SET: name, **one.to_row()} for name, one in some]
+                line = pace.add(len(some), rows, left=keys.items - done * keys.size)
+                bar.update(task, done=pace.done)
+                if line:
+                    bar.console.print(line, highlight=False, soft_wrap=True)
+            shards.publish(number, rows)
+    bar.console.print(pace.after(), highlight=False, soft_wrap=True)
+    return pace.done
+
+
+def merge(questions: Questions, at: str | None = None) -> int:
+    """Join all shards to the run's sets of answers, in the data's order; how many answers they are.
+
+    What a set has of other questions stays. RunError, and nothing changed, where a shard is missing
+    or an answer is missing, there twice or not asked for: it names them.
+    """
+    keys = _Keys(questions)
+    if keys.complete():
+        return keys.items
+    shards = keys.shards(at)
+    shards.require_whole()
+    run, sets = questions.run, questions.sets()
+    for name, facts in sets.items():
+        AnswerSet(run, name, facts)  # refused before anything is written
+    pieces = Pieces(questions.items, keys.size)
+    with ExitStack() as stack:
+        files = {name: stack.enter_context(replacing(run.predictions_file(name))) for name in sets}
+        for number in range(shards.number):
+            rows = shards.rows(number)
+            _require_same(shards, number, rows, keys.of(pieces[number]))
+            for row in rows:
+                files[row.pop(SET)].write(json_line(row).encode())
+        for name, file in files.items():
+            path = run.predictions_file(name)
+            for _, row in read_lines(path) if path.exists() else ():
+                if Key(name, row["id"]) not in keys.all:
+                    file.write(json_line(row).encode())
+    for name, facts in sets.items():
+        AnswerSet(run, name, facts).finish()
+    return len(keys.all)
+
+
+class _Keys:
+    """Which answers are asked for, in order: one walk through the data, no picture opened."""
+
+    def __init__(self, questions: Questions) -> None:
+        self._questions = questions
+        self.all: dict[Key, None] = {}
+        self.items = 0
+        units = Pieces(questions.items, questions.unit)
+        number = 0
+        while unit := units[number]:
+            self.items += len(unit)
+            number += 1
+            for key in questions.keys(unit):
+                if key in self.all:
+                    raise twin(key.id)
+                self.all[key] = None
+        self.size = shard_size(self.items, questions.unit)
+
+    def of(self, items: Sequence[Any]) -> list[Key]:
+        """The answers to a shard's items."""
+        unit = self._questions.unit
+        parts = (items[at : at + unit] for at in range(0, len(items), unit))
+        return [key for part in parts for key in self._questions.keys(part)]
+
+    def shards(self, at: str | None) -> Shards:
+        """The shards of the job; RunError where the place holds another one's."""
+        run, digest = self._questions.run, sha256()
+        for key in self.all:
+            digest.update(json.dumps(key).encode())
+        facts = {
+            "work": self._questions.work,
+            "recipe": run.recipe().digest(),
+            "fitted": run.status().get("finished"),
+            "sets": dict(self._questions.sets()),
+            "items": self.items,
+            "questions": digest.hexdigest(),
+            "size": self.size,
+            "shards": -(-self.items // self.size),
+        }
+        return Shards(place(at or run.path / FOLDER / self._questions.work), facts)
+
+    def complete(self) -> bool:
+        """Whether the run has all the answers, so that its shards may be gone."""
+        run = self._questions.run
+        noted = run.status().get("predictions", {})
+        for name, facts in self._questions.sets().items():
+            one = noted.get(name or "test", {})
+            if not one.get("complete") or any(one.get(key) != facts.get(key) for key in FACTS):
+                return False
+        there = {Key(name, one) for name in self._questions.sets() for one in run.predicted(name)}
+        return self.all.keys() <= there
+
+
+def _require_same(shards: Shards, number: int, rows: Sequence[Row], keys: Sequence[Key]) -> None:
+    """RunError where a shard's rows are not the answers to its questions."""
+    there = [Key(row[SET], row["id"]) for row in rows]
+    if there == keys:
+        return
+    twice = next((key for key, count in Counter(there).items() if count > 1), None)
+    lost = next((key for key in keys if key not in there), None)
+    foreign = next((key for key in there if key not in keys), None)
+    what = (
+        f"lacks the answer {lost.id!r}" if lost
+        else f"holds the answer {twice.id!r} twice" if twice
+        else f"holds {foreign.id!r}, which is not asked in it" if foreign
+        else "holds its answers in another order"
+    )  # fmt: skip
+    hint = f"remove {number:06d}.jsonl; a worker makes it again"
+    raise RunError(f"shard {number} {what}", where=str(shards), hint=hint)
