@@ -1,4 +1,4 @@
-"""``vesalius data``: list, get, check, show, import, convert, split and audit."""
+"""``vesalius data``: list, get, check, show, import, convert, export, split and audit."""
 
 from itertools import islice
 from pathlib import Path
@@ -9,6 +9,7 @@ import typer
 from vesalius.cli.data_audit import audit
 from vesalius.cli.data_cards import card_text, cards_table
 from vesalius.cli.data_convert import convert
+from vesalius.cli.data_export import export
 from vesalius.cli.data_options import (
     Fractions,
     Hub,
@@ -26,7 +27,7 @@ from vesalius.cli.panels import PREPARE
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Data sets: list, get, check, show, import, convert, split, audit, dialogues.",
+    help="Data sets: list, get, check, show, import, convert, export, split, audit, dialogues.",
 )
 
 SAMPLE = "200"
@@ -199,6 +200,7 @@ def import_(
 
 
 app.command()(convert)
+app.command()(export)
 
 
 @app.command()

@@ -4,23 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from functools import partial
-from io import BytesIO
+from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import ExifTags, Image
-
 from vesalius.cases.case import Box, Case
-from vesalius.cases.headers import kind_of
-from vesalius.cases.picture import Picture
-from vesalius.cases.view import OWN_VIEW
 from vesalius.data.box_units import leaves
 from vesalius.data.datasets import Dataset
 from vesalius.data.reading.listings import stem_of
 from vesalius.data.staging import require_empty, staged
 from vesalius.data.writing import coco, via, voc, yolo
 from vesalius.data.writing.page import FOLDERS, Format, Page
+from vesalius.data.writing.plain import FileNames, plain
 from vesalius.errors import DatasetError, RecipeError, UnknownName
 from vesalius.system.files import write_atomic
 from vesalius.system.parallel import progress_bar
@@ -31,8 +25,6 @@ FORMATS: Mapping[str, Format] = {
     "via": via.FORMAT,
     "voc": voc.FORMAT,
 }
-ENDINGS = {"png": ".png", "jpeg": ".jpg"}
-"""Pictures that every program reads alike are copied; all others become PNG, as decoded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +116,7 @@ class _Pages:
         self.losses: Counter[str] = Counter()
         self.as_decoded = 0
         self._folder, self._form, self._table = folder, form, table
-        self._names: Counter[str] = Counter()
+        self._names = FileNames()
 
     def of(self, dataset: Dataset) -> Iterator[Page]:
         """A page for each case whose boxes can be written."""
@@ -169,41 +161,16 @@ class _Pages:
         self.losses["pictures' patients or groups"] += case.group not in own
 
     def _page(self, case: Case, split: str, boxes: tuple[Box, ...]) -> Page:
-        picture = case.pictures[0]
-        data = picture.read()
-        held = replace(picture, read=partial(bytes, data))
-        size = held.size()
+        (picture,) = case.pictures
+        written = plain(picture)
+        size = written.size
         outside = next((box for box in boxes if leaves(box, size)), None)
         if outside is not None:
             place = f"[{outside.x:g}, {outside.y:g}, {outside.width:g}, {outside.height:g}]"
             fault = f"{outside.label} {place} leaves the {size[0]} x {size[1]} picture"
             raise DatasetError(fault, where=case.source, hint="`vesalius data check` lists all")
-        ending = _own_ending(data, picture)
-        self.as_decoded += ending is None
-        name = self._name(picture, ending or ".png")
-        content = data if ending is not None else _as_decoded(held)
-        write_atomic(self._folder / self._form.images(split) / name, content)
-        return Page(split, name, len(content), size, boxes)
-
-    def _name(self, picture: Picture, ending: str) -> str:
-        """An unused name, also without its ending and whatever the case of its letters."""
+        self.as_decoded += not written.copied
         stem = stem_of(picture.key.rpartition("/")[2])
-        self._names[stem.casefold()] += 1
-        number = self._names[stem.casefold()]
-        return f"{stem}{ending}" if number == 1 else f"{stem}~{number}{ending}"
-
-
-def _own_ending(data: bytes, picture: Picture) -> str | None:
-    """The ending of a picture whose bytes every program decodes alike; None of any other."""
-    ending = ENDINGS.get(kind_of(data) or "")
-    if ending is None or picture.view != OWN_VIEW:
-        return None
-    with Image.open(BytesIO(data)) as image:
-        upright = image.getexif().get(ExifTags.Base.Orientation, 1) == 1
-    return ending if upright else None
-
-
-def _as_decoded(picture: Picture) -> bytes:
-    file = BytesIO()
-    picture.pixels().save(file, format="PNG")
-    return file.getvalue()
+        name = self._names.unused(stem, written.ending)
+        write_atomic(self._folder / self._form.images(split) / name, written.data)
+        return Page(split, name, len(written.data), size, boxes)
