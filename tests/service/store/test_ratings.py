@@ -42,6 +42,7 @@ def test_a_final_word_stands_beside_the_ratings_and_is_one_person_s(store, clock
     assert [one.axes["accuracy"] for one in store.ratings(["first"])] == [1, 5]
     with pytest.raises(Refusal, match="somebody else has adjudicated"):
         store.adjudicate("itm_1", Rating("first", "case-itm_1", "own_d", {"accuracy": 1}))
+    assert store.rated("own_c", ["first"]) == {"itm_1"}  # and is not asked to rate it
     with pytest.raises(Refusal, match="you have adjudicated"):  # they saw the others' ratings
         rate(store, "own_c", "itm_1")
 

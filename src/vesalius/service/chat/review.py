@@ -10,6 +10,7 @@ import hashlib
 import threading
 from collections.abc import Callable, Collection, Sequence
 from functools import cached_property
+from typing import Literal
 
 from vesalius.cases.view import View
 from vesalius.errors import Refusal
@@ -62,12 +63,14 @@ class Review:
             raise Refusal("not_found", "this answer's picture is not where its data set was")
         return data, View.in_key(item.picture or "")
 
-    def package(self) -> tuple[str, str]:
-        """The page and the empty table that ``vesalius review`` makes of the same answers."""
+    def package(self, part: Literal["page", "table"]) -> str:
+        """The page, or the empty table, that ``vesalius review`` makes of the same answers."""
         from vesalius.steps.report import pictures_by_key
         from vesalius.steps.review import package_page, package_table
 
-        return package_page(self.sheet, pictures_by_key(self._run)), package_table(self.sheet)
+        if part == "table":
+            return package_table(self.sheet)
+        return package_page(self.sheet, pictures_by_key(self._run))
 
     @cached_property
     def _pictures(self) -> Callable[[str], bytes | None]:

@@ -48,10 +48,15 @@ class Ratings(State):
             session.merge(AdjudicationRow(item=item, **self._columns(rating)))
 
     def rated(self, rater: str, reviews: Collection[str]) -> set[str]:
-        """The items of reviews that a rater has rated."""
-        theirs = RatingRow.rater == rater, RatingRow.review.in_(reviews)
+        """The items of reviews that a rater has rated, or adjudicated."""
         with self._db.read() as session:
-            return set(session.scalars(select(RatingRow.item).where(*theirs)))
+            return {
+                item
+                for table in (RatingRow, AdjudicationRow)
+                for item in session.scalars(
+                    select(table.item).where(table.rater == rater, table.review.in_(reviews))
+                )
+            }
 
     def rating(self, rater: str, item: str) -> Rating | None:
         """What a rater thought of an item; None before they rated it."""

@@ -14,7 +14,12 @@ from vesalius.service.http.answer_schemas import (
     ConversationPage,
     ConversationWhole,
 )
-from vesalius.service.http.review_schemas import RatingRequest, ReviewOut
+from vesalius.service.http.review_schemas import (
+    AdjudicationOut,
+    RatingRequest,
+    ReviewOut,
+    TableOut,
+)
 from vesalius.service.http.schemas import (
     AskRequest,
     CaptionRequest,
@@ -248,6 +253,25 @@ class Api:
     def rate(self, rating: RatingRequest) -> None:
         """What an expert thinks of it."""
         self._send("POST", "/review", json=rating.model_dump(exclude_none=True))
+
+    def adjudication(self, item_id: str | None = None) -> AdjudicationOut:
+        """The next answer that raters disagree about; or that one again, with the final word."""
+        params = item_id and {"item_id": item_id}
+        return _as(AdjudicationOut, self._json("GET", "/review/adjudication", params=params))
+
+    def adjudicate(self, rating: RatingRequest) -> None:
+        """The final word on it."""
+        self._send("POST", "/review/adjudication", json=rating.model_dump(exclude_none=True))
+
+    def review_package(self, part: Literal["page", "table"]) -> bytes:
+        """The review's page for experts without access, or the empty table."""
+        return self._bytes("/review/package", params={"part": part})
+
+    def send_table(self, data: bytes) -> TableOut:
+        """A package's filled table, taken in whole or not at all."""
+        headers = {"Content-Type": "text/csv"}
+        path = "/review/table"
+        return _as(TableOut, self._json("POST", path, content=data, headers=headers))
 
     def model_card(self) -> str:
         """The model card in Markdown."""

@@ -37,6 +37,9 @@ export default function ({ data }) {
   addEventListener("keydown", onKey);
   if (item === data.item && lines().some((line) => line.dataset.at)) return;
   item = data.item;
+  // Keys are the form's, once a part of the review was chosen: Enter would choose that again.
+  const { activeElement } = document;
+  if (activeElement?.closest(".st-key-review-part")) activeElement.blur();
   // Its lines come before or after this, as Streamlit sends them.
   const begin = () => { if (lines().length) mark(0); else if (item === data.item) setTimeout(begin, 50); };
   begin();

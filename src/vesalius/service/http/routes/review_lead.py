@@ -104,13 +104,13 @@ async def package(
     The page holds the pictures: it is to be sent as they would be.
     """
     try:
-        page, table = await asyncio.to_thread(review_of(service).package)
+        content = await asyncio.to_thread(review_of(service).package, part)
     except RunError as error:
         raise Refusal("not_found", "a picture is not where its data set was") from error
     await in_thread(service.note, "review.packaged", caller, review_of(service).sheet.name)
     name, kind = ("review.html", "text/html") if part == "page" else ("ratings.csv", "text/csv")
     named = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return Response(page if part == "page" else table, media_type=kind, headers=named)
+    return Response(content, media_type=kind, headers=named)
 
 
 @router.post(
