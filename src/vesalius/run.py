@@ -37,6 +37,7 @@ PACKAGES = """
 
 
 CONCEPTS = "concepts.json"
+FREQUENT = "frequent_answer.json"
 KEYS = 6
 """How many differing keys a message names."""
 RANKS = ("RANK", "PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK")
@@ -64,6 +65,18 @@ class ConceptFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class FrequentAnswer:
+    """The most frequent answer of a training split: given ``n`` times among ``of``."""
+
+    text: str
+    n: int
+    of: int
+
+    def __str__(self) -> str:
+        return f"{self.n:,} of {self.of:,}"
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """A run folder.
 
@@ -71,8 +84,8 @@ class Run:
     ``status.json`` fitting or fitted, with time and peak memory · ``weights/`` what the entry
     saved · ``log.jsonl`` the learning curve · ``predictions[-NAME].jsonl`` ·
     ``scores[-NAME].json`` · ``index/`` training pictures, for similar cases · ``concepts.json``
-    the concepts of its data. Every file is written
-    whole or not at all; lines are appended.
+    the concepts of its data · ``frequent_answer.json`` what training says most.
+    Every file is written whole or not at all; lines are appended.
     """
 
     path: Path
@@ -154,6 +167,20 @@ class Run:
         """Write ``concepts.json``."""
         table = {name: asdict(facts) for name, facts in concepts.items()}
         write_json(self._file(CONCEPTS), table)
+
+    def frequent_answer(self) -> FrequentAnswer | None:
+        """``frequent_answer.json``; None where no answer was given twice, or none was counted."""
+        path = self._file(FREQUENT)
+        if not path.exists():
+            return None
+        try:
+            return FrequentAnswer(**read_json(path))
+        except TypeError as error:
+            raise RunError(f"not a most frequent answer: {error}", where=path) from error
+
+    def note_frequent_answer(self, answer: FrequentAnswer) -> None:
+        """Write ``frequent_answer.json``."""
+        write_json(self._file(FREQUENT), asdict(answer))
 
     def recipe(self) -> Recipe:
         """The recipe this run was made from."""

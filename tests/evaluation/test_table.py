@@ -125,7 +125,8 @@ def test_the_kind_that_one_row_states_holds_for_all(systems, prediction):
 def test_csv_has_a_line_for_every_score_and_json_all_of_it(systems, tmp_path):
     found = table(systems, METRICS, draws=DRAWS)
     rows = list(csv.DictReader(io.StringIO(write_table(found, tmp_path / "t.csv").read_text())))
-    assert len(rows) == sum(len(row.scores) for row in found.rows)
+    constants = sum(len(one.values) for one in found.constants)
+    assert len(rows) == sum(len(row.scores) for row in found.rows) + constants
     line = next(r for r in rows if (r["system"], r["score"]) == ("b", "closed.accuracy"))
     assert (line["value"], line["difference"], line["n"]) == ("0.5", "0.25", "16")
     absent = next(r for r in rows if r["score"] == "bleurt")

@@ -36,10 +36,14 @@ def print_scores(console: Console, evaluation: Evaluation, title: str) -> None:
         f"{n:,} {name.replace('_', ' ')}" for name, n in evaluation.facts.items() if n
     )
     console.print(f"[bold]{escape(title)}[/bold]: {counts}", highlight=False)
-    table = _table("score", "value [low, high]", "n")
+    constants = [one for one in evaluation.constants if one.values]
+    table = _table("score", "value [low, high]", "n", *(one.name for one in constants))
     for score in evaluation.overall():
-        table.add_row(score.metric, evaluation.in_words(score), f"{score.n:,}")
+        cells = [one.cell(score.metric) for one in constants]
+        table.add_row(score.metric, evaluation.in_words(score), f"{score.n:,}", *cells)
     console.print(table)
+    for one in constants:
+        console.print(str(one), style="dim", markup=False, highlight=False)
     _print_slices(console, evaluation)
     for sentence in of_metrics(evaluation):
         console.print(sentence, style="yellow", markup=False, highlight=False)

@@ -12,6 +12,7 @@ from rich.table import Table as Grid
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from vesalius.evaluation.score import Constant
     from vesalius.evaluation.table import Row, Table
 
 _CELL = 18
@@ -36,7 +37,7 @@ def print_table(console: Console, table: Table) -> None:
     from vesalius.cli.scores import protocol_notes
 
     console.print(f"[bold]{table.shared:,} shared cases[/bold]", highlight=False)
-    for grid in _grids(table, _score, console.width, table.rows):
+    for grid in _grids(table, _score, console.width, table.rows, table.constants):
         console.print(grid)
     console.print(f"\nagainst [bold]{escape(table.baseline)}[/bold]", highlight=False)
     for grid in _grids(table, _gap, console.width, [row for row in table.rows if row.against]):
@@ -46,7 +47,11 @@ def print_table(console: Console, table: Table) -> None:
 
 
 def _grids(
-    table: Table, cell: Callable[[Row, str], str], width: int, rows: Sequence[Row]
+    table: Table,
+    cell: Callable[[Row, str], str],
+    width: int,
+    rows: Sequence[Row],
+    constants: Sequence[Constant] = (),
 ) -> Iterator[Grid]:
     """The columns in tables that fit the width, each cell of two lines."""
     first = min(max(len(row.name) for row in table.rows) + 2, max(10, width // 3))
@@ -59,6 +64,8 @@ def _grids(
             grid.add_column(name, width=_CELL - 1, overflow="fold")
         for row in rows:
             grid.add_row(escape(row.name), *(cell(row, name) for name in names))
+        for constant in constants:
+            grid.add_row(f"always {constant.name}", *map(constant.cell, names))
         yield grid
 
 

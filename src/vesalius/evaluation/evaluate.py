@@ -11,6 +11,7 @@ from typing import Any
 
 from vesalius.cases.prediction import Prediction
 from vesalius.errors import RunError
+from vesalius.evaluation.constants import constants
 from vesalius.evaluation.differences import Draws
 from vesalius.evaluation.measuring import Spec, built, measure
 from vesalius.evaluation.prediction_sets import (
@@ -105,7 +106,10 @@ def evaluate_run(
     if any(prediction.confidence is not None for prediction in predictions):
         chosen += automatic
     evaluation = replace(
-        evaluate(predictions, chosen, **how), predictions_sha256=digest, settings_sha256=settings
+        evaluate(predictions, chosen, **how),
+        predictions_sha256=digest,
+        settings_sha256=settings,
+        constants=constants(predictions, chosen, run.frequent_answer()),
     )
     if stored is None or stored.predictions_sha256 != digest:
         with suppress(OSError):  # a run that is only read is scored all the same
@@ -140,5 +144,5 @@ def predictions_sha256(run: Run, name: str = "") -> str:
 def _settings_digest(specs: Sequence[Spec], how: dict[str, Any]) -> str:
     """A hash of all that decides the scores beside the predictions: what a protocol says, too."""
     protocols = {name: metric.protocol.to_dict() for name, metric in map(built, specs)}
-    content = [protocols, how, __version__]
+    content = [protocols, how, "constants", __version__]
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()

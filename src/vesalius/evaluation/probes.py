@@ -9,7 +9,6 @@ than the constant. Where the system does not beat the constant with its picture,
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isnan, nan
@@ -18,13 +17,12 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from vesalius.cases.case import Answer
 from vesalius.cases.prediction import Prediction
+from vesalius.evaluation.constants import constant_answers, same_content
 from vesalius.evaluation.differences import Draws
 from vesalius.evaluation.measuring import Measured, Spec, measure
 from vesalius.evaluation.metrics import Array
 from vesalius.evaluation.metrics.table import mean, ratio
-from vesalius.evaluation.metrics.words import squad
 from vesalius.evaluation.prediction_sets import group_of, refuse_duplicates
 from vesalius.evaluation.score import Score
 from vesalius.evaluation.stats import Codes, bootstrap, clusters, interval, paired_wilson, wilson
@@ -174,19 +172,6 @@ def _measured(table: Measured, metric: str) -> NDArray[np.bool_]:
     return known
 
 
-def constant_answers(predictions: Sequence[Prediction]) -> list[Prediction]:
-    """The same questions, all answered with their most frequent (first) reference."""
-    golds = [p.references[0] for p in predictions if p.references]
-    (frequent, _), *_ = Counter(map(_content, golds)).most_common(1)
-    answer = next(gold for gold in golds if _content(gold) == frequent)
-    return [replace(p, answer=answer) for p in predictions]
-
-
-def _content(answer: Answer) -> object:
-    """What counts as the same answer: its normalised text, else the whole of it."""
-    return answer if answer.text is None else squad(answer.text)
-
-
 def _flips(before: Sequence[Prediction], after: Sequence[Prediction]) -> Array:
     pairs = zip(before, after, strict=True)
     return np.array([_meaning(a) != _meaning(b) for a, b in pairs], dtype=np.float64)
@@ -197,7 +182,7 @@ def _meaning(prediction: Prediction) -> object:
     options = prediction.options or ()
     taken = option_of(prediction.text, options) if options else None
     if taken is None:
-        return _content(prediction.answer)
+        return same_content(prediction.answer)
     return next(one.key for one in parsed(options) if one.name == taken)
 
 

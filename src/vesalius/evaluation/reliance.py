@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from vesalius.cases.prediction import Prediction
+from vesalius.evaluation.constants import constant_answers
 from vesalius.evaluation.differences import Difference, Draws, differences
 from vesalius.evaluation.measuring import Measured, Spec, built
 from vesalius.evaluation.metrics import Array, Metric, ScoringProtocol, Table
 from vesalius.evaluation.metrics.table import ratio
 from vesalius.evaluation.pairing import aligned
 from vesalius.evaluation.prediction_sets import group_of
-from vesalius.evaluation.probes import constant_answers
 from vesalius.evaluation.stats import clusters
 
 NAME = "image_reliance"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import isnan
+from math import isnan, nan
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,7 @@ def report(
         primary=primary,
         weights=_weights(main),
         headline=_headline(main),
+        constants=[one for one in main.evaluation.constants if one.values],
         baselines=baselines,
         power=power_line((d for _, d in baselines if d is not None), main.evaluation.level),
         probes=probes,
@@ -160,6 +161,12 @@ def _block(score: Score, runs: Sequence[RunResults], part: str, title: str) -> B
     name = runs[0].evaluation.baseline_of(score)
     baseline = name and _find(runs[0].evaluation, replace(score, metric=name), part)
     dots += [_dot("commonest answer", baseline)] if baseline else []
+    if part == ALL:
+        dots += [
+            plots.Dot(f"always {one.name}", one.values[score.metric], nan, nan)
+            for one in runs[0].evaluation.constants
+            if score.metric in one.values
+        ]
     ends = [v for d in dots for v in (d.value, d.low, d.high) if not isnan(v)]
     plot = plots.whiskers(dots, min(0.0, *ends), max(1.0, *ends))
     return Block(title, f"n = {score.n}, {score.groups} groups", plot)

@@ -14,6 +14,7 @@ Interval = Literal["bootstrap", "wilson", "bca", "exact"]
 """How a score's bounds were made."""
 IntervalMethod = Literal["percentile", "bca", "exact"]
 """How they are to be made; each has cases where another takes its place."""
+_SHORT = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,28 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
+class Constant:
+    """What always giving one answer would score; scores that it cannot have are left out.
+
+    ``source`` says where the answer is from. Values have no interval: they stand beside a score to
+    be read with it, and are no comparison.
+    """
+
+    name: str
+    answer: str
+    source: str
+    values: Mapping[str, float]
+
+    def __str__(self) -> str:
+        short = self.answer if len(self.answer) <= _SHORT else f"{self.answer[:_SHORT]}..."
+        return f"{self.name}: always {short!r}, {self.source}"
+
+    def cell(self, metric: str) -> str:
+        """The value as a table has it; empty where there is none."""
+        return f"{self.values[metric]:.3f}" if metric in self.values else ""
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
     """All scores of one set of predictions, their protocols, and how intervals were drawn.
 
@@ -60,7 +83,8 @@ class Evaluation:
     names by hash what they and the settings were. ``gain`` has what a combination gains
     (:class:`vesalius.evaluation.gain.Gain`), where the run is one; ``clean`` the scores on the
     questions that models without pictures do not answer
-    (:class:`vesalius.evaluation.clean.CleanSubset`), where some were named.
+    (:class:`vesalius.evaluation.clean.CleanSubset`), where some were named. ``constants`` are the
+    scores of always giving the most frequent answer, and of always saying "normal".
     """
 
     scores: tuple[Score, ...]
@@ -75,6 +99,7 @@ class Evaluation:
     gain: Mapping[str, Any] = field(default_factory=dict)
     interval: IntervalMethod = "percentile"
     clean: Mapping[str, Any] = field(default_factory=dict)
+    constants: tuple[Constant, ...] = ()
 
     def overall(self) -> list[Score]:
         """The scores over all predictions."""
@@ -128,7 +153,8 @@ class Evaluation:
         """The evaluation :meth:`to_json` wrote; RunError if it is something else."""
         try:
             scores = tuple(score_from_row(row) for row in data["scores"])
-            return cls(**{**data, "scores": scores})
+            constants = tuple(Constant(**row) for row in data.get("constants", ()))
+            return cls(**{**data, "scores": scores, "constants": constants})
         except (KeyError, TypeError, AttributeError) as error:
             raise RunError(f"not an evaluation: {error}", where=where) from error
 

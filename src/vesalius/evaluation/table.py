@@ -9,15 +9,17 @@ from typing import Any
 from vesalius.cases.prediction import Prediction
 from vesalius.errors import NotComparable, UnknownName
 from vesalius.evaluation.caveats import absences
+from vesalius.evaluation.constants import constants
 from vesalius.evaluation.differences import Difference, Draws, differences
 from vesalius.evaluation.measuring import Measured, Spec, measure
 from vesalius.evaluation.metrics import Metric
 from vesalius.evaluation.pairing import aligned
 from vesalius.evaluation.power import power_line
 from vesalius.evaluation.prediction_sets import group_of
-from vesalius.evaluation.score import Score, without_nan
+from vesalius.evaluation.score import Constant, Score, without_nan
 from vesalius.evaluation.scoring import scores
 from vesalius.evaluation.stats import clusters, holm
+from vesalius.run import FrequentAnswer
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ class Table:
     shared: int
     groups: int
     draws: Draws
+    constants: tuple[Constant, ...] = ()
 
     def notes(self) -> Iterator[str]:
         """What must stand below the numbers, a sentence each."""
@@ -83,6 +86,7 @@ class Table:
         )
         against = (row.difference(metric) for row in self.rows for metric in self.columns)
         yield power_line((d for d in against if d is not None), self.draws.level)
+        yield from map(str, self.constants)
         yield from self._remarks()
         yield from absences(self.protocols)
         yield from self._sizes()
@@ -133,10 +137,12 @@ def table(
     *,
     baseline: str | None = None,
     draws: Draws | None = None,
+    trained: FrequentAnswer | None = None,
 ) -> Table:
     """Score systems on the cases that all of them answered, and test each against ``baseline``.
 
     ``baseline`` is a system's name, by default the first one's. Each text is measured once.
+    Rows of fixed answers stand below, the most frequent one being ``trained`` where it is known.
     NotComparable for fewer than two systems, two of one name, no shared case, or a case that stands
     for two questions; UnknownName for a baseline that there is not.
     """
@@ -166,6 +172,7 @@ def table(
         shared=len(shared),
         groups=len(set(groups.tolist())),
         draws=draws,
+        constants=tuple(c for c in constants(columns[0], metrics, trained) if c.values),
     )
 
 

@@ -44,6 +44,10 @@ def markdown(table: Table) -> str:
         scores = [row.score(metric) for metric in table.columns]
         n = max((score.n for score in scores), default=0)
         lines.append(_line([row.name, f"{n:,}", *map(str, scores)]))
+    lines += [
+        _line([f"always {constant.name}", "", *map(constant.cell, table.columns)])
+        for constant in table.constants
+    ]
     heads = [f"against {table.baseline}", *table.columns]
     lines += ["", _line(heads), _line(["---"] * len(heads))]
     for row in table.rows:
@@ -68,6 +72,11 @@ def as_csv(table: Table) -> str:
     for row in table.rows:
         for score in row.scores:
             writer.writerow(_record(table, row, score))
+    for constant in table.constants:
+        for metric, value in constant.values.items():
+            name, source = f"always {constant.name}", constant.source
+            row_of = {"system": name, "remarks": source, "score": metric, "value": value}
+            writer.writerow(row_of)
     return file.getvalue()
 
 

@@ -13,6 +13,7 @@ from vesalius.evaluation import compare as comparing
 from vesalius.evaluation import evaluate as scoring
 from vesalius.evaluation.clean import clean_ids, clean_scores
 from vesalius.evaluation.compare import Comparison
+from vesalius.evaluation.constants import constants
 from vesalius.evaluation.differences import Draws
 from vesalius.evaluation.evaluate import evaluate_run, save_scores
 from vesalius.evaluation.measuring import Spec
@@ -68,6 +69,7 @@ def evaluate(
         drawn = settings.resamples if resamples is None else resamples
         how_drawn = interval or settings.interval
         scores = scoring.evaluate(rows, chosen_metrics, resamples=drawn, interval=how_drawn, by=by)
+        scores = replace(scores, constants=constants(rows, chosen_metrics))
         return _with_clean(scores, rows, clean, chosen_metrics)
     chosen = prediction_sets(run)[0] if name is None else name
     if chosen and without is not None:

@@ -221,13 +221,16 @@ def _table(evaluation: Evaluation | None) -> str:
     if evaluation is None:
         return "Nothing was measured."
     level = f"{evaluation.level * 100:g} %"
+    constants = [one for one in evaluation.constants if one.values]
+    heads = "".join(f" {one.name} |" for one in constants)
     lines = [
-        f"| score | value [{level} interval] | n | groups | protocol |",
-        "| --- | --- | --- | --- | --- |",
+        f"| score | value [{level} interval] | n | groups | protocol |{heads}",
+        "| --- | --- | --- | --- | --- |" + " --- |" * len(constants),
     ]
-    lines += [
-        f"| {s.metric} | {s} | {s.n} | {s.groups} | {s.protocol} |" for s in evaluation.overall()
-    ]
+    for s in evaluation.overall():
+        cells = "".join(f" {one.cell(s.metric)} |" for one in constants)
+        lines.append(f"| {s.metric} | {s} | {s.n} | {s.groups} | {s.protocol} |{cells}")
+    lines += ["", *(f"- {one}" for one in constants)] if constants else []
     said = [
         f"`{name}`: " + ", ".join(f"{key} {value}" for key, value in protocol.items() if value)
         for name, protocol in evaluation.protocols.items()

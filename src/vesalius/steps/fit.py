@@ -20,6 +20,7 @@ from vesalius.steps import folds
 from vesalius.steps.check import Checked, check
 from vesalius.steps.claim import note_claims
 from vesalius.steps.concepts import note_concepts, training_concepts
+from vesalius.steps.frequent import note_frequent_answer
 from vesalius.steps.load import load
 from vesalius.steps.members import FOLDER, member_path, note_references
 from vesalius.steps.ready import Ready, watched
@@ -90,6 +91,7 @@ def fit_stage(ready: Ready, run: Run, taught: Taught = NOTHING) -> Run:
         run.note(data=ready.facts)
         on_main(lambda: note_verdict(run))
         on_main(lambda: note_concepts(run, ready.train))
+        on_main(lambda: note_frequent_answer(run, ready.train))
         release()
         concepts = partial(training_concepts, ready.recipe.data, ready.train)
         lesson = Lesson(

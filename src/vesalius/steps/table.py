@@ -12,7 +12,7 @@ from vesalius.evaluation.measuring import Spec
 from vesalius.evaluation.table import Table
 from vesalius.recipe import Evaluation as Settings
 from vesalius.recipe import Recipe
-from vesalius.run import Run
+from vesalius.run import FrequentAnswer, Run
 from vesalius.steps.systems import systems
 
 CAPTION = task_of("caption")
@@ -48,7 +48,14 @@ def table(
         metrics or metrics_of(recipes),
         baseline=baseline,
         draws=Draws(drawn, settings.level, settings.seed),
+        trained=_trained(paths),
     )
+
+
+def _trained(paths: Sequence[Path]) -> FrequentAnswer | None:
+    """What training says most, where the runs agree on it."""
+    known = {Run.open(path).frequent_answer() for path in paths if path.is_dir()}
+    return known.pop() if len(known) == 1 else None
 
 
 def metrics_of(recipes: Sequence[Recipe]) -> list[Spec]:

@@ -1,0 +1,122 @@
+"""Constant answers: what a score is worth to a system that says the same of every case.
+
+They know neither picture nor question. Of each only the value is told: an interval of its own would
+double the draws, and what is asked of it is a comparison by eye.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import cache
+from importlib.resources import files
+from statistics import median
+from typing import Any
+
+import numpy as np
+import yaml
+
+from vesalius.cases.case import Answer
+from vesalius.cases.prediction import Prediction
+from vesalius.evaluation.measuring import Spec, measure
+from vesalius.evaluation.metrics import Metric
+from vesalius.evaluation.metrics.words import golds, squad
+from vesalius.evaluation.score import Constant
+from vesalius.run import FrequentAnswer
+
+FREQUENT, NORMAL = "frequent", "normal"
+
+
+def constants(
+    predictions: Sequence[Prediction],
+    specs: Sequence[Spec | Metric],
+    trained: FrequentAnswer | None = None,
+) -> tuple[Constant, ...]:
+    """The most frequent answer, and "normal" or a report of it, scored on the same cases.
+
+    ``trained`` is the training split's most frequent answer; without it the references' own counts,
+    which no system could know, and the row says so. Scores that say how good an answer is, more
+    being better; one that a constant text cannot have (boxes, concepts, calibration) is left out,
+    as is the most frequent answer where none is given twice. Empty where no case has a reference
+    in words.
+    """
+    texts = [gold for p in predictions for gold in golds(p)]
+    if not texts:
+        return ()
+    rows = [(NORMAL, _normal(texts), "the same for every set")]
+    split = "the training split" if trained else "these references"
+    most = trained or frequent_text(golds(p)[0] for p in predictions if golds(p))
+    if most is not None:
+        rows.insert(0, (FREQUENT, most.text, f"most frequent of {split} ({most})"))
+    return tuple(
+        Constant(name, answer, source, _values(predictions, specs, answer))
+        for name, answer, source in rows
+    )
+
+
+def frequent_text(texts: Iterable[str]) -> FrequentAnswer | None:
+    """The most frequent text; None where none is given twice: it would be one patient's own."""
+    given = [Answer(text=text) for text in texts]
+    if not given:
+        return None
+    answer, n = frequent(given)
+    return FrequentAnswer(answer.text or "", n, len(given)) if n > 1 else None
+
+
+def frequent(answers: Iterable[Answer]) -> tuple[Answer, int]:
+    """The most frequent answer, by its normalised text, else the whole of it; and how often."""
+    given = list(answers)
+    ((content, n),) = Counter(map(same_content, given)).most_common(1)
+    return next(answer for answer in given if same_content(answer) == content), n
+
+
+def same_content(answer: Answer) -> object:
+    """What counts as the same answer: its normalised text, else the whole of it."""
+    return answer if answer.text is None else squad(answer.text)
+
+
+def answered_with(predictions: Sequence[Prediction], answer: Answer) -> list[Prediction]:
+    """The same questions, all with this answer, and as sure of each as of any other."""
+    return [replace(p, answer=answer, confidence=None, scores=None) for p in predictions]
+
+
+def constant_answers(predictions: Sequence[Prediction]) -> list[Prediction]:
+    """The same questions, all answered with their most frequent (first) reference."""
+    answer, _ = frequent(p.references[0] for p in predictions if p.references)
+    return answered_with(predictions, answer)
+
+
+def _values(
+    predictions: Sequence[Prediction], specs: Sequence[Spec | Metric], text: str
+) -> dict[str, float]:
+    """Each score of the constant, where it has one and more of it is better."""
+    values: dict[str, float] = {}
+    rows = answered_with(predictions, Answer(text=text))
+    for one in measure(rows, specs):
+        protocol = one.metric.protocol
+        if protocol.role != "headline":
+            continue
+        for name, value in one.metric.aggregate(one.table, np.ones((1, len(rows)))).items():
+            higher = protocol.better.get(name, "higher") == "higher"
+            if higher and name not in protocol.baselines and not np.isnan(value[0]):
+                values[name] = float(value[0])
+    return values
+
+
+def _normal(texts: Sequence[str]) -> str:
+    """The fixed answer for references as long as these."""
+    words = median(len(text.split()) for text in texts)
+    rows = _fixed()
+    return next(
+        str(row["text"])
+        for row in rows
+        if row["up_to_words"] is None or words <= row["up_to_words"]
+    )
+
+
+@cache
+def _fixed() -> Sequence[dict[str, Any]]:
+    text = (files("vesalius.evaluation") / "constants.yaml").read_text(encoding="utf-8")
+    rows: Sequence[dict[str, Any]] = yaml.safe_load(text)
+    return rows
