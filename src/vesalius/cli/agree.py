@@ -39,7 +39,9 @@ def agree(
         Path | None,
         typer.Option(help="Write the answers to adjudicate here: grades two or more apart."),
     ] = None,
-    save: Annotated[Path | None, typer.Option(help="Also write the figures here (JSON).")] = None,
+    save: Annotated[
+        Path | None, typer.Option(help="Also write the figures here (JSON, raters as hashes).")
+    ] = None,
 ) -> None:
     """Agreement of raters by axis, how strict each is, and which metrics follow them."""
     from rich.console import Console
@@ -47,13 +49,14 @@ def agree(
     from vesalius.cli.plain import facts_table
     from vesalius.evaluation.preference_pairs import preference_pairs
     from vesalius.evaluation.rater_figures import figures, rated_systems
+    from vesalius.evaluation.rater_names import hash_raters
     from vesalius.evaluation.raters import adjudication_list
     from vesalius.evaluation.rating_files import read_ratings
     from vesalius.run import Run
     from vesalius.system.files import write_json
 
     console = Console()
-    ratings = read_ratings(*files)
+    ratings, names = hash_raters(read_ratings(*files))
     runs = [Run.open(path) for path in run or ()]
     if pairs is not None:
         count = _write_lines(pairs, preference_pairs(runs, ratings, axis))
@@ -63,7 +66,7 @@ def agree(
     metrics = metric_specs(metric) or list(runs[0].recipe().evaluation.metrics if runs else ())
     facts = figures(rated, metrics, adjudicated=adjudicated)
     for title, table in facts.items():
-        console.print(facts_table(title, {name: _words(one) for name, one in table.items()}))
+        console.print(facts_table(title, {_named(k, names): _words(v) for k, v in table.items()}))
     if save is not None:
         write_json(save, facts)
     if disputed is not None:
@@ -80,11 +83,19 @@ def _write_lines(path: Path, rows: Sequence[Mapping[str, Any]]) -> int:
     return len(rows)
 
 
+def _named(figure: str, names: Mapping[str, str]) -> str:
+    """What a figure is called, with the rater as they called themselves."""
+    rater, colon, rest = figure.partition(": ")
+    return f"{names.get(rater, rater)}{colon}{rest}"
+
+
 def _words(one: Any) -> Any:
     """A figure with its interval as words; NaN is not measured."""
     if isinstance(one, dict):
         if isnan(one["value"]):
             return "not measured"
+        if isnan(one["low"]):
+            return f"{one['value']:.3f}, interval not measured"
         return f"{one['value']:.3f} [{one['low']:.3f}, {one['high']:.3f}]"
     if isinstance(one, float):
         return "not measured" if isnan(one) else f"{one:.3f}"

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator, Sequence
-from hashlib import sha256
 from itertools import combinations
 from typing import Any
 
@@ -17,6 +16,7 @@ from vesalius.cases.prediction import Prediction
 from vesalius.cases.rating import SCALES, SEVERITY, Rating
 from vesalius.errors import NotComparable, RunError, UnknownName
 from vesalius.evaluation.rated_systems import ratings_of
+from vesalius.evaluation.rater_names import rater_hash
 from vesalius.run import Run
 
 
@@ -38,7 +38,7 @@ def preference_pairs(
     rows = []
     for (one, first), (two, second) in combinations(graded, 2):
         for key in first.keys() & second.keys():
-            rater = sha256(f"{salt}\n{key[0]}".encode()).hexdigest()[:16]
+            rater = rater_hash(salt, key[0])
             pairs = (one, *first[key]), (two, *second[key])
             rows += [row | {"rater": rater} for row in _preferred(*pairs, axis)]
     return sorted(rows, key=lambda row: (row["id"], row["rater"]))

@@ -43,7 +43,7 @@ def error_marks(ratings: Sequence[Rating], groups: Mapping[str, str]) -> list[Er
     answers = list(dict.fromkeys((one.review, one.prediction) for one in judged))
     rows, columns = ({name: at for at, name in enumerate(names)} for names in (answers, marking))
     codes = clusters([groups.get(name, name) for _, name in answers])
-    found = []
+    marked = []
     for error in ERRORS:
         marks = np.full((len(answers), len(marking)), nan)
         for one in judged:
@@ -53,5 +53,5 @@ def error_marks(ratings: Sequence[Rating], groups: Mapping[str, str]) -> list[Er
             agreed = Agreement(nan, nan, nan, len(answers), len(marking))
             if len(marking) > 1:
                 agreed = with_interval(marks, AC1, groups=codes, resamples=1000)
-            found.append(ErrorMarks(error, count, len(answers), agreed))
-    return sorted(found, key=lambda one: -one.marked)
+            marked.append(ErrorMarks(error, count, len(answers), agreed))
+    return sorted(marked, key=lambda one: -one.marked)

@@ -77,11 +77,11 @@ def systems(runs: Sequence[Run], *, references: bool = False) -> list[System]:
     """
     names = [run.name for run in runs]
     clear = len({*names, REFERENCES}) > len(names)
-    found = [System.of_run(run, None if clear else str(run.path)) for run in runs]
-    if len({one.review for one in found}) < len(found):
+    answering = [System.of_run(run, None if clear else str(run.path)) for run in runs]
+    if len({one.review for one in answering}) < len(answering):
         what = "two of the runs have the same recipe and the same answers"
         raise RunError(what, where=runs[0].path, hint="name each run once")
-    return [*found, *([System.of_references(found[0].answers.values())] if references else [])]
+    return [*answering, *([System.of_references(answering[0].answers.values())] if references else [])]
 
 
 def review_name(run: Run) -> str:
