@@ -81,7 +81,8 @@ def systems(runs: Sequence[Run], *, references: bool = False) -> list[System]:
     if len({one.review for one in answering}) < len(answering):
         what = "two of the runs have the same recipe and the same answers"
         raise RunError(what, where=runs[0].path, hint="name each run once")
-    return [*answering, *([System.of_references(answering[0].answers.values())] if references else [])]
+    experts = [System.of_references(answering[0].answers.values())] if references else []
+    return answering + experts
 
 
 def review_name(run: Run) -> str:
