@@ -22,6 +22,7 @@ from vesalius.cli.main import main
 from vesalius.errors import RunError
 from vesalius.steps.fit import fit
 from vesalius.steps.predict import SplitQuestions, predict
+from vesalius.steps.probe import ProbeQuestions, probe
 from vesalius.steps.sharing import merge, work
 
 RECIPE = {
@@ -125,6 +126,29 @@ def test_histories_are_shared_by_whole_dialogues(history: str, tmp_path: Path) -
     assert rows(run, "together") == rows(run, "alone")
 
 
+def test_a_probe_by_workers_is_the_probe_of_one(run: Run, tmp_path: Path) -> None:
+    shutil.copytree(run.path, tmp_path / "alone")
+    alone, only = Run.open(tmp_path / "alone"), ["blank", "reworded", "mirrored"]
+    with pytest.raises(RunError, match=r"its own answers to test are not all there"):
+        ProbeQuestions.of(run, only=only)
+    predict(alone)
+    predict(run)
+    expected = probe(alone, only=only)
+    questions = ProbeQuestions.of(run, only=only)
+    asked = sum(len(rows(alone, name)) for name in only)
+    assert work(questions) == asked
+    assert merge(questions) == asked
+    assert [rows(run, name) for name in only] == [rows(alone, name) for name in only]
+
+    def never(*_: object) -> None:
+        raise AssertionError("everything is answered already")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("vesalius.steps.probe.load", never)
+        measured = probe(run, only=only)
+    assert repr(measured.rows) == repr(expected.rows)  # NaN is not equal to itself
+
+
 def test_claims_and_shards_may_be_in_a_bucket(run: Run, whole, tmp_path: Path) -> None:
     questions, at = SplitQuestions.of(run), f"memory://{tmp_path.name}"
     assert work(questions, at) == len(whole)
@@ -199,6 +223,21 @@ def test_the_command_works_then_merges(run: Run, whole, monkeypatch, capsys) -> 
     code, _, err = told([*base, "--worker"], monkeypatch, capsys)
     assert (code, err.count("\n")) == (2, 1)
     assert "there 0.0.1" in err
+
+
+def test_a_probe_command_works_then_measures(run: Run, monkeypatch, capsys) -> None:
+    base = ["probe", str(run.path), "--only", "blank"]
+    code, _, err = told([*base, "--worker", "--translated-by", "x"], monkeypatch, capsys)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "workers do not translate" in err
+    code, _, err = told([*base, "--worker"], monkeypatch, capsys)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "vesalius predict" in err
+    predict(run)
+    assert told([*base, "--worker"], monkeypatch, capsys)[0] == 0
+    code, out, _ = told([*base, "--merge"], monkeypatch, capsys)
+    assert code == 0
+    assert "under changes" in out
 
 
 @pytest.mark.parametrize(

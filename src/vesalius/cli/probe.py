@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vesalius.cli.panels import EVALUATE
+from vesalius.cli.sharing import Merge, ShardsAt, Worker, shared
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -33,22 +34,40 @@ def probe(
         typer.Option(help="For back-translated: a run's folder, a recipe, or a server's URL."),
     ] = None,
     language: Annotated[str, typer.Option(help="Which it translates into, and back.")] = "German",
+    worker: Worker = False,
+    merge: Merge = False,
+    shards: ShardsAt = None,
 ) -> None:
     """Ask a run again with changed pictures and words: what its score rests on."""
     from rich.console import Console
 
+    from vesalius.errors import RecipeError
     from vesalius.evaluation.probe_results import probes_file
     from vesalius.run import Run
     from vesalius.steps.probe import probe as step
 
     fitted, console = Run.open(run), Console()
     names = [name.strip() for name in (only or "").split(",") if name.strip()]
+    many = shared(worker, merge, shards)
+    if many and translated_by is not None:
+        hint = "first --only back-translated with --translated-by, in one process"
+        raise RecipeError("workers do not translate: each would do it", hint=hint)
     if translated_by is not None:
         from vesalius.steps.back_translation import translate
         from vesalius.steps.judges import Server, judge_of
 
         by = judge_of(translated_by, fitted, Server(), pictures=False)
         translate(fitted, by, language, split=split, limit=limit)
+    if many:
+        from vesalius.steps import sharing
+        from vesalius.steps.probe import ProbeQuestions
+
+        questions = ProbeQuestions.of(fitted, only=names, split=split, limit=limit)
+        if worker:
+            sharing.work(questions, shards)
+            console.print("next: the same command with [bold]--merge[/] for --worker")
+            return
+        sharing.merge(questions, shards)
     probes = step(fitted, only=names, split=split, limit=limit)
     console.print(f"[bold]{fitted.name}[/bold]: {probes.metric} under changes", highlight=False)
     console.print(_table(probes))

@@ -11,7 +11,7 @@ from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.prediction import Prediction
 from vesalius.data.perturb import CHANGES, Change, change_of
 from vesalius.data.perturb.translations import wordings
-from vesalius.errors import RecipeError
+from vesalius.errors import RecipeError, RunError
 from vesalius.evaluation.differences import Draws
 from vesalius.evaluation.evaluate import evaluate_run, predictions_sha256
 from vesalius.evaluation.probe_results import Probes, probes_of, save_probes
@@ -25,12 +25,14 @@ from vesalius.models.feature_cache import with_shared_features
 from vesalius.models.guard import require_at_most
 from vesalius.recipe import Recipe
 from vesalius.run import Run
-from vesalius.steps.answer_set import AnswerSet
+from vesalius.steps.answer_set import AnswerSet, Key
 from vesalius.steps.load import load
 from vesalius.steps.pace import progress
 from vesalius.steps.prepare import dialogues_by_change, unchangeable
 from vesalius.steps.request import CHUNK, chunks, connect, in_pieces
 
+LONGEST = 100
+"""Characters of a folder's name."""
 OWN = ""
 """The run's own answers among the sets: those to the questions as they are."""
 
@@ -56,6 +58,17 @@ def probe(
     UnknownName for a change that does not exist; RecipeError for one of ``only`` that the data or
     the model cannot have (the others are reported as not measured, with the reason).
     """
+    suite, rows, reasons = _suite(run, only, split, limit)
+    suite.ask([row for row in rows if row.name not in reasons], model)
+    probes = suite.measure(rows, reasons)
+    save_probes(run, probes)
+    return probes
+
+
+def _suite(
+    run: Run, only: Iterable[str], split: str | None, limit: int | None
+) -> tuple[_Suite, list[Change], dict[str, str]]:
+    """The suite, the changes that are wanted, and why some of them cannot be asked about."""
     recipe = run.recipe()
     names = list(dict.fromkeys(only))
     rows = [change_of(name) for name in names] or list(CHANGES.values())
@@ -65,10 +78,74 @@ def probe(
     for name in names:
         if name in reasons:
             raise RecipeError(f"cannot be asked under {name}: {reasons[name]}", where=run.path)
-    suite.ask([row for row in rows if row.name not in reasons], model)
-    probes = suite.measure(rows, reasons)
-    save_probes(run, probes)
-    return probes
+    return suite, rows, reasons
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeQuestions:
+    """The questions of a suite under all its changes: what its workers share.
+
+    When their shards are joined, :func:`probe` finds every answer there, and measures.
+    """
+
+    suite: _Suite
+    rows: tuple[Change, ...]
+    work: str
+    """What is done: with which changes, and of which split."""
+
+    @classmethod
+    def of(
+        cls,
+        run: Run,
+        *,
+        only: Iterable[str] = (),
+        split: str | None = None,
+        limit: int | None = None,
+    ) -> ProbeQuestions:
+        """As :func:`probe`; RunError where the run's own answers are not all there."""
+        names = list(dict.fromkeys(only))
+        suite, rows, reasons = _suite(run, names, split, limit)
+        own = run.predicted(suite.base)
+        if any(one.id not in own for _, one in suite.questions(())):
+            what = f"its own answers to {suite.split} are not all there, which changes are held to"
+            raise RunError(what, where=run.path, hint="vesalius predict, with --worker or alone")
+        work = "-".join(part for part in ("probe", suite.base, *names) if part)[:LONGEST]
+        return cls(suite, tuple(row for row in rows if row.name not in reasons), work)
+
+    @property
+    def run(self) -> Run:
+        """Whose answers they are."""
+        return self.suite.run
+
+    @property
+    def unit(self) -> int:
+        """Dialogues that are handed to the model together."""
+        return CHUNK * self.suite.recipe.decoding.batch
+
+    def sets(self) -> dict[str, dict[str, str | None]]:
+        """A set of answers for each change."""
+        return {self.suite.set_of(row.name): self.suite.facts(row.name) for row in self.rows}
+
+    def items(self) -> Iterator[tuple[str, Dialogue]]:
+        """The dialogues under each change, by its name."""
+        return (item for item in self.suite.questions(self.rows) if item[0] != OWN)
+
+    def keys(self, some: Sequence[tuple[str, Dialogue]]) -> list[Key]:
+        """The answers to a unit of them."""
+        return [Key(self.suite.set_of(name), one.id) for name, one in some]
+
+    def connect(self, model: Model) -> None:
+        """See that the model can be asked."""
+        self.suite.require_pictures()
+        connect(model, lambda: len({p.key for _, one in self.items() for p in one.pictures}))
+
+    def answers(
+        self, model: Model, some: Sequence[tuple[str, Dialogue]]
+    ) -> Iterator[list[tuple[str, Prediction]]]:
+        """The answers to some whole units, as they come."""
+        for chunk in chunks(iter(some), self.unit):
+            for name, rows in _answers(model, chunk, self.suite.recipe):
+                yield [(self.suite.set_of(name), row) for row in rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,16 +180,20 @@ class _Suite:
                 break
         return reasons
 
-    def ask(self, rows: Sequence[Change], model: Model | None) -> None:
-        """Answer what is not answered yet, of all changes at once."""
-        sets = {
-            name: AnswerSet(self.run, self.set_of(name), self._facts(name))
-            for name in (OWN, *(row.name for row in rows))
-        }
+    def require_pictures(self) -> None:
+        """ModelError for a question about more pictures than the model looks at."""
         learner = build(self.recipe.model)
         if isinstance(learner, Sighted):
             own = (dialogue for _, dialogue in self.questions(()))
             require_at_most(learner.most_pictures, own)
+
+    def ask(self, rows: Sequence[Change], model: Model | None) -> None:
+        """Answer what is not answered yet, of all changes at once."""
+        sets = {
+            name: AnswerSet(self.run, self.set_of(name), self.facts(name))
+            for name in (OWN, *(row.name for row in rows))
+        }
+        self.require_pictures()
         for answers in sets.values():
             answers.begin()
         todo = ((name, one) for name, one in self.questions(rows) if sets[name].lacks(one))
@@ -167,7 +248,8 @@ class _Suite:
             return ()
         return there.fresh(self.run).rows
 
-    def _facts(self, change: str) -> dict[str, str | None]:
+    def facts(self, change: str) -> dict[str, str | None]:
+        """What makes the answers under a change another set than others to the same questions."""
         return {"split": self.split, "change": change or None, "history": None}
 
     def _pictures(self, rows: Sequence[Change], sets: Mapping[str, AnswerSet]) -> int:
