@@ -84,7 +84,7 @@ def test_one_worker_and_a_merge_are_an_ordinary_prediction(run: Run, whole, caps
     assert not run.predictions_file().exists()
     told = capsys.readouterr().err
     assert "the first 32: " in told
-    assert "48 of 72 items are left" in told
+    assert "40 of 72 items are left" in told
     assert "this worker: 72 items in " in told
     assert merge(questions) == len(whole)
     assert rows(run) == whole
@@ -146,7 +146,9 @@ def test_a_probe_by_workers_is_the_probe_of_one(run: Run, tmp_path: Path) -> Non
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("vesalius.steps.probe.load", never)
         measured = probe(run, only=only)
-    assert repr(measured.rows) == repr(expected.rows)  # NaN is not equal to itself
+    assert repr([row.scores for row in measured.rows]) == repr(
+        [row.scores for row in expected.rows]
+    )
 
 
 def test_claims_and_shards_may_be_in_a_bucket(run: Run, whole, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from itertools import islice
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -24,6 +24,7 @@ from vesalius.cli.data_options import (
     shares_of,
 )
 from vesalius.cli.panels import PREPARE
+from vesalius.cli.sharing import Merge, ShardsAt, Worker, inspections
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -80,6 +81,9 @@ def check(
         str, typer.Option(help="In so many different pictures, drawn by --seed; or all.")
     ] = SAMPLE,
     seed: Annotated[int, typer.Option(help="Of the sample that is searched for text.")] = 0,
+    worker: Worker = False,
+    merge: Merge = False,
+    shards: ShardsAt = None,
 ) -> None:
     """Look for bad pictures, burned-in and empty texts, duplicates; exit 1 on errors."""
     from importlib.util import find_spec
@@ -92,16 +96,20 @@ def check(
     from vesalius.data.check import Summary
     from vesalius.data.check import check as step
     from vesalius.data.findings import code_of
+    from vesalius.data.inspection import inspect_cases
 
     console, summary = Console(soft_wrap=True), Summary()
     sample = sample_size(text_sample)
     dataset = opened(name, root, hub, options, split_file)
+    rows = inspections(dataset, worker, merge, shards)
     print_layout(console, dataset)
     if text and find_spec("rapidocr") is None:
         console.print("burned-in text is not looked for: pip install 'vesalius\\[ocr]'")
         text = False
     known = card_or_none(name)
-    findings = step(dataset, card=known, summary=summary, text=text, sample=sample, seed=seed)
+    inspect = inspect_cases if rows is None else rows.cases
+    how: dict[str, Any] = {"text": text, "sample": sample, "seed": seed}
+    findings = step(dataset, card=known, summary=summary, inspect=inspect, **how)
     with counting(console, checked_line(summary)):
         for number, finding in enumerate(findings):
             if number < limit:

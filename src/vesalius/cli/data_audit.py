@@ -1,7 +1,7 @@
 """``vesalius data audit``: leaks on the terminal, or the whole audit as a page and a verdict."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,12 +15,14 @@ from vesalius.cli.data_options import (
     opened,
     sample_size,
 )
+from vesalius.cli.sharing import Merge, ShardsAt, Worker, inspections
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from vesalius.data.audit import Audit
     from vesalius.data.datasets import Dataset
+    from vesalius.data.shared_inspection import Inspections
     from vesalius.data.survey.verdict import Verdict
 
 COLOURS = {"fault": "red", "doubtful": "yellow", "sound": "green", "not measured": "dim"}
@@ -54,6 +56,9 @@ def audit(
     out: Annotated[
         Path, typer.Option(help="With --labels: the sheet of these pictures, .html or .png.")
     ] = Path("labels.html"),
+    worker: Worker = False,
+    merge: Merge = False,
+    shards: ShardsAt = None,
 ) -> None:
     """Find patients, pictures and near-duplicates that two splits share; exit 2 on leaks.
 
@@ -71,11 +76,14 @@ def audit(
     if labels:
         audit_labels(dataset, labels, out, limit)
         return
+    rows = inspections(dataset, worker, merge, shards)
     if html is None:
-        report = _leaks(console, dataset, limit)
+        report = _leaks(console, dataset, limit, rows)
     else:
         title = root.name if name == "folder" and root is not None else name
-        verdict, report = _whole(dataset, title, html, pictures, sample_size(text_sample), seed)
+        how: dict[str, Any] = {"text_sample": sample_size(text_sample), "seed": seed}
+        how |= {} if rows is None else {"inspect": rows.cases}
+        verdict, report = _whole(dataset, title, html, pictures, how)
         store_verdict(verdict, place_of(name, root, hub))
         print_verdict(console, verdict)
         console.print(f"wrote {html} and {html.with_suffix('.json')}")
@@ -85,15 +93,19 @@ def audit(
         console.print("no leaks found" if not report.pairs else f"leaks: {dict(report.counts)}")
 
 
-def _leaks(console: "Console", dataset: "Dataset", limit: int) -> "Audit":
+def _leaks(
+    console: "Console", dataset: "Dataset", limit: int, rows: "Inspections | None"
+) -> "Audit":
     """What splits share, printed."""
     from rich.markup import escape
 
     from vesalius.cli.plain import print_findings
-    from vesalius.data.audit import audit as audited
+    from vesalius.data.audit import audit_members, read_members
     from vesalius.data.check import unread
+    from vesalius.data.inspection import inspect_pictures
 
-    report = audited(dataset, allow_leaks=True)
+    look = inspect_pictures if rows is None else rows.pictures
+    report = audit_members(read_members(dataset, look=look), allow_leaks=True)
     print_findings(console, unread(dataset))
     for pair in report.pairs[:limit]:
         console.print(f"[yellow]{pair.kind}[/yellow] {escape(str(pair))}")
@@ -106,7 +118,7 @@ def _leaks(console: "Console", dataset: "Dataset", limit: int) -> "Audit":
 
 
 def _whole(
-    dataset: "Dataset", title: str, html: Path, pictures: bool, sample: int | None, seed: int
+    dataset: "Dataset", title: str, html: Path, pictures: bool, how: dict[str, Any]
 ) -> "tuple[Verdict, Audit]":
     """Every check, written as a page and as JSON; and what splits share."""
     from vesalius.data.audit import audit_members
@@ -117,7 +129,7 @@ def _whole(
 
     if html.suffix.lower() not in (".html", ".htm"):
         raise RecipeError(f"a page ends in .html, not {html.name!r}", where="--html")
-    verdict, whole = step(dataset, title, text_sample=sample, seed=seed)
+    verdict, whole = step(dataset, title, **how)
     write_page(verdict, dataset, html, pictures=pictures)
     write_json(html.with_suffix(".json"), verdict.to_json())
     return verdict, audit_members(whole.members, whole.links, allow_leaks=True)

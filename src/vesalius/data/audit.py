@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 
 from vesalius.cases.case import Case
 from vesalius.cases.likeness import Thumbnail
+from vesalius.cases.picture import Picture
 from vesalius.data.content import content_digest
 from vesalius.data.datasets import Dataset
 from vesalius.data.fingerprints import Fingerprint, Inspected
@@ -84,17 +85,21 @@ class Audit:
 
 
 def read_members(
-    dataset: Dataset, splits: Iterable[str] | None = None, *, pictures: bool = True
+    dataset: Dataset,
+    splits: Iterable[str] | None = None,
+    *,
+    pictures: bool = True,
+    look: Callable[[Sequence[Picture]], Sequence[Inspected]] = inspect_pictures,
 ) -> list[Member]:
     """Every case's group and fingerprints; a case with an undecodable picture is ``unread``.
 
     Pictures are hashed once a process, on all cores; where ``vesalius data import`` recorded them
-    (``fingerprints.jsonl``) they are not opened at all.
+    (``fingerprints.jsonl``) they are not opened at all. ``look`` may have rows that workers made.
     """
     names = dataset.splits() if splits is None else tuple(splits)
     cases = [(split, case) for split in names for case in dataset.cases(split)]
     looked: Iterator[Inspected] = iter(
-        inspect_pictures([p for _, case in cases for p in case.pictures]) if pictures else ()
+        look([p for _, case in cases for p in case.pictures]) if pictures else ()
     )
     return [
         member_of(case, split, list(islice(looked, len(case.pictures) if pictures else 0)))

@@ -14,7 +14,7 @@ from vesalius.data.cards import Card
 from vesalius.data.datasets import Dataset
 from vesalius.data.findings import Finding, Level, Remarks, finding
 from vesalius.data.fingerprints import Inspected
-from vesalius.data.inspection import all_cores, inspect_cases
+from vesalius.data.inspection import Inspect, all_cores, inspect_cases
 from vesalius.data.text_sample import TextSample
 from vesalius.data.words import WholeSet, words
 from vesalius.errors import DatasetError, ImageError
@@ -57,6 +57,7 @@ def check(
     text: bool = False,
     sample: int | None = None,
     seed: int = 0,
+    inspect: Inspect = inspect_cases,
 ) -> Iterator[Finding]:
     """Findings as they are met, split by split; ``summary`` is filled along the way.
 
@@ -64,14 +65,14 @@ def check(
     :func:`vesalius.data.findings.codes`, with a decoder's own for pictures that it refuses.
     ``text`` looks for burned-in text at the end (the extra ``ocr``), once in every different
     picture, or in ``sample`` of them, drawn by ``seed`` and their bytes; this takes about 0.4
-    seconds of one core a picture.
+    seconds of one core a picture. ``inspect``: how cases get what their pictures tell.
     """
     summary = Summary() if summary is None else summary
     checking = Checking(summary, sample if text else 0, seed)
     with all_cores() as cores:
         parts = chain(
             (
-                checking.split(_looked(dataset, split, cores), split)
+                checking.split(_looked(dataset, split, cores, inspect), split)
                 for split in (dataset.splits() if splits is None else splits)
             ),
             (checking.whole(), checking.burned_in(), _against(card, summary)),
@@ -92,9 +93,9 @@ def unread(dataset: Dataset) -> list[Finding]:
     return [*remarks.findings(), *whole.findings()]
 
 
-def _looked(dataset: Dataset, split: str, cores: ParallelMap) -> Looked:
+def _looked(dataset: Dataset, split: str, cores: ParallelMap, inspect: Inspect) -> Looked:
     """The split's cases with what their pictures tell; opening it is part of the stream."""
-    yield from inspect_cases(dataset.cases(split), cores)
+    yield from inspect(dataset.cases(split), cores)
 
 
 class Checking:

@@ -1,25 +1,22 @@
 """``fingerprints.jsonl``: what a data folder's pictures were when they were imported.
 
 A row a picture: ``path`` below the folder, ``size`` in bytes, ``mtime_ns``, ``width``, ``height``,
-``sha256``, ``thumbnail`` (48 x 48 grey levels in base64; empty for a blank picture), and ``code``
-and ``reason`` of one that cannot be read. A row counts while size and time agree.
+``sha256``, ``thumbnail`` (48 x 48 grey levels in base64; empty for a blank picture), ``remarks`` if
+there are any, and ``code`` and ``reason`` of one that cannot be read. A row counts while size and
+time agree.
 """
 
 from __future__ import annotations
 
 import json
-from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from vesalius.cases.likeness import SIDE, Thumbnail
 from vesalius.cases.picture import Picture
 from vesalius.cases.view import OWN_VIEW
-from vesalius.data.fingerprints import Fingerprint, Inspected
+from vesalius.data.fingerprints import Inspected
 from vesalius.errors import RunError
 from vesalius.system.files import read_lines, write_atomic
 
@@ -66,13 +63,8 @@ def _rows(path: Path, size: int, changed: int) -> Mapping[str, Mapping[str, Any]
 
 def _row(folder: Path, path: str, picture: Inspected) -> dict[str, Any]:
     status = (folder / path).stat()
-    row: dict[str, Any] = {"path": path, "size": status.st_size, "mtime_ns": status.st_mtime_ns}
-    like = picture.fingerprint
-    if like is None:
-        return row | {"code": picture.code, "reason": picture.reason}
-    row |= {"width": picture.width, "height": picture.height, "sha256": like.sha256}
-    small = b"" if like.thumbnail is None else like.thumbnail.tobytes()
-    return row | {"thumbnail": b64encode(small).decode()}
+    file = {"path": path, "size": status.st_size, "mtime_ns": status.st_mtime_ns}
+    return file | picture.to_row()
 
 
 def _inspected(path: Path, row: Mapping[str, Any]) -> Inspected | None:
@@ -81,13 +73,6 @@ def _inspected(path: Path, row: Mapping[str, Any]) -> Inspected | None:
         status = path.stat()
         if (status.st_size, status.st_mtime_ns) != (row["size"], row["mtime_ns"]):
             return None
-        if "code" in row:
-            return Inspected(code=row["code"], reason=row["reason"])
-        like = Fingerprint(row["sha256"], _thumbnail(b64decode(row["thumbnail"])))
-        return Inspected(int(row["width"]), int(row["height"]), like)
+        return Inspected.from_row(row)
     except (OSError, KeyError, ValueError, TypeError):
         return None
-
-
-def _thumbnail(levels: bytes) -> Thumbnail | None:
-    return np.frombuffer(levels, np.uint8).reshape(SIDE, SIDE) if levels else None

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from base64 import b64decode, b64encode
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from vesalius.cases.likeness import Thumbnail, thumbnail
+from vesalius.cases.likeness import SIDE, Thumbnail, thumbnail
 from vesalius.cases.picture import Picture
 from vesalius.cases.view import View
 
@@ -39,6 +42,30 @@ class Inspected:
     code: str = ""
     reason: str = ""
     remarks: tuple[str, ...] = ()
+
+    def to_row(self) -> dict[str, Any]:
+        """As JSON: ``thumbnail`` is 48 x 48 grey levels in base64, empty for a blank picture."""
+        if self.fingerprint is None:
+            return {"code": self.code, "reason": self.reason}
+        small = self.fingerprint.thumbnail
+        row = {
+            "width": self.width,
+            "height": self.height,
+            "sha256": self.fingerprint.sha256,
+            "thumbnail": b64encode(b"" if small is None else small.tobytes()).decode(),
+        }
+        return row | ({"remarks": list(self.remarks)} if self.remarks else {})
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Inspected:
+        """From :meth:`to_row`; KeyError, ValueError or TypeError for what is none."""
+        if "code" in row:
+            return cls(code=row["code"], reason=row["reason"])
+        levels = b64decode(row["thumbnail"])
+        small = np.frombuffer(levels, np.uint8).reshape(SIDE, SIDE) if levels else None
+        remarks = tuple(row.get("remarks", ()))
+        size = int(row["width"]), int(row["height"])
+        return cls(*size, Fingerprint(row["sha256"], small), remarks=remarks)
 
 
 def fingerprint(picture: Picture) -> Fingerprint:

@@ -17,6 +17,8 @@ from vesalius.errors import ImageError, VesaliusError
 from vesalius.system.parallel import ParallelMap, progress_bar
 
 Result = TypeVar("Result")
+Inspect = Callable[[Iterable[Case], "ParallelMap"], Iterator[tuple[Case, list[Inspected]]]]
+"""How cases get what their pictures tell: :func:`inspect_cases`, or rows that workers made."""
 CHUNK = 512
 """Pictures that are looked at before the first of them is handed on."""
 REMEMBERED = 50_000

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from typing import NamedTuple
 
 from vesalius.data.datasets import Dataset
+from vesalius.data.inspection import Inspect, inspect_recorded
 from vesalius.data.survey.balance import balance_checks
 from vesalius.data.survey.figures import Pair, per_cent
 from vesalius.data.survey.pictures import NO_PICTURES, picture_checks
@@ -34,15 +35,20 @@ class Audited(NamedTuple):
 
 
 def audit(
-    dataset: Dataset, name: str, *, text_sample: int | None = TEXT_SAMPLE, seed: int = 0
+    dataset: Dataset,
+    name: str,
+    *,
+    text_sample: int | None = TEXT_SAMPLE,
+    seed: int = 0,
+    inspect: Inspect = inspect_recorded,
 ) -> Audited:
     """Look at every case of a data set once and judge it by every check.
 
     ``text_sample``: how many different pictures are searched for text, drawn by ``seed`` and their
-    bytes; None: all, 0: none. What cannot be measured says why. DatasetError for a set without a
-    case.
+    bytes; None: all, 0: none. ``inspect``: how cases get what their pictures tell. What cannot be
+    measured says why. DatasetError for a set without a case.
     """
-    whole = survey(dataset, TextSample(text_sample, seed))
+    whole = survey(dataset, TextSample(text_sample, seed), inspect)
     if not whole.members:
         raise DatasetError("holds no case to audit", where=name)
     results = by_rule([*_results(whole, seed)])

@@ -18,10 +18,10 @@ from vesalius.models import each
 from vesalius.recipe import Decoding
 from vesalius.run import Run
 from vesalius.steps.judges import Judge
-from vesalius.steps.pace import progress
 from vesalius.steps.prepare import dialogues
 from vesalius.steps.request import chunks, connect
 from vesalius.system.files import append_lines, mend_lines
+from vesalius.system.pace import progress
 
 
 def translate(

@@ -34,8 +34,8 @@ from vesalius.evaluation.prediction_sets import refuse_duplicates
 from vesalius.models import Remote, each, parts
 from vesalius.run import Run
 from vesalius.steps.judges import Judge
-from vesalius.steps.pace import progress
 from vesalius.steps.prepare import dialogues
+from vesalius.system.pace import progress
 
 NEW_TOKENS = 256
 """What a reply may have; errors with their levels take the most."""

@@ -19,8 +19,8 @@ from vesalius.recipe import Decoding
 from vesalius.run import Run
 from vesalius.steps.answer_set import AnswerSet, Key, Ledger
 from vesalius.steps.load import load
-from vesalius.steps.pace import progress
 from vesalius.steps.request import Request, set_name
+from vesalius.system.pace import progress
 
 log = logging.getLogger(__name__)
 

@@ -27,9 +27,9 @@ from vesalius.recipe import Recipe
 from vesalius.run import Run
 from vesalius.steps.answer_set import AnswerSet, Key
 from vesalius.steps.load import load
-from vesalius.steps.pace import progress
 from vesalius.steps.prepare import dialogues_by_change, unchangeable
 from vesalius.steps.request import CHUNK, chunks, connect, in_pieces
+from vesalius.system.pace import progress
 
 LONGEST = 100
 """Characters of a folder's name."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from hashlib import sha256
 from typing import Any, Protocol
 
@@ -20,9 +20,9 @@ from vesalius.models.feature_cache import with_shared_features
 from vesalius.run import Run
 from vesalius.steps.answer_set import FACTS, AnswerSet, Key
 from vesalius.steps.load import load
-from vesalius.steps.pace import Pace, progress
 from vesalius.steps.prepare import twin
 from vesalius.system.files import json_line, read_lines, replacing
+from vesalius.system.pace import work_off
 from vesalius.system.places import place
 from vesalius.system.shards import Pieces, Row, Shards, shard_size
 
@@ -77,29 +77,20 @@ def work(questions: Questions, at: str | None = None, model: Model | None = None
     keys = _Keys(questions)
     if keys.complete():
         return 0
-    shards = keys.shards(at)
-    pieces, pace = Pieces(questions.items, keys.size), Pace(keys.items)
-    # Closed at once when something is raised: what was claimed is then free for others.
-    with progress(f"answering {run.name}") as bar, closing(shards.free()) as free:
-        task = bar.add_task("", done=0)
-        for number in free:
-            if model is None:
-                model = load(run)
-            if not pace.done:
-                questions.connect(model)
-                pace.start()
-            done = len(shards.done())
-            bar.update(task, description=f": {done} of {shards.number} shards")
-            rows: list[Row] = []
-            for some in questions.answers(model, pieces[number]):
-                rows += [{SET: name, **one.to_row()} for name, one in some]
-                line = pace.add(len(some), rows, left=keys.items - done * keys.size)
-                bar.update(task, done=pace.done)
-                if line:
-                    bar.console.print(line, highlight=False, soft_wrap=True)
-            shards.publish(number, rows)
-    bar.console.print(pace.after(), highlight=False, soft_wrap=True)
-    return pace.done
+    models = [] if model is None else [model]
+
+    def ready() -> None:
+        if not models:  # loaded by the first shard: a job that is done needs no model
+            models.append(load(run))
+        questions.connect(models[0])
+
+    def answers(items: list[Any]) -> Iterator[list[Row]]:
+        for some in questions.answers(models[0], items):
+            yield [{SET: name, **one.to_row()} for name, one in some]
+
+    pieces = Pieces(questions.items, keys.size)
+    what = f"answering {run.name}"
+    return work_off(what, keys.shards(at), pieces, answers, total=keys.items, ready=ready)
 
 
 def merge(questions: Questions, at: str | None = None) -> int:

@@ -125,16 +125,16 @@ class Pieces(Generic[T]):
     """A stream in pieces of ``size`` items, read again from the start only to go back."""
 
     def __init__(self, stream: Callable[[], Iterator[T]], size: int) -> None:
-        self._stream, self._size = stream, size
+        self._stream, self.size = stream, size
         self._at, self._items = 0, stream()
 
     def __getitem__(self, number: int) -> list[T]:
         """The items of a piece, counted from 0."""
         if number < self._at:
             self._at, self._items = 0, self._stream()
-        skipped = (number - self._at) * self._size
+        skipped = (number - self._at) * self.size
         self._at = number + 1
-        return list(islice(self._items, skipped, skipped + self._size))
+        return list(islice(self._items, skipped, skipped + self.size))
 
 
 def shard_size(items: int, unit: int) -> int:

@@ -13,7 +13,7 @@ from vesalius.data.audit import Key, Link, Member, links, member_of
 from vesalius.data.content import split_digests
 from vesalius.data.datasets import Dataset
 from vesalius.data.fingerprints import Inspected
-from vesalius.data.inspection import all_cores, inspect_recorded
+from vesalius.data.inspection import Inspect, all_cores, inspect_recorded
 from vesalius.data.survey.rows import AnswerRow, answer_rows, plain
 from vesalius.data.text_sample import TextSample
 from vesalius.system.parallel import progress_bar
@@ -96,15 +96,18 @@ class Survey:
                 self.classes["yes or no"][split][row.answer] += 1
 
 
-def survey(dataset: Dataset, text: TextSample[Key] | None = None) -> Survey:
+def survey(
+    dataset: Dataset, text: TextSample[Key] | None = None, inspect: Inspect = inspect_recorded
+) -> Survey:
     """Look at every case once, on all cores, and link what belongs together.
 
-    ``text`` draws the pictures that are searched for text later.
+    ``text`` draws the pictures that are searched for text later; ``inspect`` is how cases get what
+    their pictures tell.
     """
     whole = Survey(dataset.splits(), TextSample(0) if text is None else text)
     with progress_bar("reading pictures", None) as advance, all_cores() as cores:
         for split in whole.splits:
-            for case, pictures in inspect_recorded(dataset.cases(split), cores):
+            for case, pictures in inspect(dataset.cases(split), cores):
                 whole.add(case, split, pictures)
                 advance(len(pictures))
     whole.links = list(links(whole.members))

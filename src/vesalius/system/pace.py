@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from vesalius.system.files import json_line
+from vesalius.system.shards import Pieces, Row, Shards
 
+T = TypeVar("T")
 FIRST = 32
 """Items after which a pace is told."""
 
@@ -21,7 +24,6 @@ class Pace:
     def __init__(self, total: int, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._total, self._clock = total, clock
         self._since = clock()
-        self._bytes = 0.0
         self.done = 0
 
     def start(self) -> None:
@@ -35,7 +37,7 @@ class Pace:
         """
         before = self.done
         self.done += items
-        if not before < min(FIRST, left) <= self.done:
+        if not before < FIRST <= self.done:
             return ""
         size = sum(len(json_line(row)) for row in rows) / len(rows) * self._total / 1e9
         hours = left / self._rate() / 3600
@@ -55,12 +57,50 @@ class Pace:
         return self.done / max(self._clock() - self._since, 1e-9)
 
 
-def progress(what: str) -> Progress:
+def work_off(
+    what: str,
+    shards: Shards,
+    pieces: Pieces[T],
+    do: Callable[[list[T]], Iterator[list[Row]]],
+    *,
+    total: int,
+    ready: Callable[[], object] = bool,
+) -> int:
+    """Do shards until all have a result, by this process or others; how many items it did.
+
+    ``do`` yields a piece's results as they come; ``ready`` is called before the first of them.
+    Progress and costs are told on standard error.
+    """
+    pace = Pace(total)
+    # Closed at once when something is raised: what was claimed is then free for others.
+    with progress(what, "done") as bar, closing(shards.free()) as free:
+        task = bar.add_task("", done=0)
+        for number in free:
+            if not pace.done:
+                ready()
+                pace.start()
+            done = len(shards.done())
+            bar.update(task, description=f": {done} of {shards.number} shards")
+            rows: list[Row] = []
+            for some in do(pieces[number]):
+                rows += some
+                line = pace.add(
+                    len(some), rows, left=max(0, total - done * pieces.size - len(rows))
+                )
+                bar.update(task, done=pace.done)
+                if line:
+                    bar.console.print(line, highlight=False, soft_wrap=True)
+            shards.publish(number, rows)
+    bar.console.print(pace.after(), highlight=False, soft_wrap=True)
+    return pace.done
+
+
+def progress(what: str, of: str = "answers") -> Progress:
     """A line on stderr that counts the answers so far (the task's field ``done``)."""
     return Progress(
         SpinnerColumn(),
         TextColumn(what + "{task.description}"),
-        TextColumn("{task.fields[done]} answers"),
+        TextColumn(f"{{task.fields[done]}} {of}"),
         TimeElapsedColumn(),
         console=Console(stderr=True),
     )
