@@ -1,4 +1,4 @@
-"""``vesalius data``: list, get, check, show, import, convert, export, split and audit."""
+"""``vesalius data``: list, card, get, check, show, import, convert, export, split and audit."""
 
 from itertools import islice
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from vesalius.cli.data_audit import audit
+from vesalius.cli.data_card import card
 from vesalius.cli.data_cards import card_text, cards_table
 from vesalius.cli.data_convert import convert
 from vesalius.cli.data_export import export
@@ -28,7 +29,7 @@ from vesalius.cli.sharing import Merge, ShardsAt, Worker, inspections
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Data sets: list, get, check, show, import, convert, export, split, audit, dialogues.",
+    help="Data sets: list, card, get, check, show, import, convert, export, split, audit.",
 )
 
 SAMPLE = "200"
@@ -49,16 +50,19 @@ def list_(name: Annotated[str | None, typer.Argument(help="One set: its card.")]
     Console().print(cards_table() if name is None else card_text(name))
 
 
+app.command()(card)
+
+
 @app.command()
 def get(name: Name, hub: Hub = None, root: Root = None) -> None:
     """Download a set from the hub, or say where its publisher offers it."""
     from rich.console import Console
 
-    from vesalius.data.cards import card
+    from vesalius.data.cards import card as card_of
     from vesalius.data.open import new_root
     from vesalius.data.reading.hub import hub_download
 
-    entry, target = card(name), new_root(name, root)
+    entry, target = card_of(name), new_root(name, root)
     repository = hub if hub not in (None, "card") else next(iter(entry.hub), None)
     console = Console()
     if repository is None:

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from vesalius.data.croissant.vocabulary import vocabulary
 from vesalius.data.datasets import datasets
 from vesalius.errors import DatasetError, UnknownName
 from vesalius.settings import Frozen, validated
@@ -47,6 +48,17 @@ class Card(Frozen):
     fields: tuple[str, ...] = ()
     quirks: tuple[str, ...] = ()
     intended_use: str
+    rai: dict[str, str | tuple[str, ...]] = Field(default_factory=dict)
+    """What else is known of how the data were made, under the names of Croissant's RAI."""
+
+    @field_validator("rai")
+    @classmethod
+    def _named_by_rai(cls, value: dict[str, Any]) -> dict[str, Any]:
+        known = vocabulary()["rai"]
+        other = next((name for name in value if name not in known), None)
+        if other is not None:
+            raise ValueError(f"no property of RAI: {other}; known: {', '.join(known)}")
+        return value
 
     def release(self, options: Mapping[str, Any]) -> Release:
         """The first release that a reader with these options would read, as far as they say.

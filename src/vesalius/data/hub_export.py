@@ -91,9 +91,9 @@ def export_hub_folder(
     count = _Count()
     with staged(target) as folder:
         for split in dataset.splits():
-            made: AbstractContextManager[_Writer]
-            made = (_ParquetFiles if parquet else _ImageFolder)(folder / split, rows)
-            with made as writer:
+            writing: AbstractContextManager[_Writer]
+            writing = (_ParquetFiles if parquet else _ImageFolder)(folder / split, rows)
+            with writing as writer:
                 for case in _pictured(dataset, split, rows):
                     pictures = [plain(picture) for picture in case.pictures]
                     writer.add(case, pictures)
