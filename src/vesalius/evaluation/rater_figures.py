@@ -51,7 +51,7 @@ def rated_systems(runs: Sequence[Run], ratings: Sequence[Rating]) -> list[Rated]
         reviews: dict[str, list[Rating]] = defaultdict(list)
         for one in ratings:
             reviews[one.review].append(one)
-        return [Rated(System(name, name, {}), tuple(theirs)) for name, theirs in reviews.items()]
+        return [Rated(System(r or "answers", r, {}), tuple(own)) for r, own in reviews.items()]
     rated = []
     for system in systems(runs, references=True):
         strict = len(runs) > 1 or system.name == REFERENCES

@@ -39,12 +39,12 @@ class Disputes:
         rated: Collection[str],
     ) -> None:
         self._items = {(one.review, one.prediction): one for one in review.items.values()}
-        of_these = [one for one in ratings if (one.review, one.prediction) in self._items]
+        self._ratings = [one for one in ratings if (one.review, one.prediction) in self._items]
         ended = [one for one in finals if (one.review, one.prediction) in self._items]
-        self._ratings = of_these
         self.done = {self._item(one).id: one for one in ended if one.rater == adjudicator}
         """The adjudicator's own final words, by item."""
-        listed = sorted(adjudication_list([*of_these, *ended]), key=lambda row: -row["apart"])
+        listed = adjudication_list([*self._ratings, *ended])
+        listed.sort(key=lambda row: -row["apart"])
         items = (self._items[row["review"], row["id"]] for row in listed)
         self.open = [one for one in dict.fromkeys(items) if one.id not in rated]
         """Those without a final word, which the adjudicator did not rate, the widest first."""
