@@ -83,6 +83,7 @@ def test_what_is_another_s_is_as_if_it_were_not(keyed: Serving) -> None:
         keyed.client.delete(f"/images/{image_id}", headers=theirs),
         keyed.client.post(f"/images/{image_id}/cover", headers=theirs),
         keyed.client.post(f"/answers/{answered['answer_id']}/report", **file),
+        keyed.client.get(f"/answers/{answered['answer_id']}/fhir", headers=theirs),
         keyed.client.post(f"/upload_image?study={study}", **file),
         keyed.client.get(f"/studies/{study}", headers=theirs),
         keyed.client.delete(f"/studies/{study}", headers=theirs),

@@ -45,6 +45,7 @@ def test_every_endpoint_of_the_contract_is_there(schema: dict) -> None:
         "/upload_image": "post", "/ask_question": "post", "/caption": "post", "/feedback": "post",
         "/images/{image_id}": "get", "/conversations": "get",
         "/conversations/{conversation_id}": "delete",
+        "/answers/{answer_id}/report": "post", "/answers/{answer_id}/fhir": "get",
         "/conversations/{conversation_id}/export": "get", "/model-card": "get",
         "/v1/chat/completions": "post", "/v1/models": "get", "/healthz": "get", "/readyz": "get",
         "/metrics": "get", "/version": "get", "/review": "post",

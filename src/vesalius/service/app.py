@@ -25,6 +25,7 @@ from vesalius.service.http.routes import (
     operations,
     pictures,
     questions,
+    reports,
     review,
     review_lead,
     studies,
@@ -32,7 +33,10 @@ from vesalius.service.http.routes import (
 from vesalius.service.telemetry import place_of
 from vesalius.system.version import __version__
 
-ROUTES = (pictures, studies, questions, conversations, review, review_lead, completions, operations)
+ROUTES = (
+    pictures, studies, questions, reports, conversations, review, review_lead, completions,
+    operations,
+)  # fmt: skip
 ASKING = ("/ask_question", "/caption", "/v1/chat/completions")
 HTTP_CODES = {
     404: "not_found",

@@ -207,7 +207,7 @@ def _content(
     )
 
     def text(concept: Any, said: str) -> Any:
-        return TextContentItem(concept, _printable(said), relationship_type="CONTAINS")
+        return TextContentItem(concept, printable(said), relationship_type="CONTAINS")
 
     boxes, concepts = prediction.answer.boxes or (), prediction.answer.concepts or ()
     number = _frame_number(source, frame)
@@ -232,7 +232,7 @@ def _content(
     if prediction.question:
         parts.append(text(own_code("question", "Question to a model"), prediction.question))
     meaning = "Answer of a model" if prediction.question else "Caption by a model"
-    parts.append(text(own_code("answer", meaning), _answer_text(prediction)))
+    parts.append(text(own_code("answer", meaning), answer_text(prediction)))
     parts += _confidence(prediction, text, numbers)
     if prediction.abstained:
         boxes = concepts = ()
@@ -241,13 +241,13 @@ def _content(
         root = measurement_report(boxes, source, number, observer, made_by)
         root.ContentSequence.extend(parts)
         return root
-    parts += [text(own_code("region", "Region marked by a model"), _words(box)) for box in boxes]
+    parts += [text(own_code("region", "Region marked by a model"), box_words(box)) for box in boxes]
     plain = ContainerContentItem(own_code("document", "Answer of a model, for research"))
     plain.ContentSequence = ContentSequence([*observer, *parts])
     return plain
 
 
-def _answer_text(prediction: Prediction) -> str:
+def answer_text(prediction: Prediction) -> str:
     """What the model answered, in words also where it only marked or named something."""
     if prediction.abstained:
         return "(no answer: the model abstained)"
@@ -263,7 +263,7 @@ def _answer_text(prediction: Prediction) -> str:
     return f"({', '.join(parts)})" if parts else "(no answer)"
 
 
-def _words(box: Box) -> str:
+def box_words(box: Box) -> str:
     """A box in words; pixels count from the upper left corner of the first one."""
     sure = "" if box.score is None else f", score {box.score:.2f}"
     place = f"left {box.x:g}, top {box.y:g}, width {box.width:g}, height {box.height:g} pixels"
@@ -292,6 +292,7 @@ def _confidence(prediction: Prediction, text: Any, numbers: bool) -> list[Any]:
     return [NumContentItem(name, percent, unit, relationship_type="CONTAINS"), method]
 
 
-def _printable(said: str) -> str:
+def printable(said: str) -> str:
+    """The text without control characters but line ends."""
     # UT may hold line ends; other control characters would switch character sets.
     return "".join(letter for letter in said if letter.isprintable() or letter in "\n\r")
