@@ -128,6 +128,14 @@ def test_the_card_carries_scores_with_protocol_and_interval(exported: Path) -> N
     results = {r.metric_type: r for r in card.data.eval_results}
     assert results["squad.em"].dataset_split == "test"
     assert "protocol squad, n = " in results["squad.em"].metric_name
+    for result in results.values():  # read back by the hub's own loader
+        assert result.metric_args["n"] >= result.metric_args["groups"] >= 1
+        assert result.metric_config
+        assert result.metric_args["protocol"]
+    assert results["calibration.ece"].metric_args["protocol"]["parameters"] == {"bins": 15}
+    interval = results["squad.em"].metric_args["interval"]
+    assert interval["low"] <= results["squad.em"].metric_value <= interval["high"]
+    assert (interval["level"], results["squad.em"].metric_config) == (0.95, "squad")
 
 
 def test_answers_that_differ_export_nothing(

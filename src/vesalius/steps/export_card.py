@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator
+from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
@@ -274,7 +276,25 @@ def _results(run: Run, evaluation: Evaluation | None) -> Iterator[EvalResult]:
             metric_type=score.metric,
             metric_value=round(score.value, 4),
             metric_name=_metric_name(score, evaluation, scored_in(run)),
+            metric_config=score.protocol,
+            metric_args=_metric_args(score, evaluation),
         )
+
+
+def _metric_args(score: Score, evaluation: Evaluation | None) -> dict[str, Any]:
+    """What it takes to read the score, for programs: counts, interval and protocol."""
+    facts: dict[str, Any] = {"n": score.n, "groups": score.groups}
+    if evaluation is None:
+        return facts
+    if not math.isnan(score.low):
+        bounds = {"low": round(float(score.low), 4), "high": round(float(score.high), 4)}
+        facts["interval"] = bounds | {"level": evaluation.level, "method": score.interval}
+    protocol = evaluation.protocols.get(score.protocol, {})
+    # What is of all metrics of a protocol (which is better, its baselines) stands in the text once.
+    plain: dict[str, Any] = {k: v for k, v in protocol.items() if v and isinstance(v, str)}
+    if protocol.get("parameters"):
+        plain["parameters"] = json.loads(json.dumps(protocol["parameters"], default=str))
+    return facts | {"protocol": plain}
 
 
 def _metric_name(score: Score, evaluation: Evaluation | None, quantization: str | None) -> str:
