@@ -28,10 +28,33 @@ def page() -> str:
         (f"[{name}](#metric-{name})", first_paragraph(e.__doc__)) for name, e in entries.items()
     ]
     parts = [HEAD, table(("metric", "what it gives"), rows)]
+    parts.append(_unseen())
     for name, entry in entries.items():
         parts += [f"(metric-{name})=", f"## {name}\n", prose(entry.__doc__) + "\n"]
         parts += [_scores(entry()), protocol(entry()), _parameters(entry)]
     return "\n".join(parts)
+
+
+UNSEEN = """(metrics-cannot-see)=
+
+## What they cannot see
+
+Each score of made-up texts with one thing wrong, over all modalities, by default settings. What the
+words mean: [metrics test](../guide/metrics-test.md).
+"""
+
+
+def _unseen() -> str:
+    """The verdicts of the metric self-test, a row a score."""
+    from vesalius.evaluation.self_test.gallery import KINDS
+    from vesalius.evaluation.self_test.verdicts import recorded
+
+    rows = (
+        (code(score), *(words.get(kind, "") for kind in KINDS))
+        for scores in recorded().values()
+        for score, words in scores.items()
+    )
+    return UNSEEN + "\n" + table(("score", *KINDS), rows)
 
 
 def protocol(metric: Any) -> str:

@@ -21,6 +21,7 @@ from vesalius.cli import (
     evaluation,
     extensions,
     judge,
+    metrics,
     models,
     probe,
     retrieve,
@@ -60,6 +61,7 @@ web.register(app)
 models.register(app)
 weights.register(app)
 evaluation.register(app)
+metrics.register(app)
 claims.register(app)
 judge.register(app)
 agree.register(app)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vesalius.evaluation.score import Evaluation
+from vesalius.evaluation.self_test.verdicts import blind_to
 from vesalius.recipe import Recipe
 
 _COUNTED = {
@@ -34,16 +35,23 @@ def limits(evaluation: Evaluation, recipe: Recipe, status: Mapping[str, Any]) ->
         )
     elif small:
         sentences.append(f"Fewer than {_FEW} groups, so read with care: {', '.join(small)}.")
-    if any("bertscore" in score.metric or "rouge" in score.metric for score in evaluation.scores):
-        sentences.append(
-            "Overlap and embedding scores barely notice a flipped negation, a wrong side or a "
-            "wrong number: read them beside content or caption_facts."
-        )
+    sentences += unseen(evaluation)
     sentences.append(
         "The baseline of always giving the most frequent answer knows the test references; a "
         "system that does not clearly beat it has learnt little from the picture."
     )
     return sentences
+
+
+def unseen(evaluation: Evaluation) -> list[str]:
+    """What the scores are blind to in the gallery of texts with one thing wrong, if it is known."""
+    blind: dict[str, list[str]] = {}
+    for score in evaluation.overall():
+        kinds = ", ".join(blind_to(score.protocol, score.metric)) if score.measured else ""
+        if kinds:
+            blind.setdefault(kinds, []).append(score.metric)
+    what = "; ".join(f"{', '.join(scores)}: {kinds}" for kinds, scores in blind.items())
+    return [f"What these metrics cannot see (vesalius metrics test): {what}."] if what else []
 
 
 def of_metrics(evaluation: Evaluation) -> list[str]:

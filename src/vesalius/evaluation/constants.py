@@ -44,7 +44,7 @@ def constants(
     texts = [gold for p in predictions for gold in golds(p)]
     if not texts:
         return ()
-    rows = [(NORMAL, _normal(texts), "the same for every set")]
+    rows = [(NORMAL, normal_text(texts), "the same for every set")]
     split = "the training split" if trained else "these references"
     most = trained or frequent_text(golds(p)[0] for p in predictions if golds(p))
     if most is not None:
@@ -87,6 +87,17 @@ def constant_answers(predictions: Sequence[Prediction]) -> list[Prediction]:
     return answered_with(predictions, answer)
 
 
+def normal_text(texts: Sequence[str]) -> str:
+    """The fixed answer for references as long as these."""
+    words = median(len(text.split()) for text in texts)
+    rows = _fixed()
+    return next(
+        str(row["text"])
+        for row in rows
+        if row["up_to_words"] is None or words <= row["up_to_words"]
+    )
+
+
 def _values(
     predictions: Sequence[Prediction], specs: Sequence[Spec | Metric], text: str
 ) -> dict[str, float]:
@@ -102,17 +113,6 @@ def _values(
             if higher and name not in protocol.baselines and not np.isnan(value[0]):
                 values[name] = float(value[0])
     return values
-
-
-def _normal(texts: Sequence[str]) -> str:
-    """The fixed answer for references as long as these."""
-    words = median(len(text.split()) for text in texts)
-    rows = _fixed()
-    return next(
-        str(row["text"])
-        for row in rows
-        if row["up_to_words"] is None or words <= row["up_to_words"]
-    )
 
 
 @cache
