@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from vesalius.cli.data_archive import pull, push
 from vesalius.cli.data_audit import audit
 from vesalius.cli.data_card import card
 from vesalius.cli.data_cards import card_text, cards_table
@@ -29,7 +30,7 @@ from vesalius.cli.sharing import Merge, ShardsAt, Worker, inspections
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Data sets: list, card, get, check, show, import, convert, export, split, audit.",
+    help="Data sets: list, check, show, import, convert, export, split, audit and more.",
 )
 
 SAMPLE = "200"
@@ -213,6 +214,8 @@ def import_(
 
 app.command()(convert)
 app.command()(export)
+app.command()(pull)
+app.command()(push)
 
 
 @app.command()

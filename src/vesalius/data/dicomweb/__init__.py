@@ -1,0 +1,1 @@
+"""DICOMweb (PS3.18): pictures out of an archive, results into it."""
