@@ -104,3 +104,7 @@ assert "torch" not in sys.modules
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_long_template_in_a_block_is_no_path() -> None:
+    require_block_weights({"name": "generative", "chat_template": "{{ messages }}" * 30})

@@ -23,6 +23,7 @@ from vesalius.cli import (
     judge,
     metrics,
     models,
+    parity,
     probe,
     retrieve,
     review,
@@ -63,6 +64,7 @@ weights.register(app)
 evaluation.register(app)
 metrics.register(app)
 claims.register(app)
+parity.register(app)
 judge.register(app)
 agree.register(app)
 review.register(app)

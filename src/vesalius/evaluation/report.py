@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import isnan, nan
 from pathlib import Path
@@ -18,6 +18,7 @@ from vesalius.evaluation.caveats import limits
 from vesalius.evaluation.claims import Verdict
 from vesalius.evaluation.clean import CleanSubset
 from vesalius.evaluation.detection_plots import box_plots
+from vesalius.evaluation.engine_parity import noted
 from vesalius.evaluation.formatting import flat
 from vesalius.evaluation.gain import Gain
 from vesalius.evaluation.gallery import Pictures, ReportCase, choose, row_scores, thumbnail
@@ -101,13 +102,19 @@ def report(
         judges=judge_results(main.run),
         boxes=box_plots(main.predictions, main.recipe.evaluation.metrics),
         cases=_cases(main, spec, primary, pictures),
-        facts=[(name.replace("_", " "), value) for name, value in flat(main.status, " · ")],
+        facts=[(name.replace("_", " "), value) for name, value in _facts(main)],
         environment=main.run.environment(),
         hashes=_hashes(main.run),
         limits=limits(main.evaluation, main.recipe, main.status),
     )
     write_atomic(out, page)
     return out
+
+
+def _facts(main: RunResults) -> Iterator[tuple[str, str]]:
+    """What the run notes of itself, and of the last server of its weights."""
+    yield from flat(main.status, " · ")
+    yield from ((f"server parity · {name}", value) for name, value in noted(main.run).items())
 
 
 def _weights(main: RunResults) -> str | None:

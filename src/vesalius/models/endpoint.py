@@ -35,6 +35,9 @@ class EndpointSettings(Frozen):
     """The server's URL, such as ``http://127.0.0.1:8001/v1``; no user or password in it."""
     model: str | None = None
     """The model's name there; null: the first one that the server lists."""
+    serves: str | None = Field(default=None, exclude_if=lambda value: value is None)
+    """The folder of the run whose weights the server serves: before it is asked, 32 items must be
+    answered as that run answers them (``vesalius parity``). It goes with ``model``."""
     remote: bool = False
     """The server may be on another machine: pictures and questions then leave this one."""
     key_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
@@ -73,6 +76,12 @@ class EndpointSettings(Frozen):
     def _of_boxes(self) -> EndpointSettings:
         if self.boxes is not None and self.answers != "boxes":
             raise ValueError("boxes says how boxes are written: it goes with answers: boxes")
+        return self
+
+    @model_validator(mode="after")
+    def _of_a_run(self) -> EndpointSettings:
+        if self.serves is not None and self.model is None:
+            raise ValueError("serves names a run: say in model what the server calls it")
         return self
 
     @model_validator(mode="after")

@@ -43,6 +43,10 @@ def require_weights(place: str | Path, *, allow_pickle: bool = False) -> None:
     require_distinct(tensors)
 
 
+_LONGEST = 255
+"""Bytes of a file's name, at most."""
+
+
 def require_block_weights(block: Mapping[str, Any]) -> None:
     """The same of each folder of weights that a recipe's block names, whatever the key."""
     allowed = block.get("allow_pickle") is True or block.get("name") in OWN_READERS
@@ -51,6 +55,8 @@ def require_block_weights(block: Mapping[str, Any]) -> None:
             require_block_weights(value)
         elif isinstance(value, str) and "\0" not in value and len(value) < 4096:
             path = Path(value).expanduser()
+            if any(len(part.encode()) > _LONGEST for part in path.parts):
+                continue  # a chat template, say: no file has such a name
             if path.is_file() or (path / "config.json").is_file():
                 require_weights(path, allow_pickle=allowed)
 

@@ -13,6 +13,7 @@ from vesalius.cases.tasks import task_of
 from vesalius.data.cards import card
 from vesalius.errors import DatasetError, UnknownName
 from vesalius.evaluation.caveats import limits, of_audit
+from vesalius.evaluation.engine_parity import noted
 from vesalius.evaluation.evaluate import evaluate_run
 from vesalius.evaluation.score import Evaluation, Score
 from vesalius.models.build import build
@@ -203,6 +204,9 @@ def _made(run: Run, checks: str) -> Iterator[str]:
     yield f"recipe {recipe.digest()}"
     if checks:
         yield checks
+    if served := noted(run):
+        counted = f"{served['answers equal']} answers equal"
+        yield f"through a server ({served['at'][:10]}): {served['verdict']}; {counted}"
 
 
 def _whose(run: Run, evaluation: Evaluation | None, verified: Verified) -> Iterator[str]:

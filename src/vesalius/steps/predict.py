@@ -19,6 +19,7 @@ from vesalius.recipe import Decoding
 from vesalius.run import Run
 from vesalius.steps.answer_set import AnswerSet, Key, Ledger
 from vesalius.steps.load import load
+from vesalius.steps.parity import gate
 from vesalius.steps.request import Request, set_name
 from vesalius.system.pace import progress
 
@@ -51,6 +52,7 @@ def predict(
     answers = AnswerSet(run, name, request.facts())
     answerer = model or load(run)
     request.connect(answerer, answers.answers)
+    gate(run)
     answers.begin()
     with progress(f"answering {run.name}" + (f" ({name})" if name else "")) as bar:
         task = bar.add_task("", done=len(answers.answers))
@@ -98,6 +100,7 @@ class SplitQuestions:
     def connect(self, model: Model) -> None:
         """See that the model can be asked."""
         self.request.connect(model, {})
+        gate(self.run)
 
     def answers(
         self, model: Model, some: Sequence[Dialogue]

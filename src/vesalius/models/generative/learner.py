@@ -12,6 +12,7 @@ from rich.console import Console
 from vesalius.cases.dialogue import Dialogue
 from vesalius.models import Lesson
 from vesalius.models.capabilities import HubCard, Pictures
+from vesalius.models.codecs import Replies
 from vesalius.models.generative import fitting, preflight
 from vesalius.models.generative.answering.answerer import Answerer
 from vesalius.models.generative.blueprint import Blueprint, Pictured
@@ -107,8 +108,20 @@ class Generative:
         chosen = quantization or (self.settings.quantization if merge else None)
         four_bit = NF4(dtype, device) if chosen == "nf4" else None
         model, processor = fitted(run, dtype, four_bit, merge=merge)
-        answers = self.blueprint.answers((), run)
-        return Answerer(self.blueprint.network(model.to(device), processor, answers))
+        return Answerer(self.blueprint.network(model.to(device), processor, self.replies(run)))
+
+    def bare(self, run: Run) -> Answerer | None:
+        """A run's base without its adapter, as it was fitted; None if it was trained in full."""
+        if not (run.weights / "adapter").exists():
+            return None
+        dtype, device = self.blueprint.where_to_answer()
+        four_bit = NF4(dtype, device) if self.settings.quantization == "nf4" else None
+        model, processor = fitted(run, dtype, four_bit, adapted=False)
+        return Answerer(self.blueprint.network(model.to(device), processor, self.replies(run)))
+
+    def replies(self, run: Run) -> Replies:
+        """What a run's replies hold, of boxes their convention and classes."""
+        return self.blueprint.answers((), run)
 
     def write(self, run: Run, folder: Path, *, merge: bool, dtype: str = "fp32") -> None:
         """Weights and processor as plain transformers reads them, or the adapter as PEFT does.
@@ -130,7 +143,7 @@ class Generative:
         model, parts = origin.saved_model(folder, dtype="auto"), origin.family().parts
         if quantization == "nf4":
             model = NF4(dtype, device).convert(model, parts)
-        processor, answers = origin.saved_processor(folder), self.blueprint.answers((), run)
+        processor, answers = origin.saved_processor(folder), self.replies(run)
         return Answerer(self.blueprint.network(model.to(device), processor, answers))
 
     @property

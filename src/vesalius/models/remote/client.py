@@ -80,6 +80,10 @@ class Client:
         self.server, self.model = server, server.model
         self.facts: dict[str, Any] = {}
         """What the server says of the model: ``owned_by``, ``root``."""
+        self.listed: dict[str, dict[str, Any]] = {}
+        """What it says of each of its models."""
+        self.answered_as: set[str] = set()
+        """Which models its answers say that they are of."""
         self.seats = asyncio.Semaphore(server.concurrency)
         self._codec = server.answers.codec()
         self._probabilities = True
@@ -117,7 +121,7 @@ class Client:
         if model not in known:
             has = ", ".join(sorted(known))
             raise ModelError(f"the model's server has no {model}; it has {has}", where=where)
-        self.model, self.facts = model, known[model]
+        self.model, self.facts, self.listed = model, known[model], known
 
     async def answer(
         self, dialogue: Dialogue, decoding: Decoding, write: Callable[[str], object]
@@ -191,6 +195,8 @@ class Client:
             completion = await self._complete(without_probabilities(body), write)
             self._probabilities = False
         completion.require_whole()
+        if completion.model is not None:
+            self.answered_as.add(completion.model)
         return completion
 
     def _url_of(self, picture: Picture) -> str:

@@ -26,6 +26,8 @@ class Completion:
     choices: int = 0
     ended: bool = False
     usage: dict[str, Any] = field(default_factory=dict)
+    model: str | None = None
+    """Which model the server says answered."""
 
     def read(self, line: str) -> str:
         """Take a line of the stream; the text that it brings.
@@ -43,6 +45,7 @@ class Completion:
         if "error" in chunk:
             raise Unavailable("the model's server failed while it answered")
         self.usage = chunk.get("usage") or self.usage
+        self.model = chunk.get("model") or self.model
         choices = chunk.get("choices") or []
         return self._take(choices[0]) if choices else ""
 
@@ -67,10 +70,10 @@ class Completion:
     def prediction(self, dialogue: Dialogue, codec: AnswerCodec, seconds: float) -> Prediction:
         """The whole answer as ``codec`` reads it, an abstention where it cannot.
 
-        Without token probabilities its confidence is not known.
+        Without token probabilities, or with one that is no number, its confidence is not known.
         """
         confidence = None
-        if self.logprobs:
+        if self.logprobs and all(map(math.isfinite, self.logprobs)):
             mean = math.fsum(self.logprobs) / len(self.logprobs)
             confidence = Confidence(round(min(1.0, math.exp(mean)), 6), METHOD)
         usage = Usage(

@@ -82,6 +82,16 @@ class RemoteModel:
             "server": facts.get("owned_by"),
         }
 
+    @property
+    def listed(self) -> dict[str, dict[str, Any]]:
+        """What the server says of each of its models, once it was looked at; by name."""
+        return self._client.listed
+
+    @property
+    def answered_as(self) -> frozenset[str]:
+        """Which models its answers so far say that they are of."""
+        return frozenset(self._client.answered_as)
+
     def predict(self, dialogues: Sequence[Dialogue], decoding: Decoding) -> list[Prediction]:
         """One prediction per dialogue, in order; confidence where the server tells probabilities.
 

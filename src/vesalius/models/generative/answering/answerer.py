@@ -102,6 +102,10 @@ class Answerer:
         """Whether the family reads a picture in the turn that shows it."""
         return self.network.family.repeats is None
 
+    def tokens(self, text: str) -> list[int]:
+        """The ids of a text's tokens, without those that begin or end it."""
+        return list(self.network.encoder.tokenizer(text, add_special_tokens=False)["input_ids"])
+
     def fits(self, dialogue: Dialogue) -> bool:
         """Whether the dialogue, open, is no longer than a row may be: it is tokenised to see."""
         network = self.network

@@ -36,12 +36,17 @@ def find_start(blueprint: Blueprint, run: Run | None) -> Run | None:
 
 
 def fitted(
-    run: Run, dtype: torch.dtype, four_bit: NF4 | None = None, *, merge: bool = True
+    run: Run,
+    dtype: torch.dtype,
+    four_bit: NF4 | None = None,
+    *,
+    merge: bool = True,
+    adapted: bool = True,
 ) -> tuple[PreTrainedModel, Any]:
     """The model of a fitted run and its processor: whole, its adapters merged, or in 4 bits.
 
     On a 4-bit base, and with ``merge=False``, the adapters stay layers. What a run started from is
-    read as it was then: whole, merged in fp32.
+    read as it was then: whole, merged in fp32. ``adapted=False`` leaves the run's own adapters out.
     """
     require_sealed(run)
     blueprint, folder = _blueprint(run), run.weights
@@ -52,7 +57,7 @@ def fitted(
         model = cast(_base_again(blueprint, run, four_bit), dtype)
     if four_bit is not None:
         model = four_bit.convert(model, blueprint.origin.family().parts)
-    if (folder / "adapter").exists():
+    if adapted and (folder / "adapter").exists():
         model = attach(model, run, merge=merge and four_bit is None)
     return model, processor
 
