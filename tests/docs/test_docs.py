@@ -162,6 +162,14 @@ def test_the_example_on_own_data_runs(tmp_path: Path, capsys: pytest.CaptureFixt
     assert (tmp_path / "my-data" / "train.jsonl").exists()
 
 
+def test_the_example_of_formats_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runpy.run_path(str(ROOT / "examples" / "formats.py"))["main"](tmp_path)
+    said = capsys.readouterr().out
+    assert "hub: {'train': 8, 'test': 4} rows; not written: nothing" in said
+    assert "fhir: DiagnosticReport Observation ImagingStudy Device" in said
+    assert (tmp_path / "hub" / "croissant.json").exists()
+
+
 @pytest.mark.slow
 def test_the_judge_and_its_experts_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -24,7 +24,7 @@ from vesalius.data.dicomweb.archive import client_of
 from vesalius.data.dicomweb.pull import pull
 from vesalius.data.dicomweb.push import push
 from vesalius.data.open import open_dataset
-from vesalius.errors import DatasetError
+from vesalius.errors import DatasetError, MissingExtra
 
 SR = "1.2.840.10008.5.1.4.1.1.88.33"
 
@@ -135,6 +135,21 @@ def test_a_list_that_is_none_is_one_line(archive, tmp_path, body, words):
     archive.odd["series"] = body
     with pytest.raises(DatasetError, match=words):
         pull(archive.url, tmp_path, limit=1)
+
+
+def test_an_archive_that_stays_busy_is_asked_three_times(archive, tmp_path):
+    archive.odd["series"] = 503
+    with pytest.raises(DatasetError, match="busy, also the third time"):
+        pull(archive.url, tmp_path, limit=1)
+    assert len(archive.requests) == 3
+
+
+def test_without_the_extra_the_command_that_installs_it_is_told(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "dicomweb_client", None)
+    with pytest.raises(MissingExtra) as caught:
+        pull("http://127.0.0.1:9", tmp_path / "out", limit=1)
+    assert "vesalius[dicomweb]" in str(caught.value.hint)
+    assert not (tmp_path / "out").exists()
 
 
 def report(path, **fields):
