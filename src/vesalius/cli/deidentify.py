@@ -1,11 +1,12 @@
 """``vesalius deidentify``: DICOM without identities, and a look at what is left."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from vesalius.cli.panels import PREPARE
+from vesalius.cli.sharing import Merge, ShardsAt, Worker, shared
 
 if TYPE_CHECKING:
     from vesalius.data.deidentify import Summary
@@ -78,6 +79,9 @@ def deidentify(
     check: Annotated[
         bool, typer.Option("--check", help="Only look at SOURCE, which is de-identified already.")
     ] = False,
+    worker: Worker = False,
+    merge: Merge = False,
+    shards: ShardsAt = None,
 ) -> None:
     """De-identify DICOM by PS3.15's Basic Profile as an allow-list, and check what was written."""
     from vesalius.data import deidentify as package
@@ -100,7 +104,18 @@ def deidentify(
         "verify": verify,
     }
     options = validated(package.Options, settings, where="deidentify")
-    summary = package.deidentify(source, out, options, key=key, map_file=map_file, workers=workers)
+    if worker and map_file is not None:
+        raise DatasetError("a worker writes no map", where="--map", hint="give it with --merge")
+    if shared(worker, merge, shards):
+        job = package.SharedDeidentification(source, out, options, key=key, at=shards)
+        if worker:
+            job.work(workers)
+            typer.echo("next: the same command with --merge for --worker")
+            return
+        summary = job.merge(map_file)
+    else:
+        how: dict[str, Any] = {"key": key, "map_file": map_file, "workers": workers}
+        summary = package.deidentify(source, out, options, **how)
     typer.echo(_summary_text(summary))
     summary.require_good()
 

@@ -81,7 +81,7 @@ class Folder:
                     file.write(content)
                     file.flush()
                     os.fsync(file.fileno())
-                return _linked(part, path)
+                return linked(part, path)
             finally:
                 part.unlink(missing_ok=True)
 
@@ -99,7 +99,8 @@ class Folder:
             return os.fstat(file.fileno()).st_mtime_ns
 
 
-def _linked(part: Path, path: Path) -> bool:
+def linked(part: Path, path: Path) -> bool:
+    """Give a whole file its name too; False where that is taken."""
     try:
         os.link(part, path)
     except FileExistsError:

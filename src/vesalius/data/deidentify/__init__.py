@@ -6,5 +6,6 @@ profile.yaml is the standard's table, policy.yaml says what becomes of everythin
 
 from vesalius.data.deidentify.options import Options
 from vesalius.data.deidentify.run import Summary, check_folder, deidentify
+from vesalius.data.deidentify.sharing import SharedDeidentification
 
-__all__ = ["Options", "Summary", "check_folder", "deidentify"]
+__all__ = ["Options", "SharedDeidentification", "Summary", "check_folder", "deidentify"]

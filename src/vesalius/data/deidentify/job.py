@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 from vesalius.data.deidentify.options import Options
@@ -71,7 +72,8 @@ def _row(status: str, code: str, **more: Any) -> dict[str, Any]:
 
 
 def _written(done: Done, out: Path, name: str) -> dict[str, Any]:
-    path, part = out / done.path, out / f"{PART}{name}"
+    path = out / done.path
+    part = out / f"{PART}{name}-{token_hex(4)}"  # two workers may be at one file
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with part.open("wb") as file:

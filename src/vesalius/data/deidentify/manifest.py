@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -49,7 +50,7 @@ class Manifest:
 
         Raises DatasetError for a folder that holds anything else, RunError for another run's.
         """
-        path, head = out / NAME, _head(options, pseudonyms)
+        path, head = out / NAME, head_of(options, pseudonyms)
         if not path.exists() and out.exists() and any(out.iterdir()):
             hint = "choose a new folder, or one that a killed run left"
             raise DatasetError("is not empty and has no manifest", where=out, hint=hint)
@@ -76,7 +77,7 @@ class Manifest:
 
     def name(self, file: File) -> str:
         """The source's pseudonym: another one when the file has changed."""
-        return self.pseudonyms.name("file", f"{file.name}\0{file.stamp}")
+        return name_of(file, self.pseudonyms)
 
     def wants(self, file: File) -> bool:
         """Whether the file has no row yet."""
@@ -98,20 +99,29 @@ class Manifest:
     def _begin(self, path: Path, head: dict[str, Any]) -> None:
         for part in self.out.glob(f"{PART}*"):
             part.unlink(missing_ok=True)
-        lines = read_lines(path)
-        first = next(lines, None)
-        if first is None:
+        if not require_head(path, head):
             _append(self._file, head)
             return
-        if first[1] != head:
-            other = [key for key in head if first[1].get(key) != head[key]]
-            hint = "the same options and key, or another folder"
-            raise RunError(f"was made with another {' and '.join(other)}", where=path, hint=hint)
-        for row in _standing(lines):
+        for row in _standing(islice(read_lines(path), 1, None)):
             self._known[row["source"]] = row["status"]
             self._rows.append(row)
             if row.get("output"):
                 self._outputs.add(row["output"])
+
+
+def require_head(path: Path, head: dict[str, Any]) -> bool:
+    """Whether a manifest has its first row; RunError where that is another run's."""
+    first = next(read_lines(path), None)
+    if first is not None and first[1] != head:
+        other = [key for key in head if first[1].get(key) != head[key]]
+        hint = "the same options and key, or another folder"
+        raise RunError(f"was made with another {' and '.join(other)}", where=path, hint=hint)
+    return first is not None
+
+
+def name_of(file: File, pseudonyms: Pseudonyms) -> str:
+    """A source's pseudonym."""
+    return pseudonyms.name("file", f"{file.name}\0{file.stamp}")
 
 
 def _lock(file: IO[str], out: Path) -> None:
@@ -132,7 +142,8 @@ def _standing(lines: Iterator[tuple[int, dict[str, Any]]]) -> Iterator[dict[str,
             yield row
 
 
-def _head(options: Options, pseudonyms: Pseudonyms) -> dict[str, Any]:
+def head_of(options: Options, pseudonyms: Pseudonyms) -> dict[str, Any]:
+    """What all rows of a manifest have in common: version, policy, options, and which key."""
     return {
         "vesalius": __version__,
         "policy": fingerprint(),

@@ -6,7 +6,6 @@ import hmac
 import os
 import re
 import secrets
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 from pydicom._uid_dict import UID_dictionary
 
 from vesalius.errors import VesaliusError
+from vesalius.system.places import linked
 
 VARIABLE = "VESALIUS_DEIDENTIFY_KEY"
 LEAST = 16
@@ -104,12 +104,16 @@ def read_key(file: Path | None, default: Path) -> tuple[bytes, Path | None]:
 def _make(path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with suppress(FileExistsError):
-            opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        try:
+            opened = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(opened, "w") as file:
                 file.write(secrets.token_hex(32) + "\n")
                 file.flush()
                 os.fsync(file.fileno())
+            linked(part, path)  # whole, or that which another worker made
+        finally:
+            part.unlink(missing_ok=True)
     except OSError as error:
         raise VesaliusError(f"the key cannot be made: {error.strerror}", where=path) from error
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -86,19 +86,19 @@ def deidentify(
     options = options or Options()
     if options.clean_pixels and find_spec("rapidocr") is None:
         raise MissingExtra("rapidocr", "ocr")
-    _refuse_places(source, out, key, map_file)
-    secret, key_path = read_key(key, out.with_name(f"{out.name}.key"))
+    refuse_places(source, out, key, map_file)
+    secret, key_path = read_key(key, key_beside(out))
     pseudonyms = Pseudonyms(secret)
     summary = Summary(out, key_path)
     total = sum(1 for _ in listed(source))
     with Manifest.open(out, options, pseudonyms, map_file) as manifest:
         for row in manifest.rows():
-            _count(summary, row)
+            count(summary, row)
         todo = (file for file in listed(source) if manifest.wants(file))
         with _progress() as progress:
             task = progress.add_task("", total=total, completed=sum(summary.statuses.values()))
-            for file, row in _results(todo, manifest, options, secret, workers):
-                _count(summary, manifest.note(file, row))
+            for file, row in results(todo, manifest.name, out, options, secret, workers=workers):
+                count(summary, manifest.note(file, row))
                 progress.update(task, completed=sum(summary.statuses.values()))
     return summary
 
@@ -119,7 +119,8 @@ def check_folder(folder: Path) -> Iterator[tuple[Path, list[Finding]]]:
             yield Path(file.name), check(data)
 
 
-def _count(summary: Summary, row: dict[str, Any]) -> None:
+def count(summary: Summary, row: dict[str, Any]) -> None:
+    """Add a file's row to the summary."""
     summary.statuses[row["status"]] += 1
     if row.get("code"):
         summary.codes[row["status"], row["code"]] += 1
@@ -127,7 +128,15 @@ def _count(summary: Summary, row: dict[str, Any]) -> None:
     summary.names += sum(row.get("names", {}).values())
 
 
-def _refuse_places(source: Path, out: Path, key: Path | None, map_file: Path | None) -> None:
+def key_beside(out: Path) -> Path:
+    """Where the key lies unless another place is named."""
+    return out.with_name(f"{out.name}.key")
+
+
+def refuse_places(
+    source: Path, out: Path, key: Path | None = None, map_file: Path | None = None
+) -> None:
+    """DatasetError for places that may not be used."""
     if not source.exists():
         raise DatasetError("there is no such file or folder", where=source)
     inner, outer = out.resolve(), root_of(source).resolve()
@@ -142,18 +151,22 @@ def _refuse_places(source: Path, out: Path, key: Path | None, map_file: Path | N
             raise DatasetError(f"the {name} may not lie in the output", where=path, hint=hint)
 
 
-def _results(
+def results(
     todo: Iterator[File],
-    manifest: Manifest,
+    name: Callable[[File], str],
+    out: Path,
     options: Options,
     secret: bytes,
+    *,
     workers: int | None,
 ) -> Iterator[tuple[File, dict[str, Any]]]:
-    """Each file with its row, in the order of completion; only a few are in flight."""
-    out = manifest.out
+    """Each file with its row, in the order of completion; only a few are in flight.
+
+    ``name`` gives a file's pseudonym.
+    """
     if workers == 0:
         for file in todo:
-            yield file, job.run(file, manifest.name(file), out, options, secret)
+            yield file, job.run(file, name(file), out, options, secret)
         return
     size = workers or _cores()
     target = f"{job.__name__}:{job.run.__name__}"
@@ -163,9 +176,7 @@ def _results(
         try:
             # Waiting for a free worker counts, so the limit is that of everything in flight.
             seconds = SECONDS * (_AHEAD + 1)
-            row: dict[str, Any] = pool.run(
-                file, manifest.name(file), out, options, secret, seconds=seconds
-            )
+            row: dict[str, Any] = pool.run(file, name(file), out, options, secret, seconds=seconds)
         except VesaliusError as error:
             row = {"status": "failed", "code": error.code}
         return row
