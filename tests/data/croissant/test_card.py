@@ -187,6 +187,17 @@ def test_paths_of_pictures_stand_nowhere(tmp_path):
     assert "1 files of other kinds" in made.omissions
 
 
+def test_labels_beside_pictures_are_a_set_without_names(mlc, tmp_path):
+    for number in range(60):
+        put(tmp_path / f"Doe_{number}.txt", b"0 0.5 0.5 0.1 0.1")
+        put(tmp_path / f"Doe_{number}.json", b"[]")
+    path = tmp_path / "card.json"
+    written_card(path, card("folder"), root=tmp_path, without=path)
+    assert "Doe" not in path.read_text()
+    (files,) = valid(mlc, path).metadata.file_sets
+    assert files.includes == ["**/*.json", "**/*.txt"]
+
+
 def test_what_is_no_table_is_a_file_and_told(tmp_path):
     put(tmp_path / "odd.json", b"{ not json")
     made = croissant_card(card("folder"), root=tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -90,8 +91,14 @@ def test_what_is_no_dicom_or_another_object_is_counted_and_not_written(archive, 
     assert len(list(tmp_path.iterdir())) == 5
 
 
-def test_an_answer_that_is_too_large_is_let_go(archive, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "MOST_BYTES", 10)
+def test_an_object_that_is_too_large_is_let_go_and_the_others_come(tmp_path, monkeypatch):
+    monkeypatch.setattr(pulling, "client_of", partial(client_of, most_bytes=4096))
+    with serving([*scans(2), scan(np.ones((64, 64), np.uint16))]) as archive:
+        done = pull(archive.url, tmp_path, limit=100)
+    assert (done.new, done.failures) == (2, {"an answer of more than 4,096 bytes": 1})
+
+
+def test_a_list_that_is_too_large_is_one_line(archive):
     client = client_of(archive.url, most_bytes=10)
     with pytest.raises(DatasetError, match="more than 10 bytes"):
         client.search_for_series()

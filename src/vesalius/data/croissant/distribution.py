@@ -16,6 +16,8 @@ from vesalius.errors import DatasetError
 from vesalius.system.parallel import progress_bar
 
 PICTURES = "pictures"
+MANY = 50
+"""Files of one ending that are told together: labels of a picture each, rather than tables."""
 
 
 @dataclass(slots=True)
@@ -38,32 +40,37 @@ class Distribution:
 def distribution_of(root: Path, without: Path | None = None) -> Distribution:
     """What lies below the folder ``root`` (or is the file ``root``), but for ``without``.
 
-    Tables, archives and documents are each a FileObject with its SHA-256, pictures together a
-    FileSet that names endings alone: a picture's path may name its patient. A table's columns are a
-    RecordSet.
+    Tables and archives are each a FileObject with its SHA-256, and a table's columns a RecordSet.
+    Pictures, documents and whatever there is :data:`MANY` of are sets that name endings alone: the
+    path of a picture, or of the labels beside it, may name its patient.
     """
     base = root if root.is_dir() else root.parent
     result = Distribution()
-    endings: Counter[str] = Counter()
     formats = vocabulary()["formats"]
-    single = formats["tables"] | formats["archives"] | formats["documents"]
-    with progress_bar("hashing files", None) as advance:
-        for path in _files(root, without):
-            ending = path.suffix.lower()
-            if ending in single:
-                _add_file(result, path, base, single[ending])
+    alone = formats["tables"] | formats["archives"]
+    by_ending: dict[str, list[Path]] = {}
+    for path in _files(root, without):
+        by_ending.setdefault(path.suffix.lower(), []).append(path)
+    single = {e: paths for e, paths in by_ending.items() if e in alone and len(paths) < MANY}
+    with progress_bar("hashing files", sum(map(len, single.values()))) as advance:
+        for ending, paths in single.items():
+            for path in paths:
+                _add_file(result, path, base, alone[ending])
                 advance(1)
-            else:
-                endings[ending] += 1
-    _add_pictures(result, endings)
+    endings = Counter({e: len(paths) for e, paths in by_ending.items() if e not in single})
+    _add_set(result, PICTURES, endings, formats["pictures"])
+    _add_set(result, "documents", endings, formats["documents"] | alone)
+    if others := sum(endings.values()):
+        result.omissions.append(f"{others} files of other kinds")
     return result
 
 
 def _files(root: Path, without: Path | None) -> Iterator[Path]:
     """The files of a folder in the order of their names, hidden ones left out."""
+    left = without.resolve() if without is not None else None
     for path in [root] if root.is_file() else sorted(root.rglob("*")):
         hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
-        if path.is_file() and not hidden and path != without:
+        if path.is_file() and not hidden and path.resolve() != left:
             yield path
 
 
@@ -105,20 +112,17 @@ def _add_file(result: Distribution, path: Path, base: Path, media: str) -> None:
         result.omissions.append(f"the columns of {name}, which is no table of rows")
 
 
-def _add_pictures(result: Distribution, endings: Counter[str]) -> None:
-    known = vocabulary()["formats"][PICTURES]
-    pictures = {ending: number for ending, number in endings.items() if ending in known}
-    if pictures:
+def _add_set(result: Distribution, name: str, endings: Counter[str], media: dict[str, str]) -> None:
+    """Take the endings that are known out of ``endings``, as one set of files."""
+    own = {ending: endings.pop(ending) for ending in sorted(endings) if ending in media}
+    if own:
         result.files.append(
             {
                 "@type": "cr:FileSet",
-                "@id": PICTURES,
-                "name": PICTURES,
-                "description": f"{sum(pictures.values())} files",
-                "encodingFormat": sorted({known[ending] for ending in pictures}),
-                "includes": [f"**/*{ending}" for ending in sorted(pictures)],
+                "@id": result.id_of(name),
+                "name": name,
+                "description": f"{sum(own.values())} files",
+                "encodingFormat": sorted({media[ending] for ending in own}),
+                "includes": [f"**/*{ending}" for ending in own],
             }
         )
-    others = sum(endings.values()) - sum(pictures.values())
-    if others:
-        result.omissions.append(f"{others} files of other kinds")

@@ -13,8 +13,8 @@ from vesalius.errors import DatasetError, MissingExtra
 
 TOKEN = "VESALIUS_DICOMWEB_TOKEN"  # noqa: S105
 """The environment variable of a bearer token: on a command line everybody could read it."""
-MOST_BYTES = 2**30
-"""Of one answer. A whole slide is a few hundred MB."""
+MOST_BYTES = 2**29
+"""Of one answer, which is in memory more than once while it is read."""
 _TIMEOUT = 60.0
 
 

@@ -93,6 +93,8 @@ def _fetch(client: Any, one: Instance, path: Path) -> str | None:
                 return "another object than was asked for"
             file = BytesIO()
             source.save_as(file, enforce_file_format=True)
+    except DatasetError as error:  # too large
+        return error.what
     except HTTPError as error:
         return f"answered {error.response.status_code}"
     except (ValueError, AttributeError, StopIteration, pydicom.errors.InvalidDicomError) as error:
