@@ -121,8 +121,10 @@ def test_histories_are_shared_by_whole_dialogues(history: str, tmp_path: Path) -
     run = fit(recipe, tmp_path / "run")
     predict(run, history=history, name="alone")
     questions = SplitQuestions.of(run, None, None, history, name="together")
-    work(questions)
-    merge(questions)
+    turns = len(rows(run, "alone"))
+    assert work(questions) == turns
+    assert merge(questions) == turns
+    assert merge(questions) == turns
     assert rows(run, "together") == rows(run, "alone")
 
 

@@ -90,7 +90,7 @@ def work(questions: Questions, at: str | None = None, model: Model | None = None
 
     pieces = Pieces(questions.items, keys.size)
     what = f"answering {run.name}"
-    return work_off(what, keys.shards(at), pieces, answers, total=keys.items, ready=ready)
+    return work_off(what, keys.shards(at), pieces, answers, total=len(keys.all), ready=ready)
 
 
 def merge(questions: Questions, at: str | None = None) -> int:
@@ -101,7 +101,7 @@ def merge(questions: Questions, at: str | None = None) -> int:
     """
     keys = _Keys(questions)
     if keys.complete():
-        return keys.items
+        return len(keys.all)
     shards = keys.shards(at)
     shards.require_whole()
     run, sets = questions.run, questions.sets()

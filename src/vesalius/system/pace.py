@@ -68,7 +68,8 @@ def work_off(
 ) -> int:
     """Do shards until all have a result, by this process or others; how many items it did.
 
-    ``do`` yields a piece's results as they come; ``ready`` is called before the first of them.
+    ``do`` yields a piece's results as they come, of ``total`` that all pieces have; ``ready`` is
+    called before the first of them.
     Progress and costs are told on standard error.
     """
     pace = Pace(total)
@@ -81,12 +82,11 @@ def work_off(
                 pace.start()
             done = len(shards.done())
             bar.update(task, description=f": {done} of {shards.number} shards")
+            left = round(total * (1 - done / shards.number))  # a piece may have several results
             rows: list[Row] = []
             for some in do(pieces[number]):
                 rows += some
-                line = pace.add(
-                    len(some), rows, left=max(0, total - done * pieces.size - len(rows))
-                )
+                line = pace.add(len(some), rows, left=max(0, left - len(rows)))
                 bar.update(task, done=pace.done)
                 if line:
                     bar.console.print(line, highlight=False, soft_wrap=True)
