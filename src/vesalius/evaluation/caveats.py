@@ -13,6 +13,7 @@ _COUNTED = {
     "unread": "have a reference that its tokeniser cannot read, and are not measured (other "
     "scripts: rouge:tokens=unicode, bleu:tokenize=char)",
     "cut": "have a text that is longer than its model reads, and are scored without the end",
+    "outside": "are of a modality that it was not made for, and are scored all the same",
     "apart": "name neither case nor picture, and are in no dialogue",
 }
 _FEW = 30  # groups below which a percentile interval covers less than it says

@@ -18,10 +18,11 @@ Better = Literal["higher", "lower", "neither"]
 Role = Literal["headline", "calibration"]
 Unit = Literal["row", "dialogue", "corpus"]
 
-UNREAD, CUT, APART = "unread", "cut", "apart"
-COUNTS = (UNREAD, CUT, APART)
+UNREAD, CUT, APART, OUTSIDE = "unread", "cut", "apart", "outside"
+COUNTS = (UNREAD, CUT, APART, OUTSIDE)
 """Columns [n] of 0 and 1 that count rows: their references hold words that the metric cannot read,
-so they are not measured; a text was cut at the metric's limit; the row belongs to no dialogue."""
+so they are not measured; a text was cut at the metric's limit; the row belongs to no dialogue; its
+modality is none that the metric is valid for."""
 
 _HERE = "vesalius.evaluation.metrics"
 
@@ -36,14 +37,17 @@ metrics = Registry(
         "bleurt": f"{_HERE}.bleurt:Bleurt",
         "calibration": f"{_HERE}.confidence:Calibration",
         "caption_facts": f"{_HERE}.caption_facts:CaptionFacts",
+        "chexbert": f"{_HERE}.clinical:CheXbert",
         "cider_d": f"{_HERE}.cider:CiderD",
         "closed": f"{_HERE}.closed:Closed",
         "concepts_f1": f"{_HERE}.concepts:ConceptsF1",
         "content": f"{_HERE}.content:Content",
         "contradictions": f"{_HERE}.contradictions:Contradictions",
         "copy_rate": f"{_HERE}.copying:CopyRate",
+        "crimson": f"{_HERE}.clinical:Crimson",
         "detection": f"{_HERE}.detection:Detection",
         "dialogue": f"{_HERE}.dialogue:TurnsByDialogue",
+        "green": f"{_HERE}.clinical:Green",
         "image_clef_caption": f"{_HERE}.image_clef:ImageClefCaption",
         "image_clef_concepts": f"{_HERE}.image_clef_concepts:ImageClefConcepts",
         "label_f1": f"{_HERE}.labels:LabelF1",
@@ -53,6 +57,8 @@ metrics = Registry(
         "localisation": f"{_HERE}.localisation:Localisation",
         "meteor_exact_stem": f"{_HERE}.meteor:MeteorExactStem",
         "pope": f"{_HERE}.pope:Pope",
+        "radgraph": f"{_HERE}.clinical:RadGraph",
+        "ratescore": f"{_HERE}.clinical:RaTEScore",
         "rouge": f"{_HERE}.rouge:Rouge",
         "squad": f"{_HERE}.answers:Squad",
         "tolerant": f"{_HERE}.rouge:Tolerant",
