@@ -1,5 +1,8 @@
 """Small predictions, and a metric's scores on them."""
 
+import subprocess
+import sys
+
 import pytest
 
 from vesalius.cases.case import Answer
@@ -54,3 +57,22 @@ def pair_weights(tmp_path_factory):
         return folder
 
     return write
+
+
+@pytest.fixture(scope="session")
+def radeval(tmp_path_factory):
+    """radeval(source) -> an interpreter of its own whose package RadEval is that; None: without."""
+
+    def make(source):
+        folder = tmp_path_factory.mktemp("radeval")
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+        (site,) = folder.glob("lib/python*/site-packages")
+        if source is not None:
+            (site / "RadEval.py").write_text(source)
+            facts = site / "RadEval-0.1.8.dist-info"
+            facts.mkdir()
+            text = "Metadata-Version: 2.1\nName: RadEval\nVersion: 0.1.8\n"
+            (facts / "METADATA").write_text(text)
+        return str(folder / "bin" / "python")
+
+    return make

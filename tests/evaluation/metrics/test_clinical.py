@@ -1,9 +1,10 @@
-"""RadEval in another interpreter: a real process with a package of the test's own, and its failures."""
+"""RadEval in another interpreter: a real process, a package of the test's own, failures."""
 
 import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -31,23 +32,9 @@ class RadEval:
 
 
 @pytest.fixture(scope="session")
-def environment(tmp_path_factory):
+def environment(radeval):
     """environment(body) -> an interpreter of its own whose RadEval scores by that."""
-
-    def make(body=None):
-        folder = tmp_path_factory.mktemp("radeval")
-        subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
-        (site,) = folder.glob("lib/python*/site-packages")
-        if body is not None:
-            (site / "RadEval.py").write_text(PACKAGE.format(body=body))
-            facts = site / "RadEval-0.1.8.dist-info"
-            facts.mkdir()
-            (facts / "METADATA").write_text(
-                "Metadata-Version: 2.1\nName: RadEval\nVersion: 0.1.8\n"
-            )
-        return str(folder / "bin" / "python")
-
-    return make
+    return lambda body=None: radeval(None if body is None else PACKAGE.format(body=body))
 
 
 def _evaluated(prediction, python, **settings):
@@ -146,7 +133,7 @@ def _alive(pid):
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    return "Z" not in open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[0]
+    return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def _wait(condition):

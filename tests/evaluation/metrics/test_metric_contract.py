@@ -45,12 +45,36 @@ LABELS = {"bleurt": 1, "align_score": 3}
 """Metrics whose weights come with nothing: they get tiny ones with so many labels."""
 
 
+CLINICAL = ("radgraph", "chexbert", "ratescore", "green", "crimson")
+"""Metrics of RadEval: they get an interpreter whose RadEval counts words."""
+RADEVAL = """
+class RadEval:
+    def __init__(self, do_radgraph=0, do_f1chexbert=0, do_ratescore=0, do_green=0, do_crimson=0,
+                 do_per_sample=0, show_progress=1):
+        pass
+
+    def __call__(self, refs, hyps):
+        pairs = [(set(r.split()), set(h.split())) for r, h in zip(refs, hyps)]
+        shares = [len(r & h) / len(r | h) for r, h in pairs]
+        keys = "radgraph_simple radgraph_partial radgraph_complete f1chexbert_sample_acc_5 "
+        keys += "f1chexbert_sample_acc_all ratescore green crimson"
+        return dict.fromkeys(keys.split(), shares)
+"""
+
+
+@pytest.fixture(scope="module")
+def counting(radeval):
+    return radeval(RADEVAL)
+
+
 @pytest.fixture(params=list(metrics), scope="module")
 def metric(request, pair_weights):
     if request.param in {"bertscore", "image_clef_caption"}:
         pytest.importorskip("bert_score")
     if request.param in LABELS:
         return metrics[request.param](model=str(pair_weights(LABELS[request.param])))
+    if request.param in CLINICAL:
+        return metrics[request.param](python=request.getfixturevalue("counting"))
     return metrics[request.param]()
 
 

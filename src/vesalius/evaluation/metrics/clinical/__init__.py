@@ -53,7 +53,8 @@ class Clinical(Frozen):
                 "valid for": ", ".join(row["modalities"]),
                 "network": self.hub is not None,
             },
-            normalisation="RadEval's; an empty answer is not sent and scores 0",
+            normalisation="RadEval's; empty answers "
+            + ("as RadEval does" if row["empty"] is None else f"score {row['empty']:g}"),
             averaging="maximum over references; mean over texts",
             foremost=(row["foremost"],),
             absent=dict.fromkeys(row["scores"], reason) if reason else {},
@@ -63,12 +64,13 @@ class Clinical(Frozen):
         """Each score of each text; NaN for all where the process did not answer as it must."""
         row = self._row()
         wanted = [(i, p.text, gold) for i, p in enumerate(predictions) for gold in golds(p)]
-        sent = [one for one in wanted if one[1].strip()]
+        sent = [one for one in wanted if one[1].strip() or row["empty"] is None]
         table = {name: np.full(len(predictions), np.nan) for name in row["scores"]}
         values = self._scores([text for _, text, _ in sent], [gold for *_, gold in sent])
         if values is not None:
             for name, key in row["scores"].items():
-                table[name][[i for i, text, _ in wanted if not text.strip()]] = 0.0
+                if row["empty"] is not None:
+                    table[name][[i for i, text, _ in wanted if not text.strip()]] = row["empty"]
                 for (i, *_), value in zip(sent, values[key], strict=True):
                     table[name][i] = np.fmax(table[name][i], value)
         known = row["modalities"]
@@ -140,7 +142,7 @@ class Green(Clinical):
 
 
 class Crimson(Clinical):
-    """CRIMSON: a language model weighs errors by severity, as RadEval computes it."""
+    """CRIMSON: a language model weighs errors by severity, in [-1, 1]. Source: RadEval."""
 
     name: ClassVar[str] = "crimson"
 

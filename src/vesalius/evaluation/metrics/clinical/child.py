@@ -13,6 +13,7 @@ import socket
 import sys
 import threading
 import time
+from typing import Any
 
 LOCAL = ("127.", "::1", "localhost")
 
@@ -21,11 +22,11 @@ class NetworkRefused(OSError):
     """A connection to another machine, which nobody asked for."""
 
 
-def close_network():
+def close_network() -> None:
     """Refuse every connection that leaves this machine."""
 
-    def guarded(call):
-        def connect(self, address, *rest):
+    def guarded(call: Any) -> Any:
+        def connect(self: Any, address: Any, *rest: Any) -> Any:
             outside = self.family in (socket.AF_INET, socket.AF_INET6)
             if outside and not str(address[0]).startswith(LOCAL):
                 raise NetworkRefused("no network")
@@ -33,7 +34,7 @@ def close_network():
 
         return connect
 
-    def look_up(host, *rest, **more):
+    def look_up(host: Any, *rest: Any, **more: Any) -> Any:
         if host is not None and not str(host).startswith(LOCAL):
             raise NetworkRefused("no network")
         return getaddrinfo(host, *rest, **more)
@@ -44,14 +45,14 @@ def close_network():
         setattr(socket.socket, name, guarded(getattr(socket.socket, name)))
 
 
-def end_with(parent):
+def end_with(parent: int) -> None:
     """End when the process that asked is no more."""
     while os.getppid() == parent:
         time.sleep(0.5)
     os._exit(1)
 
 
-def answer(request):
+def answer(request: dict[str, Any]) -> dict[str, Any]:
     """The versions, and for a request with texts each score of each text."""
     versions = {"RadEval": importlib.metadata.version("RadEval"), "python": sys.version.split()[0]}
     if "references" not in request:
@@ -66,7 +67,7 @@ def answer(request):
     return {"versions": versions, "scores": values}
 
 
-def main():
+def main() -> None:
     """Read the request, answer it in one line."""
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
