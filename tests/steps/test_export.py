@@ -295,6 +295,7 @@ def test_the_command_says_what_was_verified(
         check=2,
         four_bit=False,
         licence="mit",
+        engine=None,
         push=None,
         public=False,
     )

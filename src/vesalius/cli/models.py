@@ -256,6 +256,9 @@ def export(
         bool, typer.Option("--4bit", help="Also load them in NF4 and count equal answers.")
     ] = False,
     licence: Annotated[str | None, typer.Option(help="The hub's licence id for the card.")] = None,
+    engine: Annotated[
+        str | None, typer.Option("--for", help="vllm: also what it needs, and how it is started.")
+    ] = None,
     push: Annotated[str | None, typer.Option(help="Upload to this hub repository.")] = None,
     public: Annotated[bool, typer.Option(help="Make a new repository public.")] = False,
 ) -> None:
@@ -269,6 +272,8 @@ def export(
     console = Console()
     if dtype not in DTYPES:
         raise UnknownName("dtype", dtype, DTYPES)
+    if engine not in (None, "vllm"):
+        raise UnknownName("engine", engine, ("vllm",))
     done = step.export(
         Run.open(run),
         out or run / "export",
@@ -277,7 +282,10 @@ def export(
         check=check,
         four_bit=four_bit,
         licence=licence,
+        engine=cast("Any", engine),
     )
     console.print(f"{done.summary}\nwrote {done.folder}", highlight=False)
+    if done.command:
+        console.print(f"serve: {done.command}", markup=False, highlight=False, soft_wrap=True)
     if push:
         console.print(f"uploaded to {step.push(done.folder, push, private=not public)}")

@@ -11,7 +11,7 @@ from typing import Literal
 from vesalius.errors import ModelError, RunError
 from vesalius.models.build import build
 from vesalius.run import Run
-from vesalius.steps import portable
+from vesalius.steps import portable, vllm
 from vesalius.steps.export_card import hub_card, model_card
 from vesalius.steps.load import load
 from vesalius.steps.members import member_runs
@@ -31,6 +31,8 @@ class Exported:
     folder: Path
     merged: bool
     verified: Verified = NOTHING
+    command: str | None = None
+    """What starts the engine that it was written for."""
     members: tuple[str, ...] = ()
     """What a model that wraps others was written with: a run that stands alone."""
 
@@ -65,6 +67,7 @@ def export(
     check: int = 16,
     four_bit: bool = False,
     licence: str | None = None,
+    engine: Literal["vllm"] | None = None,
 ) -> Exported:
     """Write the run's weights to a new ``folder``: safetensors, processor, model card.
 
@@ -73,9 +76,12 @@ def export(
     A model that wraps others is written as a run that stands alone, its members inside it, and the
     copy must answer as the run does. A base in 4 bits, the plain base and merged weights are three
     models: of each, and of the folder's weights in a 16-bit ``dtype`` and, with ``four_bit``, in
-    NF4, the answers that equal the scored ones are counted, and the card says how many.
+    NF4, the answers that equal the scored ones are counted, and the card says how many. ``engine``:
+    what else it needs is written beside; ModelError where it cannot serve them.
     """
     run.require_fitted()
+    if engine is not None:
+        vllm.require_served(run, merge=merge)
     licence = required_licence(run, licence)
     learner = build(run.recipe().model)
     members = run.recipe().members()
@@ -98,6 +104,8 @@ def export(
             done = replace(done, verified=verified(run, learner, beside, check, asked))
         text = model_card(run, done.summary, done.verified, merged=merge, licence=licence)
         write_atomic(beside / "README.md", text)
+        if engine is not None:
+            done = replace(done, command=vllm.write(run, beside, folder, merge=merge))
         if folder.exists():
             folder.rmdir()
         beside.replace(folder)

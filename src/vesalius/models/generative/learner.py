@@ -19,8 +19,13 @@ from vesalius.models.generative.blueprint import Blueprint, Pictured
 from vesalius.models.generative.planning import cost, masked_tokens
 from vesalius.models.generative.settings import GenerativeSettings, Settings
 from vesalius.models.generative.weights.counts import weigh_generative
-from vesalius.models.generative.weights.folder import copy_adapter, seal, write_whole
-from vesalius.models.generative.weights.lineage import cast, find_start, fitted
+from vesalius.models.generative.weights.folder import (
+    copy_adapter,
+    seal,
+    write_prompting,
+    write_whole,
+)
+from vesalius.models.generative.weights.lineage import cast, find_start, fitted, outline_of
 from vesalius.models.generative.weights.origin import HubOrTiny, Origin
 from vesalius.models.generative.weights.sizes import drawn
 from vesalius.run import Run, is_main
@@ -122,6 +127,31 @@ class Generative:
     def replies(self, run: Run) -> Replies:
         """What a run's replies hold, of boxes their convention and classes."""
         return self.blueprint.answers((), run)
+
+    def write_base(self, run: Run, folder: Path) -> tuple[str | None, str | None]:
+        """The base of a run's adapter: its hub id and revision, or None: written to ``folder``.
+
+        What a hub does not have is written: random weights, and a run that this one started from.
+        """
+        settings = self.settings
+        weights = getattr(settings, "weights", None)
+        if weights is not None and settings.start is None and not Path(weights).exists():
+            return weights, settings.revision
+        model, processor = fitted(run, torch.float32, adapted=False)
+        network = self.blueprint.network(model, processor)
+        write_whole(network.model, network.processor, network.stops, folder)
+        return None, None
+
+    def context(self, run: Run) -> int | None:
+        """The tokens for which a run's model has positions; None where it does not say."""
+        config: Any = outline_of(run)[0].config
+        return getattr(config.get_text_config(), "max_position_embeddings", None)
+
+    def write_prompting(self, run: Run, folder: Path) -> None:
+        """A run's chat template, and the tokens at which its replies stop, beside its adapter."""
+        model, processor = outline_of(run)
+        network = self.blueprint.network(model, processor)
+        write_prompting(network.model, network.processor, network.stops, folder)
 
     def write(self, run: Run, folder: Path, *, merge: bool, dtype: str = "fp32") -> None:
         """Weights and processor as plain transformers reads them, or the adapter as PEFT does.

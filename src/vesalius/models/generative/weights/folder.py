@@ -131,8 +131,7 @@ def copy_adapter(run: Run, folder: Path) -> None:
 
 def write_whole(model: PreTrainedModel, processor: Any, stops: Sequence[int], folder: Path) -> None:
     """A model with its processor, and the tokens at which it stops, as transformers reads them."""
-    config: Any = model.generation_config
-    config.eos_token_id, config.pad_token_id = list(stops), processor.tokenizer.pad_token_id
+    _stop_at(model, processor, stops)
     if not getattr(model, "_weight_conversions", None):
         # Read under the class's own names, it would be saved under them; others look for the hub's.
         model._weight_conversions = None
@@ -142,6 +141,24 @@ def write_whole(model: PreTrainedModel, processor: Any, stops: Sequence[int], fo
         if hasattr(processor, "image_processor"):
             # transformers 5 keeps its settings in processor_config.json; vLLM and others look here
             processor.image_processor.save_pretrained(str(folder))
+
+
+def write_prompting(
+    model: PreTrainedModel, processor: Any, stops: Sequence[int], folder: Path
+) -> None:
+    """How a model is prompted and where it stops, without weights: for an adapter's folder."""
+    (folder / "chat_template.jinja").write_text(
+        processor.tokenizer.chat_template or "", encoding="utf-8"
+    )
+    config: Any = _stop_at(model, processor, stops)
+    config.save_pretrained(str(folder))
+
+
+def _stop_at(model: PreTrainedModel, processor: Any, stops: Sequence[int]) -> Any:
+    """The model's generation settings, with the tokens that end its replies."""
+    config: Any = model.generation_config
+    config.eos_token_id, config.pad_token_id = list(stops), processor.tokenizer.pad_token_id
+    return config
 
 
 def shapes(model: PreTrainedModel) -> dict[str, Any]:
