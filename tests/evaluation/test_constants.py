@@ -86,3 +86,20 @@ def test_a_torn_file_is_named(tmp_path):
         Run(tmp_path).frequent_answer()
     (tmp_path / "frequent_answer.json").unlink()
     assert Run(tmp_path).frequent_answer() is None
+
+
+@pytest.mark.parametrize("answer", ["", "nan", "NaN"])
+def test_empty_and_nan_answers_are_counted_beside_the_score(answers, prediction, answer):
+    rows = [*answers, prediction(answer, "yes", name="q9", group="g9")]
+    scores = evaluate(rows, metrics=["squad"], resamples=0)
+    assert scores.score("squad.em").value == 0.0
+    assert scores.facts["empty" if answer == "" else "no_words"] == 1
+
+
+def test_a_repeated_id_is_named_and_references_without_answers_are_counted(answers, prediction):
+    with pytest.raises(RunError, match="'q0' appears 2 times"):
+        evaluate([*answers, answers[0]], metrics=["squad"], resamples=0)
+    scores = evaluate([prediction("yes")], metrics=["squad"], resamples=0)
+    assert not scores.score("squad.em").measured
+    assert scores.facts["without_reference"] == 1
+    assert scores.constants == ()
