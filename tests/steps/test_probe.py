@@ -23,6 +23,7 @@ from vesalius.errors import RecipeError, RunError, UnknownName
 from vesalius.evaluation.probe_results import probes_of
 from vesalius.models import models
 from vesalius.recipe import Decoding
+from vesalius.steps.clean import blind_answers
 from vesalius.system.files import append_lines
 
 PATIENTS = {"train": 24, "test": 20}
@@ -177,6 +178,21 @@ def test_what_the_set_or_the_model_cannot_have_is_not_measured(looking: Run) -> 
     assert [row.name for row in probes_of(looking).rows] == list(CHANGES)
     assert not looking.predictions_file("inside-box").exists()
     assert "inside-box" not in looking.status()["predictions"]
+
+
+def test_a_wrapper_needs_the_pictures_of_its_members(
+    cohort: Path, tmp_path: Path, leaking: Run, looking: Run
+) -> None:
+    members = {"one": {"run": str(leaking.path)}, "two": {"run": str(looking.path)}}
+    both = fitted(cohort, tmp_path / "both", name="consensus", members=members)
+    with pytest.raises(RecipeError, match="answers from a picture alone"):
+        probe(both, only=["questions-only"])
+    probe(both, limit=4)
+    assert not probes_of(both).row("questions-only").measured
+    with pytest.raises(RunError, match="looks at pictures"):
+        blind_answers([both.path])
+    predict(leaking)
+    assert list(blind_answers([leaking.path])[0]) == ["leaking"]
 
 
 def test_a_model_that_needs_no_picture_is_asked_without(leaking: Run) -> None:

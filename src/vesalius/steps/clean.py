@@ -8,8 +8,8 @@ from pathlib import Path
 
 from vesalius.cases.prediction import Prediction
 from vesalius.errors import RunError
-from vesalius.models.build import build
 from vesalius.run import Run, read_predictions
+from vesalius.steps.members import needs_image
 
 
 def blind_answers(
@@ -35,7 +35,7 @@ def blind_answers(
 def _file_of_blind(place: Path) -> Path:
     """The file of a run's answers; RunError where there are none, or its model needs pictures."""
     run = Run.open(place)
-    if build(run.recipe().model).needs_image:
+    if needs_image(run):
         what = "looks at pictures: a clean subset is chosen by models that do not"
         raise RunError(what, where=place, hint="for example majority, or text")
     file = run.predictions_file()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vesalius.errors import RecipeError, RunError
+from vesalius.models.build import build
 from vesalius.recipe import RUN, Recipe, Reference
 from vesalius.run import Run
 from vesalius.system.files import read_json
@@ -50,6 +51,11 @@ def member_run(run: Run, key: str, member: Recipe | Reference) -> Run:
 def member_runs(run: Run) -> dict[str, Run]:
     """The runs of a fitted run's members, by name; none for a model that wraps none."""
     return {key: member_run(run, key, one) for key, one in run.recipe().members().items()}
+
+
+def needs_image(run: Run) -> bool:
+    """Whether a run's model answers about pictures alone, or one that it wraps does."""
+    return build(run.recipe().model).needs_image or any(map(needs_image, member_runs(run).values()))
 
 
 def digest(run: Run) -> str:

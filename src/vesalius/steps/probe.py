@@ -27,6 +27,7 @@ from vesalius.recipe import Recipe
 from vesalius.run import Run
 from vesalius.steps.answer_set import AnswerSet, Key
 from vesalius.steps.load import load
+from vesalius.steps.members import needs_image
 from vesalius.steps.prepare import dialogues_by_change, unchangeable
 from vesalius.steps.request import CHUNK, chunks, connect, in_pieces
 from vesalius.system.pace import progress
@@ -169,7 +170,7 @@ class _Suite:
 
     def reasons(self, rows: Sequence[Change]) -> dict[str, str]:
         """Why a change cannot be asked about, of those that cannot."""
-        blind = not build(self.recipe.model).needs_image
+        blind = not needs_image(self.run)
         reasons = {row.name: unchangeable(row, self.recipe.data) for row in rows}
         for name, dialogue in self.questions(rows):
             if name in reasons and (blind or dialogue.pictures):
