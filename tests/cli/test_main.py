@@ -100,7 +100,7 @@ def test_help_shows_the_commands_by_step() -> None:
     assert set(panels["Combine"]) >= {"retrieve"}
     assert set(panels["Evaluate"]) >= {"predict", "evaluate", "compare", "report"}
     assert set(panels["Serve"]) >= {"serve", "web", "ask", "ratings", "keys", "log"}
-    assert panels["All five steps"] == ["demo"]
+    assert panels["All five steps"] == ["doctor", "demo"]
 
 
 def test_annotations_of_commands_are_no_strings() -> None:

@@ -18,6 +18,7 @@ from vesalius.cli import (
     claims,
     data,
     deidentify,
+    doctor,
     evaluation,
     extensions,
     judge,
@@ -72,6 +73,7 @@ probe.register(app)
 ablate.register(app)
 submit.register(app)
 retrieve.register(app)
+doctor.register(app)
 
 
 @app.callback(invoke_without_command=True)
