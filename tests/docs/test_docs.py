@@ -162,6 +162,14 @@ def test_the_example_on_own_data_runs(tmp_path: Path, capsys: pytest.CaptureFixt
     assert (tmp_path / "my-data" / "train.jsonl").exists()
 
 
+def test_the_example_of_an_own_metric_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    runpy.run_path(str(ROOT / "examples" / "own_metric.py"))["main"]()
+    verdicts = dict(re.findall(r"(\w[\w ]*?) +falls by [\d.]+: (\w+)", capsys.readouterr().out))
+    assert verdicts["side"] == "blind"
+    assert verdicts["empty"] == "sees"
+    assert verdicts["shuffled sentences"] == "tolerates"
+
+
 def test_the_example_of_formats_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     runpy.run_path(str(ROOT / "examples" / "formats.py"))["main"](tmp_path)
     said = capsys.readouterr().out
