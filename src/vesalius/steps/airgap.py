@@ -19,7 +19,16 @@ data: {dataset: phantom, options: {cases: {train: 8, validation: 2, test: 4}, si
 model: {name: MODEL}
 evaluation: {resamples: 20}
 """
+COMMANDS = (
+    "--help",
+    "data check phantom",
+    "fit airgap.yaml --run run",
+    "predict --run run",
+    "evaluate run",
+    "report run",
+)
 SECONDS = 600
+"""Of one command."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +61,7 @@ def work_sealed(note: Callable[[str], object]) -> Iterator[Sealed]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "airgap.yaml").write_text(RECIPE.replace("MODEL", model), encoding="utf-8")
-        for words in (
-            "--help",
-            "data check phantom",
-            "fit airgap.yaml --run run",
-            "predict --run run",
-            "evaluate run",
-            "report run",
-        ):
+        for words in COMMANDS:
             result = _sealed(words, folder)
             came = "done" if result.exit == 0 else f"exit code {result.exit} ({result.complaint})"
             asked = f"asked for {', '.join(result.hosts)}" if result.hosts else "asked for no host"
