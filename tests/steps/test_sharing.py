@@ -189,7 +189,7 @@ def test_a_merge_refuses_gaps_doubles_and_strangers_and_changes_nothing(run: Run
 
 def test_workers_of_another_fit_or_data_are_refused(run: Run) -> None:
     work(SplitQuestions.of(run))
-    with pytest.raises(RunError, match="here items 16, there 72"):
+    with pytest.raises(RunError, match="items 16, there 72"):
         work(SplitQuestions.of(run, None, None, None, 16))
     run.note(finished="another day")
     with pytest.raises(RunError, match="here fitted another day, there "):

@@ -64,7 +64,7 @@ def evaluate(
     from vesalius.cli.gain import print_gain
     from vesalius.cli.long_tail import print_long_tail
     from vesalius.cli.scores import print_clean, print_scores
-    from vesalius.evaluation.caveats import of_audit
+    from vesalius.evaluation.caveats import of_answers, of_audit
     from vesalius.evaluation.prediction_sets import prediction_sets
     from vesalius.run import Run
     from vesalius.steps.evaluate import evaluate as step
@@ -106,6 +106,9 @@ def evaluate(
             write_json(save, scores.to_json())
     print_gain(console, first)
     if run is not None:
+        n = first.facts.get("predictions", 0) if first else 0
+        for sentence in of_answers(run.status(), n):
+            console.print(sentence, style="yellow", markup=False, highlight=False)
         console.print(of_audit(run.status()), style="dim", markup=False, highlight=False)
     if probed:
         under_change = ", ".join(sorted(probed))

@@ -24,6 +24,7 @@ def limits(evaluation: Evaluation, recipe: Recipe, status: Mapping[str, Any]) ->
     facts, groups = evaluation.facts, evaluation.facts.get("groups", 0)
     sentences = [
         *_of_weights(recipe, status),
+        *of_answers(status, facts.get("predictions", 0)),
         of_audit(status),
         *_of_counts(facts),
         *of_metrics(evaluation),
@@ -42,6 +43,21 @@ def limits(evaluation: Evaluation, recipe: Recipe, status: Mapping[str, Any]) ->
         "system that does not clearly beat it has learnt little from the picture."
     )
     return sentences
+
+
+def of_answers(status: Mapping[str, Any], n: int) -> list[str]:
+    """Where the ``n`` answers that were scored are not all that the run was asked for."""
+    noted = status.get("predictions", {}).get("test")
+    if noted is None:
+        return []
+    if not noted["complete"]:
+        return [f"The answers are not complete: predict was stopped, and {n:,} were scored."]
+    if noted["n"] != n:
+        what = f"{n:,} answers were scored, and predict noted {noted['n']:,}"
+        return [f"{what}: some were taken out of the file, or put in."]
+    if n <= noted.get("limit", 0):
+        return [f"Only the first {noted['limit']:,} questions of the split were asked."]
+    return []
 
 
 def unseen(evaluation: Evaluation) -> list[str]:

@@ -68,9 +68,10 @@ class Request:
         return one
 
     def facts(self) -> dict[str, Any]:
-        """What makes this another set of answers than others to the same questions."""
+        """What makes this another set of answers than others; and its limit, where it has one."""
         made = {"split": self.split, "change": self.change, "history": self.history}
-        return made | ({"model": self.asked_of} if self.asked_of else {})
+        more = {"model": self.asked_of or None, "limit": self.limit}
+        return made | {key: value for key, value in more.items() if value is not None}
 
     @property
     def size(self) -> int:
