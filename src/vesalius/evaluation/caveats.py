@@ -50,9 +50,9 @@ def of_answers(status: Mapping[str, Any], n: int) -> list[str]:
     noted = status.get("predictions", {}).get("test")
     if noted is None:
         return []
-    if not noted["complete"]:
+    if not noted.get("complete", True):
         return [f"The answers are not complete: predict was stopped, and {n:,} were scored."]
-    if noted["n"] != n:
+    if noted.get("n", n) != n:
         what = f"{n:,} answers were scored, and predict noted {noted['n']:,}"
         return [f"{what}: some were taken out of the file, or put in."]
     if n <= noted.get("limit", 0):
