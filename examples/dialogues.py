@@ -11,8 +11,7 @@ from pathlib import Path
 import vesalius
 from vesalius.data.dialogues import to_dialogues
 from vesalius.data.visual_dialogue.files import write_dialogues
-from vesalius.evaluation.histories import histories_of
-from vesalius.steps.predict import HISTORIES
+from vesalius.evaluation.histories import HISTORIES, histories_of
 
 DRAWN = {"cases": {"train": 60, "validation": 0, "test": 20}, "size": 64}
 
