@@ -97,7 +97,7 @@ def test_an_ignored_adapter_is_caught(run: Run, start: Start) -> None:
     assert "the adapter is ignored" in result.verdict
 
 
-def test_it_is_caught_by_its_log_probabilities_where_all_answers_are_equal(
+def test_what_counts_as_ignored_where_no_answers_differ_or_no_base_is_there(
     run: Run, start: Start
 ) -> None:
     effect = proof(run, start("ignored")).effect

@@ -159,13 +159,13 @@ def _rounds(
     if history is None:
         yield iter(chunk)
     elif history != "own":
-        yield (_asked(d, at, history, said) for d in chunk for at in range(len(d.turns)))
+        yield (_up_to(d, at, history, said) for d in chunk for at in range(len(d.turns)))
     else:
         for at in range(max(len(dialogue.turns) for dialogue in chunk)):
-            yield (_asked(d, at, history, said) for d in chunk if at < len(d.turns))
+            yield (_up_to(d, at, history, said) for d in chunk if at < len(d.turns))
 
 
-def _asked(dialogue: Dialogue, at: int, history: str, said: Mapping[str, Answer]) -> Dialogue:
+def _up_to(dialogue: Dialogue, at: int, history: str, said: Mapping[str, Answer]) -> Dialogue:
     if history == "none":
         return dialogue.reopen(at)
     if history == "gold":
