@@ -50,4 +50,9 @@ def test_the_command_says_it(tmp_path: Path) -> None:
     assert "Only the first" not in done.output
     file.write_text("".join(lines[:-1]))
     done = call.invoke(app, ["evaluate", str(run.path)])
+    invented = [lines[0].replace('"id": "', '"id": "invented-'), *lines[1:]]
+    assert invented != lines
+    file.write_text("".join(invented))
+    again = call.invoke(app, ["evaluate", str(run.path)])
+    assert "The file of answers is not as predict wrote it: it was changed since." in again.output
     assert f"{len(lines) - 1} answers were scored, and predict noted {len(lines)}" in done.output

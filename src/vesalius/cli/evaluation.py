@@ -107,7 +107,8 @@ def evaluate(
     print_gain(console, first)
     if run is not None:
         n = first.facts.get("predictions", 0) if first else 0
-        for sentence in of_answers(run.status(), n):
+        sha256 = first.predictions_sha256 if first else None
+        for sentence in of_answers(run.status(), n, sha256):
             console.print(sentence, style="yellow", markup=False, highlight=False)
         console.print(of_audit(run.status()), style="dim", markup=False, highlight=False)
     if probed:

@@ -24,7 +24,7 @@ def limits(evaluation: Evaluation, recipe: Recipe, status: Mapping[str, Any]) ->
     facts, groups = evaluation.facts, evaluation.facts.get("groups", 0)
     sentences = [
         *_of_weights(recipe, status),
-        *of_answers(status, facts.get("predictions", 0)),
+        *of_answers(status, facts.get("predictions", 0), evaluation.predictions_sha256),
         of_audit(status),
         *_of_counts(facts),
         *of_metrics(evaluation),
@@ -45,8 +45,11 @@ def limits(evaluation: Evaluation, recipe: Recipe, status: Mapping[str, Any]) ->
     return sentences
 
 
-def of_answers(status: Mapping[str, Any], n: int) -> list[str]:
-    """Where the ``n`` answers that were scored are not all that the run was asked for."""
+def of_answers(status: Mapping[str, Any], n: int, sha256: str | None = None) -> list[str]:
+    """Where the ``n`` answers that were scored are not all that the run gave, or others.
+
+    ``sha256`` is the hash of their file.
+    """
     noted = status.get("predictions", {}).get("test")
     if noted is None:
         return []
@@ -55,6 +58,8 @@ def of_answers(status: Mapping[str, Any], n: int) -> list[str]:
     if noted.get("n", n) != n:
         what = f"{n:,} answers were scored, and predict noted {noted['n']:,}"
         return [f"{what}: some were taken out of the file, or put in."]
+    if sha256 and noted.get("sha256", sha256) != sha256:
+        return ["The file of answers is not as predict wrote it: it was changed since."]
     if n <= noted.get("limit", 0):
         return [f"Only the first {noted['limit']:,} questions of the split were asked."]
     return []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 from vesalius.cases.case import Answer
@@ -79,7 +80,9 @@ class AnswerSet(Ledger):
         if list(self.answers) != whole:  # one that failed was answered after some that follow it
             self.run.order_predictions(whole, self.name)
         counts = counted(self.run, self.name)
-        facts = {**self._facts, "counts": counts} if counts else self._facts
+        facts = {**self._facts, "counts": counts} if counts else dict(self._facts)
+        if (file := self.run.predictions_file(self.name)).exists():
+            facts["sha256"] = sha256(file.read_bytes()).hexdigest()
         self.run.note_predictions(self.name, n=len(self.answers), complete=True, **facts)
         return len(self.answers)
 
