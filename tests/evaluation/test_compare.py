@@ -35,6 +35,13 @@ def test_difference_interval_and_p(first, second):
     assert (found.shared, found.answers_differ) == (16, 12)
 
 
+def test_a_constant_answer_stands_beside_a_comparison(first, second):
+    """Every reference is "yes": always saying so scores 1, and "normal" nothing."""
+    frequent, normal = compare(first, second, ["squad"], resamples=0).constants
+    assert (frequent.answer, frequent.values["squad.em"]) == ("yes", 1.0)
+    assert normal.values["squad.em"] == 0.0
+
+
 def test_holm_over_slices(first, second):
     found = compare(first, second, ["closed"], resamples=200)
     parts = [d for d in found.differences if d.slice != "all" and d.metric == "closed.accuracy"]
@@ -74,6 +81,7 @@ def test_scores_are_those_of_evaluate(first, second):
 def test_partial_overlap_is_said(first, second):
     found = compare(first[:10], second[5:], ["squad"], resamples=10)
     assert (found.shared, found.only_first, found.only_second) == (5, 5, 6)
+    assert found.unshared == ("0", "1", "2", "3", "4", "10", "11", "12", "13", "14", "15")
     assert json.dumps(found.to_json(), allow_nan=False)
 
 

@@ -25,6 +25,7 @@ def claim(
     from vesalius.errors import RunError
     from vesalius.run import Run
     from vesalius.steps.claim import check_claims
+    from vesalius.steps.coverage import answer_remarks
     from vesalius.system.files import write_json
 
     fitted, console = Run.open(run), Console()
@@ -36,6 +37,9 @@ def claim(
         style = _STYLES.get(verdict.outcome, "yellow")
         console.print(str(verdict), style=style, markup=False, highlight=False, soft_wrap=True)
         console.print(f"  stated {verdict.stated}", style="dim", highlight=False)
+    rows = list(fitted.predictions()) if fitted.predictions_file().exists() else []
+    for sentence in answer_remarks(fitted, rows) if rows else ():
+        console.print(sentence, style="yellow", markup=False, highlight=False)
     if save is not None:
         write_json(save, [verdict.to_json() for verdict in verdicts])
     if any(verdict.outcome != "shown" for verdict in verdicts):

@@ -9,6 +9,9 @@ import typer
 from vesalius.cli.panels import EVALUATE
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
+    from vesalius.evaluation.score import Evaluation
     from vesalius.run import Run
 
 Metrics = Annotated[
@@ -57,6 +60,13 @@ def evaluate(
         typer.Option(help="Protocols side by side: strict,squad_v2,llava_med_v1,tolerant@0.3."),
     ] = None,
     clean: Clean = None,
+    questions: Annotated[
+        str | None,
+        typer.Option(
+            help="Of a file: a run, recipe or data set of whose test questions it is, to name the "
+            "ids that are missing or invented."
+        ),
+    ] = None,
 ) -> None:
     """Score a run's predictions, with protocols and intervals; writes its scores.json."""
     from rich.console import Console
@@ -64,10 +74,10 @@ def evaluate(
     from vesalius.cli.gain import print_gain
     from vesalius.cli.long_tail import print_long_tail
     from vesalius.cli.scores import print_clean, print_scores
-    from vesalius.evaluation.caveats import of_answers, of_audit
     from vesalius.evaluation.prediction_sets import prediction_sets
     from vesalius.run import Run
     from vesalius.steps.evaluate import evaluate as step
+    from vesalius.steps.evaluate import with_coverage
     from vesalius.system.files import write_json
 
     console = Console()
@@ -78,11 +88,12 @@ def evaluate(
         sliced = by if by != FIELDS else None
         beside |= {"--metric": metric, "--histories": histories or None, "--by": sliced}
         _refuse_beside("--protocol", beside)
-        show_protocols(console, target, protocol.split(","), resamples, save)
+        show_protocols(console, target, protocol.split(","), resamples, save, questions)
         return
     metrics = metric_specs(metric)
     options: dict[str, Any] = {"metrics": metrics, "resamples": resamples, "by": _fields(by)}
     options["interval"] = _interval(interval)
+    beside["--questions"] = questions
     if histories:
         from vesalius.cli.histories import show
 
@@ -96,6 +107,8 @@ def evaluate(
     for place, name in enumerate(names):
         own: dict[str, Any] = {"without": without, "clean": _places(clean)} if place == 0 else {}
         scores = step(run or target, name, **own, **options)
+        if questions is not None:
+            scores = with_coverage(scores, target, questions)
         title = target.name if run is None else f"{run.name} {name}".strip()
         print_scores(console, scores, title)
         print_clean(console, scores)
@@ -105,15 +118,25 @@ def evaluate(
         if save is not None and place == 0:
             write_json(save, scores.to_json())
     print_gain(console, first)
-    if run is not None:
-        n = first.facts.get("predictions", 0) if first else 0
-        sha256 = first.predictions_sha256 if first else None
-        for sentence in of_answers(run.status(), n, sha256):
-            console.print(sentence, style="yellow", markup=False, highlight=False)
-        console.print(of_audit(run.status()), style="dim", markup=False, highlight=False)
+    if first is not None:
+        _print_remarks(console, run, first)
     if probed:
         under_change = ", ".join(sorted(probed))
         console.print(f"\nnot scored here, as probes tell of them: {under_change}", style="dim")
+
+
+def _print_remarks(console: "Console", run: "Run | None", scores: "Evaluation") -> None:
+    """What a reader must be told of the answers that were scored, and of the data."""
+    from vesalius.evaluation.caveats import of_answers, of_audit
+    from vesalius.evaluation.coverage import remarks
+
+    status = {} if run is None else run.status()
+    n = scores.facts.get("predictions", 0)
+    sentences = of_answers(status, n, scores.predictions_sha256)
+    for sentence in [*sentences, *remarks(scores.coverage)]:
+        console.print(sentence, style="yellow", markup=False, highlight=False)
+    if run is not None:
+        console.print(of_audit(status), style="dim", markup=False, highlight=False)
 
 
 def _probed(run: "Run | None") -> set[str]:

@@ -23,8 +23,14 @@ def show(
     names: Sequence[str],
     resamples: int | None,
     save: Path | None,
+    questions: str | None = None,
 ) -> None:
-    """Score a run or a file by each protocol and print them; ``save`` gets the JSON."""
+    """Score a run or a file by each protocol and print them; ``save`` gets the JSON.
+
+    ``questions`` says what a file is of, as for ``evaluate``.
+    """
+    from vesalius.run import Run
+    from vesalius.steps.coverage import answer_remarks
     from vesalius.steps.evaluate import protocols
     from vesalius.system.files import write_json
 
@@ -32,6 +38,9 @@ def show(
     if save is not None:
         write_json(save, sides.to_json())
     print_sides(console, sides, {p.id: p for p in predictions})
+    run = Run.open(target) if target.is_dir() else None
+    for sentence in answer_remarks(run, predictions, questions):
+        console.print(sentence, style="yellow", markup=False, highlight=False)
 
 
 def print_sides(console: Console, sides: SideBySide, by_id: Mapping[str, Prediction]) -> None:

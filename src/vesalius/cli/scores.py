@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from math import isnan
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from rich.table import Table
 
 from vesalius.evaluation.caveats import of_metrics
 from vesalius.evaluation.clean import CleanSubset
+from vesalius.evaluation.coverage import first_of
 from vesalius.evaluation.power import power_line
 
 if TYPE_CHECKING:
@@ -65,13 +66,25 @@ def print_clean(console: Console, evaluation: Evaluation) -> None:
         console.print(table)
 
 
+def _constant_notes(comparison: Comparison) -> Iterator[str]:
+    """What always giving one answer would score on the shared cases."""
+    for constant in comparison.constants:
+        values = [
+            f"{d.metric} {constant.cell(d.metric)}"
+            for d in comparison.overall()
+            if d.metric in constant.values
+        ]
+        if values:
+            yield f"{constant}: {', '.join(values)}"
+
+
 def print_differences(console: Console, comparison: Comparison, title: str) -> None:
     """What the second run scores more than the first, overall and by slice."""
     summary = (
         f"{comparison.shared:,} shared predictions, {comparison.answers_differ:,} answers differ"
     )
-    apart = comparison.only_first + comparison.only_second
-    summary += f", {apart:,} in one run only" if apart else ""
+    apart = comparison.unshared
+    summary += f", {len(apart):,} in one run only ({first_of(apart)})" if apart else ""
     console.print(f"[bold]{escape(title)}[/bold]: {summary}", highlight=False)
     for part, differences in groupby(comparison.differences, key=lambda d: d.slice):
         if len(comparison.differences) > len(comparison.overall()):
@@ -82,6 +95,8 @@ def print_differences(console: Console, comparison: Comparison, title: str) -> N
         f"difference: second minus first, with its {comparison.level:.0%} interval; p: paired "
         "approximate randomisation of whole groups, adjusted over slices (Holm)"
     )
+    if notes := list(_constant_notes(comparison)):
+        _print_notes(console, notes)
     _print_notes(console, [*protocol_notes(comparison.protocols), note, power])
 
 

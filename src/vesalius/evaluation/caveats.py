@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from vesalius.evaluation.coverage import remarks
 from vesalius.evaluation.score import Evaluation
 from vesalius.evaluation.self_test.verdicts import blind_to
 from vesalius.recipe import Recipe
@@ -25,6 +26,7 @@ def limits(evaluation: Evaluation, recipe: Recipe, status: Mapping[str, Any]) ->
     sentences = [
         *_of_weights(recipe, status),
         *of_answers(status, facts.get("predictions", 0), evaluation.predictions_sha256),
+        *remarks(evaluation.coverage),
         of_audit(status),
         *_of_counts(facts),
         *of_metrics(evaluation),
@@ -53,16 +55,30 @@ def of_answers(status: Mapping[str, Any], n: int, sha256: str | None = None) -> 
     noted = status.get("predictions", {}).get("test")
     if noted is None:
         return []
-    if not noted.get("complete", True):
-        return [f"The answers are not complete: predict was stopped, and {n:,} were scored."]
-    if noted.get("n", n) != n:
-        what = f"{n:,} answers were scored, and predict noted {noted['n']:,}"
-        return [f"{what}: some were taken out of the file, or put in."]
-    if sha256 and noted.get("sha256", sha256) != sha256:
-        return ["The file of answers is not as predict wrote it: it was changed since."]
+    departure = _departure(noted, n, sha256)
+    if departure:
+        return [departure]
     if n <= noted.get("limit", 0):
         return [f"Only the first {noted['limit']:,} questions of the split were asked."]
     return []
+
+
+def as_predicted(status: Mapping[str, Any], n: int, sha256: str) -> bool:
+    """Whether ``n`` answers in a file of that hash are known to be all that predict wrote."""
+    noted = status.get("predictions", {}).get("test", {})
+    return noted.get("sha256") == sha256 and not _departure(noted, n, sha256)
+
+
+def _departure(noted: Mapping[str, Any], n: int, sha256: str | None) -> str:
+    """How the answers are others than predict noted; empty where they are not."""
+    if not noted.get("complete", True):
+        return f"The answers are not complete: predict was stopped, and {n:,} were scored."
+    if noted.get("n", n) != n:
+        what = f"{n:,} answers were scored, and predict noted {noted['n']:,}"
+        return f"{what}: some were taken out of the file, or put in."
+    if sha256 and noted.get("sha256", sha256) != sha256:
+        return "The file of answers is not as predict wrote it: it was changed since."
+    return ""
 
 
 def unseen(evaluation: Evaluation) -> list[str]:

@@ -10,17 +10,22 @@ import numpy as np
 
 from vesalius.cases.prediction import Prediction
 from vesalius.evaluation.clean import CLEAN
+from vesalius.evaluation.constants import constants
 from vesalius.evaluation.differences import Difference, Draws, adjusted, differences
 from vesalius.evaluation.measuring import Spec, measure
 from vesalius.evaluation.pairing import paired
 from vesalius.evaluation.prediction_sets import SLICES, group_of, slices
-from vesalius.evaluation.score import ALL, without_nan
+from vesalius.evaluation.score import ALL, Constant, without_nan
 from vesalius.evaluation.stats import clusters
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Differences of two runs, and how far their predictions can be paired at all."""
+    """Differences of two runs, and how far their predictions can be paired at all.
+
+    ``unshared``: the ids that one of them alone has, the first one's first. ``constants``: what
+    always giving one answer would score on the shared ones.
+    """
 
     differences: tuple[Difference, ...]
     protocols: Mapping[str, Mapping[str, Any]]
@@ -31,6 +36,8 @@ class Comparison:
     resamples: int
     level: float
     seed: int
+    unshared: tuple[str, ...] = ()
+    constants: tuple[Constant, ...] = ()
 
     def overall(self) -> list[Difference]:
         """The differences over all shared predictions."""
@@ -62,7 +69,7 @@ def compare(
     """
     here, there = paired(first, second)
     ours, theirs = measure(here, metrics), measure(there, metrics)
-    units = [group_of(p) for p in here]
+    units, shared = [group_of(p) for p in here], {p.id for p in here}
     draws = Draws(resamples, level, seed)
     rows: list[Difference] = []
     parts = list(slices(here, by))
@@ -81,4 +88,6 @@ def compare(
         resamples=resamples,
         level=level,
         seed=seed,
+        unshared=tuple(p.id for p in (*first, *second) if p.id not in shared),
+        constants=constants(here, metrics),
     )

@@ -84,7 +84,9 @@ class Evaluation:
     (:class:`vesalius.evaluation.gain.Gain`), where the run is one; ``clean`` the scores on the
     questions that models without pictures do not answer
     (:class:`vesalius.evaluation.clean.CleanSubset`), where some were named. ``constants`` are the
-    scores of always giving the most frequent answer, and of always saying "normal".
+    scores of always giving the most frequent answer, and of always saying "normal". ``coverage``
+    has the ids that are missing and invented (:class:`vesalius.evaluation.coverage.Coverage`),
+    where the answers were held against their questions.
     """
 
     scores: tuple[Score, ...]
@@ -100,6 +102,7 @@ class Evaluation:
     interval: IntervalMethod = "percentile"
     clean: Mapping[str, Any] = field(default_factory=dict)
     constants: tuple[Constant, ...] = ()
+    coverage: Mapping[str, Any] = field(default_factory=dict)
 
     def overall(self) -> list[Score]:
         """The scores over all predictions."""

@@ -24,6 +24,7 @@ from vesalius.evaluation.score import Evaluation, IntervalMethod
 from vesalius.recipe import Evaluation as Settings
 from vesalius.run import Run, read_predictions
 from vesalius.steps.clean import blind_answers
+from vesalius.steps.coverage import coverage_of, own_coverage
 from vesalius.steps.gain import with_gain
 from vesalius.steps.verdicts import note_verdict
 
@@ -54,38 +55,71 @@ def evaluate(
     over its members, over ``without`` (a run or file of answers without neighbours), and under the
     controls that were predicted. ``clean`` names systems without pictures (runs, or files of their
     answers to the same questions): what none of them answers is scored beside the whole.
+    A run's unnamed set is held against the questions of its data where predict's note does not
+    vouch for it (``coverage``); for others :func:`with_coverage` does so.
 
     RunError where there are no predictions, an id appears twice, or ``name`` is given for no run;
     UnknownName for a metric that does not exist.
     """
     run = _run(predicted)
+    how: dict[str, Any] = {"metrics": metrics, "resamples": resamples}
     if run is None:
         if name is not None:
             raise RunError(f"only a run has sets of predictions ({name!r})", hint="leave it out")
         if without is not None:
             raise RunError("only a run is held against one without neighbours", hint="name a run")
-        settings = Settings()
-        rows, chosen_metrics = _rows(predicted), metrics or settings.metrics
-        drawn = settings.resamples if resamples is None else resamples
-        how_drawn = interval or settings.interval
-        scores = scoring.evaluate(rows, chosen_metrics, resamples=drawn, interval=how_drawn, by=by)
-        scores = replace(scores, constants=constants(rows, chosen_metrics))
-        return _with_clean(scores, rows, clean, chosen_metrics)
+        rows = _rows(predicted)
+        evaluation = _of_rows(rows, interval=interval, by=by, **how)
+        return _with_clean(evaluation, rows, clean, metrics or Settings().metrics)
     chosen = prediction_sets(run)[0] if name is None else name
     if chosen and without is not None:
         what = f"the set {chosen!r} is not held against a run without neighbours"
         raise RunError(what, where=run.path, hint="its unnamed set is: vesalius predict --run RUN")
-    how: dict[str, Any] = {"metrics": metrics, "resamples": resamples}
+    rows = _rows(run, chosen)
     evaluation = evaluate_run(run, chosen, interval=interval, by=by, **how)
     if chosen == "":
         evaluation = with_gain(run, evaluation, without=without, **how)
-    if clean:
-        chosen_metrics = metrics or run.recipe().evaluation.metrics
-        rows = list(run.predictions(chosen))
-        evaluation = _with_clean(evaluation, rows, clean, chosen_metrics)
+        held = own_coverage(run, rows, evaluation.predictions_sha256)
+        evaluation = replace(evaluation, coverage=held.to_json() if held else {})
+    evaluation = _with_clean(evaluation, rows, clean, metrics or run.recipe().evaluation.metrics)
     save_scores(run, evaluation, chosen)
     note_verdict(run)
     return evaluation
+
+
+def with_coverage(
+    evaluation: Evaluation, predicted: Predicted, questions: Path | str
+) -> Evaluation:
+    """The evaluation with the ids that ``predicted`` leaves out and invents (``coverage``).
+
+    ``questions`` names a run, a recipe (.yaml) or a data set whose test questions they are.
+    RunError for a run, which knows its own; DatasetError where the questions are not here.
+    """
+    run = _run(predicted)
+    if run is not None:
+        raise RunError("a run knows its own questions", where=run.path, hint="leave questions out")
+    return replace(evaluation, coverage=coverage_of(_rows(predicted), questions).to_json())
+
+
+def _of_rows(
+    rows: Sequence[Prediction],
+    *,
+    metrics: Sequence[Spec],
+    resamples: int | None,
+    interval: IntervalMethod | None,
+    by: Sequence[str],
+) -> Evaluation:
+    """Predictions that no recipe stands behind: what is not said is as in a recipe's default."""
+    settings = Settings()
+    specs = metrics or settings.metrics
+    evaluation = scoring.evaluate(
+        rows,
+        specs,
+        resamples=settings.resamples if resamples is None else resamples,
+        interval=interval or settings.interval,
+        by=by,
+    )
+    return replace(evaluation, constants=constants(rows, specs))
 
 
 def _with_clean(
@@ -159,10 +193,15 @@ def _run(predicted: Predicted) -> Run | None:
     return Run.open(Path(str(predicted))) if folder else None
 
 
-def _rows(predicted: Predicted) -> list[Prediction]:
-    run = _run(predicted)
+def _rows(predicted: Predicted, name: str = "") -> list[Prediction]:
+    """The predictions; RunError where there are none: scores of nothing would look like some."""
+    run, where = _run(predicted), predicted if isinstance(predicted, str | Path) else None
     if run is not None:
-        return list(run.predictions())
-    if isinstance(predicted, str | Path):
-        return list(read_predictions(Path(predicted)))
-    return list(predicted)  # type: ignore[arg-type]
+        rows, where = list(run.predictions(name)), run.predictions_file(name)
+    elif isinstance(predicted, str | Path):
+        rows = list(read_predictions(Path(predicted)))
+    else:
+        rows = list(predicted)  # type: ignore[arg-type]
+    if not rows:
+        raise RunError("there are no predictions in it", where=where)
+    return rows
