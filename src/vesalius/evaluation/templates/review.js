@@ -50,16 +50,39 @@ function order() {
   for (const item of [...items].sort((a, b) => place(name, a.dataset.id) - place(name, b.dataset.id))) list.append(item);
 }
 
-function keep() {
-  const rows = Object.fromEntries(items.map((item) => [item.dataset.id, read(item)]));
-  store(() => localStorage.setItem(key, JSON.stringify({ rater: rater.value, rows })));
-  update();
+// IndexedDB: what localStorage has of a page from a file, Chromium lost at every twentieth reload.
+const opened = new Promise((resolve, reject) => {
+  const request = indexedDB.open(key, 1);
+  request.onupgradeneeded = () => request.result.createObjectStore("state");
+  request.onsuccess = () => resolve(request.result);
+  request.onerror = () => reject(request.error);
+});
+
+function transact(mode, work) {
+  return opened.then((database) => new Promise((resolve, reject) => {
+    const transaction = database.transaction("state", mode);
+    const request = work(transaction.objectStore("state"));
+    transaction.oncomplete = () => resolve(request.result);
+    transaction.onabort = () => reject(transaction.error);
+  })).catch(() => { // a browser may refuse to store anything for a page from a file: then say so
+    document.getElementById("unstored").hidden = false;
+  });
 }
 
-// A browser may refuse to store anything for a page from a file: then say so.
-function store(work) {
-  try { return work(); }
-  catch { document.getElementById("unstored").hidden = false; return null; }
+function keep() {
+  const rows = Object.fromEntries(items.map((item) => [item.dataset.id, read(item)]));
+  transact("readwrite", (store) => store.put({ rater: rater.value, rows }, "now")).then(update);
+}
+
+function restore(state) {
+  if (state) {
+    rater.value = state.rater;
+    for (const item of items) if (state.rows[item.dataset.id]) write(item, state.rows[item.dataset.id]);
+  }
+  rater.addEventListener("change", order);
+  document.addEventListener("input", keep);
+  order();
+  update();
 }
 
 const cell = (text) => /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
@@ -75,14 +98,6 @@ function table() {
   return lines.map((line) => line.map(cell).join(",") + "\r\n").join("");
 }
 
-const before = store(() => localStorage.getItem(key));
-if (before) {
-  const state = JSON.parse(before);
-  rater.value = state.rater;
-  for (const item of items) if (state.rows[item.dataset.id]) write(item, state.rows[item.dataset.id]);
-}
-rater.addEventListener("change", order);
-document.addEventListener("input", keep);
 document.getElementById("download").addEventListener("click", () => {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([table()], { type: "text/csv" }));
@@ -90,5 +105,4 @@ document.getElementById("download").addEventListener("click", () => {
   link.click();
   URL.revokeObjectURL(link.href);
 });
-order();
-update();
+transact("readonly", (store) => store.get("now")).then(restore);
