@@ -103,3 +103,26 @@ def test_a_limit_on_a_split_that_is_not_used_is_refused() -> None:
         Data(dataset="phantom", limit={"trian": 5})
     with pytest.raises(ValidationError, match="greater than or equal to 0"):
         Data(dataset="phantom", limit={"train": -1})
+
+
+def test_trackers_make_no_other_run_and_follow_stages_and_members(tmp_path: Path) -> None:
+    plain = load_recipe(written(tmp_path, PLAIN))
+    followed = load_recipe(written(tmp_path, PLAIN), ["report_to=wandb"])
+    assert followed.report_to == ("wandb",)
+    assert followed.digest() == plain.digest()
+    assert followed.differences(plain) == ()
+    assert load_recipe(written(tmp_path, followed.to_yaml())) == followed
+    stages = [{"name": "align"}, {"name": "task"}]
+    staged = plain.model_copy(update={"report_to": ("mlflow", "wandb")}).model_dump()
+    first, last = Recipe.model_validate({**staged, "stages": stages}).unrolled()
+    assert first.report_to == last.report_to == ("mlflow", "wandb")
+    assert (first.name, last.name) == ("r-align", "r")
+    wrapper = {**staged, "model": {"name": "consensus", "members": {"a": {"name": "majority"}}}}
+    member = Recipe.model_validate(wrapper).members()["a"]
+    assert isinstance(member, Recipe)
+    assert member.report_to == ("mlflow", "wandb")
+
+
+def test_a_tracker_that_is_none_is_named_with_those_that_are(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"report_to\.0: .*'mlflow', 'tensorboard', 'trackio'"):
+        load_recipe(written(tmp_path, PLAIN), ["report_to=[wandbb]"])

@@ -7,6 +7,7 @@ numpy.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from vesalius.system import usage_reports
 from vesalius.system.version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -70,6 +71,9 @@ _MODULES = {
     "steps.report": ("report",),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
+
+
+usage_reports.switch_off()
 
 
 def __getattr__(name: str) -> Any:

@@ -8,8 +8,8 @@ import platform
 import re
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -89,6 +89,10 @@ class Run:
     """
 
     path: Path
+    followers: tuple[Callable[[Mapping[str, Any]], None], ...] = field(
+        default=(), compare=False, repr=False
+    )
+    """Called with each row of the learning curve, once it is written."""
 
     @classmethod
     def create(cls, path: Path, recipe: Recipe) -> Run:
@@ -152,6 +156,12 @@ class Run:
     def log(self) -> Path:
         """The learning curve: a JSON line per logged step."""
         return self.path / "log.jsonl"
+
+    def record(self, row: Mapping[str, Any]) -> None:
+        """Add a row to the learning curve: ``step`` and numbers."""
+        append_lines(self.log, [row])
+        for follower in self.followers:
+            follower(row)
 
     def concepts(self) -> dict[str, ConceptFacts]:
         """``concepts.json``: the data set's concepts by identifier; empty where it has none."""

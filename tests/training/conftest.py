@@ -15,6 +15,7 @@ from vesalius import Recipe, Run
 from vesalius.system.files import read_lines
 from vesalius.training.loop import train
 from vesalius.training.settings import Training
+from vesalius.training.tracking import tracking
 
 RECIPE = Recipe.model_validate(
     {"name": "r", "data": {"dataset": "phantom"}, "model": {"name": "majority"}}
@@ -99,18 +100,19 @@ def fit(
 ) -> Fitted:
     run = Run.create(path, recipe)
     trained = model or network()
-    facts = train(
-        trained,
-        rows() if items is None else items,
-        collate,
-        Training.model_validate(SETTINGS | changes),
-        run,
-        dtype=dtype,
-        seed=3,
-        validate=validate,
-        watch=watch,
-        save_to=save_to,
-    )
+    with tracking(run, recipe) as followed:
+        facts = train(
+            trained,
+            rows() if items is None else items,
+            collate,
+            Training.model_validate(SETTINGS | changes),
+            followed,
+            dtype=dtype,
+            seed=3,
+            validate=validate,
+            watch=watch,
+            save_to=save_to,
+        )
     return Fitted(run, facts, trained)
 
 

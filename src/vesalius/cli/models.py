@@ -42,6 +42,10 @@ def fit(
         bool,
         typer.Option("--tiny", help="Random weights at toy size and drawn data: offline, quick."),
     ] = False,
+    report_to: Annotated[
+        list[str] | None,
+        typer.Option(help="Show the curve in tensorboard, wandb, trackio or mlflow; repeatable."),
+    ] = None,
 ) -> None:
     """Fit the model of a recipe. A killed fit goes on with the same command."""
     from rich.console import Console
@@ -52,7 +56,8 @@ def fit(
     from vesalius.steps.plan import mask, plan
 
     console = Console()
-    loaded = load_recipe(recipe, overrides or ())
+    trackers = [f"report_to=[{', '.join(report_to)}]"] if report_to else []
+    loaded = load_recipe(recipe, [*(overrides or ()), *trackers])
     if small:
         from vesalius.steps.tiny import tiny
 

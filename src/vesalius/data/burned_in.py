@@ -260,9 +260,6 @@ def _some(read: Any, name: str) -> Sequence[Any]:
 
 @cache
 def _reader() -> Any:
-    # Its native library looks up its vendor's host as it is loaded, unless this is set before; the
-    # switch in its Python interface comes too late.
-    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     try:
         import onnxruntime
         from rapidocr import RapidOCR

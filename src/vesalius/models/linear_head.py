@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
-
-from vesalius.system.files import append_lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +126,16 @@ class Features:
 
 
 def train_head(
-    head: Head, train: Taught, validation: Taught | None, schedule: Schedule, log: Path
+    head: Head,
+    train: Taught,
+    validation: Taught | None,
+    schedule: Schedule,
+    record: Callable[[Mapping[str, float]], None],
 ) -> None:
     """Fit ``head`` in place and leave it at its best validation epoch.
 
-    Without validation all epochs are run and the last one stays. A line an epoch goes to ``log``:
-    optimiser steps, mean loss, validation score. Order and dropout come from torch's global
+    Without validation all epochs are run and the last one stays. ``record`` gets a row an
+    epoch: optimiser steps, mean loss, validation score. Order and dropout come from torch's global
     generator, which the caller seeds.
     """
     optimiser = torch.optim.AdamW(
@@ -152,10 +154,10 @@ def train_head(
             step += 1
         line: dict[str, float] = {"step": step, "loss": total / len(train)}
         if validation is None:
-            append_lines(log, [line])
+            record(line)
             continue
         score = validation.score(head)
-        append_lines(log, [line | {f"validation_{validation.score_name}": score}])
+        record(line | {f"validation_{validation.score_name}": score})
         since += 1
         if score > best:
             best, since = score, 0

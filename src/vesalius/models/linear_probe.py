@@ -150,7 +150,7 @@ class LinearProbe:
             held_out = _features(examples(validation), names, *encoders) if validation else None
             torch.manual_seed(run.recipe().seed)
             head = self._head(features, len(names))
-            train_head(head, features, held_out, self.settings.schedule(), run.log)
+            train_head(head, features, held_out, self.settings.schedule(), run.record)
         write_atomic(run.weights / WEIGHTS, save(head.state_dict()))
         write_json(run.weights / LABELS, [spelled[key] for key in names])
 

@@ -7,10 +7,10 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from vesalius.errors import RecipeError
 from vesalius.recipe.blocks import Data as Data
@@ -31,14 +31,24 @@ MEMBER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 """What a member may be called: its run's folder has its name."""
 OWN = {"model", "data", "decoding", "evaluation", "seed", "stages", "folds"}
 """What a member's block may say in another way than the recipe that holds it."""
+SHARED = {"data", "decoding", "evaluation", "seed", "report_to"}
+"""What is the recipe's own in a member's, too, unless its block says it in another way."""
+ASIDE = {"name", "description", "claims", "report_to"}
+"""What decides nothing of what the recipe makes."""
 LATER: tuple[tuple[str, str, Any], ...] = (
     ("data", "mix", []),
     ("data", "seed", 0),
     ("evaluation", "interval", "percentile"),
 )
 """Keys that runs do not have which are older than they are: at their default they do not count."""
+TrackerName = Literal["mlflow", "tensorboard", "trackio", "wandb"]
 RUN = "{run}"
 """Stands for a run's own folder in a path that must survive the run being moved."""
+
+
+def _one_or_more(names: Any) -> Any:
+    """A name alone is a list of one."""
+    return (names,) if isinstance(names, str) else names
 
 
 class Recipe(Frozen):
@@ -66,6 +76,10 @@ class Recipe(Frozen):
     folds: int | None = Field(default=None, ge=2, le=100)
     """Fit each member so many times more, without a part of the training split, for answers to
     that part. Needed by a wrapper that learns from its members' answers."""
+    report_to: Annotated[tuple[TrackerName, ...], BeforeValidator(_one_or_more)] = ()
+    """Trackers that follow the curve of this fit, of its stages and members: ``tensorboard``,
+    ``wandb``, ``trackio``, ``mlflow``. They get numbers alone, and change nothing of the run, so
+    they are no part of what the recipe makes."""
     claims: tuple[Claim, ...] = ()
     """What the run is to show. ``fit`` records when each was stated, ``vesalius claim`` checks
     them; they are no part of what the recipe makes, so that adding one fits nothing anew."""
@@ -99,7 +113,7 @@ class Recipe(Frozen):
         if unknown or "model" not in over:
             hint = f"{{name: ...}}, {{run: FOLDER}} or a block of {', '.join(sorted(OWN))}"
             raise RecipeError("is no member", where=where, hint=hint)
-        shared = self.model_dump(include={"data", "decoding", "evaluation", "seed"})
+        shared = self.model_dump(include=SHARED)
         for name in ("data", "decoding", "evaluation"):
             over[name] = _over(shared[name], over.get(name) or {})
         return validated(Recipe, {**shared, "name": f"{self.name}-{key}", **over}, where=where)
@@ -135,7 +149,7 @@ class Recipe(Frozen):
         return validated(Recipe, {**own, **whole, **described, **of_last}, where=where)
 
     def digest(self) -> str:
-        """A hash of what the recipe says (names, descriptions and claims aside)."""
+        """A hash of what the recipe says, but for what stands aside (``ASIDE``)."""
         return hashlib.sha256(json.dumps(self._content(), sort_keys=True).encode()).hexdigest()[:16]
 
     def differences(self, other: Recipe) -> tuple[str, ...]:
@@ -143,8 +157,8 @@ class Recipe(Frozen):
         return tuple(differences(self._content(), other._content()))
 
     def _content(self) -> dict[str, Any]:
-        """All but name, description and claims, as JSON has it."""
-        content = self.model_dump(mode="json", exclude={"name", "description", "claims"})
+        """All that decides what the recipe makes, as JSON has it."""
+        content = self.model_dump(mode="json", exclude=ASIDE)
         for later in ("retrieve", "folds"):  # runs older than these keys keep their digest
             if content[later] is None:
                 del content[later]

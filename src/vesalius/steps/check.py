@@ -20,6 +20,7 @@ from vesalius.steps import folds
 from vesalius.steps.members import FOLDER, member_path, referenced
 from vesalius.steps.ready import Reading, Ready, Scope, built, ready
 from vesalius.steps.stages import Seen, seen_before
+from vesalius.training.trackers import require_installed
 
 
 @runtime_checkable
@@ -80,6 +81,7 @@ def check(recipe: Recipe, path: Path, scope: Scope | None = None) -> Checked:
     Raises what a fit would.
     """
     scope = scope or Scope()
+    require_installed(recipe.report_to)
     if recipe.stages and recipe.members():
         hint = "give the stages to a member: members: {nano: {model: {...}, stages: [...]}}"
         raise RecipeError("a model that wraps others has no stages of its own", hint=hint)
@@ -225,6 +227,7 @@ def _folds_of(
     """
     where = f"model.members.{key}"
     recipe = member.recipe() if isinstance(member, Run) else member.recipe
+    recipe = recipe.model_copy(update={"report_to": ()})  # its answers are wanted, not its curve
     learner = build(recipe.model)
     if not getattr(learner, "foldable", True):
         raise RecipeError(f"{recipe.model['name']} cannot be fitted in folds", where=where)

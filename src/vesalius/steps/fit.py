@@ -28,6 +28,7 @@ from vesalius.steps.stages import stage_path
 from vesalius.steps.verdicts import note_verdict
 from vesalius.training.memory import release
 from vesalius.training.processes import main_first, on_main, wait_for_everyone
+from vesalius.training.tracking import tracking
 
 PARTS = ("train", "validation")
 Answers = Mapping[str, Sequence[Prediction]]
@@ -102,7 +103,8 @@ def fit_stage(ready: Ready, run: Run, taught: Taught = NOTHING) -> Run:
             concepts,
             taught.validation,
         )
-        ready.learner.fit(lesson, run)
+        with tracking(run, ready.recipe) as followed:
+            ready.learner.fit(lesson, followed)
         run.finish()
         wait_for_everyone()
     on_main(lambda: _index(ready, run))

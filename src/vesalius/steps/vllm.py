@@ -16,6 +16,7 @@ from vesalius.errors import ModelError
 from vesalius.models.build import build
 from vesalius.run import Run
 from vesalius.system.files import read_json, write_atomic
+from vesalius.system.usage_reports import SWITCHES
 
 IMAGE = "vllm/vllm-openai:${VLLM:-v0.33.0}"
 PORT = 8001
@@ -74,12 +75,14 @@ def write(run: Run, written: Path, folder: Path, *, merge: bool) -> str:
         learner.write_prompting(run, written)
     arguments = [_arguments(run, learner, at, base) for at in (here, mounted)]
     line = shlex.join(["vllm", "serve", *arguments[0], "--port", str(PORT)])
-    write_atomic(written / "vllm-serve.sh", f"#!/bin/sh\nexec {line}\n")
+    quiet = SWITCHES["vllm"]
+    exports = "".join(f"export {name}={value}\n" for name, value in quiet.items())
+    write_atomic(written / "vllm-serve.sh", f"#!/bin/sh\n{exports}exec {line}\n")
     (written / "vllm-serve.sh").chmod(0o755)
     service = {
         "image": IMAGE,
         "command": [*arguments[1], "--host", ALL, "--port", str(PORT)],
-        "environment": {"VLLM_NO_USAGE_STATS": "1"},
+        "environment": dict(quiet),
         "ports": [f"127.0.0.1:{PORT}:{PORT}"],
         "volumes": [f"{here}:{mounted}:ro"],
         "shm_size": "8gb",

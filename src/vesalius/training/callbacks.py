@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from vesalius.run import Run, is_main
-from vesalius.system.files import append_lines, write_json
+from vesalius.system.files import write_json
 from vesalius.training.checkpoints import PROGRESS, keep_newest, mark
 from vesalius.training.disk import writing
 from vesalius.training.processes import on_main, wait_for_everyone
@@ -41,7 +41,7 @@ class Log(TrainerCallback):
 
     def _append(self, row: Mapping[str, Any]) -> None:
         with writing("the log", self._run.log):
-            append_lines(self._run.log, [row])
+            self._run.record(row)
 
 
 class Marker(TrainerCallback):

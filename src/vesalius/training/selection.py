@@ -14,7 +14,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from vesalius.errors import RecipeError, RunError
 from vesalius.run import Run
-from vesalius.system.files import append_lines, read_json, write_json
+from vesalius.system.files import read_json, write_json
 from vesalius.system.manifest import altered, manifest, missing
 from vesalius.training.checkpoints import PROGRESS
 from vesalius.training.disk import writing
@@ -186,7 +186,7 @@ class Selection(TrainerCallback):
 
     def _log(self, row: Mapping[str, Any]) -> None:
         with writing("the log", self._run.log):
-            append_lines(self._run.log, [row])
+            self._run.record(row)
 
     def _keep(self, step: int, score: float) -> None:
         folder = self._folder(step)

@@ -25,10 +25,11 @@ from torch import _tensor_str
 
 from vesalius.errors import MissingExtra, ModelError
 from vesalius.system.cache import cache_folder
+from vesalius.system.usage_reports import SWITCHES
 
 PACKAGE, LICENCE = "ultralytics-opencv-headless", "AGPL-3.0"
 ENVIRONMENT = {
-    "YOLO_OFFLINE": "true",
+    **SWITCHES["ultralytics"],
     "YOLO_AUTOINSTALL": "false",
     "YOLO_VERBOSE": "false",
     "ULTRALYTICS_SAFE_LOAD": "true",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from vesalius.models.tagging.network import (
 from vesalius.models.tagging.settings import TaggerSettings
 from vesalius.models.tagging.space import ConceptSpace, annotated
 from vesalius.run import Run
+from vesalius.system.files import append_lines
 from vesalius.training.device import resolve_device
 from vesalius.training.loop import train as run_training
 from vesalius.training.parts import resolve_dtype
@@ -71,7 +73,8 @@ class Fitting:
         head.standardise(vectors, vectors.new_zeros(len(vectors), 0))
         log = self.run.path / HEAD_LOG if settings.fine_tune else self.run.log
         log.unlink(missing_ok=True)  # an interrupted fit starts again from nothing
-        train_head(head, taught, held_out, settings.schedule(), log)
+        record = partial(_append, log) if settings.fine_tune else self.run.record
+        train_head(head, taught, held_out, settings.schedule(), record)
         return head
 
     def fine_tune(
@@ -129,3 +132,7 @@ class Fitting:
     def _vectors(self, dialogues: Sequence[Dialogue], encoder: ImageEncoder) -> TaggedVectors:
         vectors = encoder.embed_studies([one.study for one in dialogues])
         return TaggedVectors(vectors, self.space.targets(dialogues), loss_of(self.settings))
+
+
+def _append(log: Path, row: Mapping[str, float]) -> None:
+    append_lines(log, [row])
