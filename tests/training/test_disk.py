@@ -17,7 +17,7 @@ from tests.training.conftest import Fitted, fit, same
 
 from vesalius.errors import RunError
 from vesalius.system import manifest
-from vesalius.system.files import read_lines
+from vesalius.system.files import append_lines, read_lines
 from vesalius.training import callbacks
 from vesalius.training.checkpoints import MARKER, last_complete
 from vesalius.training.disk import writing
@@ -84,7 +84,7 @@ def test_the_error_says_where_the_same_command_goes_on(
 def test_a_full_disk_under_the_log_is_one_error_too(
     whole: Fitted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    append = callbacks.append_lines
+    append = append_lines
 
     def torn(path: Path, rows: Any) -> None:
         if rows[0]["step"] == 5:
@@ -94,7 +94,7 @@ def test_a_full_disk_under_the_log_is_one_error_too(
         append(path, rows)
 
     with monkeypatch.context() as patched:
-        patched.setattr(callbacks, "append_lines", torn)
+        patched.setattr("vesalius.run.append_lines", torn)
         with pytest.raises(RunError, match="the disk quota is used up: the log could not be saved"):
             fit(tmp_path / "run")
     again = fit(tmp_path / "run")
