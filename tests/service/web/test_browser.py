@@ -298,10 +298,14 @@ def test_feedback_reaches_the_service(page: Page, site: Site, asked: str) -> Non
 def test_export_is_a_file(page: Page, site: Site, read: str) -> None:
     begin(page, site, f"/?conversation={read}")
     page.get_by_role("button", name="Export").click()
-    for form in ("JSON", "HTML"):
+    for label, name in (
+        ("As JSON", "conversation.json"),
+        ("As HTML", "conversation.html"),
+        ("Last answer as FHIR", "report.fhir.json"),
+    ):
         with page.expect_download() as coming:
-            page.get_by_role("button", name=f"As {form}").click()
-        assert coming.value.suggested_filename == f"conversation.{form.lower()}"
+            page.get_by_role("button", name=label).click()
+        assert coming.value.suggested_filename == name
         text = Path(coming.value.path()).read_text(encoding="utf-8")
         assert ANSWER in text
         assert "research use only" in text.lower()

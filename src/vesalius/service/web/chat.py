@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
 from typing import Any, cast
 
@@ -185,19 +186,31 @@ def _head(api: Api, about: Version, whole: ConversationWhole) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="head"):
         st.markdown(f"# {words.plain(whole.title or 'Conversation')}")
         with st.popover("Export", icon=":material/download:", type="tertiary"):
-            for form, mime in (("html", "text/html"), ("json", "application/json")):
+            answers = [turn for turn in whole.messages if turn.state == "done"]
+            for label, name, mime, data in _exports(api, whole.conversation_id, answers):
                 st.download_button(
-                    f"As {form.upper()}",
-                    lambda form=form: api.export(whole.conversation_id, form),
-                    file_name=f"conversation.{form}",
+                    label,
+                    data,
+                    file_name=name,
                     mime=mime,
                     on_click="ignore",
                     icon=":material/download:",
                     width="stretch",
                 )
-            answers = [turn for turn in whole.messages if turn.state == "done"]
             if answers and whole.modality is not None:
                 reporting.show(api, about.policy, answers[-1])
+
+
+def _exports(
+    api: Api, conversation_id: str, answers: Sequence[TurnOut]
+) -> Iterator[tuple[str, str, str, Callable[[], bytes]]]:
+    """Files to download: label, name, media type, and what makes it when it is asked for."""
+    export = partial(api.export, conversation_id)
+    yield "As HTML", "conversation.html", "text/html", partial(export, "html")
+    yield "As JSON", "conversation.json", "application/json", partial(export, "json")
+    if answers and answers[-1].image_state == "kept":  # the report goes with the picture
+        resources = partial(api.fhir, answers[-1].answer_id)
+        yield "Last answer as FHIR", "report.fhir.json", "application/fhir+json", resources
 
 
 def _suggest(api: Api, asked: Sequence[str]) -> str | None:

@@ -231,6 +231,10 @@ class Api:
         params = {"format": form}
         return self._bytes(f"/conversations/{_part(conversation_id)}/export", params=params)
 
+    def fhir(self, answer_id: str) -> bytes:
+        """An answer as FHIR R4 resources, under pseudonyms."""
+        return self._bytes(f"/answers/{_part(answer_id)}/fhir")
+
     def report(self, answer_id: str, data: bytes) -> bytes:
         """An answer as a DICOM report about the file that was uploaded, under a neutral name."""
         sent = {"image_file": (FILE_NAME, data, "application/octet-stream")}
