@@ -21,6 +21,7 @@ VesaliusError                 the root: the CLI prints it as one line and exits 
 │   └── ApiError              service.web: what the API answered the page, when it was no answer
 ├── Conflict                  service.store: another writer was faster
 ├── WorkerLost                system.workers: a process died at its task
+│   └── WorkerStopped         system.workers: who waited for a task ended it
 ├── WorkerTimeout             system.workers: a task took longer than it may
 │   └── WorkerBusy            system.workers: no process became free in time
 └── WorkerFailed              system.workers: a task raised what is no VesaliusError

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vesalius.errors import ImageError
+from vesalius.system.worker import report
 
 
 def do(what: str, *args: Any) -> Any:
@@ -28,6 +29,13 @@ def pid() -> int:
 def sleep(seconds: float) -> str:
     time.sleep(seconds)
     return "slept"
+
+
+def steps(count: int, seconds: float) -> int:
+    for step in range(count):
+        report(f"step {step}")
+        time.sleep(seconds)
+    return count
 
 
 def crash() -> None:

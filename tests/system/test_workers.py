@@ -13,7 +13,15 @@ from pathlib import Path
 import pytest
 
 from vesalius.errors import ImageError, MissingExtra, Refusal, UnknownName, VesaliusError
-from vesalius.system.workers import Pool, WorkerBusy, WorkerFailed, WorkerLost, WorkerTimeout
+from vesalius.system.workers import (
+    Pool,
+    Watch,
+    WorkerBusy,
+    WorkerFailed,
+    WorkerLost,
+    WorkerStopped,
+    WorkerTimeout,
+)
 
 HERE = str(Path(__file__).parent)
 GIB = 2**30
@@ -51,6 +59,33 @@ def test_more_memory_than_is_given_ends_the_task_alone(pool):
         with pytest.raises(WorkerLost, match="memory"):
             pool.run(task, 4 * GIB)
     assert pool.run("swell", GIB // 8) == GIB // 8
+
+
+def test_who_watches_hears_how_far_a_task_is_and_whoever_does_not_has_its_result(pool):
+    heard: list[str] = []
+    assert pool.run("steps", 3, 0.0, watch=Watch(heard.append)) == 3
+    assert heard == ["step 0", "step 1", "step 2"]
+    assert pool.run("steps", 3, 0.0) == 3
+
+
+def test_a_task_that_is_watched_has_its_time_and_no_more(pool):
+    assert pool.run("sleep", 0.4, watch=Watch(print)) == "slept"
+    with pytest.raises(WorkerTimeout):
+        pool.run("steps", 100, 0.2, seconds=1.0, watch=Watch(lambda _: None))
+
+
+def test_a_watched_task_is_stopped_and_its_process_is_gone(pool):
+    watch = Watch(lambda _: None)
+    with ThreadPoolExecutor() as threads:
+        process = pool.run("pid")
+        began = time.monotonic()
+        task = threads.submit(pool.run, "steps", 2, 15.0, watch=watch)
+        time.sleep(0.3)
+        watch.stop.set()
+        with pytest.raises(WorkerStopped):
+            task.result()
+    assert time.monotonic() - began < 5
+    assert pool.run("pid") != process
 
 
 def test_a_task_past_its_time_is_killed_and_others_are_not(pool):

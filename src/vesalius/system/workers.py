@@ -14,19 +14,22 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
-from importlib import import_module
-from multiprocessing.connection import Connection, Pipe
+from dataclasses import dataclass, field
+from multiprocessing.connection import Pipe
 from typing import Any
 
 from vesalius.errors import VesaliusError
 
 STARTING = 60.0
 """Seconds a worker may take to import its function; not counted against a task's time."""
+TICK = 0.1
+"""Seconds until a task ends that its watcher has stopped."""
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 # Nothing of the parent's program is imported again, only the path is the same.
 _START = (
-    "import sys; sys.path[:] = {path!r}; from vesalius.system.workers import work; work({work!r})"
+    "import sys; sys.path[:] = {path!r}; from vesalius.system.worker import work; work({work!r})"
 )
 
 
@@ -34,6 +37,10 @@ class WorkerLost(VesaliusError):
     """A worker process died at its task: a crash, or more memory than it is given."""
 
     code = "worker_lost"
+
+
+class WorkerStopped(WorkerLost):
+    """A task was ended by who waited for it; its worker has been killed."""
 
 
 class WorkerTimeout(VesaliusError):
@@ -52,6 +59,14 @@ class WorkerFailed(VesaliusError):
     """The function raised what is no VesaliusError; only the kind is told: the words may quote."""
 
     code = "worker_failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Who waits for a task: ``stop`` ends it, ``heard`` gets what it reports of itself."""
+
+    heard: Callable[[str], None]
+    stop: threading.Event = field(default_factory=threading.Event)
 
 
 class Pool:
@@ -91,12 +106,13 @@ class Pool:
             worker.wait_ready()
             self._give(worker)
 
-    def run(self, *args: Any, seconds: float | None = None) -> Any:
+    def run(self, *args: Any, seconds: float | None = None, watch: Watch | None = None) -> Any:
         """What the function returns for ``args``; waits for a free worker and for the result.
 
-        ``seconds`` replaces the pool's limit; waiting for a worker counts. A VesaliusError of the
-        function arrives as it was raised. Raises WorkerBusy, WorkerTimeout, WorkerLost and
-        WorkerFailed.
+        ``seconds`` replaces the pool's limit; waiting for a worker counts. ``watch`` hears what the
+        function reports (:func:`vesalius.system.worker.report`), and may stop it. A VesaliusError
+        of the function arrives as it was raised. Raises WorkerBusy, WorkerTimeout, WorkerLost,
+        WorkerStopped and WorkerFailed.
         """
         limit = left = self._seconds if seconds is None else seconds
         began = time.monotonic()
@@ -109,7 +125,7 @@ class Pool:
             worker.wait_ready()
             # Starting is the pool's affair: the task has the time that waiting in line left it.
             left = limit - worker.waited(began)
-            outcome, value = worker.ask(args, max(left, 0.001))
+            outcome, value = worker.ask(args, max(left, 0.001), watch)
         except WorkerTimeout as error:
             worker.kill()
             self._give(worker)
@@ -226,14 +242,27 @@ class _Worker:
             raise WorkerLost(f"a worker cannot import its function: {what}")
         self._ready, self._starting = True, time.monotonic() - began
 
-    def ask(self, args: tuple[Any, ...], seconds: float) -> tuple[str, Any]:
+    def ask(self, args: tuple[Any, ...], seconds: float, watch: Watch | None) -> tuple[str, Any]:
         self.tasks += 1
         until = time.monotonic() + seconds
         try:
             self._pipe.send((seconds, args))
         except (BrokenPipeError, ConnectionResetError) as error:
             raise self._lost() from error
-        return self._answer(until - time.monotonic())
+        while True:
+            left = until - time.monotonic()
+            if watch is None or self._spoke(left, watch):
+                answer = self._answer(left)
+                if answer[0] != "progress":
+                    return answer
+                if watch is not None:
+                    watch.heard(answer[1])
+
+    def _spoke(self, seconds: float, watch: Watch) -> bool:
+        """Whether there is something to read, or hardly time left for it; WorkerStopped."""
+        if watch.stop.is_set():
+            raise WorkerStopped("a task was stopped")
+        return seconds <= TICK or self._pipe.poll(TICK)
 
     def _answer(self, seconds: float) -> tuple[str, Any]:
         try:
@@ -260,73 +289,3 @@ class _Worker:
             self._process.kill()
             self._process.wait()
             self._pipe.close()
-
-
-def work(order: tuple[int, str, int | None, int]) -> None:
-    """The life of a worker process: import, limit itself, then task after task until the end.
-
-    ``order`` is the pipe's file number, the target, the memory limit (bytes) and the threads.
-    The parent's death closes the pipe, which ends the worker.
-    """
-    number, target, memory, threads = order
-    pipe = Connection(number)
-    for ignored in (signal.SIGINT, signal.SIGTERM):  # the parent's to hear: the pipe ends us
-        signal.signal(ignored, signal.SIG_IGN)
-    module, _, name = target.partition(":")
-    try:
-        function = getattr(import_module(module), name)
-        _limit(memory)
-    except Exception as error:  # noqa: BLE001 - told to the parent, which raises
-        pipe.send(("failed", f"{type(error).__name__}: {error}"))
-        return
-    pipe.send(("ready", None))
-    while True:
-        try:
-            seconds, args = pipe.recv()
-        except (EOFError, OSError):
-            return
-        except MemoryError:
-            pipe.send(("lost", None))
-            return
-        _limit_cpu(seconds * threads)
-        answer = _done(function, args)
-        try:
-            pipe.send(answer)
-        except OSError:
-            return
-        except Exception as error:  # noqa: BLE001 - a result that cannot be pickled
-            kind = "lost" if isinstance(error, MemoryError) else "failed"
-            pipe.send((kind, type(error).__name__))
-
-
-def _done(function: Any, args: tuple[Any, ...]) -> tuple[str, Any]:
-    try:
-        return "done", function(*args)
-    except VesaliusError as error:
-        short = error.__cause__ or error.__context__
-        # A decoder out of memory says the file is broken; that is not so.
-        return ("lost", None) if isinstance(short, MemoryError) else ("refused", error)
-    except MemoryError:
-        return "lost", None
-    # Also a panic of Rust's, which is no Exception: whatever it is, only this task has failed.
-    except BaseException as error:  # noqa: BLE001
-        return "failed", type(error).__name__
-
-
-def _limit(memory: int | None) -> None:
-    if sys.platform == "win32":
-        return
-    import resource
-
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold the picture
-    if memory is not None:
-        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-
-
-def _limit_cpu(seconds: float) -> None:
-    if sys.platform == "win32":
-        return
-    import resource
-
-    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
-    resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time() + 2 * seconds) + 2, hard))
