@@ -35,6 +35,7 @@ def test_nobody_is_let_in_without_a_key(keyed: Serving) -> None:
         keyed.upload(),
         keyed.client.get("/conversations"),
         keyed.client.post("/v1/chat/completions", json={}),
+        keyed.client.post("/v1/responses", json={}),
         keyed.client.get("/images/img_0"),
     ):
         assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")

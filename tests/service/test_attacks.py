@@ -24,11 +24,12 @@ MIB = 2**20
     ("path", "content", "kind"),
     [
         ("/v1/chat/completions", b'{"messages":[{"content":[' + b"0," * 9 * MIB + b"0]}]}", "json"),
+        ("/v1/responses", b'{"input":[{"content":[' + b"0," * 9 * MIB + b"0]}]}", "json"),
         ("/ask_question", b"{" + b'"0":0,' * 3 * MIB + b'"1":1}', "json"),
         ("/feedback", b'{"a":[' + b"[]," * 6 * MIB + b"[]]}", "json"),
         ("/ask_question", b"&" * 19 * MIB, "x-www-form-urlencoded"),
     ],
-    ids=["items", "keys", "lists", "form"],
+    ids=["items", "inputs", "keys", "lists", "form"],
 )  # fmt: skip
 def test_a_body_of_many_values_costs_nothing(
     api: Serving, path: str, content: bytes, kind: str
@@ -130,11 +131,13 @@ def test_no_url_is_a_fault(tmp_path: Path, url: str) -> None:
     assert (answer.status_code, answer.json()["code"]) == (422, "remote_image")
 
 
-@pytest.mark.parametrize("path", ["/ask_question", "/v1/chat/completions"])
+@pytest.mark.parametrize("path", ["/ask_question", "/v1/chat/completions", "/v1/responses"])
 def test_half_a_character_is_no_text(api: Serving, path: str) -> None:
     words = b'"\\ud800 x"'
     if path == "/ask_question":
         body = b'{"image_id":"%s","question":%s,"stream":true}' % (api.image_id().encode(), words)
+    elif path == "/v1/responses":
+        body = b'{"model":"echo","input":%s}' % words
     else:
         body = b'{"model":"echo","messages":[{"role":"user","content":%s}]}' % words
     answer = api.client.post(path, content=body, headers={"content-type": "application/json"})

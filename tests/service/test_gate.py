@@ -289,7 +289,7 @@ def test_what_is_around_a_form_is_skipped(before: bytes, after: bytes) -> None:
 def test_a_body_that_is_packed_is_refused_as_such(tight: Serving, coding: str) -> None:
     packed = gzip.compress(b'{"image_id": "x", "question": "y"}')
     headers = {"content-type": "application/json", "content-encoding": coding}
-    for path in ("/ask_question", "/upload_image", "/v1/chat/completions"):
+    for path in ("/ask_question", "/upload_image", "/v1/chat/completions", "/v1/responses"):
         answer = tight.client.post(path, content=packed, headers=headers)
         assert answer.status_code == 415
         told = answer.json()
@@ -333,7 +333,8 @@ def test_bodies_that_cannot_be_read_say_so(
 @given(content=st.binary(max_size=300), form=st.booleans())
 def test_no_body_makes_a_fault(tight: Serving, content: bytes, form: bool) -> None:
     kind = "multipart/form-data; boundary=b" if form else "application/json"
-    for path in ("/ask_question", "/upload_image", "/v1/chat/completions", "/feedback"):
+    paths = ("/ask_question", "/upload_image", "/v1/chat/completions", "/v1/responses", "/feedback")
+    for path in paths:
         answer = tight.client.post(path, content=content, headers={"content-type": kind})
         assert 400 <= answer.status_code < 500
 

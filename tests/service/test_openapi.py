@@ -47,7 +47,8 @@ def test_every_endpoint_of_the_contract_is_there(schema: dict) -> None:
         "/conversations/{conversation_id}": "delete",
         "/answers/{answer_id}/report": "post", "/answers/{answer_id}/fhir": "get",
         "/conversations/{conversation_id}/export": "get", "/model-card": "get",
-        "/v1/chat/completions": "post", "/v1/models": "get", "/healthz": "get", "/readyz": "get",
+        "/v1/chat/completions": "post", "/v1/responses": "post", "/v1/models": "get",
+        "/healthz": "get", "/readyz": "get",
         "/metrics": "get", "/version": "get", "/review": "post",
         "/review/adjudication": "post", "/review/package": "get", "/review/table": "post",
     }  # fmt: skip

@@ -51,6 +51,10 @@ def test_logs_and_metrics_hold_no_names_words_ids_or_secrets(
             "/v1/chat/completions",
             json={"model": PLANTED, "messages": [{"role": "user", "content": PLANTED}]},
         )
+        for model in ("echo", PLANTED):
+            payload = {"model": model, "input": PLANTED, "previous_response_id": None}
+            api.client.post("/v1/responses", json=payload)
+            api.client.post("/v1/responses", json=payload | {PLANTED: 1})
         metrics = api.client.get("/metrics").text
         audit = [dict(row) for row in rows(api.service.settings.state / "vesalius.db")]
     written = "".join(capfd.readouterr())

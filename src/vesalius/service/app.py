@@ -26,6 +26,7 @@ from vesalius.service.http.routes import (
     pictures,
     questions,
     reports,
+    responses,
     review,
     review_lead,
     studies,
@@ -35,9 +36,9 @@ from vesalius.system.version import __version__
 
 ROUTES = (
     pictures, studies, questions, reports, conversations, review, review_lead, completions,
-    operations,
+    responses, operations,
 )  # fmt: skip
-ASKING = ("/ask_question", "/caption", "/v1/chat/completions")
+ASKING = ("/ask_question", "/caption", "/v1/chat/completions", "/v1/responses")
 HTTP_CODES = {
     404: "not_found",
     405: "method_not_allowed",

@@ -171,7 +171,7 @@ class Settings(BaseSettings):
     text_in_pictures: TextPolicy = "off"
     """The same for other pictures."""
     image_hosts: Names = ()
-    """Hosts from which ``/v1/chat/completions`` may fetch a picture; none: ``data:`` URLs only.
+    """Hosts from which OpenAI's requests may have a picture fetched; none: ``data:`` URLs only.
 
     A port other than 443 is named with its host: ``pacs.example:8080``."""
 

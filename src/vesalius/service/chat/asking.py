@@ -1,6 +1,6 @@
 """The one way to ask: is there room, what may be asked, the engine's pieces, their counting.
 
-Knows no HTTP and stores nothing: stored questions and OpenAI's completions both come here.
+Knows no HTTP and stores nothing: stored questions and those of OpenAI's clients both come here.
 """
 
 from __future__ import annotations

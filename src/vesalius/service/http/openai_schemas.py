@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence, Set
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -9,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from vesalius.errors import Refusal
 from vesalius.service.chat.openai_messages import Message
 from vesalius.service.http.answer_schemas import ConfidenceOut, Support
+from vesalius.service.http.schemas import DISCLAIMER
 from vesalius.service.nulls import NullIsAbsent
 
 MAX_MESSAGES = 64
@@ -81,6 +83,7 @@ class Details(Support):
 
     abstained: bool = Field(description="True: too unsure by the set threshold. Do not rely on it.")
     confidence: ConfidenceOut | None
+    disclaimer: str = DISCLAIMER
 
 
 class Completion(BaseModel):
@@ -97,11 +100,22 @@ class Completion(BaseModel):
 
 def require_supported(chat: ChatRequest) -> None:
     """Refusal for a parameter that would change the answer and is not understood."""
-    given = chat.model_extra or {}
-    unsupported = sorted(n for n in set(given) - HARMLESS if given[n] != NEUTRAL.get(n))
+    names = unsupported(chat.model_extra or {}, NEUTRAL, HARMLESS)
     for at, message in enumerate(chat.messages):
         extra = message.model_extra or {}
-        unsupported += [f"messages.{at}.{name}" for name in CALLS if extra.get(name)]
-    if unsupported:
-        named = ", ".join(unsupported)[:200]
-        raise Refusal("unsupported_parameter", f"not supported here: {named}", hint="leave it out")
+        names += [f"messages.{at}.{name}" for name in CALLS if extra.get(name)]
+    require_none(names)
+
+
+def unsupported(
+    given: Mapping[str, Any], neutral: Mapping[str, Any], harmless: Set[str]
+) -> list[str]:
+    """The names of what is neither harmless nor at the value that wants nothing."""
+    return sorted(n for n in set(given) - harmless if given[n] != neutral.get(n))
+
+
+def require_none(names: Sequence[str], *, hint: str = "leave it out") -> None:
+    """Refusal that names these parameters, if there are any."""
+    if names:
+        named = ", ".join(names)[:200]
+        raise Refusal("unsupported_parameter", f"not supported here: {named}", hint=hint)

@@ -5,6 +5,7 @@ Knows nothing of routes. Whatever happens, a caller gets problem+json with a sta
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
 from typing import Any
@@ -139,15 +140,14 @@ def response(error: VesaliusError, request_id: str, *, openai: bool = False) -> 
     """The HTTP response; for OpenAI's clients their own shape stands in it as well."""
     problem = body(error, request_id)
     if openai:
-        kind = "invalid_request_error" if problem["status"] < 500 else "server_error"
-        openai_error = {
-            "message": problem["detail"],
-            "type": kind,
-            "code": problem["code"],
-            "param": None,
-        }
-        problem["error"] = openai_error
+        problem["error"] = openai_error(problem)
     return JSONResponse(problem, problem["status"], headers=headers(error), media_type=MEDIA_TYPE)
+
+
+def openai_error(problem: Mapping[str, Any]) -> dict[str, Any]:
+    """A problem as OpenAI's clients read one."""
+    kind = "invalid_request_error" if problem["status"] < 500 else "server_error"
+    return {"message": problem["detail"], "type": kind, "code": problem["code"], "param": None}
 
 
 def _detail(error: VesaliusError) -> str:
