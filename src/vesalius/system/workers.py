@@ -14,7 +14,6 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Pipe
@@ -61,11 +60,11 @@ class WorkerFailed(VesaliusError):
     code = "worker_failed"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Watch:
-    """Who waits for a task: ``stop`` ends it, ``heard`` gets what it reports of itself."""
+    """A task as who waits for it sees it: what it last reported, and ``stop`` to end it."""
 
-    heard: Callable[[str], None]
+    progress: str = ""
     stop: threading.Event = field(default_factory=threading.Event)
 
 
@@ -109,7 +108,7 @@ class Pool:
     def run(self, *args: Any, seconds: float | None = None, watch: Watch | None = None) -> Any:
         """What the function returns for ``args``; waits for a free worker and for the result.
 
-        ``seconds`` replaces the pool's limit; waiting for a worker counts. ``watch`` hears what the
+        ``seconds`` replaces the pool's limit; waiting for a worker counts. ``watch`` has what the
         function reports (:func:`vesalius.system.worker.report`), and may stop it. A VesaliusError
         of the function arrives as it was raised. Raises WorkerBusy, WorkerTimeout, WorkerLost,
         WorkerStopped and WorkerFailed.
@@ -256,7 +255,7 @@ class _Worker:
                 if answer[0] != "progress":
                     return answer
                 if watch is not None:
-                    watch.heard(answer[1])
+                    watch.progress = answer[1]
 
     def _spoke(self, seconds: float, watch: Watch) -> bool:
         """Whether there is something to read, or hardly time left for it; WorkerStopped."""
