@@ -99,7 +99,7 @@ def test_help_shows_the_commands_by_step() -> None:
     assert set(panels["Adapt"]) >= {"fit", "export"}
     assert set(panels["Combine"]) >= {"retrieve"}
     assert set(panels["Evaluate"]) >= {"predict", "evaluate", "compare", "report"}
-    assert set(panels["Serve"]) >= {"serve", "web", "ask", "ratings", "keys", "log"}
+    assert set(panels["Serve"]) >= {"serve", "web", "mcp", "ask", "ratings", "keys", "log"}
     assert panels["All five steps"] == ["doctor", "demo"]
 
 

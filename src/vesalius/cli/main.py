@@ -22,6 +22,7 @@ from vesalius.cli import (
     evaluation,
     extensions,
     judge,
+    mcp,
     metrics,
     models,
     parity,
@@ -60,6 +61,7 @@ data.register(app)
 deidentify.register(app)
 serve.register(app)
 web.register(app)
+mcp.register(app)
 models.register(app)
 weights.register(app)
 evaluation.register(app)

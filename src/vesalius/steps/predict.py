@@ -118,11 +118,12 @@ def ask(
     frame: int | None = None,
     window: tuple[float, float] | None = None,
     decoding: Decoding | None = None,
+    model: Model | None = None,
 ) -> Prediction:
     """The run's answer to one question about one picture file; without a question, a caption.
 
-    ``frame`` counts from 0; ``window`` is a DICOM's (centre, width) in modality units. Raises
-    ImageError where the picture has no such frame.
+    ``frame`` counts from 0; ``window`` is a DICOM's (centre, width) in modality units; ``model`` is
+    the run's own where it is loaded already. Raises ImageError where the picture has no such frame.
     """
     image = Path(image)
     picture = Picture.from_file(image).at(View(frame, window))
@@ -131,4 +132,4 @@ def ask(
     recipe = run.recipe()
     turn = Turn(Question(question or recipe.data.instruction), (picture,))
     dialogue = Dialogue(image.name, (turn,), group=image.name, case=image.name)
-    return load(run).predict([dialogue], decoding or recipe.decoding)[0]
+    return (model or load(run)).predict([dialogue], decoding or recipe.decoding)[0]

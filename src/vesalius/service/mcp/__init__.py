@@ -1,0 +1,1 @@
+"""The steps as tools for agents, over standard input and output. Knows no HTTP; keeps nothing."""
