@@ -90,7 +90,7 @@ def test_a_mixed_in_picture_of_the_test_split_is_a_leak(roots: tuple[Path, Path]
     noise(roots[1] / "3.png", 5)  # the own test split's first picture
     with pytest.raises(Leakage, match="train/other:case3"):
         leaks(recipe(roots, {}).data)
-    counts, outside, _ = leaks(recipe(roots, {"weight": 2}, leaks="drop").data)
+    counts, outside, *_ = leaks(recipe(roots, {"weight": 2}, leaks="drop").data)
     assert counts == {"same_picture": 1}
     assert outside["train"] == {"other:case3"}
 

@@ -129,6 +129,29 @@ def test_the_newest_verdict_on_the_same_data_counts(root, tmp_path):
     assert fit(recipe(root), tmp_path / "run").status()["audit"]["state"] == "sound"
 
 
+def test_of_a_mix_each_set_has_its_own_verdict(root, tmp_path):
+    other = tmp_path / "other"
+    planted(other, cases=33, faults=False)
+    judge(root)
+    mix = [{"dataset": "folder", "name": "second", "root": str(other)}]
+    run = fit(recipe(root, mix=mix, leaks="allow"), tmp_path / "run")
+    sets = run.status()["audit"]["sets"]
+    assert sets["folder"]["current"]
+    assert sets["second"] is None
+    told = of_audit(run.status())
+    assert told.startswith("folder: Audit of the data, ")
+    assert "second: The data were not audited (vesalius data audit" in told
+    judge(other)
+    note_verdict(run)
+    assert run.status()["audit"]["sets"]["second"]["current"]  # made after the fit
+    rows = (other / "train.jsonl").read_text().splitlines()
+    changed = json.loads(rows[0]) | {"answer": "knee"}
+    (other / "train.jsonl").write_text("\n".join([json.dumps(changed), *rows[1:]]) + "\n")
+    again = fit(recipe(root, mix=mix, leaks="allow"), tmp_path / "again")
+    assert not again.status()["audit"]["sets"]["second"]["current"]
+    assert "second: The data were not audited as they are" in of_audit(again.status())
+
+
 def test_a_damaged_verdict_is_told_of_and_stops_no_fit(root, tmp_path, cache, caplog):
     judge(root)
     (cache / "audits" / "bad-file.json").write_text('{"format": 1}')

@@ -113,8 +113,15 @@ def absences(protocols: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 
 def of_audit(status: Mapping[str, Any]) -> str:
-    """What an audit said of the run's data, with its date, or that there was none."""
-    note = status.get("audit")
+    """What an audit said of the run's data, of each set of a mix, or that there was none."""
+    note = status.get("audit") or {}
+    if "sets" in note:
+        return " ".join(f"{name}: {_audited(one)}" for name, one in note["sets"].items())
+    return _audited(note)
+
+
+def _audited(note: Mapping[str, Any] | None) -> str:
+    """A verdict with its date, and whether it is of these very data."""
     if not note:
         return "The data were not audited (vesalius data audit NAME --html)."
     date, digest = note["date"][:10], note["sha256"][:12]

@@ -31,6 +31,10 @@ class Part:
     mark: str = ""
     group_mark: str = ""
 
+    def splits(self) -> tuple[str, ...]:
+        """The one split that is read; none where it reads all."""
+        return () if self.split is None else (self.split,)
+
     def cases(self, split: str) -> Iterator[Case]:
         """The part's cases in the recipe's ``split``, streamed."""
         own = self.split or split

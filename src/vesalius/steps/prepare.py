@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from vesalius.cases.case import NOTHING, Answer, Case
 from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.tasks import task_of
-from vesalius.data.audit import audit_members, read_members, shared_with_later
+from vesalius.data.audit import Member, audit_members, read_members, shared_with_later
 from vesalius.data.content import split_digests
 from vesalius.data.dialogues import to_dialogues
 from vesalius.data.perturb import Change, change_of
@@ -122,12 +122,14 @@ class Used:
 class Shared(NamedTuple):
     """What a recipe's splits share, counted by kind, and the ids to leave out of each split.
 
-    ``contents``: how many cases each split has, and the digest of what they hold.
+    ``contents``: how many cases each split has, and the digest of what they hold; ``sets``: the
+    same of each set of a mix by itself, under its own splits' names, as an audit of it has them.
     """
 
     counts: dict[str, int]
     outside: dict[str, set[str]]
     contents: dict[str, dict[str, Any]]
+    sets: dict[str, dict[str, dict[str, Any]]]
 
 
 def leaks(data: Data) -> Shared:
@@ -145,11 +147,19 @@ def leaks(data: Data) -> Shared:
             f"{len(unread)} cases have unreadable pictures", where=unread[0], hint=hint
         )
     counts = dict(audit_members(found, allow_leaks=data.leaks != "refuse").counts)
-    contents = split_digests(found)
-    if data.leaks != "drop":
-        return Shared(counts, {}, contents)
     order = [name for name in data.splits.model_dump().values() if name is not None]
-    return Shared(counts, shared_with_later(found, order), contents)
+    outside = shared_with_later(found, order) if data.leaks == "drop" else {}
+    return Shared(counts, outside, split_digests(found), _digests_of_sets(data, order))
+
+
+def _digests_of_sets(data: Data, splits: Sequence[str]) -> dict[str, dict[str, dict[str, Any]]]:
+    """Each set of a mix, read again without its marks; its pictures are hashed by now."""
+    members: defaultdict[str, list[Member]] = defaultdict(list)
+    for split in splits if data.mix else ():
+        for part in parts(data, split):
+            alone = replace(part, mark="", split=part.split or split)
+            members[part.name] += read_members(alone)
+    return {name: split_digests(some) for name, some in members.items()}
 
 
 def to_fit_on(data: Data, split: str) -> list[Dialogue]:

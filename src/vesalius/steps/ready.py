@@ -131,7 +131,7 @@ def ready(
     splits = recipe.data.splits
     if task_of(recipe.data.task).references == "boxes":
         scope.reading.require_boxes(recipe.data)
-    shared, outside, contents = scope.reading.leaks(recipe.data)
+    shared, outside, contents, sets = scope.reading.leaks(recipe.data)
     for split, ids in seen.outside.items():
         outside[split] = outside.get(split, set()) | ids
     train = without(data[0], outside, splits.train)
@@ -152,6 +152,7 @@ def ready(
         "validation": fingerprint(validation),
         "leaks": shared,
         "contents": contents,
+        **({"sets": sets} if sets else {}),
         "shared_with_final_test": seen.counts,
         "dropped": {split: len(ids) for split, ids in outside.items() if ids},
     }

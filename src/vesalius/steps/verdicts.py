@@ -14,6 +14,7 @@ from vesalius.data.survey.verdict import Verdict
 from vesalius.errors import DatasetError, VesaliusError
 from vesalius.recipe import Data
 from vesalius.run import Run
+from vesalius.steps.mix import parts
 from vesalius.system.cache import cache_folder
 from vesalius.system.files import read_json, write_json
 
@@ -42,14 +43,29 @@ def note_verdict(run: Run) -> None:
     """Note in ``status.json`` what an audit says of the run's data, if one is there.
 
     What was noted stays where none is found: the folder of verdicts may be another machine's by
-    now. A verdict on other data takes the place of none on these.
+    now. A verdict on other data takes the place of none on these. Of a mix each set has its own
+    (``sets``), None where there is none.
     """
-    status = run.status()
-    data, contents = run.recipe().data, status.get("data", {}).get("contents")
-    note = None if data.mix or not contents else verdict_on(data, contents)
-    known = status.get("audit", {})
-    if note is not None and note != known and (note["current"] or not known.get("current")):
+    status, data = run.status(), run.recipe().data
+    facts, known = status.get("data", {}), status.get("audit", {})
+    if data.mix:
+        blocks, before = {part.name: part.data for part in parts(data)}, known.get("sets", {})
+        sets = {
+            name: _newer(verdict_on(blocks[name], contents), before.get(name))
+            for name, contents in facts.get("sets", {}).items()
+        }
+        note = {"sets": sets} if any(sets.values()) else {}
+    else:
+        contents = facts.get("contents")
+        note = _newer(verdict_on(data, contents) if contents else None, known)
+    if note and note != known:
         run.note(audit=note)
+
+
+def _newer(note: dict[str, Any] | None, known: Any) -> Any:
+    """The verdict to note: one on other data takes no place of one on these."""
+    stays = note is None or (known and known["current"] and not note["current"])
+    return known if stays else note
 
 
 def verdict_on(data: Data, contents: Mapping[str, Any]) -> dict[str, Any] | None:
