@@ -47,6 +47,13 @@ def audit(
         str, typer.Option(help="With --html: look for text in so many pictures, or all.")
     ] = "60",
     seed: Annotated[int, typer.Option(help="With --html: of what is sampled.")] = 0,
+    encoder: Annotated[
+        str | None,
+        typer.Option(
+            help="With --html: doubt answers by this frozen encoder's vectors (efficientnet_lite0, "
+            "or a folder) instead of by small pictures."
+        ),
+    ] = None,
     labels: Annotated[
         list[Path] | None,
         typer.Option(
@@ -69,6 +76,7 @@ def audit(
     from rich.console import Console
 
     from vesalius.data.audit import leakage
+    from vesalius.errors import RecipeError
     from vesalius.steps.verdicts import place_of, store_verdict
 
     dataset = opened(name, root, hub, options, split_file)
@@ -78,10 +86,13 @@ def audit(
         return
     rows = inspections(dataset, worker, merge, shards)
     if html is None:
+        if encoder is not None:
+            raise RecipeError("--encoder is of the whole audit", hint="add --html PAGE")
         report = _leaks(console, dataset, limit, rows)
     else:
         title = root.name if name == "folder" and root is not None else name
         how: dict[str, Any] = {"text_sample": sample_size(text_sample), "seed": seed}
+        how["encoder"] = encoder
         how |= {} if rows is None else {"inspect": rows.cases}
         verdict, report = _whole(dataset, title, html, pictures, how)
         store_verdict(verdict, place_of(name, root, hub))

@@ -19,6 +19,7 @@ from vesalius.data.text_sample import TextSample
 from vesalius.errors import DatasetError
 from vesalius.evaluation.stats import wilson
 from vesalius.steps.answer_check import answer_check
+from vesalius.steps.answer_sight import Sight, coarse_sight, encoded_sight
 from vesalius.steps.shortcuts import shortcuts
 from vesalius.system.parallel import progress_bar
 from vesalius.system.version import __version__
@@ -41,27 +42,39 @@ def audit(
     text_sample: int | None = TEXT_SAMPLE,
     seed: int = 0,
     inspect: Inspect = inspect_recorded,
+    encoder: str | None = None,
 ) -> Audited:
     """Look at every case of a data set once and judge it by every check.
 
     ``text_sample``: how many different pictures are searched for text, drawn by ``seed`` and their
-    bytes; None: all, 0: none. ``inspect``: how cases get what their pictures tell. What cannot be
-    measured says why. DatasetError for a set without a case.
+    bytes; None: all, 0: none. ``inspect``: how cases get what their pictures tell. ``encoder``: by
+    whose vectors, instead of small pictures, answers are doubted (every picture is read once more).
+    What cannot be measured says why. DatasetError for a set without a case; ModelError and
+    MissingExtra for an encoder that is not there, before anything is read.
     """
+    if encoder is not None:
+        from vesalius.models.encoders import require_encoder
+
+        require_encoder(encoder)
     whole = survey(dataset, TextSample(text_sample, seed), inspect)
     if not whole.members:
         raise DatasetError("holds no case to audit", where=name)
-    results = by_rule([*_results(whole, seed)])
+    sight = (
+        coarse_sight(whole.thumbnails)
+        if encoder is None
+        else encoded_sight(dataset, whole.rows, encoder)
+    )
+    results = by_rule([*_results(whole, sight, seed)])
     now = datetime.now(UTC).isoformat(timespec="seconds")
     return Audited(Verdict(name, now, whole.contents, results, __version__), whole)
 
 
-def _results(whole: Survey, seed: int) -> Iterator[Result]:
+def _results(whole: Survey, sight: Sight, seed: int) -> Iterator[Result]:
     yield from picture_checks(whole)
     yield from word_checks(whole)
     yield from balance_checks(whole)
     yield from shortcuts(whole, seed)
-    yield answer_check(whole)
+    yield answer_check(whole, sight, seed)
     yield _burned_in(whole)
 
 
