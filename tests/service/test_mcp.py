@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -21,7 +23,9 @@ import pytest
 pytest.importorskip("mcp", reason="needs the extra mcp")
 
 from agents import Agent, agent, words_of
+from serving import until
 
+from hostile import SECRETS, hostile
 from planted_faults import planted
 from vesalius.data.open import open_dataset
 from vesalius.recipe import Recipe
@@ -34,6 +38,7 @@ from vesalius.steps.fit import fit
 from vesalius.steps.predict import ask, predict
 from vesalius.steps.retrieve import retrieve
 
+LONG = {"run": "work/many.jsonl", "metrics": ["rouge", "bleu"], "resamples": 100_000}
 TOOLS = {"list", "check", "ask", "detect", "retrieve", "evaluate", "compare", "claim"}
 DATA = {
     "dataset": "phantom",
@@ -272,8 +277,7 @@ def test_long_work_tells_how_far_it_is_and_can_be_cancelled(reader: Agent) -> No
     async def hear(progress: float, total: float | None, message: str | None) -> None:
         heard.append((progress, message))
 
-    long = {"run": "work/many.jsonl", "metrics": ["rouge", "bleu"], "resamples": 100_000}
-    call = partial(reader.client.call_tool, "evaluate", long, progress_callback=hear)
+    call = partial(reader.client.call_tool, "evaluate", LONG, progress_callback=hear)
     began = time.monotonic()
     pending = reader.portal.start_task_soon(call)
     while len(heard) < 2:
@@ -343,6 +347,42 @@ def test_a_server_whose_client_is_killed_ends_with_its_work(home: Path) -> None:
         client.kill()
         _, alive = psutil.wait_procs(started, timeout=30)
     assert not alive
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_server_with_its_work(home: Path, number: signal.Signals) -> None:
+    with agent(home) as opened:
+        call = partial(opened.client.call_tool, "evaluate", LONG)
+        pending = opened.portal.start_task_soon(call)
+        until(lambda: len(opened.processes()) > 1)
+        processes = opened.processes()
+        opened.server.send_signal(number)
+        _, alive = psutil.wait_procs(processes, timeout=20)
+        assert not alive
+        assert pending.exception(timeout=20) is not None
+
+
+def test_a_call_has_its_time_and_no_more(home: Path) -> None:
+    with agent(home, options=("--seconds", "2")) as opened:
+        assert "a task was stopped after" in opened.refused("evaluate", **LONG)
+        assert opened.call("list")["runs"]
+
+
+def test_nothing_of_a_hostile_file_is_told(home: Path, tmp_path: Path) -> None:
+    run = tmp_path / "base"
+    shutil.copytree(home / "base", run)
+    names, refused = [], []
+    for name, (data, _, _) in hostile().items():
+        (tmp_path / name).write_bytes(data)
+        names.append(name)
+    with agent(tmp_path) as opened:
+        for name in names:
+            picture = {"run": f"{tmp_path.name}/base", "picture": f"{tmp_path.name}/{name}"}
+            call = partial(opened.client.call_tool, "ask", picture | {"question": "which organ?"})
+            answer = opened.portal.call(call)
+            refused.append(answer.is_error)
+            assert not any(secret in answer.model_dump_json() for secret in SECRETS), name
+    assert {True, False} == set(refused)
 
 
 def test_standard_output_is_the_protocol_s_alone(home: Path) -> None:

@@ -33,6 +33,7 @@ def scores(
 ) -> dict[str, Any]:
     """A run's scores, or those of a file of answers."""
     from vesalius.evaluation.caveats import of_answers
+    from vesalius.evaluation.coverage import remarks
     from vesalius.steps.evaluate import evaluate
 
     report("scoring")
@@ -45,6 +46,7 @@ def scores(
             evaluation = evaluate(opened, predictions, **options)
             n = evaluation.facts.get("predictions", 0)
             caveats = of_answers(opened.status(), n, evaluation.predictions_sha256)
+            caveats += remarks(evaluation.coverage)
     rows = evaluation.to_json()["scores"]
     return {
         "scores": [_picked(row, SCORE) for row in rows if row["value"] is not None],

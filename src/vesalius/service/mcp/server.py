@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import signal
 import sys
 import threading
 import time
@@ -16,6 +17,7 @@ from collections.abc import Awaitable, Callable, Collection
 from typing import Annotated, Any
 
 import anyio
+import psutil
 from anyio import to_thread
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
@@ -210,6 +212,8 @@ def serve(folders: Folders, *, seconds: float) -> None:
     """Serve until standard input ends; a call may take so many seconds."""
     if not _sealed():
         print("vesalius mcp: sockets are not refused on this system", file=sys.stderr)  # noqa: T201
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _end)
     cores = os.cpu_count() or 1
     with Pool(TASKS, size=1, seconds=seconds, threads=cores) as pool:
         server = Server(folders, pool)
@@ -226,3 +230,11 @@ def _sealed() -> bool:
     except OSError:  # no such filters in this kernel, or not for this process
         return False
     return True
+
+
+def _end(number: int, frame: object) -> None:
+    """End at once, with the work: what reads standard input is a thread that hears no signal."""
+    del frame
+    for child in psutil.Process().children(recursive=True):
+        child.kill()
+    os._exit(128 + number)
