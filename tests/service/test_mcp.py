@@ -198,7 +198,7 @@ def test_findings_are_counts_without_names_or_places(tmp_path: Path) -> None:
 OUTSIDE = [
     "..", "../a.png", "work/..", "work/../..", "work/../../etc/passwd", "/etc/passwd", "/",
     "https://example.org/x.png", "file:///etc/passwd", "work//etc/passwd", "~/x", "etc", "",
-    "work/\0", "work/out", "work/out/recipe.yaml",
+    "work/\0", "../" * 2000, "work/out", "work/out/recipe.yaml",
 ]  # fmt: skip
 
 
@@ -228,12 +228,21 @@ def test_neither_a_link_in_a_run_nor_a_path_in_its_recipe_leads_out(
     home: Path, tmp_path: Path
 ) -> None:
     inside = tmp_path / "work"
-    for name, against in (("linked", "."), ("naming", "/etc"), ("climbing", "../../elsewhere")):
+    for name, against in (("linked", "."), ("naming", "/etc"), ("climbing", "../..")):
         claims = [{"better_than": against, "metric": "squad.em"}]
         predict(fit(recipe("r", model={"name": "majority"}, claims=claims), inside / name))
     (inside / "linked" / "predictions.jsonl").unlink()
     (inside / "linked" / "predictions.jsonl").symlink_to(home / "base" / "predictions.jsonl")
+    there_is_no = [{"better_than": "/no/where", "metric": "squad.em"}]
+    data = DATA | {"instruction": "/ " + "describe it at length " * 50}
+    free = recipe("r", model={"name": "majority"}, claims=there_is_no, data=data)
+    predict(fit(free, inside / "free"))
     with agent(inside) as opened:
+        listed = {row["name"]: row for row in opened.call("list")["runs"]}
+        assert listed["work/linked"] == {"name": "work/linked", "unreadable": "Refusal"}
+        (told,) = opened.call("claim", run="work/free")["claims"]
+        assert (told["outcome"], told["against"]) == ("not measured", "(a path)")
+        assert "/no/where" not in told["reason"]
         assert "has a link that leads out" in opened.refused("evaluate", run="work/linked")
         for name in ("naming", "climbing"):
             line = opened.refused("claim", run=f"work/{name}")
@@ -252,6 +261,7 @@ def test_neither_a_link_in_a_run_nor_a_path_in_its_recipe_leads_out(
         ("evaluate", {"run": "work/base", "resample": 1}, "there is no argument resample"),
         ("evaluate", {"run": "work/base", "metrics": ["sqad"]}, "did you mean squad?"),
         ("evaluate", {"run": "work/base", "predictions": "no"}, "no"),
+        ("evaluate", {"run": f"work/{'long' * 100}"}, "there is no 'work/longlong"),
         ("evaluate", {"run": "work/nothing"}, "there is no 'work/nothing'"),
         ("evaluate", {"run": "work/a.png"}, ""),
         ("check", {"data": "work/base", "reader": "slak"}, "did you mean slake?"),

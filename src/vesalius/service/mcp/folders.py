@@ -1,7 +1,7 @@
 """Which files an agent may name: those in the folders that were named to the server, and no others.
 
-Links count as what they lead to. A run is looked at whole: neither a link in its folder nor a path
-in its recipe may lead out of the folders.
+Links count as what they lead to. A run is looked at whole: neither a link in its folder nor what
+its recipe names may lead out of the folders.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Folders:
         if "\0" in name or "://" in name or not self.holds(path):
             what = f"{name!r} is not in the folders of this server"
             raise Refusal("forbidden", what, hint=f"names begin with one of: {known}")
-        if not path.exists():
+        if not os.path.exists(path):  # noqa: PTH110 - Path raises where a name is too long
             raise Refusal("not_found", f"there is no {name!r}", hint="the tool list names what is")
         return path.resolve()
 
@@ -112,11 +112,11 @@ def _links(folder: Path) -> Iterator[Path]:
 
 
 def _named(run: Run) -> Iterator[Path]:
-    """The paths that a run's recipe names; relative ones are from where this process works."""
-    for text in _texts(run.recipe().model_dump(exclude={"description"})):
-        path = Path(text.replace(RUN, str(run.path))).expanduser()
-        if path.is_absolute() or ".." in path.parts or path.exists():
-            yield path.absolute()
+    """What a run's recipe names and is there; relative paths are from where this process works."""
+    for text in _texts(run.recipe().model_dump()):
+        path = os.path.expanduser(text.replace(RUN, str(run.path)))  # noqa: PTH111
+        if os.path.lexists(path):  # words of any length are no fault here, as they are to Path
+            yield Path(path).absolute()
 
 
 def _texts(content: Any) -> Iterator[str]:

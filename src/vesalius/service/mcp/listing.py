@@ -39,7 +39,7 @@ def listing(folders: Folders) -> dict[str, Any]:
 def _entries(folders: Folders, folder: Path, depth: int) -> Iterator[tuple[str, dict[str, Any]]]:
     name = folders.name(folder)
     if (folder / RECIPE).is_file():
-        yield "runs", {"name": name} | _run(Run(folder))
+        yield "runs", {"name": name} | _run(folders, Run(folder))
         return
     with os.scandir(folder) as entries:
         below = sorted(entries, key=lambda entry: entry.name)
@@ -76,9 +76,10 @@ def _recipe(path: Path) -> dict[str, Any]:
     }
 
 
-def _run(run: Run) -> dict[str, Any]:
-    """Of a run that cannot be read its name alone, with the reason."""
+def _run(folders: Folders, run: Run) -> dict[str, Any]:
+    """Of a run that cannot be read, or may not be, its name alone, with the kind of error."""
     try:
+        folders.require_links(run.path)
         return _recipe(run.path / RECIPE) | {"fitted": run.fitted, "answers": _sets(run)}
     except VesaliusError as error:
         return {"unreadable": type(error).__name__}

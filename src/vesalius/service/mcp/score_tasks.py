@@ -117,7 +117,7 @@ def _verdict(folders: Folders, row: Mapping[str, Any]) -> dict[str, Any]:
         "outcome": row["outcome"],
         "metric": claim["metric"],
         "verb": next(verb for verb in VERBS if claim[verb]),
-        "against": folders.name(Path(against).resolve()),
+        "against": folders.masked(str(Path(against).resolve())),
         "stated": row["stated"],
         "post_hoc": row["post_hoc"],
         "difference": None if difference is None else _picked(difference, DIFFERENCE),

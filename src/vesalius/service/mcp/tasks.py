@@ -64,6 +64,7 @@ def findings(folders: Folders, *, data: str, reader: str, text: bool) -> Result:
         "cases": summary.cases,
         "questions": summary.questions,
         "pictures": summary.pictures,
+        "searched_for_text": summary.text_done,
         "errors": summary.errors,
         "findings": [
             {"level": level, "code": code, "count": count, "mend": code_of(code).mend}
