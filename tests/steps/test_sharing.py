@@ -23,7 +23,7 @@ from vesalius.errors import RunError
 from vesalius.steps.fit import fit
 from vesalius.steps.predict import SplitQuestions, predict
 from vesalius.steps.probe import ProbeQuestions, probe
-from vesalius.steps.sharing import merge, work
+from vesalius.steps.sharing import SharedAnswers
 
 RECIPE = {
     "name": "shared",
@@ -80,13 +80,13 @@ def shards(run: Run) -> Path:
 
 def test_one_worker_and_a_merge_are_an_ordinary_prediction(run: Run, whole, capsys) -> None:
     questions = SplitQuestions.of(run)
-    assert work(questions) == len(whole)
+    assert SharedAnswers(questions).work() == len(whole)
     assert not run.predictions_file().exists()
     told = capsys.readouterr().err
     assert "the first 32: " in told
     assert "40 of 72 items are left" in told
     assert "this worker: 72 items in " in told
-    assert merge(questions) == len(whole)
+    assert SharedAnswers(questions).merge() == len(whole)
     assert rows(run) == whole
     noted = run.status()["predictions"]["test"]
     assert (noted["n"], noted["complete"], noted["split"]) == (len(whole), True, "test")
@@ -94,12 +94,12 @@ def test_one_worker_and_a_merge_are_an_ordinary_prediction(run: Run, whole, caps
 
 def test_a_finished_run_stays_as_it_is_also_when_its_shards_are_gone(run: Run, whole) -> None:
     questions = SplitQuestions.of(run)
-    work(questions)
-    merge(questions)
+    SharedAnswers(questions).work()
+    SharedAnswers(questions).merge()
     before = run.predictions_file().read_bytes()
     for _ in range(2):
-        assert merge(questions) == len(whole)
-        assert work(questions) == 0
+        assert SharedAnswers(questions).merge() == len(whole)
+        assert SharedAnswers(questions).work() == 0
         assert run.predictions_file().read_bytes() == before
         shutil.rmtree(run.path / "shards", ignore_errors=True)
     assert predict(run) == len(whole)
@@ -110,8 +110,8 @@ def test_named_sets_and_limits_are_shared_too(run: Run, how: tuple[Any, ...]) ->
     change, history, limit = how
     predict(run, change=change, history=history, limit=limit, name="alone")
     questions = SplitQuestions.of(run, None, *how, name="together")
-    work(questions)
-    assert merge(questions) == len(rows(run, "alone"))
+    SharedAnswers(questions).work()
+    assert SharedAnswers(questions).merge() == len(rows(run, "alone"))
     assert rows(run, "together") == rows(run, "alone")
 
 
@@ -122,9 +122,9 @@ def test_histories_are_shared_by_whole_dialogues(history: str, tmp_path: Path) -
     predict(run, history=history, name="alone")
     questions = SplitQuestions.of(run, None, None, history, name="together")
     turns = len(rows(run, "alone"))
-    assert work(questions) == turns
-    assert merge(questions) == turns
-    assert merge(questions) == turns
+    assert SharedAnswers(questions).work() == turns
+    assert SharedAnswers(questions).merge() == turns
+    assert SharedAnswers(questions).merge() == turns
     assert rows(run, "together") == rows(run, "alone")
 
 
@@ -138,8 +138,8 @@ def test_a_probe_by_workers_is_the_probe_of_one(run: Run, tmp_path: Path) -> Non
     expected = probe(alone, only=only)
     questions = ProbeQuestions.of(run, only=only)
     asked = sum(len(rows(alone, name)) for name in only)
-    assert work(questions) == asked
-    assert merge(questions) == asked
+    assert SharedAnswers(questions).work() == asked
+    assert SharedAnswers(questions).merge() == asked
     assert [rows(run, name) for name in only] == [rows(alone, name) for name in only]
 
     def never(*_: object) -> None:
@@ -155,15 +155,15 @@ def test_a_probe_by_workers_is_the_probe_of_one(run: Run, tmp_path: Path) -> Non
 
 def test_claims_and_shards_may_be_in_a_bucket(run: Run, whole, tmp_path: Path) -> None:
     questions, at = SplitQuestions.of(run), f"memory://{tmp_path.name}"
-    assert work(questions, at) == len(whole)
+    assert SharedAnswers(questions, at).work() == len(whole)
     assert not (run.path / "shards").exists()
-    merge(questions, at)
+    SharedAnswers(questions, at).merge()
     assert rows(run) == whole
 
 
 def test_a_merge_refuses_gaps_doubles_and_strangers_and_changes_nothing(run: Run, whole) -> None:
     questions = SplitQuestions.of(run)
-    work(questions)
+    SharedAnswers(questions).work()
     place, file = shards(run), shards(run) / "000003.jsonl"
     lines = file.read_text().splitlines(keepends=True)
     first, last = (json.loads(line)["id"] for line in (lines[0], lines[-1]))
@@ -176,30 +176,30 @@ def test_a_merge_refuses_gaps_doubles_and_strangers_and_changes_nothing(run: Run
     ):
         file.write_text("".join(content))
         with pytest.raises(RunError, match=f"shard 3 {words}") as refused:
-            merge(questions)
+            SharedAnswers(questions).merge()
         assert str(place) in str(refused.value)
         assert not run.predictions_file().exists()
     file.unlink()
     with pytest.raises(RunError, match="1 of 9 shards have no result: 3"):
-        merge(questions)
-    assert work(questions) == len(lines)
-    merge(questions)
+        SharedAnswers(questions).merge()
+    assert SharedAnswers(questions).work() == len(lines)
+    SharedAnswers(questions).merge()
     assert rows(run) == whole
 
 
 def test_workers_of_another_fit_or_data_are_refused(run: Run) -> None:
-    work(SplitQuestions.of(run))
+    SharedAnswers(SplitQuestions.of(run)).work()
     with pytest.raises(RunError, match="items 16, there 72"):
-        work(SplitQuestions.of(run, None, None, None, 16))
+        SharedAnswers(SplitQuestions.of(run, None, None, None, 16)).work()
     run.note(finished="another day")
     with pytest.raises(RunError, match="here fitted another day, there "):
-        work(SplitQuestions.of(run))
+        SharedAnswers(SplitQuestions.of(run)).work()
 
 
 def test_a_run_that_is_not_fitted_is_refused(run: Run) -> None:
     run.note(state="fitting")
     with pytest.raises(RunError, match="was not fitted to the end"):
-        work(SplitQuestions.of(run))
+        SharedAnswers(SplitQuestions.of(run)).work()
 
 
 def told(command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Any) -> tuple[int, str, str]:
@@ -279,7 +279,7 @@ def killed_at(run: Run, moment: int) -> bool:
             setattr(os, name, deadly(getattr(os, name)))
         code = 1
         with suppress(BaseException):
-            work(SplitQuestions.of(run))
+            SharedAnswers(SplitQuestions.of(run)).work()
             code = 0
         os._exit(code)
     _, status = os.waitpid(child, 0)
@@ -295,10 +295,10 @@ def kill_and_finish(run: Run, moments: Iterator[int], whole: list[dict[str, Any]
             break
         kills += 1
     questions = SplitQuestions.of(run)
-    work(questions)
+    SharedAnswers(questions).work()
     results = list(shards(run).glob("*.jsonl"))
     assert len(results) == SHARDS
-    merge(questions)
+    SharedAnswers(questions).merge()
     assert rows(run) == whole
     return kills
 
@@ -332,10 +332,10 @@ def test_a_full_disk_ends_a_worker_in_a_line_and_it_goes_on(run, whole, monkeypa
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
         with pytest.raises(RunError, match=r"predict: is full; what is there already is whole"):
-            work(questions)
+            SharedAnswers(questions).work()
     assert 0 < len(list(shards(run).glob("*.jsonl"))) < SHARDS
-    work(questions)
-    merge(questions)
+    SharedAnswers(questions).work()
+    SharedAnswers(questions).merge()
     assert rows(run) == whole
 
 
@@ -368,10 +368,10 @@ def test_a_place_that_vanishes_ends_a_worker_in_a_line(run: Run, whole, tmp_path
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(SplitQuestions, "answers", vanish)
         with pytest.raises(RunError, match="mount: is not there any more"):
-            work(questions, str(at))
+            SharedAnswers(questions, str(at)).work()
     (tmp_path / "away").rename(at)
-    assert work(questions, str(at)) == len(whole) - 3 * 8
-    merge(questions, str(at))
+    assert SharedAnswers(questions, str(at)).work() == len(whole) - 3 * 8
+    SharedAnswers(questions, str(at)).merge()
     assert rows(run) == whole
 
 

@@ -7,6 +7,7 @@ import os
 import pytest
 
 from vesalius.errors import DatasetError
+from vesalius.system import parallel
 from vesalius.system.parallel import ParallelMap
 
 TARGET = "parallel_tasks:square"
@@ -25,11 +26,19 @@ def test_results_come_in_order_from_other_processes() -> None:
     assert sum(moved) == 20
 
 
-def test_a_short_list_and_one_core_are_worked_on_here() -> None:
-    for cores, number in ((2, 3), (1, 20)):
-        with ParallelMap(TARGET, lost, least=4, cores=cores) as parallel:
-            results = parallel.map(range(number))
+def test_a_short_list_and_one_core_are_worked_on_here(monkeypatch) -> None:
+    monkeypatch.setattr(parallel, "usable_cores", lambda: 1)
+    for cores, number in ((2, 3), (None, 20)):
+        with ParallelMap(TARGET, lost, least=4, cores=cores) as several:
+            results = several.map(range(number))
         assert {process for _, process in results} == {os.getpid()}
+
+
+def test_one_process_may_be_asked_for() -> None:
+    with ParallelMap(TARGET, lost, batch=5, least=4, cores=1) as one:
+        results = one.map(range(110, 120))
+    assert results[3] == ("lost", 113)
+    assert os.getpid() not in {process for _, process in results}
 
 
 def test_what_cannot_be_pickled_is_worked_on_here() -> None:

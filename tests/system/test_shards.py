@@ -14,7 +14,7 @@ from vesalius.system.claims import system
 from vesalius.system.places import place
 from vesalius.system.shards import MOST, Pieces, Shards, shard_size
 
-FACTS = {"recipe": "abc", "items": 9, "shards": 3}
+FACTS = {"recipe": "abc", "items": 9, "size": 3, "shards": 3}
 
 
 def opened(path: Path, **facts: object) -> Shards:

@@ -1,5 +1,6 @@
 """``vesalius data``: list, card, get, check, show, import, convert, export, split and audit."""
 
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
@@ -26,7 +27,7 @@ from vesalius.cli.data_options import (
     shares_of,
 )
 from vesalius.cli.panels import PREPARE
-from vesalius.cli.sharing import Merge, ShardsAt, Worker, inspections
+from vesalius.cli.sharing import Engine, Merge, ShardsAt, Worker, Workers, inspections, sharing
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -89,6 +90,8 @@ def check(
     worker: Worker = False,
     merge: Merge = False,
     shards: ShardsAt = None,
+    engine: Engine = None,
+    workers: Workers = None,
 ) -> None:
     """Look for bad pictures, burned-in and empty texts, duplicates; exit 1 on errors."""
     from importlib.util import find_spec
@@ -105,8 +108,9 @@ def check(
 
     console, summary = Console(soft_wrap=True), Summary()
     sample = sample_size(text_sample)
-    dataset = opened(name, root, hub, options, split_file)
-    rows = inspections(dataset, worker, merge, shards)
+    shared = sharing(worker, merge, shards, engine, workers)
+    opening = partial(opened, name, root, hub, options, split_file)
+    rows, dataset = inspections(shared, opening), opening()
     print_layout(console, dataset)
     if text and find_spec("rapidocr") is None:
         console.print("burned-in text is not looked for: pip install 'vesalius\\[ocr]'")

@@ -1,5 +1,6 @@
 """``vesalius data audit``: leaks on the terminal, or the whole audit as a page and a verdict."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +16,7 @@ from vesalius.cli.data_options import (
     opened,
     sample_size,
 )
-from vesalius.cli.sharing import Merge, ShardsAt, Worker, inspections
+from vesalius.cli.sharing import Engine, Merge, ShardsAt, Worker, Workers, inspections, sharing
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -66,6 +67,8 @@ def audit(
     worker: Worker = False,
     merge: Merge = False,
     shards: ShardsAt = None,
+    engine: Engine = None,
+    workers: Workers = None,
 ) -> None:
     """Find patients, pictures and near-duplicates that two splits share; exit 2 on leaks.
 
@@ -79,12 +82,14 @@ def audit(
     from vesalius.errors import RecipeError
     from vesalius.steps.verdicts import place_of, store_verdict
 
-    dataset = opened(name, root, hub, options, split_file)
+    shared = sharing(worker, merge, shards, engine, workers)
+    opening = partial(opened, name, root, hub, options, split_file)
+    dataset = opening()
     console = Console(soft_wrap=True)
     if labels:
         audit_labels(dataset, labels, out, limit)
         return
-    rows = inspections(dataset, worker, merge, shards)
+    rows = inspections(shared, opening)
     if html is None:
         if encoder is not None:
             raise RecipeError("--encoder is of the whole audit", hint="add --html PAGE")

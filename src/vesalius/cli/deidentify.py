@@ -1,12 +1,13 @@
 """``vesalius deidentify``: DICOM without identities, and a look at what is left."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from vesalius.cli.panels import PREPARE
-from vesalius.cli.sharing import Merge, ShardsAt, Worker, shared
+from vesalius.cli.sharing import Engine, Merge, ShardsAt, Worker, sharing
 
 if TYPE_CHECKING:
     from vesalius.data.deidentify import Summary
@@ -82,6 +83,7 @@ def deidentify(
     worker: Worker = False,
     merge: Merge = False,
     shards: ShardsAt = None,
+    engine: Engine = None,
 ) -> None:
     """De-identify DICOM by PS3.15's Basic Profile as an allow-list, and check what was written."""
     from vesalius.data import deidentify as package
@@ -106,15 +108,14 @@ def deidentify(
     options = validated(package.Options, settings, where="deidentify")
     if worker and map_file is not None:
         raise DatasetError("a worker writes no map", where="--map", hint="give it with --merge")
-    if shared(worker, merge, shards):
-        job = package.SharedDeidentification(source, out, options, key=key, at=shards)
-        if worker:
-            job.work(workers)
-            typer.echo("next: the same command with --merge for --worker")
-            return
-        summary = job.merge(map_file)
+    shared = sharing(worker, merge, shards, engine, workers if engine else None)
+    if shared:
+        each = 1 if engine else workers
+        how: dict[str, Any] = {"key": key, "at": shards, "workers": each}
+        make = partial(package.SharedDeidentification, source, out, options, **how)
+        summary = shared.job(make).merge(map_file)
     else:
-        how: dict[str, Any] = {"key": key, "map_file": map_file, "workers": workers}
+        how = {"key": key, "map_file": map_file, "workers": workers}
         summary = package.deidentify(source, out, options, **how)
     typer.echo(_summary_text(summary))
     summary.require_good()

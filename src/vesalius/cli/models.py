@@ -1,13 +1,14 @@
 """fit, predict and ask."""
 
 import math
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from vesalius.cli.panels import ADAPT, EVALUATE, SERVE
-from vesalius.cli.sharing import Merge, ShardsAt, Worker, shared
+from vesalius.cli.sharing import Engine, Merge, ShardsAt, Worker, Workers, sharing
 
 if TYPE_CHECKING:
     from vesalius.cases.prediction import Prediction
@@ -101,36 +102,31 @@ def predict(
     worker: Worker = False,
     merge: Merge = False,
     shards: ShardsAt = None,
+    engine: Engine = None,
+    workers: Workers = None,
 ) -> None:
     """Answer a split with a fitted run. A killed prediction goes on with the same command."""
     from rich.console import Console
 
     from vesalius.run import Run
-    from vesalius.steps.controls import control_set, under
-    from vesalius.steps.load import load
+    from vesalius.steps.controls import control_set, load_under
     from vesalius.steps.predict import predict as step
     from vesalius.steps.request import set_name
 
     fitted, console = Run.open(run), Console()
-    many, loaded = shared(worker, merge, shards), None
-    asked_of = " ".join(mark for mark in (stage, quantization, control) if mark)
+    shared = sharing(worker, merge, shards, engine, workers)
+    asked_of, model = " ".join(mark for mark in (stage, quantization, control) if mark), None
     if asked_of:
         own = control_set(control) if control else None
-        loaded = load(fitted, stage=stage, quantization=quantization)
-        loaded = under(loaded, control, fitted) if control else loaded
         marks = (stage, quantization, set_name(history, change), own)
         name = name or "-".join(mark for mark in marks if mark)
-    if many:
-        from vesalius.steps import sharing
-        from vesalius.steps.predict import SplitQuestions
+        model = partial(load_under, fitted, control, stage=stage, quantization=quantization)
+    if shared:
+        from vesalius.steps.sharing import shared_split
 
         how = (change, history, limit, asked_of)
-        questions = SplitQuestions.of(fitted, split, *how, name=name)
-        if worker:
-            sharing.work(questions, shards, loaded)
-            console.print("next: the same command with [bold]--merge[/] for --worker")
-            return
-        count = sharing.merge(questions, shards)
+        options: dict[str, Any] = {"name": name, "at": shards, "model": model}
+        count = shared.job(partial(shared_split, run, split, *how, **options)).merge()
     else:
         count = step(
             fitted,
@@ -139,7 +135,7 @@ def predict(
             change=change,
             limit=limit,
             history=history,
-            model=loaded,
+            model=model() if model else None,
             asked_of=asked_of,
         )
     name = name or set_name(history, change)

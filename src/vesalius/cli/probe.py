@@ -1,13 +1,14 @@
 """probe."""
 
+from functools import partial
 from math import isnan
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from vesalius.cli.panels import EVALUATE
-from vesalius.cli.sharing import Merge, ShardsAt, Worker, shared
+from vesalius.cli.sharing import Engine, Merge, ShardsAt, Worker, Workers, sharing
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -37,6 +38,8 @@ def probe(
     worker: Worker = False,
     merge: Merge = False,
     shards: ShardsAt = None,
+    engine: Engine = None,
+    workers: Workers = None,
 ) -> None:
     """Ask a run again with changed pictures and words: what its score rests on."""
     from rich.console import Console
@@ -48,8 +51,8 @@ def probe(
 
     fitted, console = Run.open(run), Console()
     names = [name.strip() for name in (only or "").split(",") if name.strip()]
-    many = shared(worker, merge, shards)
-    if many and translated_by is not None:
+    shared = sharing(worker, merge, shards, engine, workers)
+    if shared and translated_by is not None:
         hint = "first --only back-translated with --translated-by, in one process"
         raise RecipeError("workers do not translate: each would do it", hint=hint)
     if translated_by is not None:
@@ -58,16 +61,11 @@ def probe(
 
         by = judge_of(translated_by, fitted, Server(), pictures=False)
         translate(fitted, by, language, split=split, limit=limit)
-    if many:
-        from vesalius.steps import sharing
-        from vesalius.steps.probe import ProbeQuestions
+    if shared:
+        from vesalius.steps.sharing import shared_probe
 
-        questions = ProbeQuestions.of(fitted, only=names, split=split, limit=limit)
-        if worker:
-            sharing.work(questions, shards)
-            console.print("next: the same command with [bold]--merge[/] for --worker")
-            return
-        sharing.merge(questions, shards)
+        asked: dict[str, Any] = {"only": names, "split": split, "limit": limit}
+        shared.job(partial(shared_probe, run, at=shards, **asked)).merge()
     probes = step(fitted, only=names, split=split, limit=limit)
     console.print(f"[bold]{fitted.name}[/bold]: {probes.metric} under changes", highlight=False)
     console.print(_table(probes))

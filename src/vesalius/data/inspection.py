@@ -81,9 +81,9 @@ def in_chunks(
             raise error
 
 
-def all_cores() -> ParallelMap:
-    """What looks at pictures in processes of its own, one a core; a context manager."""
-    return ParallelMap("vesalius.data.inspection:inspect", _lost)
+def all_cores(cores: int | None = None) -> ParallelMap:
+    """What looks at pictures in so many processes, by default one a core; a context manager."""
+    return ParallelMap("vesalius.data.inspection:inspect", _lost, cores=cores)
 
 
 def _lost(_: Picture, error: VesaliusError) -> Inspected:

@@ -28,11 +28,14 @@ UNIT = 64
 class SharedInspection:
     """The shards of the pictures of a data set, claimed and put in the place ``at``.
 
-    ``at`` is a folder or fsspec URL. RunError where it holds those of other pictures.
+    ``at`` is a folder or fsspec URL; ``cores``: processes of each worker, by default one a core.
+    RunError where the place holds shards of other pictures.
     """
 
-    def __init__(self, dataset: Dataset, at: str) -> None:
-        self._dataset = dataset
+    what = "reading pictures"
+
+    def __init__(self, dataset: Dataset, at: str, *, cores: int | None = None) -> None:
+        self._dataset, self._cores = dataset, cores
         digest, self._total = sha256(), 0
         for picture in self._pictures():
             digest.update(picture.key.encode() + b"\0")
@@ -45,11 +48,15 @@ class SharedInspection:
             "size": self._size,
             "shards": -(-self._total // self._size),
         }
-        self._shards = Shards(place(at), facts)
+        self.shards = Shards(place(at), facts)
+
+    def left(self) -> int:
+        """How many shards have no result."""
+        return self.shards.left()
 
     def work(self) -> int:
         """Look at pictures until all have been, by this process or others; how many it did."""
-        with all_cores() as cores:
+        with all_cores(self._cores) as cores:
 
             def look(pictures: list[Picture]) -> Iterator[list[Row]]:
                 for at in range(0, len(pictures), UNIT):
@@ -58,12 +65,12 @@ class SharedInspection:
                     yield [{"key": one.key, **looked.to_row()} for one, looked in pairs]
 
             pieces = Pieces(self._pictures, self._size)
-            return work_off("reading pictures", self._shards, pieces, look, total=self._total)
+            return work_off(self.what, self.shards, pieces, look, total=self._total)
 
     def merged(self) -> Inspections:
         """What the workers saw, to be taken once; RunError where a shard is missing."""
-        self._shards.require_whole()
-        return Inspections(self._shards)
+        self.shards.require_whole()
+        return Inspections(self.shards)
 
     def _pictures(self) -> Iterator[Picture]:
         """In the order in which check and audit come to them."""

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from functools import cached_property, partial
 from hashlib import sha256
+from pathlib import Path
 from typing import Any, Protocol
 
 from vesalius.cases.prediction import Prediction
@@ -20,7 +22,9 @@ from vesalius.models.feature_cache import with_shared_features
 from vesalius.run import Run
 from vesalius.steps.answer_set import FACTS, AnswerSet, Key
 from vesalius.steps.load import load
+from vesalius.steps.predict import SplitQuestions
 from vesalius.steps.prepare import twin
+from vesalius.steps.probe import ProbeQuestions
 from vesalius.system.files import json_line, read_lines, replacing
 from vesalius.system.pace import work_off
 from vesalius.system.places import place
@@ -62,67 +66,110 @@ class Questions(Protocol):
         """The answers to some whole units with their sets, as they come."""
 
 
-@with_shared_features
-def work(questions: Questions, at: str | None = None, model: Model | None = None) -> int:
-    """Answer shards of the questions until all are answered, by this process or others.
+class SharedAnswers:
+    """The answers to questions, in shards that any number of processes make and one joins.
 
-    Returns how many answers this one gave. ``at`` is the folder or fsspec URL for claims and
-    shards, by default in the run's folder. The cost of what is left is told on standard error when
-    the first 32 are answered, and what it was at the end. RunError where the place holds shards of
-    another version, recipe, fit or data, is full or does not answer: what is there stays, and
-    the same call goes on.
+    ``at`` is the folder or fsspec URL for claims and shards, by default in the run's folder.
+    ``model`` loads what answers, by default the run's own. RunError where the run is not fitted;
+    each method raises it where the place holds shards of another version, recipe, fit or data.
     """
-    run = questions.run
-    run.require_fitted()
-    keys = _Keys(questions)
-    if keys.complete():
-        return 0
-    models = [] if model is None else [model]
 
-    def ready() -> None:
-        if not models:  # loaded by the first shard: a job that is done needs no model
-            models.append(load(run))
-        questions.connect(models[0])
+    def __init__(
+        self,
+        questions: Questions,
+        at: str | None = None,
+        model: Callable[[], Model] | None = None,
+    ) -> None:
+        self._questions, self._run = questions, questions.run
+        self._run.require_fitted()
+        self._keys = _Keys(questions)
+        self._model = model or partial(load, self._run)
+        self._at = at or self._run.path / FOLDER / questions.work
+        self.what = f"answering {self._run.name}"
 
-    def answers(items: list[Any]) -> Iterator[list[Row]]:
-        for some in questions.answers(models[0], items):
-            yield [{SET: name, **one.to_row()} for name, one in some]
+    @cached_property
+    def shards(self) -> Shards:
+        """What processes share; not looked at where the run has all answers already."""
+        return Shards(place(self._at), self._keys.facts())
 
-    pieces = Pieces(questions.items, keys.size)
-    what = f"answering {run.name}"
-    return work_off(what, keys.shards(at), pieces, answers, total=len(keys.all), ready=ready)
+    def left(self) -> int:
+        """How many shards have no result; none where the run has all answers already."""
+        return 0 if self._keys.complete() else self.shards.left()
+
+    @with_shared_features
+    def work(self) -> int:
+        """Answer shards of the questions until all are answered, by this process or others.
+
+        Returns how many answers this one gave. The cost of what is left is told on standard error
+        when the first 32 are answered, and what it was at the end. RunError where the place is full
+        or does not answer: what is there stays, and the same call goes on.
+        """
+        if self._keys.complete():
+            return 0
+        models: list[Model] = []
+
+        def ready() -> None:
+            models.append(self._model())  # by the first shard: a job that is done needs no model
+            self._questions.connect(models[0])
+
+        def answers(items: list[Any]) -> Iterator[list[Row]]:
+            for some in self._questions.answers(models[0], items):
+                yield [{SET: name, **one.to_row()} for name, one in some]
+
+        total = len(self._keys.all)
+        return work_off(self.what, self.shards, self._pieces(), answers, total=total, ready=ready)
+
+    def merge(self) -> int:
+        """Join all shards to the run's sets of answers, in the data's order; how many they are.
+
+        What a set has of other questions stays. RunError, and nothing changed, where a shard is
+        missing or an answer is missing, there twice or not asked for: it names them.
+        """
+        keys = self._keys.all
+        if self._keys.complete():
+            return len(keys)
+        self.shards.require_whole()
+        run, sets, pieces = self._run, self._questions.sets(), self._pieces()
+        for name, facts in sets.items():
+            AnswerSet(run, name, facts)  # refused before anything is written
+        with ExitStack() as stack:
+            files = {
+                name: stack.enter_context(replacing(run.predictions_file(name))) for name in sets
+            }
+            for number in range(self.shards.number):
+                rows = self.shards.rows(number)
+                _require_same(self.shards, number, rows, self._keys.of(pieces[number]))
+                for row in rows:
+                    files[row.pop(SET)].write(json_line(row).encode())
+            for name, file in files.items():
+                path = run.predictions_file(name)
+                for _, row in read_lines(path) if path.exists() else ():
+                    if Key(name, row["id"]) not in keys:
+                        file.write(json_line(row).encode())
+        for name, facts in sets.items():
+            AnswerSet(run, name, facts).finish()
+        return len(keys)
+
+    def _pieces(self) -> Pieces[Any]:
+        return Pieces(self._questions.items, self._keys.size)
 
 
-def merge(questions: Questions, at: str | None = None) -> int:
-    """Join all shards to the run's sets of answers, in the data's order; how many answers they are.
+def shared_split(
+    run: Path,
+    split: str | None = None,
+    *how: Any,
+    name: str = "",
+    at: str | None = None,
+    model: Callable[[], Model] | None = None,
+) -> SharedAnswers:
+    """The answers of a run's folder to a split; see :meth:`SplitQuestions.of`."""
+    questions = SplitQuestions.of(Run.open(run), split, *how, name=name)
+    return SharedAnswers(questions, at, model)
 
-    What a set has of other questions stays. RunError, and nothing changed, where a shard is missing
-    or an answer is missing, there twice or not asked for: it names them.
-    """
-    keys = _Keys(questions)
-    if keys.complete():
-        return len(keys.all)
-    shards = keys.shards(at)
-    shards.require_whole()
-    run, sets = questions.run, questions.sets()
-    for name, facts in sets.items():
-        AnswerSet(run, name, facts)  # refused before anything is written
-    pieces = Pieces(questions.items, keys.size)
-    with ExitStack() as stack:
-        files = {name: stack.enter_context(replacing(run.predictions_file(name))) for name in sets}
-        for number in range(shards.number):
-            rows = shards.rows(number)
-            _require_same(shards, number, rows, keys.of(pieces[number]))
-            for row in rows:
-                files[row.pop(SET)].write(json_line(row).encode())
-        for name, file in files.items():
-            path = run.predictions_file(name)
-            for _, row in read_lines(path) if path.exists() else ():
-                if Key(name, row["id"]) not in keys.all:
-                    file.write(json_line(row).encode())
-    for name, facts in sets.items():
-        AnswerSet(run, name, facts).finish()
-    return len(keys.all)
+
+def shared_probe(run: Path, *, at: str | None = None, **how: Any) -> SharedAnswers:
+    """The answers of a run's folder under changes; see :meth:`ProbeQuestions.of`."""
+    return SharedAnswers(ProbeQuestions.of(Run.open(run), **how), at)
 
 
 class _Keys:
@@ -149,12 +196,12 @@ class _Keys:
         parts = (items[at : at + unit] for at in range(0, len(items), unit))
         return [key for part in parts for key in self._questions.keys(part)]
 
-    def shards(self, at: str | None) -> Shards:
-        """The shards of the job; RunError where the place holds another one's."""
+    def facts(self) -> dict[str, Any]:
+        """What makes this the same job as another worker's."""
         run, digest = self._questions.run, sha256()
         for key in self.all:
             digest.update(json.dumps(key).encode())
-        facts = {
+        return {
             "work": self._questions.work,
             "recipe": run.recipe().digest(),
             "fitted": run.status().get("finished"),
@@ -164,7 +211,6 @@ class _Keys:
             "size": self.size,
             "shards": -(-self.items // self.size),
         }
-        return Shards(place(at or run.path / FOLDER / self._questions.work), facts)
 
     def complete(self) -> bool:
         """Whether the run has all the answers, so that its shards may be gone."""

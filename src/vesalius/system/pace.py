@@ -21,8 +21,14 @@ FIRST = 32
 class Pace:
     """Items done and seconds spent, of ``total`` items that all workers have together."""
 
-    def __init__(self, total: int, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._total, self._clock = total, clock
+    def __init__(
+        self,
+        total: int,
+        *,
+        workers: str = "one worker",
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._total, self._workers, self._clock = total, workers, clock
         self._since = clock()
         self.done = 0
 
@@ -43,7 +49,7 @@ class Pace:
         hours = left / self._rate() / 3600
         return (
             f"the first {self.done}: {self._rate():.3g} items/s; {left:,} of {self._total:,} items "
-            f"are left, {hours:.2g} hours for one worker, all rows {size:.2g} GB"
+            f"are left, {hours:.2g} hours for {self._workers}, all rows {size:.2g} GB"
         )
 
     def after(self) -> str:

@@ -38,9 +38,10 @@ class ParallelMap:
     """``function(item)`` for lists of items; a context manager that ends its processes.
 
     ``target`` is ``"package.module:function"``. Processes are started with the first list of at
-    least ``least`` items, one a core, each with one thread; shorter lists, and items that cannot
-    be pickled or that only the main module can rebuild, are worked on here. ``lost`` makes the
-    result of an item that ended its process. A VesaliusError of the function is raised as it is.
+    least ``least`` items, as many as ``cores`` says, by default one a core and none where there is
+    but one, each with one thread; shorter lists, and items that cannot be pickled or that only the
+    main module can rebuild, are worked on here. ``lost`` makes the result of an item that ended its
+    process. A VesaliusError of the function is raised as it is.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class ParallelMap:
         self._target, self._lost = target, lost
         self._batch, self._least = batch, least
         self._cores = usable_cores() if cores is None else cores
+        self._apart = self._cores > 1 or cores is not None
         self._pool: Pool | None = None
 
     def __enter__(self) -> ParallelMap:
@@ -81,7 +83,7 @@ class ParallelMap:
         return results
 
     def _started(self, number: int) -> bool:
-        if self._pool is None and self._cores > 1 and number >= self._least:
+        if self._pool is None and self._apart and number >= self._least:
             pool = Pool(
                 "vesalius.system.parallel:run_batch",
                 size=self._cores,

@@ -35,7 +35,10 @@ Row = dict[str, Any]
 
 
 class Shards:
-    """The shards of a job in a place, ``facts["shards"]`` of them."""
+    """The shards of a job in a place.
+
+    Its facts have ``shards``, how many they are, of ``size`` items each, ``items`` in all.
+    """
 
     def __init__(self, place: Place, facts: Mapping[str, Any]) -> None:
         """RunError where the place holds another job: it says what differs."""
@@ -46,6 +49,8 @@ class Shards:
         if there != job:
             raise _other(place, there, job)
         self.number: int = job["shards"]
+        self.items: int = job["items"]
+        self.size: int = job["size"]
         self._mark = {
             "vesalius": __version__,
             "job": sha256(json.dumps(job, sort_keys=True).encode()).hexdigest(),
@@ -58,6 +63,14 @@ class Shards:
     def done(self) -> Set[int]:
         """The shards that have a result."""
         return _numbers(self._place.names(), RESULT).keys()
+
+    def left(self) -> int:
+        """How many shards have no result."""
+        return self.number - len(self.done())
+
+    def items_in(self, numbers: Set[int]) -> int:
+        """How many items these shards have together."""
+        return sum(min(self.size, self.items - number * self.size) for number in numbers)
 
     def free(self) -> Generator[int, None, None]:
         """Shards for this process alone, one after the other, until each has a result.

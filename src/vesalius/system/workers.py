@@ -92,7 +92,7 @@ class Pool:
         self._order = target, memory, threads
         self._size, self._seconds, self._recycle = size, seconds, recycle
         self._change = threading.Condition()
-        self._free: list[_Worker] = []
+        self._free: list[WorkerProcess] = []
         self._started = 0
         self._closed = False
         self.ended: Counter[str] = Counter()
@@ -164,7 +164,7 @@ class Pool:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _take(self, until: float) -> _Worker:
+    def _take(self, until: float) -> WorkerProcess:
         with self._change:
             while True:
                 if self._closed:
@@ -178,16 +178,16 @@ class Pool:
                 if not self._change.wait(until - time.monotonic()) and not self._free:
                     raise WorkerBusy("no worker is free", hint="try again later")
 
-    def _fresh(self, worn: _Worker | None) -> _Worker:
+    def _fresh(self, worn: WorkerProcess | None) -> WorkerProcess:
         if worn is not None:
             worn.kill()
         try:
-            return _Worker(*self._order)
+            return WorkerProcess(*self._order)
         except OSError as error:
             self._started -= 1
             raise WorkerLost("no worker process can be started") from error
 
-    def _give(self, worker: _Worker) -> None:
+    def _give(self, worker: WorkerProcess) -> None:
         """Put a worker back, or in its place a new one, which starts while nobody waits."""
         with self._change:
             if self._closed:
@@ -199,8 +199,8 @@ class Pool:
                 self._change.notify()
 
 
-class _Worker:
-    """One process and the pipe to it."""
+class WorkerProcess:
+    """One process that runs one function, and the pipe to it; a :class:`Pool` has many."""
 
     def __init__(self, target: str, memory: int | None, threads: int) -> None:
         self._pipe, theirs = Pipe()
@@ -225,6 +225,7 @@ class _Worker:
             theirs.close()
 
     def alive(self) -> bool:
+        """Whether it can be given a task."""
         return not self._gone and self._process.poll() is None
 
     def waited(self, began: float) -> float:
@@ -232,30 +233,36 @@ class _Worker:
         return time.monotonic() - began - self._starting
 
     def wait_ready(self) -> None:
+        """Wait until it has imported its function; WorkerLost where it cannot."""
         if self._ready:
             self._starting = 0.0
             return
         began = time.monotonic()
-        outcome, what = self._answer(STARTING)
+        outcome, what = self.answer(STARTING)
         if outcome != "ready":
             raise WorkerLost(f"a worker cannot import its function: {what}")
         self._ready, self._starting = True, time.monotonic() - began
 
     def ask(self, args: tuple[Any, ...], seconds: float, watch: Watch | None) -> tuple[str, Any]:
-        self.tasks += 1
+        """How the function ended for these arguments, and its result; see :meth:`answer`."""
         until = time.monotonic() + seconds
-        try:
-            self._pipe.send((seconds, args))
-        except (BrokenPipeError, ConnectionResetError) as error:
-            raise self._lost() from error
+        self.send(args, seconds)
         while True:
             left = until - time.monotonic()
             if watch is None or self._spoke(left, watch):
-                answer = self._answer(left)
+                answer = self.answer(left)
                 if answer[0] != "progress":
                     return answer
                 if watch is not None:
                     watch.progress = answer[1]
+
+    def send(self, args: tuple[Any, ...], seconds: float) -> None:
+        """Start the function, which has so many seconds; WorkerLost where the process is dead."""
+        self.tasks += 1
+        try:
+            self._pipe.send((seconds, args))
+        except (BrokenPipeError, ConnectionResetError) as error:
+            raise self._lost() from error
 
     def _spoke(self, seconds: float, watch: Watch) -> bool:
         """Whether there is something to read, or hardly time left for it; WorkerStopped."""
@@ -263,7 +270,11 @@ class _Worker:
             raise WorkerStopped("a task was stopped")
         return seconds <= TICK or self._pipe.poll(TICK)
 
-    def _answer(self, seconds: float) -> tuple[str, Any]:
+    def answer(self, seconds: float) -> tuple[str, Any]:
+        """How it ended (done, refused, failed, lost) and its result or error.
+
+        WorkerTimeout where it has not within so many seconds; WorkerLost where the process died.
+        """
         try:
             if not self._pipe.poll(max(seconds, 0.0)):
                 raise WorkerTimeout(f"a task was stopped after {seconds:.3g} seconds")
@@ -283,6 +294,7 @@ class _Worker:
         return WorkerLost(f"a worker process died at its task ({name})")
 
     def kill(self) -> None:
+        """End it now."""
         if not self._gone:
             self._gone = True
             self._process.kill()

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import stat
+from functools import partial
 from pathlib import Path
 from threading import Barrier, Thread
 
@@ -41,6 +42,9 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sharing, "UNIT", 4)
 
 
+shared = partial(SharedDeidentification, workers=0)
+
+
 def outputs(out: Path) -> dict[str, bytes]:
     return {p.relative_to(out).as_posix(): p.read_bytes() for p in sorted(out.rglob("*.dcm"))}
 
@@ -52,11 +56,11 @@ def manifest(out: Path) -> list[dict[str, object]]:
 def test_workers_and_a_merge_are_one_process(source: Path, tmp_path: Path, capsys) -> None:
     key, alone, out = tmp_path / "a.key", tmp_path / "alone", tmp_path / "out"
     expected = deidentify(source, alone, key=key, workers=0)
-    job = SharedDeidentification(source, out, key=key)
+    job = shared(source, out, key=key)
     with pytest.raises(RunError, match="3 of 3 shards have no result"):
         job.merge()
-    assert job.work(0) == FILES
-    assert SharedDeidentification(source, out, key=key).work(0) == 0
+    assert job.work() == FILES
+    assert shared(source, out, key=key).work() == 0
     told, private = capsys.readouterr(), tmp_path / "map"
     assert "this worker: 12 items" in told.err
     summary = job.merge(private)
@@ -64,7 +68,7 @@ def test_workers_and_a_merge_are_one_process(source: Path, tmp_path: Path, capsy
     assert outputs(out) == outputs(alone)
     assert manifest(out) == manifest(alone)
     assert len(private.read_text().splitlines()) == FILES
-    assert SharedDeidentification(source, out, key=key).merge().statuses == expected.statuses
+    assert shared(source, out, key=key).merge().statuses == expected.statuses
     assert manifest(out) == manifest(alone)
     assert deidentify(source, out, key=key, workers=0).statuses == expected.statuses
 
@@ -74,25 +78,23 @@ def test_other_options_another_key_and_foreign_folders_are_refused(source, tmp_p
     out.mkdir()
     (out / "mine").write_text("")
     with pytest.raises(DatasetError, match="is not empty and has no manifest"):
-        SharedDeidentification(source, out, key=key).work(0)
+        shared(source, out, key=key).work()
     (out / "mine").unlink()
-    SharedDeidentification(source, out, key=key).work(0)
+    shared(source, out, key=key).work()
     with pytest.raises(RunError, match="another job's shards: here options"):
-        SharedDeidentification(source, out, Options(retain_uids=True), key=key)
+        shared(source, out, Options(retain_uids=True), key=key)
     with pytest.raises(RunError, match="another job's shards: here key"):
-        SharedDeidentification(source, out, key=tmp_path / "b.key")
-    other = SharedDeidentification(
-        source, out, Options(retain_uids=True), key=key, at=str(tmp_path / "x")
-    )
+        shared(source, out, key=tmp_path / "b.key")
+    other = shared(source, out, Options(retain_uids=True), key=key, at=str(tmp_path / "x"))
     with pytest.raises(RunError, match="was made with another options"):
-        other.work(0)
+        other.work()
     with pytest.raises(DatasetError, match="source and output may not hold one another"):
-        SharedDeidentification(source, out, key=key, at=str(source / "shards"))
+        shared(source, out, key=key, at=str(source / "shards"))
 
 
 def test_a_full_disk_ends_a_worker_in_a_line_and_room_lets_it_go_on(source, tmp_path) -> None:
     key, out, fsync, calls = tmp_path / "a.key", tmp_path / "out", os.fsync, []
-    job = SharedDeidentification(source, out, key=key)
+    job = shared(source, out, key=key)
 
     def full_disk(file: int) -> None:
         calls.append(file)
@@ -103,15 +105,15 @@ def test_a_full_disk_ends_a_worker_in_a_line_and_room_lets_it_go_on(source, tmp_
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", full_disk)
         with pytest.raises(RunError, match=r"takes no more outputs|is full"):
-            job.work(0)
-    assert SharedDeidentification(source, out, key=key).work(0) >= 4
+            job.work()
+    assert shared(source, out, key=key).work() >= 4
     assert job.merge().statuses == {"done": 10, "duplicate": 1, "skipped": 1}
 
 
 def test_a_shard_of_other_files_is_refused(source: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    job = SharedDeidentification(source, out)
-    job.work(0)
+    job = shared(source, out)
+    job.work()
     shards = tmp_path / "out.shards"
     shutil.copyfile(shards / "000001.jsonl", shards / "000002.jsonl")
     with pytest.raises(RunError, match="shard 2 does not hold a row for each of its files"):

@@ -31,9 +31,11 @@ DISK = ("disk_full", "not_written")
 class SharedDeidentification:
     """The files of a source in shards, claimed beside the output (``OUT.shards``) or ``at``.
 
-    DatasetError for places that may not be used; RunError where the place holds shards of other
-    files, options or another key.
+    ``workers``: processes of each worker, by default one a core. DatasetError for places that may
+    not be used; RunError where the place holds shards of other files, options or another key.
     """
+
+    what = "de-identifying"
 
     def __init__(
         self,
@@ -43,7 +45,9 @@ class SharedDeidentification:
         *,
         key: Path | None = None,
         at: str | None = None,
+        workers: int | None = None,
     ) -> None:
+        self._workers = workers
         self._options = options or Options()
         if self._options.clean_pixels and find_spec("rapidocr") is None:
             raise MissingExtra("rapidocr", "ocr")
@@ -67,21 +71,23 @@ class SharedDeidentification:
             "size": self._size,
             "shards": -(-self._total // self._size),
         }
-        self._shards = Shards(place(at), facts)
+        self.shards = Shards(place(at), facts)
 
-    def work(self, workers: int | None = None) -> int:
+    def left(self) -> int:
+        """How many shards have no result."""
+        return self.shards.left()
+
+    def work(self) -> int:
         """De-identify files until all are, by this process or others; how many it did.
 
-        ``workers``: as for one process alone. RunError where outputs cannot be written: the files
-        of that shard are done again.
+        RunError where outputs cannot be written: the files of that shard are done again.
         """
         self._begin()
 
         def do(files: list[File]) -> Iterator[list[Row]]:
             done: dict[str, Row] = {}
-            every = results(
-                iter(files), self._name, self._out, self._options, self._secret, workers=workers
-            )
+            how = (self._name, self._out, self._options, self._secret)
+            every = results(iter(files), *how, workers=self._workers)
             for file, row in every:
                 if row.get("code") in DISK:
                     what = f"takes no more outputs ({row['code']})"
@@ -91,7 +97,7 @@ class SharedDeidentification:
             yield [{"source": name, **done[name]} for name in map(self._name, files)]
 
         pieces = Pieces(lambda: listed(self._source), self._size)
-        return work_off("de-identifying", self._shards, pieces, do, total=self._total)
+        return work_off(self.what, self.shards, pieces, do, total=self._total)
 
     def merge(self, map_file: Path | None = None) -> Summary:
         """Write the manifest of all shards' rows; RunError where one is missing.
@@ -100,13 +106,13 @@ class SharedDeidentification:
         workers. ``map_file`` is told, privately, which source is which row.
         """
         refuse_places(self._source, self._out, map_file=map_file)
-        self._shards.require_whole()
+        self.shards.require_whole()
         summary = Summary(self._out, self.key)
         with Manifest.open(self._out, self._options, self._pseudonyms, map_file) as manifest:
             for row in manifest.rows():
                 count(summary, row)
             pieces = Pieces(lambda: listed(self._source), self._size)
-            for number in range(self._shards.number):
+            for number in range(self.shards.number):
                 for file, row in self._rows(number, pieces[number]):
                     if manifest.wants(file):
                         count(summary, manifest.note(file, row))
@@ -114,12 +120,12 @@ class SharedDeidentification:
 
     def _rows(self, number: int, files: list[File]) -> Iterator[tuple[File, Row]]:
         """A shard's files with their rows; RunError where it has other rows."""
-        rows = self._shards.rows(number)
+        rows = self.shards.rows(number)
         names = [self._name(file) for file in files]
         if [row.pop("source", None) for row in rows] != names:
             hint = f"remove {number:06d}.jsonl; a worker makes it again"
             what = f"shard {number} does not hold a row for each of its files"
-            raise RunError(what, where=str(self._shards), hint=hint)
+            raise RunError(what, where=str(self.shards), hint=hint)
         yield from zip(files, rows, strict=True)
 
     def _begin(self) -> None:
