@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import os
+import secrets
+import socket
+import subprocess
 import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -23,3 +30,51 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("no shared inputs: set VESALIUS_SHARED to their folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def ray_head() -> Iterator[str]:
+    """The address of a Ray of two workers on this machine; the test is skipped without Ray."""
+    pytest.importorskip("ray", reason="needs the extra ray")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    own = {
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # loopback alone, whatever its name says
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": secrets.token_hex(32),
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }
+    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
+        options = f"--head --block --port {port} --num-cpus 2 --include-dashboard false"
+        head = subprocess.Popen(
+            [
+                Path(sys.executable).with_name("ray"),
+                "start",
+                *options.split(),
+                "--temp-dir",
+                folder,
+            ],
+            env=os.environ | own,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        listens = False
+        while not listens and head.poll() is None:
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+                listens = True
+            time.sleep(0.2)
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in own.items():
+                patch.setenv(name, value)
+            yield f"127.0.0.1:{port}"
+        head.terminate()
+        head.wait(30)
+
+
+@pytest.fixture
+def ray_cluster(ray_head: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A Ray that is there already, named to the test's processes."""
+    monkeypatch.setenv("RAY_ADDRESS", ray_head)
+    return ray_head

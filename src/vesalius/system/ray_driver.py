@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 import pickle
+import secrets
 import signal
+import socket
 import sys
 import threading
 import time
@@ -26,10 +28,6 @@ DEATHS = 3
 """So many for each worker, and no shard done meanwhile, are no accident any more."""
 STORE = 80 * 2**20
 """Bytes of Ray's own store, the least it takes: results go to the shards."""
-QUIET = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_TQDM": "0",
-}
 LOCAL = {
     # Named for other systems, it binds every port of this one to loopback, too.
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
@@ -105,7 +103,10 @@ def _work_off(ray: Any, start: Callable[[], Any], count: int, shards: Shards) ->
 @contextmanager
 def _ray(order: Order) -> Iterator[Any]:
     """The library, connected; RunError where there is no Ray at the address."""
-    os.environ.update(QUIET | ({} if order.address else LOCAL))
+    if not order.address:
+        # A secret in the environment: else one is put into the home folder, for all to read.
+        os.environ.update({"RAY_AUTH_TOKEN": secrets.token_hex(32), **LOCAL})
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
     import ray
 
@@ -118,6 +119,7 @@ def _ray(order: Order) -> Iterator[Any]:
     }
     try:
         if order.address:
+            _reach(order.address)
             ray.init(address=order.address, **silent)
         else:
             ray.init(address="local", **silent, **alone)
@@ -128,6 +130,13 @@ def _ray(order: Order) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _reach(address: str) -> None:
+    """OSError where nothing listens at HOST:PORT, for which Ray would wait without end."""
+    host, _, port = address.rpartition(":")
+    if port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
 
 
 def _end_with(parent: int) -> None:

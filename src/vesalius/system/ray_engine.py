@@ -101,7 +101,10 @@ def _folder() -> Iterator[str]:
     try:
         yield str(Path(folder, "ray"))
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        end = time.monotonic() + GRACE
+        while Path(folder).exists() and time.monotonic() < end:
+            shutil.rmtree(folder, ignore_errors=True)  # what Ray had started may write its last
+            time.sleep(0.1)
 
 
 def _watch(job: Job, process: WorkerProcess) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import errno
 import json
 import os
+import pickle
 import shutil
 import stat
 from functools import partial
 from pathlib import Path
 from threading import Barrier, Thread
+from typing import Any
 
 import pytest
 from planted import GREY, full
@@ -146,3 +148,18 @@ def test_the_command(source: Path, tmp_path: Path) -> None:
     merged = run.invoke(app, [*words, "--merge"])
     assert merged.exit_code == 0, merged.output
     assert "10 de-identified" in merged.output
+
+
+def test_ray_is_sent_what_makes_the_job_for_one_process_a_worker(source, tmp_path, monkeypatch):
+    def here(make: Any, workers: int | None) -> Any:
+        job = pickle.loads(pickle.dumps(make))()
+        assert (job.work(), workers) == (FILES, 3)
+        return make()
+
+    monkeypatch.setattr("vesalius.system.ray_engine.run_on_ray", here)
+    out = tmp_path / "out"
+    words = ["deidentify", str(source), str(out), "--engine", "ray", "--workers", "3"]
+    ended = CliRunner().invoke(app, words)
+    assert ended.exit_code == 0, ended.output
+    assert "10 de-identified" in ended.output
+    assert len(outputs(out)) == 10
