@@ -20,12 +20,13 @@ from pydicom.pixels import apply_color_lut, get_decoder
 from pydicom.uid import RLELossless
 
 from vesalius.cases.decoded import DEFAULT_LIMITS, Decoded, Limits
+from vesalius.cases.dicom_display import window_of
 from vesalius.cases.dicom_elements import frame_count, invalid, label, raw_value, whole
 from vesalius.cases.dicom_frames import PIXELS, check_frames, has_surplus, misplaced, stored_values
 from vesalius.cases.dicom_grey import grey_shades
 from vesalius.cases.headers import codestream_size
 from vesalius.cases.inflation import inflated
-from vesalius.cases.view import View
+from vesalius.cases.view import DicomWindow, View
 from vesalius.errors import ImageError
 
 GREY = ("MONOCHROME1", "MONOCHROME2")
@@ -80,6 +81,16 @@ def dicom_size(data: bytes, limits: Limits) -> tuple[int, int]:
     with refusing_dicom():
         check_header(file, limits)
     return int(file.Columns), int(file.Rows)
+
+
+def dicom_window(data: bytes, frame: int | None, limits: Limits) -> DicomWindow | None:
+    """The modality, and (centre, width) of a frame's own view; None in colour; ImageError."""
+    file, _ = read_dicom(data)
+    with refusing_dicom():
+        chosen = _choose(frame, check_header(file, limits))
+        if file.PhotometricInterpretation not in GREY:
+            return None
+        return DicomWindow(modality(file), *window_of(file, chosen))
 
 
 @contextmanager

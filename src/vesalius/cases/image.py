@@ -19,7 +19,7 @@ from vesalius.cases.decoded import DEFAULT_LIMITS, Decoded, Limits, quietly
 from vesalius.cases.headers import Kind, gif_frames, is_bare_dicom, kind_of, webp_size
 from vesalius.cases.shades import deep_shades
 from vesalius.cases.tiff import Tiff, samples_of
-from vesalius.cases.view import OWN_VIEW, View
+from vesalius.cases.view import OWN_VIEW, DicomWindow, View
 from vesalius.errors import ImageError
 
 _TURNED = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
@@ -70,6 +70,21 @@ def picture_size(
             exif = file.getexif() if _may_have_exif(data, kind) else {}
             turned = exif.get(ExifTags.Base.Orientation, 1) in _TURNED
     return (height, width) if turned else (width, height)
+
+
+def picture_window(
+    data: bytes, view: View = OWN_VIEW, *, limits: Limits = DEFAULT_LIMITS
+) -> DicomWindow | None:
+    """The window in which :func:`decode` shows a grey DICOM; None for what has none; ImageError."""
+    if admitted(data, limits) != "dicom":
+        return None
+    with quietly():
+        from vesalius.cases.dicom import dicom_window
+
+        own = dicom_window(data, view.frame, limits)
+    if own is None or view.window is None:
+        return own
+    return own._replace(centre=view.window[0], width=view.window[1])
 
 
 def _may_have_exif(data: bytes, kind: Kind) -> bool:

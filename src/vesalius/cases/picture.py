@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vesalius.cases.view import OWN_VIEW, View
+from vesalius.cases.view import OWN_VIEW, DicomWindow, View
 from vesalius.errors import ImageError
 
 if TYPE_CHECKING:
@@ -66,6 +66,15 @@ class Picture:
             size = picture_size(self.read(), self.view)
             self._require_annotated(size)
             return size
+        except ImageError as error:
+            raise ImageError(error.code, error.what, where=self.key, hint=error.hint) from error
+
+    def window(self) -> DicomWindow | None:
+        """The window in which :meth:`pixels` shows a grey DICOM; None for others; as there."""
+        from vesalius.cases.image import picture_window
+
+        try:
+            return picture_window(self.read(), self.view)
         except ImageError as error:
             raise ImageError(error.code, error.what, where=self.key, hint=error.hint) from error
 

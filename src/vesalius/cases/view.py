@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import NamedTuple
 
 _MARK = re.compile(r"(?:#frame=(\d+))?(?:#window=([-+.\de]+),([-+.\de]+))?\Z")
 
@@ -37,6 +38,22 @@ class View:
         return cls(int(frame) if frame else None, window)
 
 
+class DicomWindow(NamedTuple):
+    """How a grey picture is shown: its modality's code, and the window in modality units."""
+
+    modality: str | None
+    centre: float
+    width: float
+
+
+CT_WINDOWS = {
+    "Lung": (-600.0, 1500.0),
+    "Soft tissue": (50.0, 400.0),
+    "Bone": (400.0, 1800.0),
+    "Brain": (40.0, 80.0),
+    "Liver": (60.0, 160.0),
+}
+"""Usual windows of a CT: (centre, width) in Hounsfield units."""
 OWN_VIEW = View()
 """The file's own."""
 

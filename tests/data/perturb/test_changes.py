@@ -10,12 +10,14 @@ from functools import partial
 import numpy as np
 import pytest
 from PIL import Image
+from scans import scan, written
 
 from vesalius.cases.case import Answer, Box, Case, Question
 from vesalius.cases.picture import Picture
+from vesalius.cases.view import View
 from vesalius.data.open import open_dataset
 from vesalius.data.perturb import CHANGES, change_of
-from vesalius.data.perturb.pictures import GREY
+from vesalius.data.perturb.pictures import GREY, darkest, farthest
 from vesalius.data.perturb.stock import Stock
 from vesalius.errors import UnknownName
 
@@ -129,6 +131,32 @@ def test_low_resolution_and_wrong_window() -> None:
     )
     assert np.abs(np.diff(coarse, axis=1)).mean() < np.abs(np.diff(before, axis=1)).mean() / 4
     assert (bright == np.minimum(255, 4 * before)).all()
+
+
+def of_dicom(modality: str, **fields: object) -> Case:
+    """A case of a scan whose values go from -1000 to 1559, shown from -10 to 90."""
+    values = np.arange(40 * 64, dtype=np.uint16).reshape(40, 64)
+    more = {"RescaleSlope": 1, "RescaleIntercept": -1000, "WindowCenter": 40, "WindowWidth": 100}
+    data = written(scan(values, Modality=modality, **more | fields))
+    return case(pictures=(Picture("scan.dcm", lambda: data),))
+
+
+def test_a_wrong_window_of_a_ct_shows_other_values_than_its_own() -> None:
+    """Of (-10, 90) bone, (-500, 1300), shares 100 of 1,800, lung 100 of 1,500, the others more."""
+    one = of_dicom("CT")
+    own, changed = pixels(one), only("wrong-window", one)
+    assert own.min() == 0
+    assert own.max() == 255
+    bone = one.pictures[0].at(View(window=(400.0, 1800.0)))
+    assert (pixels(changed) == np.asarray(bone.pixels())).all()
+    assert farthest((-500.0, 1300.0)) == (40.0, 80.0)  # from bone the brain: 80 of 1,800
+
+
+def test_a_wrong_window_of_another_scan_is_the_darkest_quarter_of_its_values() -> None:
+    one = of_dicom("MR")
+    quarter = one.pictures[0].at(View(window=darkest((-10.0, 90.0))))
+    assert darkest((-10.0, 90.0)) == (2.5, 25.0)
+    assert (pixels(only("wrong-window", one)) == np.asarray(quarter.pixels())).all()
 
 
 def test_a_mirrored_side_changes_picture_reference_and_boxes() -> None:

@@ -82,7 +82,7 @@ _MAKE: Mapping[str, Make] = {
     "inside-box": _boxed("inside-box", pictures.inside),
     "outside-box": _boxed("outside-box", pictures.outside),
     "low-resolution": _painted("low-resolution", pictures.coarse),
-    "wrong-window": _painted("wrong-window", pictures.bright),
+    "wrong-window": pictures.wrong_window,
     "burned-in-text": pictures.burned_in_text,
     "reworded": words.reworded,
     "back-translated": words.back_translated,

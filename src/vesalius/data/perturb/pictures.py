@@ -16,6 +16,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from vesalius.cases.case import Box, Case, Question
 from vesalius.cases.picture import Picture
+from vesalius.cases.view import CT_WINDOWS
 from vesalius.data.perturb.stock import Stock
 from vesalius.language.assertions import sides, swapped_sides
 
@@ -118,6 +119,40 @@ def coarse(image: Image.Image) -> Image.Image:
     small = [max(1, edge // COARSER) for edge in image.size]
     fewer = image.resize((small[0], small[1]), Image.Resampling.BOX)
     return fewer.resize(image.size, Image.Resampling.BILINEAR)
+
+
+def wrong_window(case: Case, stock: Stock) -> Case | None:
+    """The case's pictures under a window that shows other tissues."""
+    del stock
+    shown = (Picture(f"{p.key}#wrong-window", partial(_rewindowed, p)) for p in case.pictures)
+    return replace(case, pictures=tuple(shown))
+
+
+def _rewindowed(picture: Picture) -> bytes:
+    """A grey DICOM's values under another window; of what has shades alone the darkest quarter."""
+    own = picture.window()
+    if own is None:
+        return _png(picture, bright)
+    extent = (own.centre - own.width / 2, own.centre + own.width / 2)
+    other = farthest(extent) if own.modality == "CT" else darkest(extent)
+    return _png(picture.at(replace(picture.view, window=other)), lambda image: image)
+
+
+def farthest(extent: tuple[float, float]) -> tuple[float, float]:
+    """The usual CT window that shares least with the range that is shown (Hounsfield units)."""
+
+    def shared(window: tuple[float, float]) -> float:
+        low, high = window[0] - window[1] / 2, window[0] + window[1] / 2
+        both = max(0.0, min(high, extent[1]) - max(low, extent[0]))
+        return both / (window[1] + extent[1] - extent[0] - both)
+
+    return min(CT_WINDOWS.values(), key=shared)
+
+
+def darkest(extent: tuple[float, float]) -> tuple[float, float]:
+    """The window of the lowest quarter of a range."""
+    width = (extent[1] - extent[0]) / NARROWER
+    return extent[0] + width / 2, width
 
 
 def bright(image: Image.Image) -> Image.Image:

@@ -6,6 +6,7 @@ import re
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from vesalius.cases.view import CT_WINDOWS
 from vesalius.service.http.answer_schemas import (
     AssessmentOut,
     ConfidenceOut,
@@ -18,13 +19,7 @@ from vesalius.service.web.api_errors import ApiError
 SAME = 0.9999
 """Cosine similarity from which two pictures are called the same: ``combine.guard.SAME``."""
 _SURE = ((0.9, "very sure"), (0.7, "fairly sure"), (0.5, "unsure"), (0.0, "very unsure"))
-PRESETS = {
-    "Lung": Window(centre=-600, width=1500),
-    "Soft tissue": Window(centre=50, width=400),
-    "Bone": Window(centre=400, width=1800),
-    "Brain": Window(centre=40, width=80),
-    "Liver": Window(centre=60, width=160),
-}
+PRESETS = {name: Window(centre=c, width=w) for name, (c, w) in CT_WINDOWS.items()}
 """Usual CT windows in Hounsfield units."""
 
 _NEXT = {
