@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.prediction import Prediction
@@ -19,13 +19,14 @@ from vesalius.evaluation.engine_parity import FILE, Bounds, Parity, Tokens, pari
 from vesalius.models.build import build
 from vesalius.models.capabilities import Pictures
 from vesalius.models.codecs import Replies
-from vesalius.models.endpoint import Endpoint, EndpointSettings
-from vesalius.models.remote.model import RemoteModel
 from vesalius.recipe import Decoding
 from vesalius.run import Run
 from vesalius.steps.prepare import dialogues
 from vesalius.system.files import read_json, write_json
 from vesalius.training.memory import release
+
+if TYPE_CHECKING:  # its client is of the extra `endpoint`, and who asks no server needs none
+    from vesalius.models.endpoint import EndpointSettings
 
 ITEMS = 32
 FRESH = timedelta(days=1)
@@ -111,8 +112,8 @@ def gate(run: Run) -> None:
 
     A proof of the last day stands. ModelError, in one line, where the server is not that run.
     """
-    settings = getattr(build(run.recipe().model), "settings", None)
-    if not isinstance(settings, EndpointSettings) or settings.serves is None:
+    settings: Any = getattr(build(run.recipe().model), "settings", None)
+    if getattr(settings, "serves", None) is None:  # an endpoint's alone have it
         return
     proven = Run.open(settings.serves)
     if not _stands(proven, settings):
@@ -163,6 +164,8 @@ class _Server:
         if replies.content == "boxes" and replies.convention.scale is None:
             what = "writes boxes in pixels of a picture that a server resizes in its own way"
             raise ModelError(what, where=run.path, hint="fit with model.boxes of a scale")
+        from vesalius.models.endpoint import Endpoint
+
         remote = Endpoint(settings).model(settings.model)
         try:
             remote.look()
@@ -177,6 +180,9 @@ class _Server:
         self, name: str, questions: Sequence[Dialogue], decoding: Decoding
     ) -> list[Prediction]:
         """What the server answers under a name; a wrong one in its replies is refused."""
+        from vesalius.models.endpoint import Endpoint
+        from vesalius.models.remote.model import RemoteModel
+
         address = replace(Endpoint(self.settings).model(name).server, answers=self.replies)
         remote = RemoteModel(address, needs_image=any(one.pictures for one in questions))
         try:
