@@ -1,9 +1,9 @@
-# make setup | demo | test | test-slow | check | docs: each sets up all it needs.
+# make setup | demo | test | test-slow | check | docs | resolve | oldest: each sets up all it needs.
 PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup demo test test-slow check lint docs clean
+.PHONY: setup demo test test-slow check lint docs resolve oldest clean
 
 setup: .venv/.done
 
@@ -35,6 +35,24 @@ check: lint test docs
 
 docs: setup
 	$(BIN)/sphinx-build --quiet --fail-on-warning --builder html docs docs/_build/html
+
+# Both ask a package index. The first installs nothing; the second makes an environment in build/.
+resolve: setup
+	$(BIN)/python scripts/resolve
+
+# Data and scores on the oldest versions that pyproject.toml allows; what is left out needs torch or OCR.
+OLDEST := tests/cases tests/language tests/data tests/evaluation
+NEED_MORE := data/deidentify/test_redaction data/test_shared_inspection evaluation/test_clean \
+	evaluation/test_constants evaluation/test_evaluate evaluation/test_self_test evaluation/test_table \
+	evaluation/metrics/test_image_clef evaluation/metrics/test_metric_contract \
+	evaluation/metrics/test_text_pairs
+
+oldest: setup
+	$(BIN)/uv venv --quiet --clear build/oldest
+	$(BIN)/uv pip install --quiet --python build/oldest --resolution lowest-direct --editable '.[dicom,hub]' \
+		'hypothesis>=6.100' 'pycocoevalcap>=1.2' 'pytest>=8.4' 'pytest-socket>=0.7' 'scikit-learn>=1.6'
+	env -u PYTHONPATH build/oldest/bin/python -m pytest -m 'not slow' $(OLDEST) \
+		$(NEED_MORE:%=--ignore=tests/%.py)
 
 clean:
 	rm -rf .venv docs/_build build dist runs

@@ -28,13 +28,15 @@ def test_an_extra_lacks_what_is_not_installed_here(monkeypatch: pytest.MonkeyPat
         "numpy>=2; extra == 'models'",
         "no-such-package[one]>=1; extra == 'models'",
         "nor-this; sys_platform == 'win32' and extra == 'train'",
+        "nor-now; python_version < '3.10' and extra == 'train'",
+        "but-this; python_version < '3.99' and extra == 'train'",
         "vesalius[models]; extra == 'train'",
         "nor-that; extra == 'dev'",
     ]
     monkeypatch.setattr(machine, "requires", lambda _: lines)
     here = machine.installed
     monkeypatch.setattr(machine, "installed", lambda n: "1" if n == "vesalius" else here(n))
-    assert machine.missing() == {"models": ["no-such-package"]}
+    assert machine.missing() == {"models": ["no-such-package"], "train": ["but-this"]}
     monkeypatch.setattr(machine, "installed", lambda _: None)
     assert machine.missing() == {}  # a source tree
 

@@ -6,6 +6,7 @@ import os
 import platform
 import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -160,9 +161,12 @@ def missing() -> dict[str, list[str]]:
 
 
 def _wanted(line: str) -> bool:
-    """Whether a requirement holds for this system, as far as its marker names one."""
+    """Whether a requirement holds for this system and Python, as far as its marker names them."""
     system = re.search(r"sys_platform == ['\"](\w+)['\"]", line)
-    return system is None or system[1] == platform.system().lower()
+    below = re.search(r"python_version < ['\"]3\.(\d+)['\"]", line)
+    return (system is None or system[1] == platform.system().lower()) and (
+        below is None or sys.version_info < (3, int(below[1]))
+    )
 
 
 def _memory() -> int | None:

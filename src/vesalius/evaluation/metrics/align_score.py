@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from importlib.metadata import version
 from typing import ClassVar
 
 import numpy as np
 
 from vesalius.evaluation.metrics import Array, ScoringProtocol
 from vesalius.evaluation.metrics.text_pairs import PairMetric, logits
+from vesalius.system.machine import installed
 
 _LABELS = 3
 CHUNK = 350
@@ -35,7 +35,7 @@ class AlignScore(PairMetric):
         return ScoringProtocol(
             name=self.name,
             implementation="transformers sequence classifier, nli_sp",
-            version=version("transformers"),
+            version=installed("transformers") or "not installed",
             parameters={**self.described(), "reference_words": CHUNK},
             normalisation="none; sentences end at . ! ? before a capital or a digit",
             averaging="maximum over parts of the reference, mean over the answer's sentences; "

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from vesalius.evaluation.metrics.table import means
 from vesalius.evaluation.metrics.words import golds
 from vesalius.language.script import normalised
 from vesalius.settings import Frozen
+from vesalius.system.machine import installed
 
 if TYPE_CHECKING:
     from bert_score import BERTScorer
@@ -49,7 +49,7 @@ class Encoder(Frozen):
             "layer": "tuned" if layer is None else layer,
             "idf": self.idf,
             "rescale": self.rescale,
-            "transformers": _version("transformers"),
+            "transformers": installed("transformers") or "not installed",
         }
 
     def absence(self) -> str | None:
@@ -103,7 +103,7 @@ class BertScore(Encoder):
         return ScoringProtocol(
             name="bertscore",
             implementation="bert-score",
-            version=_version("bert-score"),
+            version=installed("bert-score") or "not installed",
             parameters=self.described(),
             normalisation="NFKC; the model's tokeniser; an empty text scores 0",
             averaging="maximum over references; mean over texts",
@@ -184,10 +184,3 @@ def _ids(scorer: BERTScorer, text: str) -> list[int]:
     # verbose: the tokeniser would warn of each long text, which is counted here.
     ids: list[int] = scorer._tokenizer(normalised(text), verbose=False)["input_ids"]
     return ids
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"

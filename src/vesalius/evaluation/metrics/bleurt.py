@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.metadata import version
 from typing import ClassVar
 
 import numpy as np
 
 from vesalius.evaluation.metrics import Array, ScoringProtocol
 from vesalius.evaluation.metrics.text_pairs import PairMetric, logits
+from vesalius.system.machine import installed
 
 
 class Bleurt(PairMetric):
@@ -29,7 +29,7 @@ class Bleurt(PairMetric):
         return ScoringProtocol(
             name=self.name,
             implementation="transformers sequence classifier",
-            version=version("transformers"),
+            version=installed("transformers") or "not installed",
             parameters=self.described(),
             normalisation="none; pairs (reference, answer), cut at the model's length",
             averaging="maximum over references; mean over texts",
