@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
+from tests.steps.patients import PATIENT, patients
 from tests.training.tracked import expected, tensorboard_scalars, wandb_config, wandb_curve
 
 from vesalius import Recipe, Run
@@ -18,7 +17,6 @@ from vesalius.steps.fit import fit
 from vesalius.system.files import read_lines
 from vesalius.training import trackers
 
-PATIENT = "Quisquilia"
 SMALL: dict[str, Any] = {
     "name": "generative",
     "family": "llava",
@@ -35,21 +33,6 @@ PHANTOMS: dict[str, Any] = {
 def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("WANDB_MODE", "WANDB_DIR", "WANDB_PROJECT", "TENSORBOARD_LOGGING_DIR"):
         monkeypatch.delenv(name, raising=False)
-
-
-def patients(folder: Path) -> dict[str, Any]:
-    """A data set in whose every word, name and folder a patient is."""
-    rows = []
-    for split, count in {"train": 4, "validation": 2, "test": 2}.items():
-        for at in range(count):
-            name = f"{PATIENT}-{split}-{at}.png"
-            (folder / PATIENT).mkdir(parents=True, exist_ok=True)
-            Image.new("L", (48, 48), 20 * len(rows)).save(folder / PATIENT / name)
-            row = {"image": f"{PATIENT}/{name}", "split": split, "patient": f"{PATIENT}{split}{at}"}
-            asked = {"question": f"Has {PATIENT} a mass?", "answer": f"{PATIENT} has none"}
-            rows.append({**row, **asked, "category": PATIENT, "id": f"{PATIENT}/{split}/{at}"})
-    (folder / "data.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
-    return {"dataset": "folder", "root": str(folder), "leaks": "allow", "instruction": PATIENT}
 
 
 def files(*folders: Path) -> list[Path]:

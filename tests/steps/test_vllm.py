@@ -49,9 +49,11 @@ def test_merged_weights_are_served_from_their_folder(run: Run, tmp_path: Path) -
     longest = min(2048 + 6, positions["max_position_embeddings"])
     assert words[words.index("--max-model-len") + 1] == f"{longest}"
     assert json.loads(words[words.index("--limit-mm-per-prompt") + 1]) == {"image": 4}
-    assert done.command in (out / "vllm-serve.sh").read_text()
+    script = (out / "vllm-serve.sh").read_text()
+    assert script.endswith(f"export VLLM_NO_USAGE_STATS=1\nexec {done.command}\n")
     service = yaml.safe_load((out / "compose.vllm.yaml").read_text())["services"]["vllm"]
     assert service["command"][0] == "/srv/weights"
+    assert service["environment"] == {"VLLM_NO_USAGE_STATS": "1"}
     assert service["ports"] == ["127.0.0.1:8001:8001"]
     assert service["volumes"] == [f"{out}:/srv/weights:ro"]
 

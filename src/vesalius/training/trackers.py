@@ -39,7 +39,7 @@ class Library:
     close: Callable[[bool], object] = bool
     """Closes what the callback leaves open; told whether the fit failed."""
     variables: Mapping[str, str] = field(default_factory=dict)
-    """What the environment has in that block, whatever was set outside."""
+    """What the environment has while a fit is followed, whatever was set outside."""
     defaults: Mapping[str, str] = field(default_factory=dict)
     """The same, unless it was set outside."""
 
@@ -53,16 +53,16 @@ def require_installed(names: tuple[str, ...]) -> None:
 
 
 @contextmanager
-def opened(name: str, run: str, folder: Path) -> Iterator[dict[str, Any]]:
-    """The block in which a tracker's callback begins; gives what the callback is made with."""
-    library, before = LIBRARIES[name], dict(os.environ)
+def environment(library: Library) -> Iterator[None]:
+    """A block with the library's variables, after which they are as they were."""
+    own = {**library.defaults, **library.variables}
+    before = {name: os.environ[name] for name in own if name in os.environ}
     os.environ.update({**library.defaults, **before, **library.variables})
     try:
-        with library.opening(run, folder) as options:
-            yield options
+        yield
     finally:
-        for variable in {**library.defaults, **library.variables}:
-            os.environ.pop(variable, None)
+        for name in own:
+            os.environ.pop(name, None)
         os.environ.update(before)
 
 
@@ -158,8 +158,12 @@ LIBRARIES: Mapping[str, Library] = {
             "MLFLOW_NESTED_RUN": "false",
             "MLFLOW_RUN_ID": "",
         },
-        # By itself it tries a server that is away for many minutes.
-        defaults={"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"},
+        # By itself it tries a server that is away for many minutes, and complains of each row.
+        defaults={
+            "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+            "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+            "MLFLOW_LOGGING_LEVEL": "CRITICAL",
+        },
     ),
     "tensorboard": Library("pip install 'vesalius[tensorboard]'", _tensorboard),
     "trackio": Library("pip install trackio", _trackio),

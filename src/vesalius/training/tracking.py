@@ -12,7 +12,7 @@ import json
 import secrets
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout, suppress
+from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass, replace
 from os import environ
 from typing import Any
@@ -22,7 +22,7 @@ from rich.console import Console
 from vesalius.recipe import Recipe
 from vesalius.run import Run, is_main
 from vesalius.system.files import read_lines
-from vesalius.training.trackers import LIBRARIES, PROJECT, opened
+from vesalius.training.trackers import LIBRARIES, PROJECT, environment
 
 BLOCKS = (
     "model",
@@ -95,7 +95,7 @@ def settings_of(recipe: Recipe) -> dict[str, Any]:
     content = recipe.model_dump(mode="json")
     numbers = {
         f"{block}.{key}": value
-        for block in (*BLOCKS, "decoding", "evaluation")
+        for block in BLOCKS
         for key, value in (_block(content, block) or {}).items()
         if isinstance(value, bool | int | float)
     }
@@ -110,10 +110,11 @@ class Tracker:
     """
 
     def __init__(self, name: str, run: Run, recipe: Recipe) -> None:
-        self._name, self._run = name, run
+        self._name, self._library, self._run = name, LIBRARIES[name], run
         self._arguments = Arguments(f"{recipe.name}-{secrets.token_hex(3)}", settings_of(recipe))
         self._callback: Any = None
         self._lost = False
+        self._environment = ExitStack()
 
     def follow(self, row: Mapping[str, Any]) -> None:
         """Show a row that was just written into the log."""
@@ -124,16 +125,18 @@ class Tracker:
 
     def close(self, *, failed: bool) -> None:
         """End the tracker's run, or tell that there was nothing to show."""
-        if self._callback is not None:
-            self._attempt(lambda: self._end(failed=failed))
-        elif not self._lost and not failed:
-            self._print("was given nothing: this model has no learning curve")
+        with self._environment:
+            if self._callback is not None:
+                self._attempt(lambda: self._end(failed=failed))
+            elif not self._lost and not failed:
+                self._print("was given nothing: this model has no learning curve")
 
     def _begin(self) -> None:
         from transformers.integrations import get_reporting_integration_callbacks
 
         (kind,) = get_reporting_integration_callbacks([self._name])
-        with opened(self._name, self._arguments.run_name, self._run.path) as options:
+        self._environment.enter_context(environment(self._library))
+        with self._library.opening(self._arguments.run_name, self._run.path) as options:
             callback = kind(**options)
             callback.on_train_begin(self._arguments, *_moment(0))
         self._callback = callback
@@ -151,7 +154,7 @@ class Tracker:
 
     def _end(self, *, failed: bool) -> None:
         self._callback.on_train_end(self._arguments, *_moment(0))
-        LIBRARIES[self._name].close(failed)
+        self._library.close(failed)
 
     def _attempt(self, action: Callable[[], None]) -> None:
         """Do it, unless the tracker has failed before; if it fails now, tell so and leave it."""
@@ -165,10 +168,11 @@ class Tracker:
             reason = " ".join(f"{type(error).__name__}: {error}".split())[:LONG]
             self._print(f"failed and is left behind: {reason}; the run's log has the whole curve")
             with suppress(Exception):  # it has failed; what it left open must not meet the next
-                LIBRARIES[self._name].close(True)
+                self._library.close(True)
 
     def _print(self, what: str) -> None:
-        Console(stderr=True).print(f"{self._name} {what}", markup=False, highlight=False)
+        line = f"{self._name} {what}"
+        Console(stderr=True).print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _block(content: Any, key: str) -> Any:
