@@ -60,19 +60,28 @@ def pair_weights(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def radeval(tmp_path_factory):
-    """radeval(source) -> an interpreter of its own whose package RadEval is that; None: without."""
+def interpreter(tmp_path_factory):
+    """interpreter(package, source, name) -> an interpreter of its own; no source: without it.
 
-    def make(source):
-        folder = tmp_path_factory.mktemp("radeval")
+    ``package`` is what is distributed (version 0.1.8), ``name`` what is imported.
+    """
+
+    def make(package, source, name=None):
+        folder = tmp_path_factory.mktemp("interpreter")
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
         (site,) = folder.glob("lib/python*/site-packages")
         if source is not None:
-            (site / "RadEval.py").write_text(source)
-            facts = site / "RadEval-0.1.8.dist-info"
+            (site / f"{name or package}.py").write_text(source)
+            facts = site / f"{package.replace('-', '_')}-0.1.8.dist-info"
             facts.mkdir()
-            text = "Metadata-Version: 2.1\nName: RadEval\nVersion: 0.1.8\n"
+            text = f"Metadata-Version: 2.1\nName: {package}\nVersion: 0.1.8\n"
             (facts / "METADATA").write_text(text)
         return str(folder / "bin" / "python")
 
     return make
+
+
+@pytest.fixture(scope="session")
+def radeval(interpreter):
+    """radeval(source) -> an interpreter of its own whose package RadEval is that; None: without."""
+    return lambda source: interpreter("RadEval", source)

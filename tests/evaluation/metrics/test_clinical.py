@@ -11,7 +11,7 @@ import pytest
 from vesalius.errors import RecipeError
 from vesalius.evaluation.evaluate import evaluate
 from vesalius.evaluation.metrics.clinical import Green, RadGraph
-from vesalius.evaluation.metrics.clinical.process import ask
+from vesalius.evaluation.metrics.interpreter import ask
 
 # Shares of words: "simple" of the reference's, "partial" of the answer's, "complete" their mean.
 SCORING = """
@@ -107,7 +107,13 @@ def test_no_key_reaches_it(environment, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "x")
     body = "        import os; return {'k': [float('OPENAI_API_KEY' in os.environ), "
     body += "float(os.environ['HF_HUB_OFFLINE'])]}"
-    request = {"flag": "do_radgraph", "keys": ["k"], "answers": ["a"], "references": ["a"]}
+    request = {
+        "package": "RadEval",
+        "flag": "do_radgraph",
+        "keys": ["k"],
+        "answers": ["a"],
+        "references": ["a"],
+    }
     assert ask(environment(body), request)["scores"] == {"k": [0.0, 1.0]}
 
 
@@ -117,9 +123,9 @@ def test_it_ends_with_the_process_that_asked(environment, tmp_path):
         f"        import os, time; open({str(mark)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
     )
     script = (
-        "from vesalius.evaluation.metrics.clinical.process import ask\n"
-        f"ask({environment(body)!r}, {{'flag': 'do_radgraph', 'keys': [], 'answers': ['a'], "
-        "'references': ['a']})"
+        "from vesalius.evaluation.metrics.interpreter import ask\n"
+        f"ask({environment(body)!r}, {{'package': 'RadEval', 'flag': 'do_radgraph', 'keys': [], "
+        "'answers': ['a'], 'references': ['a']})"
     )
     asker = subprocess.Popen([sys.executable, "-c", script])
     _wait(lambda: mark.exists() and mark.read_text())

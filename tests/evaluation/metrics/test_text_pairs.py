@@ -1,6 +1,8 @@
 """BLEURT and AlignScore: adapters that measure only where a folder with weights is named."""
 
+import sys
 from math import isnan
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -99,3 +101,106 @@ def test_a_hub_model_that_cannot_be_had_is_not_measured(monkeypatch, prediction)
     assert isnan(found.score("bertscore.f1").value)
     assert "nobody/has-these-weights are not here" in of_metrics(found)[0]
     assert found.score("squad.em").value == 1  # the others are
+
+
+BLEURT = """
+class _Values:
+    def __init__(self, rows):
+        self.rows = rows
+
+    def flatten(self):
+        return self
+
+    def tolist(self):
+        return self.rows
+
+
+class BleurtTokenizer:
+    @classmethod
+    def from_pretrained(cls, folder):
+        return cls()
+
+    def __call__(self, references, answers, **how):
+        assert how["truncation"] and how["return_tensors"] == "pt"
+        return {"pairs": list(zip(references, answers))}
+
+
+class BleurtForSequenceClassification:
+    @classmethod
+    def from_pretrained(cls, folder):
+        made = cls()
+        made.scale = float(open(folder + "/scale").read())
+        return made
+
+    def eval(self):
+        return self
+
+    def __call__(self, pairs):
+        words = [len(set(r.split()) & set(a.split())) for r, a in pairs]
+        return type("Output", (), {"logits": _Values([self.scale * n for n in words])})
+"""
+TORCH = """
+import contextlib
+no_grad = contextlib.nullcontext
+"""
+ALIGNSCORE = """
+class AlignScore:
+    def __init__(self, model, batch_size, device, ckpt_path, evaluation_mode, verbose):
+        assert evaluation_mode == "nli_sp" and device == "cpu"
+        self.known = {"roberta-base": 0.5}[model]
+        open(ckpt_path).close()
+
+    def score(self, contexts, claims):
+        return [self.known if b in a else 0.0 for a, b in zip(contexts, claims)]
+"""
+
+
+def test_bleurt_of_another_interpreter(interpreter, prediction, tmp_path):
+    """Words in common, times the scale in the folder: max(2, 1) * .25 and 0; no reference: none."""
+    (tmp_path / "scale").write_text("0.25")
+    python = interpreter("bleurt-pytorch", BLEURT, "bleurt_pytorch")
+    (next(Path(python).parent.parent.glob("lib/python*/site-packages")) / "torch.py").write_text(
+        TORCH
+    )
+    rows = [
+        prediction("a mass", "a mass here", "a cyst", name="x"),
+        prediction("none", "a mass", name="y"),
+        prediction("alone", name="z"),
+    ]
+    spec = {"bleurt": {"python": python, "model": str(tmp_path)}}
+    done = evaluate(rows, [spec], resamples=0, by=())
+    (score,) = done.overall()
+    assert (score.value, score.n) == (0.25, 2)
+    (protocol,) = done.protocols.values()
+    assert protocol["implementation"] == "bleurt-pytorch, in an environment of its own"
+    assert protocol["version"] == "0.1.8"
+
+
+def test_align_score_of_another_interpreter_sends_no_empty_text(interpreter, prediction, tmp_path):
+    checkpoint = tmp_path / "AlignScore-base.ckpt"
+    checkpoint.write_text("")
+    python = interpreter("alignscore", ALIGNSCORE)
+    rows = [
+        prediction("a mass", "there is a mass", name="x"),
+        prediction("no mass", "there is a mass", name="y"),
+        prediction("", "there is a mass", name="z"),
+    ]
+    how = {"python": python, "model": str(checkpoint), "base": "roberta-base"}
+    (score,) = evaluate(rows, [{"align_score": how}], resamples=0, by=()).overall()
+    assert score.value == pytest.approx((0.5 + 0 + 0) / 3)
+    wrong = evaluate(rows, [{"align_score": how | {"base": "else"}}], resamples=0, by=())
+    assert not wrong.overall()[0].measured
+    assert "alignscore failed: KeyError" in str(wrong.protocols)
+
+
+@pytest.mark.parametrize("name", ["bleurt", "align_score"])
+def test_another_interpreter_without_the_package_is_not_measured(
+    name, interpreter, prediction, tmp_path
+):
+    spec = {name: {"python": interpreter(name, None), "model": str(tmp_path)}}
+    done = evaluate([prediction("a", "b")], [spec], resamples=0)
+    assert not done.overall()[0].measured
+    assert "is not installed there" in str(done.protocols)
+    gone = {name: {"python": sys.executable, "model": str(tmp_path / "none")}}
+    with pytest.raises(RecipeError, match="no such weights"):
+        evaluate([prediction("a", "b")], [gone], resamples=0)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from vesalius.evaluation.metrics import Array, ScoringProtocol
 from vesalius.evaluation.metrics.text_pairs import PairMetric, logits
-from vesalius.system.machine import installed
 
 _LABELS = 3
 CHUNK = 350
@@ -24,18 +23,34 @@ class AlignScore(PairMetric):
     Each sentence of the answer gets the highest probability of being aligned with a part of the
     reference, and the answer their mean. An empty answer scores 0, and 1 where the reference is
     empty, too. The folder holds the authors' RoBERTa with its head of three labels (aligned first)
-    as a sequence classifier of transformers. Source: Zha et al., 2023.
+    as a sequence classifier of transformers; with ``python``, an interpreter with alignscore,
+    ``model`` is their checkpoint. Source: Zha et al., 2023.
     """
 
     name: ClassVar[str] = "align_score"
+    package: ClassVar[str] = "alignscore"
+
+    base: str = "roberta-large"
+    """With ``python``: the model below the authors' checkpoint, in ``weights``."""
+
+    def request(self) -> dict[str, Any]:
+        """The checkpoint, and the model below it."""
+        return {**super().request(), "base": self.base}
+
+    def fixed(self, answer: str, reference: str) -> float | None:
+        """What empty texts score, which are not sent."""
+        if answer.strip() and reference.strip():
+            return None
+        return float(not answer.strip() and not reference.strip())
 
     @property
     def protocol(self) -> ScoringProtocol:
         """How the score is made, or why it is not."""
+        implementation, version = self.source("transformers sequence classifier, nli_sp")
         return ScoringProtocol(
             name=self.name,
-            implementation="transformers sequence classifier, nli_sp",
-            version=installed("transformers") or "not installed",
+            implementation=implementation,
+            version=version,
             parameters={**self.described(), "reference_words": CHUNK},
             normalisation="none; sentences end at . ! ? before a capital or a digit",
             averaging="maximum over parts of the reference, mean over the answer's sentences; "
@@ -53,9 +68,8 @@ class AlignScore(PairMetric):
             return scores, flags
         for i, (answer, group) in enumerate(zip(answers, references, strict=True)):
             for gold in group:
-                if not answer.strip() or not gold.strip():
-                    value, cut = float(not answer.strip() and not gold.strip()), False
-                else:
+                value, cut = self.fixed(answer, gold), False
+                if value is None:
                     claims, parts = sentences(answer), list(_parts(gold))
                     pairs = [(part, claim) for claim in claims for part in parts]
                     values, beyond = logits(folder, _LABELS, pairs)

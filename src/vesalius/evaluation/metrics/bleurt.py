@@ -9,7 +9,6 @@ import numpy as np
 
 from vesalius.evaluation.metrics import Array, ScoringProtocol
 from vesalius.evaluation.metrics.text_pairs import PairMetric, logits
-from vesalius.system.machine import installed
 
 
 class Bleurt(PairMetric):
@@ -17,19 +16,22 @@ class Bleurt(PairMetric):
 
     The folder holds a checkpoint in transformers' form with one label (BLEURT-tiny, -base, -large);
     its name is part of the protocol, since each checkpoint is a score of its own. BLEURT-20 and its
-    distilled forms have an architecture that transformers does not: they are refused by name.
+    distilled forms have an architecture that transformers does not: ``python`` names an interpreter
+    with bleurt-pytorch, which reads them.
     Source: Sellam et al., 2020.
     """
 
     name: ClassVar[str] = "bleurt"
+    package: ClassVar[str] = "bleurt-pytorch"
 
     @property
     def protocol(self) -> ScoringProtocol:
         """How the score is made, or why it is not."""
+        implementation, version = self.source("transformers sequence classifier")
         return ScoringProtocol(
             name=self.name,
-            implementation="transformers sequence classifier",
-            version=installed("transformers") or "not installed",
+            implementation=implementation,
+            version=version,
             parameters=self.described(),
             normalisation="none; pairs (reference, answer), cut at the model's length",
             averaging="maximum over references; mean over texts",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
-from math import isfinite
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,10 +14,12 @@ from pydantic import Field, PrivateAttr
 from vesalius.cases.prediction import Prediction
 from vesalius.errors import RecipeError
 from vesalius.evaluation.metrics import OUTSIDE, Array, ScoringProtocol, Table
-from vesalius.evaluation.metrics.clinical.process import ask, installed
+from vesalius.evaluation.metrics.interpreter import installed, scores
 from vesalius.evaluation.metrics.table import means
 from vesalius.evaluation.metrics.words import golds
 from vesalius.settings import Frozen
+
+PACKAGE = "RadEval"
 
 
 class Clinical(Frozen):
@@ -42,7 +43,9 @@ class Clinical(Frozen):
         """How the scores are made, or why they are not."""
         row = self._row()
         reason = self._absence()
-        versions = {} if self.python is None else installed(self.python).get("versions", {})
+        versions = (
+            {} if self.python is None else installed(self.python, PACKAGE).get("versions", {})
+        )
         return ScoringProtocol(
             name=self.name,
             implementation="RadEval, in an environment of its own",
@@ -66,13 +69,12 @@ class Clinical(Frozen):
         wanted = [(i, p.text, gold) for i, p in enumerate(predictions) for gold in golds(p)]
         sent = [one for one in wanted if one[1].strip() or row["empty"] is None]
         table = {name: np.full(len(predictions), np.nan) for name in row["scores"]}
-        values = self._scores([text for _, text, _ in sent], [gold for *_, gold in sent])
-        if values is not None:
-            for name, key in row["scores"].items():
-                if row["empty"] is not None:
-                    table[name][[i for i, text, _ in wanted if not text.strip()]] = row["empty"]
-                for (i, *_), value in zip(sent, values[key], strict=True):
-                    table[name][i] = np.fmax(table[name][i], value)
+        values = self._scores([(text, gold) for _, text, gold in sent])
+        for name, key in row["scores"].items() if values else ():
+            if row["empty"] is not None:
+                table[name][[i for i, text, _ in wanted if not text.strip()]] = row["empty"]
+            for (i, *_), value in zip(sent, values[key], strict=True):
+                table[name][i] = np.fmax(table[name][i], value)
         known = row["modalities"]
         outside = [p.modality is not None and p.modality.lower() not in known for p in predictions]
         return {**table, OUTSIDE: np.array(outside, dtype=np.float64)}
@@ -81,26 +83,21 @@ class Clinical(Frozen):
         """The means."""
         return means(table, weights, self._row()["scores"])
 
-    def _scores(
-        self, answers: Sequence[str], references: Sequence[str]
-    ) -> Mapping[str, Sequence[float]] | None:
-        """By RadEval's key a value for each pair; None where there is none, the reason noted."""
+    def _scores(self, pairs: Sequence[tuple[str, str]]) -> Mapping[str, Sequence[float]]:
+        """By RadEval's key a value for each pair; empty where there is none, the reason noted."""
         row = self._row()
         if self._absence() or self.python is None:
-            return None
+            return {}
         keys = list(row["scores"].values())
-        if not answers:
+        if not pairs:
             return {key: [] for key in keys}
-        texts = {"answers": list(answers), "references": list(references)}
-        reply = ask(
-            self.python,
-            {"flag": row["flag"], "keys": keys, **texts},
+        values, self._failure = scores(
+            *(self.python, PACKAGE, {"flag": row["flag"]}, pairs, keys),
             weights=self.weights,
             network=self.hub is not None,
             timeout=self.timeout,
         )
-        self._failure = reply.get("error", "") or _fault(reply.get("scores"), keys, len(answers))
-        return None if self._failure else reply["scores"]
+        return values
 
     def _absence(self) -> str:
         """Why nothing is measured; empty where nothing is known against it."""
@@ -109,7 +106,7 @@ class Clinical(Frozen):
             raise RecipeError(f"its weights are {row['weights']}", where=f"{self.name}:hub")
         if self.python is None:
             return f"no interpreter with RadEval is named ({self.name}:python=PATH)"
-        return self._failure or str(installed(self.python).get("error", ""))
+        return self._failure or str(installed(self.python, PACKAGE).get("error", ""))
 
     def _row(self) -> Mapping[str, Any]:
         return _rows()[self.name]
@@ -145,17 +142,6 @@ class Crimson(Clinical):
     """CRIMSON: a language model weighs errors by severity, in [-1, 1]. Source: RadEval."""
 
     name: ClassVar[str] = "crimson"
-
-
-def _fault(scores: Any, keys: Sequence[str], n: int) -> str:
-    """What is wrong with scores that came back; empty where nothing is."""
-    for key in keys:
-        values = scores.get(key) if isinstance(scores, dict) else None
-        if not isinstance(values, list) or len(values) != n:
-            return f"it gave {len(values or ())} scores of {key} for {n} texts"
-        if not all(isinstance(v, int | float) and isfinite(v) for v in values):
-            return f"a score of {key} is no number"
-    return ""
 
 
 @cache

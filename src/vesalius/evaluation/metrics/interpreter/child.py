@@ -1,4 +1,4 @@
-"""Run by another interpreter, which has RadEval: one request on standard input, one reply.
+"""Run by another interpreter, which has what scores: one request on standard input, one reply.
 
 It knows nothing of Vesalius and needs the standard library alone. Whatever a library prints goes to
 standard error, which nobody reads: it may hold patients' text. Errors are told by their type.
@@ -16,6 +16,13 @@ import time
 from typing import Any
 
 LOCAL = ("127.", "::1", "localhost")
+
+
+BATCH = 32
+
+
+class Refused(Exception):
+    """What is asked for cannot be had there; in words of ours."""
 
 
 class NetworkRefused(OSError):
@@ -52,19 +59,58 @@ def end_with(parent: int) -> None:
     os._exit(1)
 
 
-def answer(request: dict[str, Any]) -> dict[str, Any]:
-    """The versions, and for a request with texts each score of each text."""
-    versions = {"RadEval": importlib.metadata.version("RadEval"), "python": sys.version.split()[0]}
-    if "references" not in request:
-        return {"versions": versions}
+def radeval(request: dict[str, Any]) -> dict[str, list[float]]:
+    """Scores of each text by RadEval's own keys."""
     kind = importlib.import_module("RadEval").RadEval
     flag = request["flag"]
     if flag not in inspect.signature(kind).parameters:
-        return {"error": "this RadEval has no " + flag}
+        raise Refused("this RadEval has no " + flag)
     scorer = kind(**{flag: True, "do_per_sample": True, "show_progress": False})
     scores = scorer(refs=request["references"], hyps=request["answers"])
-    values = {key: [float(one) for one in scores[key]] for key in request["keys"]}
-    return {"versions": versions, "scores": values}
+    return {key: [float(one) for one in scores[key]] for key in request["keys"]}
+
+
+def bleurt(request: dict[str, Any]) -> dict[str, list[float]]:
+    """BLEURT-20 and its distilled forms, from a folder."""
+    library, torch = map(importlib.import_module, ("bleurt_pytorch", "torch"))
+    model = library.BleurtForSequenceClassification.from_pretrained(request["model"]).eval()
+    tokenizer = library.BleurtTokenizer.from_pretrained(request["model"])
+    values: list[float] = []
+    for at in range(0, len(request["answers"]), BATCH):
+        pair = (request[side][at : at + BATCH] for side in ("references", "answers"))
+        batch = tokenizer(
+            *pair, padding="longest", truncation=True, max_length=512, return_tensors="pt"
+        )
+        with torch.no_grad():
+            values += [float(one) for one in model(**batch).logits.flatten().tolist()]
+    return {"bleurt": values}
+
+
+def align_score(request: dict[str, Any]) -> dict[str, list[float]]:
+    """The authors' package on their checkpoint; its base model is looked for in HF_HOME."""
+    scorer = importlib.import_module("alignscore").AlignScore(
+        model=request["base"],
+        batch_size=BATCH,
+        device="cpu",
+        ckpt_path=request["model"],
+        evaluation_mode="nli_sp",
+        verbose=False,
+    )
+    scores = scorer.score(contexts=request["references"], claims=request["answers"])
+    return {"align_score": [float(one) for one in scores]}
+
+
+SCORERS = {"RadEval": radeval, "bleurt-pytorch": bleurt, "alignscore": align_score}
+
+
+def answer(request: dict[str, Any]) -> dict[str, Any]:
+    """The versions, and for a request with texts each score of each text."""
+    package = request["package"]
+    version = importlib.metadata.version(package)
+    versions = {package: version, "python": sys.version.split()[0]}
+    if "references" not in request:
+        return {"versions": versions}
+    return {"versions": versions, "scores": SCORERS[package](request)}
 
 
 def main() -> None:
@@ -78,11 +124,13 @@ def main() -> None:
     try:
         reply = answer(request)
     except importlib.metadata.PackageNotFoundError:
-        reply = {"error": "RadEval is not installed there"}
+        reply = {"error": request["package"] + " is not installed there"}
+    except Refused as error:
+        reply = {"error": str(error)}
     except NetworkRefused:
         reply = {"error": "it wanted the network, which is closed (name its weights' hub id)"}
     except Exception as error:  # noqa: BLE001 - a message may hold a patient's text, a type none
-        reply = {"error": "RadEval failed: " + type(error).__name__}
+        reply = {"error": request["package"] + " failed: " + type(error).__name__}
     replies.write(json.dumps({"vesalius": 1, **reply}) + "\n")
     replies.flush()
 

@@ -6,8 +6,9 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -59,10 +60,39 @@ def ask(
     return _reply(out, child.returncode)
 
 
+def scores(
+    python: str,
+    package: str,
+    request: Mapping[str, Any],
+    pairs: Sequence[tuple[str, str]],
+    keys: Sequence[str],
+    **how: Any,
+) -> tuple[Mapping[str, Sequence[float]], str]:
+    """By key a score of each pair (answer, reference), or none and why; ``how`` as of :func:`ask`.
+
+    Too few scores, or one that is no number, are none.
+    """
+    texts = {"answers": [a for a, _ in pairs], "references": [r for _, r in pairs]}
+    reply = ask(python, {**request, "package": package, "keys": list(keys), **texts}, **how)
+    fault = reply.get("error", "") or _fault(reply.get("scores"), keys, len(pairs))
+    return ({}, fault) if fault else (reply["scores"], "")
+
+
 @lru_cache
-def installed(python: str) -> Mapping[str, Any]:
-    """What the interpreter has, or why it cannot be asked; once a process."""
-    return ask(python, {})
+def installed(python: str, package: str) -> Mapping[str, Any]:
+    """What the interpreter has of a package, or why it cannot be asked; once a process."""
+    return ask(python, {"package": package})
+
+
+def _fault(values_by_key: Any, keys: Sequence[str], n: int) -> str:
+    """What is wrong with scores that came back; empty where nothing is."""
+    for key in keys:
+        values = values_by_key.get(key) if isinstance(values_by_key, dict) else None
+        if not isinstance(values, list) or len(values) != n:
+            return f"it gave {len(values or ())} scores of {key} for {n} texts"
+        if not all(isinstance(v, int | float) and isfinite(v) for v in values):
+            return f"a score of {key} is no number"
+    return ""
 
 
 def _reply(out: str, code: int) -> dict[str, Any]:
