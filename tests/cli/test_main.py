@@ -57,6 +57,7 @@ def test_fit_predict_evaluate(recipe: Path, tmp_path: Path) -> None:
             ["fit", "RECIPE", "--set", "data.dataset=slake", "--set", "data.root=/no/where"],
             "no such folder",
         ),
+        (["fit", "RECIPE", "--report-to", "wandb", "--report-to", "b]a"], "report_to.1: Input"),
         (["fit", "RECIPE", "--show-mask"], "learns no tokens"),
         (["predict", "--run", "nowhere"], "is not a run"),
         (["evaluate", "nowhere"], "nowhere"),
@@ -71,6 +72,14 @@ def test_a_fault_is_one_line_and_exit_code_2(recipe: Path, words: list[str], lin
     assert line in done.stderr
     assert done.stderr.count("\n") == 1
     assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_tracker_is_named_on_the_command_line(recipe: Path, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    done = vesalius("fit", str(recipe), "--run", str(tmp_path / "run"), "--report-to=tensorboard")
+    assert done.returncode == 0
+    assert "tensorboard was given nothing: this model has no learning curve\n" in done.stderr
+    assert "report_to:\n- tensorboard\n" in (tmp_path / "run" / "recipe.yaml").read_text()
 
 
 def test_nothing_is_left_of_a_refused_fit(recipe: Path, tmp_path: Path) -> None:

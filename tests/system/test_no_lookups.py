@@ -76,6 +76,9 @@ run.finish()
 }
 SPEAKS = {"datasets", "huggingface_hub", "onnxruntime", "ultralytics"}
 """Those that are known to ask for a host unless they are told not to."""
+ELSEWHERE = {"gradio", "mlflow", "vllm"}
+"""Those that are not beside us: mlflow is tried in an environment of its own, vLLM is a server of
+somebody's, and gradio comes with nothing that we import."""
 ALL_THE_SAME = {"ray": ["metadata.google.internal"]}
 """Ray's head asks whether it is in a cloud before it looks at its switch, and reports it to nobody:
 a name that nothing outside of one resolves. No option or variable stops it (2.60)."""
@@ -137,6 +140,10 @@ except wandb.errors.CommError:
     online = {"WANDB_MODE": "online", "WANDB_API_KEY": "0" * 40}
     failing_resolver.start(tmp_path / "names", program, **online).communicate(timeout=120)
     assert "a.example" in failing_resolver.names_in(tmp_path / "names")
+
+
+def test_every_switch_is_tried_or_out_of_reach() -> None:
+    assert set(SWITCHES) - set(PROGRAMS) == ELSEWHERE
 
 
 def test_every_switch_is_set_when_vesalius_is_imported_unless_it_was() -> None:

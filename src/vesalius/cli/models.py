@@ -1,5 +1,6 @@
 """fit, predict and ask."""
 
+import json
 import math
 from functools import partial
 from pathlib import Path
@@ -57,7 +58,7 @@ def fit(
     from vesalius.steps.plan import mask, plan
 
     console = Console()
-    trackers = [f"report_to=[{', '.join(report_to)}]"] if report_to else []
+    trackers = [f"report_to={json.dumps(report_to)}"] if report_to else []
     loaded = load_recipe(recipe, [*(overrides or ()), *trackers])
     if small:
         from vesalius.steps.tiny import tiny
