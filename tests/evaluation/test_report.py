@@ -125,6 +125,13 @@ def test_blank_pictures_show_the_gain(page):
     assert "+0.400" in page.split('<section id="picture">')[1]
 
 
+def test_what_its_metrics_see_stands_as_a_table_behind_the_limits(page):
+    part = page.split('<section id="limits">')[1].split("</section>")[0]
+    assert "<summary>What each score sees" in part
+    row = part.split("<th>squad.f1</th>")[1].split("</tr>")[0]
+    assert "<b>blind</b>" in row
+
+
 def test_provenance(page):
     part = page.split('<section id="provenance">')[1]
     assert "512.5" in part

@@ -12,7 +12,13 @@ from vesalius.evaluation.caveats import unseen
 from vesalius.evaluation.evaluate import evaluate
 from vesalius.evaluation.self_test import verdicts
 from vesalius.evaluation.self_test.gallery import KINDS, gallery
-from vesalius.evaluation.self_test.verdicts import Seen, blind_to, recorded, self_test
+from vesalius.evaluation.self_test.verdicts import (
+    Seen,
+    blind_to,
+    recorded,
+    self_test,
+    verdict_table,
+)
 
 
 def test_the_gallery_has_every_kind_of_every_modality():
@@ -91,6 +97,16 @@ def test_a_report_tells_what_its_metrics_are_blind_to(prediction):
     assert "side" in blind_to("squad", "squad.f1")
     # with other settings nothing is known, and nothing claimed
     assert unseen(evaluate(rows, [{"rouge": {"stemmed": True}}], resamples=0)) == []
+
+
+def test_a_table_has_a_verdict_a_kind_of_what_was_measured_by_default(prediction):
+    rows = [prediction("a mass", "a mass", name=name, group=name) for name in "ab"]
+    table = dict(
+        verdict_table(evaluate(rows, ["squad", {"rouge": {"stemmed": True}}], resamples=0))
+    )
+    assert set(table) == {"squad.em", "squad.f1"}
+    assert table["squad.f1"][KINDS.index("side")] == "blind"
+    assert all(len(words) == len(KINDS) for words in table.values())
 
 
 def test_the_command(tmp_path):

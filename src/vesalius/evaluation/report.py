@@ -33,6 +33,8 @@ from vesalius.evaluation.probe_results import probes_of
 from vesalius.evaluation.probes import Probe
 from vesalius.evaluation.run_results import RunResults, against, changed
 from vesalius.evaluation.score import ALL, Evaluation, Score
+from vesalius.evaluation.self_test.gallery import KINDS
+from vesalius.evaluation.self_test.verdicts import verdict_table
 from vesalius.run import Run
 from vesalius.system.files import read_lines, write_atomic
 from vesalius.system.version import __version__
@@ -106,6 +108,8 @@ def report(
         environment=main.run.environment(),
         hashes=_hashes(main.run),
         limits=limits(main.evaluation, main.recipe, main.status),
+        sight=verdict_table(main.evaluation),
+        kinds=KINDS,
     )
     write_atomic(out, page)
     return out

@@ -22,7 +22,7 @@ from vesalius.errors import VesaliusError
 from vesalius.evaluation.measuring import Measured, Spec, built
 from vesalius.evaluation.metrics import Array, Metric, metrics
 from vesalius.evaluation.metrics.table import ratio
-from vesalius.evaluation.score import ALL, without_nan
+from vesalius.evaluation.score import ALL, Evaluation, without_nan
 from vesalius.evaluation.self_test.gallery import KINDS, TOLERATED, Exhibit, gallery
 
 Verdict = Literal["sees", "partly", "blind", "tolerates", "punishes"]
@@ -127,6 +127,18 @@ def recorded() -> Mapping[str, Mapping[str, Mapping[str, str]]]:
     text = (files(__package__) / "verdicts.yaml").read_text(encoding="utf-8")
     table: Mapping[str, Mapping[str, Mapping[str, str]]] = yaml.safe_load(text)
     return table
+
+
+def verdict_table(evaluation: Evaluation) -> list[tuple[str, list[str]]]:
+    """Of each score that was measured, a verdict a kind (``KINDS``), empty where there is none.
+
+    Scores of other settings than the default are left out: nothing is known of them.
+    """
+    return [
+        (score.metric, [words.get(kind, "") for kind in KINDS])
+        for score in evaluation.overall()
+        if score.measured and (words := recorded().get(score.protocol, {}).get(score.metric, {}))
+    ]
 
 
 def blind_to(protocol: str, metric: str) -> list[str]:
