@@ -56,7 +56,7 @@ def ray_head() -> Iterator[str]:
                 "--temp-dir",
                 folder,
             ],
-            env=os.environ | own,
+            env=os.environ | own | {"HOME": folder},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )

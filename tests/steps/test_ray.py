@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import shutil
+import sqlite3
 import sys
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,26 @@ def test_pictures_looked_at_by_ray_give_the_check_and_audit_of_one_process(
         assert shared[:2] == alone[:2]
     claims = list((tmp_path / "shards").glob("*.claim.*"))
     assert len(claims) == 3  # of 64 pictures at most; the audit took what the check had made
+
+
+def test_vectors_by_ray_are_those_of_one_process(
+    ray_cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    def held(cache: Path) -> list[bytes]:
+        with sqlite3.connect(cache / "features" / "features.sqlite") as database:
+            rows = database.execute("SELECT vector FROM features").fetchall()
+        return sorted(row[0] for row in rows)
+
+    monkeypatch.setenv("VESALIUS_FEATURES_MB", "64")
+    words = ("data", "embed", "phantom", "--set", "cases={test: 80}", "--set", "size=48")
+    ray = ("--engine", "ray", "--workers", "2", "--shards", str(tmp_path / "shards"))
+    for name, more in (("alone", ()), ("ray", ray)):
+        monkeypatch.setenv("VESALIUS_CACHE", str(tmp_path / name))
+        code, out, err = told(monkeypatch, capsys, *words, *more)
+        assert code == 0, err
+        assert "the vectors of 80 pictures" in out
+    assert len(held(tmp_path / "alone")) > 70  # some phantoms are equal
+    assert held(tmp_path / "ray") == held(tmp_path / "alone")
 
 
 @pytest.mark.parametrize(

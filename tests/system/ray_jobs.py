@@ -80,6 +80,18 @@ def control_dies(at: Path) -> None:
     _kill_once(at, "gcs_server")
 
 
+def ports(at: Path) -> None:
+    """Nothing; but it is noted where the processes of this Ray listen."""
+    driver = psutil.Process().parents()[1]
+    listening = [
+        f"{one.laddr.ip}:{one.laddr.port}"
+        for process in (driver, *driver.children(recursive=True))
+        for one in process.net_connections("tcp")
+        if one.status == psutil.CONN_LISTEN
+    ]
+    (at.parent / "ports").write_text("\n".join(listening))
+
+
 def _kill_once(at: Path, name: str) -> None:
     try:
         (at.parent / "dead").touch(exist_ok=False)

@@ -12,6 +12,7 @@ from vesalius.cli.data_audit import audit
 from vesalius.cli.data_card import card
 from vesalius.cli.data_cards import card_text, cards_table
 from vesalius.cli.data_convert import convert
+from vesalius.cli.data_embed import embed
 from vesalius.cli.data_export import export
 from vesalius.cli.data_options import (
     Fractions,
@@ -259,6 +260,7 @@ def split(
 
 
 app.command()(audit)
+app.command()(embed)
 
 
 @app.command()

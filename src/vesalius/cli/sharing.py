@@ -89,15 +89,20 @@ def inspections(how: Sharing | None, opening: "Callable[[], Dataset]") -> "Inspe
 
     A worker's command ends here. RecipeError where no place is named.
     """
-    from vesalius.errors import RecipeError
-
     if how is None:
         return None
+    cores = 1 if how.engine else None
+    return how.job(partial(_inspection, opening, place_of(how), cores)).merged()
+
+
+def place_of(how: Sharing) -> str:
+    """Where the shards of a data set's pictures are; RecipeError where none is named."""
+    from vesalius.errors import RecipeError
+
     if how.at is None:
         hint = "--shards FOLDER or URL; not among the data"
         raise RecipeError("name a place that all workers see", where="--shards", hint=hint)
-    cores = 1 if how.engine else None
-    return how.job(partial(_inspection, opening, how.at, cores)).merged()
+    return how.at
 
 
 def _inspection(opening: "Callable[[], Dataset]", at: str, cores: int | None) -> "SharedInspection":

@@ -85,7 +85,7 @@ class FeatureCache:
     """
 
     def __init__(self, folder: Path, limit: int) -> None:
-        self._folder, self._limit = folder, limit
+        self._folder, self.limit = folder, limit
 
     def read(self, encoder: str, contents: Iterable[Content]) -> dict[Content, Vectors]:
         """The vectors (d,) that are there, by content; ``encoder`` is its digest."""
@@ -182,7 +182,7 @@ class FeatureCache:
             _warn(f"features are not shared: {self._folder}: {error}")
 
     def _shrink(self, database: sqlite3.Connection) -> None:
-        while _used(database) > self._limit:
+        while _used(database) > self.limit:
             count = database.execute("SELECT COUNT(*) FROM features").fetchone()[0]
             if not count:
                 break

@@ -17,7 +17,7 @@ class Memory:
     """
 
     def __init__(self, digest: Callable[[], str]) -> None:
-        self._digest, self._vectors = digest, dict[Content, Vectors]()
+        self.digest, self._vectors = digest, dict[Content, Vectors]()
 
     def __len__(self) -> int:
         return len(self._vectors)
@@ -28,7 +28,7 @@ class Memory:
         absent = [one for one in dict.fromkeys(contents) if one not in there]
         shared = shared_features()
         if shared is not None and absent:
-            there |= shared.read(self._digest(), absent)
+            there |= shared.read(self.digest(), absent)
         self._remember(there)
         return there
 
@@ -36,7 +36,7 @@ class Memory:
         """Add what was encoded."""
         shared = shared_features()
         if shared is not None:
-            shared.write(self._digest(), vectors)
+            shared.write(self.digest(), vectors)
         self._remember(vectors)
 
     def _remember(self, vectors: Mapping[Content, Vectors]) -> None:

@@ -47,6 +47,7 @@ class Order:
     address: str
     """Of a cluster; empty for a Ray of this machine alone."""
     folder: str
+    """Of Ray's own files, closed to others."""
     environment: dict[str, str]
 
 
@@ -54,6 +55,7 @@ def drive(order: Order) -> None:
     """Do the job by workers of Ray's; RunError where they die again and again."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # Ray ends its processes by it
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    home = {key: value for key, value in os.environ.items() if key == "HOME"}
     with _ray(order) as ray:
         have = ray.cluster_resources()
         gpus = int(have.get("GPU", 0))
@@ -61,6 +63,7 @@ def drive(order: Order) -> None:
         environment = dict(order.environment)
         if not order.address:
             environment.setdefault("OMP_NUM_THREADS", str(max(1, usable_cores() // count)))
+            environment |= home
         share = 1 / ceil(count / gpus) if gpus else 0
         options = {"num_cpus": 1, "num_gpus": share, "max_retries": 0}
         remote = ray.remote(**options, scheduling_strategy="SPREAD")(work)
@@ -104,9 +107,11 @@ def _work_off(ray: Any, start: Callable[[], Any], count: int, shards: Shards) ->
 def _ray(order: Order) -> Iterator[Any]:
     """The library, connected; RunError where there is no Ray at the address."""
     if not order.address:
-        # A secret in the environment: else one is put into the home folder, for all to read.
-        os.environ.update({"RAY_AUTH_TOKEN": secrets.token_hex(32), **LOCAL})
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+        # Without this file in its home it asks three clouds' addresses for the machine's kind, also
+        # where nothing is reported; and a secret would be put there, for all to read.
+        Path(order.folder, "ray_bootstrap_config.yaml").write_text("{}")
+        own = {"HOME": order.folder, "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+        os.environ.update(own | LOCAL)
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
     import ray
 
@@ -115,7 +120,7 @@ def _ray(order: Order) -> Iterator[Any]:
         "num_cpus": max(order.workers or 1, usable_cores()),
         "include_dashboard": False,
         "object_store_memory": STORE,
-        "_temp_dir": order.folder,
+        "_temp_dir": str(Path(order.folder, "ray")),
     }
     try:
         if order.address:

@@ -99,7 +99,7 @@ def _folder() -> Iterator[str]:
     short = "/tmp" if os.name == "posix" else None  # noqa: S108 - mkdtemp makes one of our own
     folder = tempfile.mkdtemp(prefix="ves-", dir=short)
     try:
-        yield str(Path(folder, "ray"))
+        yield folder
     finally:
         end = time.monotonic() + GRACE
         while Path(folder).exists() and time.monotonic() < end:
