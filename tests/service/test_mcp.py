@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 
@@ -25,7 +26,7 @@ pytest.importorskip("mcp", reason="needs the extra mcp")
 from agents import Agent, agent, words_of
 from serving import until
 
-from hostile import SECRETS, hostile
+from hostile import SECRETS, hostile, ramp, scan, written
 from planted_faults import planted
 from vesalius.data.open import open_dataset
 from vesalius.recipe import Recipe
@@ -69,6 +70,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         predict(fit(one, home / one.name))
     cases = open_dataset("phantom", options=DATA["options"]).cases("test")
     (home / "a.png").write_bytes(next(iter(cases)).pictures[0].read())
+    frames = np.stack([ramp(), ramp()[::-1], ramp() % 512])
+    (home / "scan.dcm").write_bytes(written(scan(frames)))
     (home / "base.yaml").write_text((home / "base" / "recipe.yaml").read_text())
     row = {"question": "what?", "answer": {"text": "the left lung is clear"}}
     references = [{"text": "the right lung has an effusion"}]
@@ -122,10 +125,21 @@ def test_an_answer_is_the_run_s_own(reader: Agent, home: Path) -> None:
     told = reader.call("ask", run="work/probe", picture="work/a.png", question="which organ?")
     own = ask(Run.open(home / "probe"), home / "a.png", "which organ?")
     assert told["answer"] == own.text
-    assert told["confidence"]["value"] == pytest.approx(own.confidence.value)
+    assert told["confidence"]["value"] == pytest.approx(own.confidence.value, abs=1e-4)
     assert [row["case"] for row in told["neighbours"]] == [one.case for one in own.neighbours]
     whole = str(home / "a.png")
     assert reader.call("ask", run="work/probe", picture=whole, question="which organ?") == told
+
+
+def test_a_dicom_is_asked_in_a_frame_and_through_a_window(reader: Agent, home: Path) -> None:
+    picture = {"run": "work/probe", "picture": "work/scan.dcm", "question": "which organ?"}
+    run, told = Run.open(home / "probe"), []
+    for view in ({}, {"frame": 2}, {"frame": 0, "window": (100, 50)}):
+        told.append(reader.call("ask", **picture, **view))
+        own = ask(run, home / "scan.dcm", "which organ?", **view)
+        assert told[-1]["confidence"]["value"] == pytest.approx(own.confidence.value, abs=1e-4)
+    assert len({one["confidence"]["value"] for one in told}) == 3  # three pictures
+    assert not any(secret in json.dumps(told) for secret in SECRETS)
 
 
 def test_similar_cases_are_ids_and_similarities_alone(reader: Agent, home: Path) -> None:
@@ -269,6 +283,12 @@ def test_neither_a_link_in_a_run_nor_a_path_in_its_recipe_leads_out(
         ("ask", {"run": "work/base", "picture": "work/base.yaml"}, "is not PNG, JPEG"),
         ("ask", {"run": "work/a.png", "picture": "work/a.png"}, ""),
         ("ask", {"run": "work/base", "picture": "work/a.png", "frame": 9}, "frame"),
+        ("ask", {"run": "work/base", "picture": "work/a.png", "window": [40]}, "at least 2 items"),
+        (
+            "ask",
+            {"run": "work/base", "picture": "work/scan.dcm", "window": [4, 0]},
+            "a width above 0",
+        ),
         ("retrieve", {"run": "work/base", "picture": "work/a.png"}, "no index of similar cases"),
         ("shell", {"run": "work/base"}, "Unknown tool"),
     ],

@@ -50,7 +50,7 @@ def _changed(event: str, arguments: tuple[Any, ...]) -> Iterator[str]:
 
 
 def _from(folder: int) -> Path:
-    """The folder that is open under this number; the current one for none (-1)."""
+    """The folder open under this number, as Linux names it; the current one for none (-1)."""
     return Path() if folder == -1 else Path(f"/proc/self/fd/{folder}").resolve()
 
 

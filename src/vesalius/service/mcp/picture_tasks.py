@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,16 +17,9 @@ if TYPE_CHECKING:
     from vesalius.models import Model
 
 
-def answer(
-    folders: Folders,
-    *,
-    run: str,
-    picture: str,
-    question: str | None,
-    frame: int | None,
-) -> dict[str, Any]:
-    """A run's answer about a picture."""
-    prediction = _prediction(folders, run, picture, question, frame)
+def answer(folders: Folders, *, question: str | None, **subject: Any) -> dict[str, Any]:
+    """A run's answer about a picture; ``subject`` as :func:`boxes` has it."""
+    prediction, remarks = _prediction(folders, question, **subject)
     row = prediction.to_row()
     return {
         "answer": prediction.text,
@@ -36,20 +29,24 @@ def answer(
         "abstained": prediction.abstained,
         "finish": prediction.finish,
         "neighbours": _neighbours(prediction.neighbours),
-        "remarks": _remarks(folders, picture, frame),
+        "remarks": remarks,
     }
 
 
-def boxes(folders: Folders, *, run: str, picture: str, frame: int | None) -> dict[str, Any]:
-    """What a detector marks in a picture; RunError for a run that marks nothing in any."""
-    prediction = _prediction(folders, run, picture, None, frame)
+def boxes(folders: Folders, **subject: Any) -> dict[str, Any]:
+    """What a detector marks in a picture; RunError for a run that marks nothing in any.
+
+    ``subject``: the names of ``run`` and ``picture``, its ``frame`` and ``window``.
+    """
+    prediction, remarks = _prediction(folders, None, **subject)
     marked = _boxes(prediction)
     if marked is None:
-        raise RunError(f"{run!r} answers without boxes", hint="name a detector's run, or use ask")
+        hint = "name a detector's run, or use ask"
+        raise RunError(f"{subject['run']!r} answers without boxes", hint=hint)
     return {
         "boxes": marked,
         "operating_point": prediction.operating_point,
-        "remarks": _remarks(folders, picture, frame),
+        "remarks": remarks,
     }
 
 
@@ -65,15 +62,27 @@ def similar(
 
 
 def _prediction(
-    folders: Folders, run: str, picture: str, question: str | None, frame: int | None
-) -> Prediction:
+    folders: Folders,
+    question: str | None,
+    *,
+    run: str,
+    picture: str,
+    frame: int | None,
+    window: Sequence[float] | None,
+) -> tuple[Prediction, list[str]]:
+    """The answer, and what was done to the picture before it was looked at."""
+    from vesalius.cases.picture import Picture
+    from vesalius.cases.view import View
     from vesalius.steps.predict import ask
 
     opened, image = folders.run(run), folders.place(picture)
+    view = View(frame, None if window is None else (window[0], window[1]))
+    remarks = list(Picture.from_file(image).at(view).decoded().warnings)
     report("loading the model")
     model = _model(opened.path, (opened.path / "status.json").stat().st_mtime_ns)
     report("answering")
-    return ask(opened, image, question, frame=frame, model=model).at_operating_point()
+    prediction = ask(opened, image, question, frame=frame, window=view.window, model=model)
+    return prediction.at_operating_point(), remarks
 
 
 @lru_cache(maxsize=1)
@@ -82,15 +91,6 @@ def _model(path: Path, _changed: int) -> Model:
     from vesalius.steps.load import load
 
     return load(Run.open(path))
-
-
-def _remarks(folders: Folders, picture: str, frame: int | None) -> list[str]:
-    """What was done to a picture before it was looked at."""
-    from vesalius.cases.picture import Picture
-    from vesalius.cases.view import View
-
-    view = Picture.from_file(folders.place(picture)).at(View(frame, None))
-    return list(view.decoded().warnings)
 
 
 def _boxes(prediction: Prediction) -> list[dict[str, Any]] | None:

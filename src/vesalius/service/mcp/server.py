@@ -47,6 +47,10 @@ Run = Annotated[str, Field(description="A run, by the name that list gives.")]
 Answers = Annotated[str, Field(description="A run, or a JSON-lines file of predictions.")]
 Picture = Annotated[str, Field(description="A picture file: PNG, JPEG, TIFF, DICOM ...")]
 Frame = Annotated[int | None, Field(ge=0, description="Of several frames, from 0.")]
+Window = Annotated[
+    list[float] | None,
+    Field(min_length=2, max_length=2, description="A DICOM's centre and width, e.g. [40, 400]."),
+]
 Metrics = Annotated[list[str] | None, Field(description="Names; default: the recipe's.")]
 Resamples = Annotated[
     int | None, Field(ge=0, le=100_000, description="Bootstrap draws; 0: no intervals.")
@@ -79,16 +83,26 @@ class Tools:
         ctx: Context,
         run: Run,
         picture: Picture,
+        *,
         question: Annotated[str | None, Field(max_length=2000)] = None,
         frame: Frame = None,
+        window: Window = None,
     ) -> Result:
         """Ask a fitted run a question about a picture; without a question, for a caption."""
-        named = {"run": run, "picture": picture, "question": question, "frame": frame}
-        return await self._call(ctx, "ask", **named)
+        subject = {"run": run, "picture": picture, "frame": frame, "window": window}
+        return await self._call(ctx, "ask", question=question, **subject)
 
-    async def detect(self, ctx: Context, run: Run, picture: Picture, frame: Frame = None) -> Result:
+    async def detect(
+        self,
+        ctx: Context,
+        run: Run,
+        picture: Picture,
+        frame: Frame = None,
+        window: Window = None,
+    ) -> Result:
         """Find objects in a picture with a detector's run: boxes in pixels of the picture."""
-        return await self._call(ctx, "detect", run=run, picture=picture, frame=frame)
+        subject = {"run": run, "picture": picture, "frame": frame, "window": window}
+        return await self._call(ctx, "detect", **subject)
 
     async def retrieve(
         self,
