@@ -22,7 +22,7 @@ import vesalius
 from vesalius.system.files import read_lines
 
 pytestmark = pytest.mark.slow
-FIT = "from vesalius.cli.main import main; import sys; sys.argv[1:] = {words!r}; main()"
+FIT = "from vesalius.cli.main import main; import sys; sys.argv = {words!r}; main()"
 READ = """
 import json
 from mlflow import MlflowClient
@@ -113,6 +113,20 @@ def run(python: Path, program: str, names: Path, **variables: str) -> str:
     return done.stdout + done.stderr
 
 
+def repository(place: Path) -> Path:
+    """A program in a repository whose branch and origin are called after a patient."""
+    folder = place / f"code-{PATIENT}"
+    author = ["-c", "user.name=a", "-c", "user.email=a@b.example"]
+    for words in (
+        ["init", "--quiet", "--initial-branch", PATIENT, folder],
+        ["-C", folder, "remote", "add", "origin", f"https://host.example/{PATIENT}.git"],
+        ["-C", folder, *author, "commit", "--quiet", "--allow-empty", "--message", PATIENT],
+    ):
+        subprocess.run(["git", *words], check=True)
+    (folder / "fit.py").touch()
+    return folder / "fit.py"
+
+
 def test_both_have_the_runs_log_and_no_byte_of_a_patient(python: Path, place: Path) -> None:
     fitted = place / f"fit-{PATIENT}"
     recipe = {
@@ -129,7 +143,7 @@ def test_both_have_the_runs_log_and_no_byte_of_a_patient(python: Path, place: Pa
         "report_to": ["mlflow", "trackio"],
     }
     (place / "recipe.yaml").write_text(yaml.safe_dump(recipe))
-    words = ["fit", str(place / "recipe.yaml"), "--run", str(fitted)]
+    words = [str(repository(place)), "fit", str(place / "recipe.yaml"), "--run", str(fitted)]
     local = {
         "TRACKIO_DIR": str(place / "trackio"),
         "MLFLOW_TRACKING_URI": f"sqlite:///{place}/m.db",

@@ -151,6 +151,21 @@ def test_a_tracker_that_raises_is_left_behind_with_one_line(
     assert "banner" not in output.out
 
 
+@pytest.mark.slow
+def test_a_wandb_that_is_away_costs_one_line(
+    whole: Fitted,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    away = {"MODE": "online", "BASE_URL": "http://127.0.0.1:9", "API_KEY": "0" * 40}
+    for name, value in (away | {"INIT_TIMEOUT": "5"}).items():
+        monkeypatch.setenv(f"WANDB_{name}", value)
+    same(whole, fit(tmp_path / "run", recipe=followed_by("wandb")))
+    errors = capfd.readouterr().err
+    assert errors.count("wandb failed and is left behind: CommError") == 1
+
+
 def test_a_fit_that_fails_closes_its_tracker_as_failed(tmp_path: Path, scripted: Any) -> None:
     with pytest.raises(RecipeError, match="no score called"):
         fit(tmp_path / "run", recipe=followed_by("trackio"), validate=lambda: {"other": 1.0})

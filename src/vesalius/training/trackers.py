@@ -33,9 +33,8 @@ class Library:
     install: str
     """The command that installs it."""
     opening: Opening
-    """The block in which the callback begins: by the run's name, and a folder for its files.
-
-    It gives what the callback is made with."""
+    """By a run's name, and a folder for its files: the block in which the callback begins, which
+    gives what the callback is made with."""
     close: Callable[[bool], object] = bool
     """Closes what the callback leaves open; told whether the fit failed."""
     variables: Mapping[str, str] = field(default_factory=dict)
@@ -124,8 +123,10 @@ def _mlflow(run: str, _folder: Path) -> Iterator[dict[str, Any]]:
     import mlflow
 
     mlflow.set_experiment(os.environ.get("MLFLOW_EXPERIMENT_NAME", PROJECT))
-    unknown = {"mlflow.user": NOBODY, "mlflow.source.name": PROJECT}
-    mlflow.start_run(run_name=run, tags=unknown, log_system_metrics=False)
+    git = (f"source.git.{fact}" for fact in ("branch", "commit", "repoURL"))
+    tags = {f"mlflow.{name}": NOBODY for name in ("user", *git)}
+    tags["mlflow.source.name"] = PROJECT
+    mlflow.start_run(run_name=run, tags=tags, log_system_metrics=False)
     yield {}
 
 
