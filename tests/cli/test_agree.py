@@ -62,7 +62,8 @@ def test_figures_by_axis(tmp_path: Path) -> None:
     assert "ana" not in listed.read_text()
     code, out, _ = invoke(files[0])
     assert code == 0
-    assert "not measured" in out  # one rater agrees with nobody
+    assert "not measured" in out
+    assert "accuracy: there is one rater, and agreement needs two" in out
 
 
 def test_errors_of_page_package_and_judge_read_alike(tmp_path: Path) -> None:

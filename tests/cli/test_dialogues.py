@@ -45,6 +45,9 @@ def test_from_the_set_to_the_gap(tmp_path: Path, upgraded: Path) -> None:
         assert done.exit_code == 0, done.output
         assert f"predictions-history-{history}.jsonl" in done.output.replace("\n", "")
     shown = call("evaluate", run, "--histories")
+    assert "power: the smallest difference that these cases would show" in " ".join(
+        shown.output.split()
+    )
     assert shown.exit_code == 0, shown.output
     assert "own minus gold" in shown.output
     # the commonest answer to a question needs no history: no gap

@@ -67,6 +67,8 @@ def agree(
     facts = figures(rated, metrics, adjudicated=adjudicated)
     for title, table in facts.items():
         console.print(facts_table(title, {_named(k, names): _words(v) for k, v in table.items()}))
+        if table.get("raters") == 1:
+            console.print(f"{title}: there is one rater, and agreement needs two", style="yellow")
     if save is not None:
         write_json(save, facts)
     if disputed is not None:

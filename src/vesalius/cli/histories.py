@@ -36,6 +36,7 @@ def show(
         if part is not None:
             console.print(_scores(f"{run.name}: {name}", part))
             console.print(_gaps(f"{run.name}: what {name} lose or gain by the history", part))
+            console.print(_power(part), style="dim", highlight=False)
     gold = histories.turns.scores["gold"]
     protocols = {**gold.protocols}
     if histories.summary is not None:
@@ -72,6 +73,14 @@ def _gaps(title: str, part: Part) -> Table:
             ]
         table.add_row(*row, str(first.n))
     return table
+
+
+def _power(part: Part) -> str:
+    """The smallest gaps that these dialogues could have shown."""
+    from vesalius.evaluation.power import power_line
+
+    gaps = list(part.gaps.values())
+    return power_line((d for one in gaps for d in one.overall()), gaps[0].level, gaps[0].protocols)
 
 
 def _short(value: float, low: float, high: float, sign: str = "") -> str:
