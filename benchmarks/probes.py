@@ -29,6 +29,8 @@ WORDS = (
     "reworded", "options-reordered", "asserted-authority", "asserted-majority",
     "asserted-friend", "irrelevant-history",
 )  # fmt: skip
+LACKED = ("questions-only", "back-translated", "other-language")
+"""What phantoms, or a model of pictures, cannot have."""
 
 
 def recipe(cases: int, batch: int, preset: str) -> Recipe:
@@ -94,7 +96,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         fitted = fit(recipe(chosen.cases, chosen.batch, chosen.preset), folder / "fitted")
-        whole = [name for name in CHANGES if name not in ("questions-only", "other-language")]
+        whole = [name for name in CHANGES if name not in LACKED]
         for title, names in (("words", list(WORDS)), ("whole suite", whole)):
             print(json.dumps({"of": title} | timed(names, fitted, folder)), flush=True)
 

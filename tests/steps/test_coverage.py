@@ -87,6 +87,22 @@ def test_answers_to_the_first_questions_miss_none_of_the_others(run: Run) -> Non
     assert evaluate(run).coverage["missing"] == (gone,)
 
 
+def test_a_later_call_with_a_lower_limit_makes_no_answer_an_invented_one(run: Run) -> None:
+    predict(run, limit=3)  # all were there before
+    missing, invented = altered(run, run.predictions_file())
+    coverage = evaluate(run).coverage
+    assert (coverage["missing"], coverage["invented"]) == ((missing,), (invented,))
+
+
+def test_answers_to_another_split_are_held_against_that(tmp_path: Path, run: Run) -> None:
+    other = fit(run.recipe(), tmp_path / "other")
+    predict(other, split="validation")
+    missing, _ = altered(other, other.predictions_file())
+    coverage = evaluate(other).coverage
+    assert coverage["of"] == "phantom (validation)"
+    assert coverage["missing"] == (missing,)
+
+
 def test_where_the_data_are_gone_only_the_count_is_told(run: Run) -> None:
     altered(run, run.predictions_file())
     recipe = run.path / "recipe.yaml"

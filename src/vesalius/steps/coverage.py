@@ -17,18 +17,14 @@ from vesalius.run import Run
 from vesalius.steps.prepare import dialogues
 
 
-def coverage_of(
-    rows: Sequence[Prediction], questions: Path | str, limit: int | None = None
-) -> Coverage:
+def coverage_of(rows: Sequence[Prediction], questions: Path | str) -> Coverage:
     """Answers held against the test questions of a run, a recipe (.yaml) or a data set's name.
 
-    ``limit``: against the first so many. Words are read, no picture is opened. DatasetError,
-    RunError or UnknownName where these are not here.
+    Words are read, no picture is opened. DatasetError, RunError or UnknownName where these are not
+    here.
     """
     data = _data_of(questions)
-    split = data.splits.test
-    asked = (one.id for one in islice(dialogues(data, split), limit))
-    return Coverage.between(f"{data.dataset} ({split})", asked, rows)
+    return _coverage(rows, data, data.splits.test)
 
 
 def own_coverage(run: Run, rows: Sequence[Prediction], sha256: str) -> Coverage | None:
@@ -39,9 +35,11 @@ def own_coverage(run: Run, rows: Sequence[Prediction], sha256: str) -> Coverage 
     status = run.status()
     if as_predicted(status, len(rows), sha256):
         return None
-    noted = status.get("predictions", {}).get("test", {})
+    noted, data = status.get("predictions", {}).get("test", {}), run.recipe().data
+    # What was answered before a limit was set stays, and is counted in n.
+    limit = max(noted["limit"], noted.get("n", 0)) if "limit" in noted else None
     with suppress(VesaliusError):  # evaluated where the data are not
-        return coverage_of(rows, run.path, noted.get("limit"))
+        return _coverage(rows, data, noted.get("split") or data.splits.test, limit)
     return None
 
 
@@ -57,6 +55,14 @@ def answer_remarks(
     digest = predictions_sha256(run)
     held = own_coverage(run, rows, digest)
     return [*of_answers(run.status(), len(rows), digest), *(held.sentences() if held else ())]
+
+
+def _coverage(
+    rows: Sequence[Prediction], data: Data, split: str, limit: int | None = None
+) -> Coverage:
+    """Answers held against the first ``limit`` questions of a split, by default all."""
+    asked = (one.id for one in islice(dialogues(data, split), limit))
+    return Coverage.between(f"{data.dataset} ({split})", asked, rows)
 
 
 def _data_of(questions: Path | str) -> Data:
