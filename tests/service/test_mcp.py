@@ -379,7 +379,7 @@ def test_a_server_whose_client_is_killed_ends_with_its_work(home: Path) -> None:
     assert not alive
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_signal_ends_the_server_with_its_work(home: Path, number: signal.Signals) -> None:
     with agent(home) as opened:
         call = partial(opened.client.call_tool, "evaluate", LONG)

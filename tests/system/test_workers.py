@@ -174,13 +174,14 @@ def test_a_closed_pool_leaves_no_process_and_takes_no_task():
         pool.run("echo", 1)
 
 
-def test_the_parents_death_ends_idle_and_busy_workers(tmp_path):
+@pytest.mark.parametrize("seconds", [0.5, 600])  # the second outlives the test, unless it is ended
+def test_the_parents_death_ends_idle_and_busy_workers(tmp_path, seconds):
     marker = tmp_path / "busy"
     script = f"""
 import os, sys, threading, time
 sys.path.insert(0, {HERE!r})
 from vesalius.system.workers import Pool
-pool = Pool("pool_tasks:do", size=2, seconds=0.5)
+pool = Pool("pool_tasks:do", size=2, seconds={seconds})
 pool.start()
 idle = pool.run("pid")
 threading.Thread(target=lambda: pool.run("burn", {str(marker)!r}), daemon=True).start()

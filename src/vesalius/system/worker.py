@@ -5,8 +5,10 @@ The parent's side is :mod:`vesalius.system.workers`.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+import threading
 import time
 from importlib import import_module
 from multiprocessing.connection import Connection
@@ -14,6 +16,8 @@ from typing import Any
 
 from vesalius.errors import VesaliusError
 
+FOLLOWING = 1.0
+"""Seconds between two looks whether the parent is there."""
 _parent: list[Connection] = []
 """The pipe to it, in a worker process."""
 
@@ -22,8 +26,9 @@ def work(order: tuple[int, str, int | None, int]) -> None:
     """The life of a worker process: import, limit itself, then task after task until the end.
 
     ``order`` is the pipe's file number, the target, the memory limit (bytes) and the threads.
-    The parent's death closes the pipe, which ends the worker.
+    The parent's death closes the pipe, which ends the worker; in the middle of a task, too.
     """
+    threading.Thread(target=_follow, args=(os.getppid(),), daemon=True).start()
     number, target, memory, threads = order
     pipe = Connection(number)
     _parent.append(pipe)
@@ -54,6 +59,13 @@ def work(order: tuple[int, str, int | None, int]) -> None:
         except Exception as error:  # noqa: BLE001 - a result that cannot be pickled
             kind = "lost" if isinstance(error, MemoryError) else "failed"
             pipe.send((kind, type(error).__name__))
+
+
+def _follow(parent: int) -> None:
+    """End this process when its parent is gone, whatever it is doing: nobody wants it done."""
+    while os.getppid() == parent:
+        time.sleep(FOLLOWING)
+    os._exit(1)
 
 
 def report(words: str) -> None:
