@@ -53,6 +53,11 @@ def test_no_byte_that_a_tracker_writes_is_of_a_patient(tmp_path: Path) -> None:
     )
     run = fit(recipe, tmp_path / f"fit-{PATIENT}")
     assert PATIENT in (run.path / "recipe.yaml").read_text()  # it was there to be told
+    (file,) = run.path.glob("wandb/offline-run-*/*.wandb")
+    log = [row for _, row in read_lines(run.log)]
+    assert any("validation" in row for row in log)
+    assert wandb_curve(file) == expected(log)
+    assert wandb_config(file)["model.training.learning_rate"] == 0.01
     written = files(run.path / "wandb", run.path / "tensorboard")
     assert sum(one.suffix == ".wandb" for one in written) == 1
     assert sum("tfevents" in one.name for one in written) == 1
@@ -60,11 +65,6 @@ def test_no_byte_that_a_tracker_writes_is_of_a_patient(tmp_path: Path) -> None:
         for one in written:
             inside = str(one.relative_to(run.path)).encode() + one.read_bytes()
             assert secret.lower().encode() not in inside.lower(), f"{secret} in {one}"
-    (file,) = run.path.glob("wandb/offline-run-*/*.wandb")
-    log = [row for _, row in read_lines(run.log)]
-    assert any("validation" in row for row in log)
-    assert wandb_curve(file) == expected(log)
-    assert wandb_config(file)["model.training.learning_rate"] == 0.01
 
 
 def test_a_stage_is_a_run_of_its_own(tmp_path: Path) -> None:

@@ -49,8 +49,10 @@ def by_name(curve: Curve) -> dict[str, list[tuple[int, float]]]:
 
 def wandb_records(file: Path) -> Iterator[Any]:
     """The records of a ``.wandb`` file, as wandb's own protocol reads them."""
+    import wandb
     from wandb.proto.wandb_internal_pb2 import Record
 
+    wandb.teardown()  # the process that writes it lags behind the one that closed the run
     content, at, parts = file.read_bytes(), HEADER, b""
     assert content[:4] == b":W&B"
     while at + HEADER <= len(content):
