@@ -186,7 +186,7 @@ def test_a_file_of_probes_is_read_as_it_was_written(run: Run) -> None:
     assert probes_of(run) is None
     probes = saved(run)
     there = probes_of(run)
-    assert there == probes
+    assert repr(there) == repr(probes)  # from Python 3.13 on a NaN in them is not equal to itself
     assert there.verdict() == probes.verdict()
     assert [row.name for row in there.missing] == ["inside-box"]
     assert there.stale(run) == []

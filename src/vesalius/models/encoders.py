@@ -13,7 +13,6 @@ from typing import cast
 import numpy as np
 import torch
 from PIL import Image
-from rich.console import Console
 from rich.progress import track
 from torch import Tensor, nn
 
@@ -41,6 +40,7 @@ from vesalius.models.vector_memory import Memory
 from vesalius.retrieval import Encoder, EncoderBlock, as_block
 from vesalius.run import Run
 from vesalius.system import packaged
+from vesalius.system.console import progress_console
 from vesalius.system.manifest import manifest
 
 PATIENCE = 200
@@ -90,7 +90,7 @@ class ImageEncoder:
             if content not in encoded:
                 fresh.setdefault(content, picture)
         todo = list(fresh.items())
-        bar = Console(stderr=True)
+        bar = progress_console()
         batches = [todo[at : at + self._batch] for at in range(0, len(todo), self._batch)]
         decoded = ahead((some, self._pixels([one for _, one in some])) for some in batches)
         few = len(todo) <= PATIENCE

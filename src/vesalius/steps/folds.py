@@ -9,7 +9,6 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import track
 
 from vesalius.cases.dialogue import Dialogue
@@ -18,6 +17,7 @@ from vesalius.errors import RecipeError
 from vesalius.models import Model
 from vesalius.recipe import Decoding
 from vesalius.run import read_predictions
+from vesalius.system.console import progress_console
 from vesalius.system.files import append_lines, mend_lines
 
 FOLDER, FILE, VALIDATION = "folds", "predictions.jsonl", "validation.jsonl"
@@ -99,7 +99,7 @@ def answered(
     if todo:
         path.parent.mkdir(parents=True, exist_ok=True)
         answering, chunks = model(), list(_chunks(todo, CHUNK * decoding.batch))
-        for chunk in track(chunks, label, console=Console(stderr=True), transient=True):
+        for chunk in track(chunks, label, console=progress_console(), transient=True):
             predictions = answering.predict(chunk, decoding)
             append_lines(path, (one.to_row() for one in predictions))
             known.update((one.id, one) for one in predictions)

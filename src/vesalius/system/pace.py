@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any, TypeVar
 
-from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from vesalius.system.console import progress_console
 from vesalius.system.files import json_line
 from vesalius.system.shards import Pieces, Row, Shards
 
@@ -108,5 +108,5 @@ def progress(what: str, of: str = "answers") -> Progress:
         TextColumn(what + "{task.description}"),
         TextColumn(f"{{task.fields[done]}} {of}"),
         TimeElapsedColumn(),
-        console=Console(stderr=True),
+        console=progress_console(),
     )

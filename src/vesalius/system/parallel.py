@@ -14,10 +14,10 @@ from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import Any
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from vesalius.errors import VesaliusError
+from vesalius.system.console import progress_console
 from vesalius.system.workers import Pool, WorkerFailed, WorkerLost, WorkerTimeout
 
 SECONDS = 300.0
@@ -131,7 +131,7 @@ def progress_bar(what: str, total: int | None) -> Iterator[Callable[[int], objec
 
     ``total`` is None where nobody knows it yet. Gives the function that moves it on by so many.
     """
-    console = Console(stderr=True)
+    console = progress_console()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     left = (TextColumn("time left"), TimeRemainingColumn())
     with Progress(

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from vesalius.run import Run, is_main
+from vesalius.system.console import progress_console
 from vesalius.system.files import write_json
 from vesalius.training.checkpoints import PROGRESS, keep_newest, mark
 from vesalius.training.disk import writing
@@ -86,6 +87,7 @@ class Bar(TrainerCallback):
             TextColumn("loss {task.fields[loss]}"),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
+            console=progress_console(),
             disable=not is_main(),
         )
         self._task = self._bar.add_task("fit", total=1, loss="-")

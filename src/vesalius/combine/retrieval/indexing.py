@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 from rich.progress import track
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
@@ -27,6 +26,7 @@ from vesalius.combine.retrieval.index import Item
 from vesalius.combine.retrieval.thumbnails import HELD, HeldPicture, structures_of
 from vesalius.errors import ModelError, RunError
 from vesalius.recipe import Retrieve
+from vesalius.system.console import progress_console
 from vesalius.system.files import read_json, write_atomic, write_json
 from vesalius.system.manifest import manifest
 from vesalius.training.disk import writing
@@ -162,7 +162,7 @@ def _encoded(parts: Path, entries: Sequence[IndexEntry], settings: Retrieve) -> 
     todo = [at for at, file in files.items() if not file.exists()]
     if todo:
         encoder = encoder_module().image_encoder(settings.encoder)
-        bar = Console(stderr=True)
+        bar = progress_console()
         some = track(todo, "Indexing pictures", console=bar, transient=True, disable=len(todo) < 2)
         for at in some:
             pictures = [entry.picture for entry in entries[at : at + PART]]

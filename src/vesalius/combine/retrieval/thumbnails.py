@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
-from rich.console import Console
 from rich.progress import track
 
 from vesalius.cases.likeness import Packed, Thumbnail, packed
 from vesalius.cases.likeness import thumbnail as levels_of
 from vesalius.cases.picture import Picture
 from vesalius.combine.retrieval.stores import Vectors
+from vesalius.system.console import progress_console
 
 if TYPE_CHECKING:
     from vesalius.models.encoders import ImageEncoder
@@ -74,7 +74,7 @@ def seen(
     """
     vectors, structures = [], []
     starts = range(0, len(studies), HELD)
-    bar = Console(stderr=True)
+    bar = progress_console()
     for at in track(starts, label, console=bar, transient=True, disable=len(studies) <= 4 * HELD):
         held = [[HeldPicture.of(one, 0) for one in study] for study in studies[at : at + HELD]]
         vectors.append(encoder.embed_studies(held))

@@ -204,9 +204,10 @@ def _cores() -> int:
 
 
 def _progress() -> Any:
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     from rich.progress import TimeRemainingColumn as Remaining
 
+    from vesalius.system.console import progress_console
+
     columns = TextColumn("de-identifying"), BarColumn(), MofNCompleteColumn(), Remaining()
-    return Progress(*columns, console=Console(stderr=True))
+    return Progress(*columns, console=progress_console())
