@@ -9,6 +9,7 @@ import runpy
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from types import ModuleType
 from urllib.request import urlopen
@@ -114,6 +115,21 @@ def test_every_command_has_a_guide_page_in_the_table_of_contents(reference: Modu
         assert page.exists(), f"vesalius {name} has no page docs/guide/{slug}.md"
         assert slug in listed, f"{slug} is not in docs/guide/index.md"
         assert f"../reference/_cli/{slug}.md" in page.read_text(), f"{slug} shows no options"
+
+
+def test_the_readme_lists_every_extra() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    table = (ROOT / "README.md").read_text().split("| extra |")[1].split("\n\n")[0]
+    listed = re.findall(r"`(\w+)`", "".join(row.split("|")[1] for row in table.splitlines()[2:]))
+    assert sorted(listed) == sorted(set(extras["optional-dependencies"]) - {"dev", "docs"})
+
+
+def test_nothing_is_installed_by_a_name_that_is_not_registered() -> None:
+    """Where the name stands in a command, nothing but a folder is looked through."""
+    for path in WRITTEN:
+        for words in shell_lines(path):
+            if "install" in words and any(word.startswith("vesalius") for word in words):
+                assert "--no-index" in words, (path, words)
 
 
 def test_every_option_has_help(reference: ModuleType) -> None:
