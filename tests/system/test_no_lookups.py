@@ -48,8 +48,12 @@ table = lancedb.connect("here").create_table("one", [{"vector": [0.0, 1.0]}])
 assert table.search([0.0, 1.0]).limit(1).to_list()
 """,
     "onnxruntime": "import onnxruntime, time\ntime.sleep(15)",
+    # Whose head asks clouds for the machine's kind, reports or not, unless its home has this file:
+    # system/ray_driver.py sees to it.
     "ray": """
 import ray
+from pathlib import Path
+Path("~/ray_bootstrap_config.yaml").expanduser().write_text("{}")
 from ray._common.usage.usage_lib import usage_stats_enabled
 ray.init(num_cpus=1, object_store_memory=80_000_000, include_dashboard=False)
 here, there = usage_stats_enabled(), ray.get(ray.remote(usage_stats_enabled).remote())
@@ -79,9 +83,6 @@ SPEAKS = {"datasets", "huggingface_hub", "onnxruntime", "ultralytics"}
 ELSEWHERE = {"gradio", "mlflow", "vllm"}
 """Those that are not beside us: mlflow is tried in an environment of its own, vLLM is a server of
 somebody's, and gradio comes with nothing that we import."""
-ALL_THE_SAME = {"ray": ["metadata.google.internal"]}
-"""Ray's head asks whether it is in a cloud before it looks at its switch, and reports it to nobody:
-a name that nothing outside of one resolves. No option or variable stops it (2.60)."""
 
 
 @pytest.fixture
@@ -100,7 +101,7 @@ def test_a_library_asks_for_no_host_once_vesalius_is_imported(module: str, tmp_p
     behind = failing_resolver.start(tmp_path / "behind", f"import vesalius\n{program}")
     output, _ = behind.communicate(timeout=240)
     assert behind.returncode == 0, output
-    assert failing_resolver.names_in(tmp_path / "behind") in ([], ALL_THE_SAME.get(module))
+    assert failing_resolver.names_in(tmp_path / "behind") == []
     if module in SPEAKS:
         failing_resolver.start(tmp_path / "alone", program).communicate(timeout=240)
         assert failing_resolver.names_in(tmp_path / "alone")
