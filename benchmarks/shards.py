@@ -1,12 +1,14 @@
 """One prediction by 1, 2, 4 and 8 workers, and by four that are killed fifty times: the same rows?
 
-python benchmarks/shards.py [--cases 400] [--kills 50] [--workers 1 2 4 8]
+python benchmarks/shards.py [--cases 400] [--kills 50] [--workers 1 2 4 8] [--ray 2]
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
+import platform
 import random
 import shutil
 import signal
@@ -84,6 +86,7 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=400)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--workers", type=int, nargs="*", default=(1, 2, 4, 8))
+    parser.add_argument("--ray", type=int, nargs="*", default=(), help="also so many of Ray's")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
@@ -98,13 +101,25 @@ def main() -> None:
         started = time.monotonic()
         run_all(command("predict", "--run", str(alone)))
         whole = rows(alone)
-        print(f"alone: {len(whole)} rows in {time.monotonic() - started:.1f} s", flush=True)
+        one = time.monotonic() - started
+        print(f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
+        print(f"alone: {len(whole)} rows in {one:.1f} s", flush=True)
         for number in options.workers:
             run, started = copy(f"workers-{number}"), time.monotonic()
             words = ("predict", "--run", str(run), "--worker")
             run_all(*(command(*words) for _ in range(number)))
             seconds, same = time.monotonic() - started, merged(run) == whole
-            print(f"{number} workers: {seconds:.1f} s, the same rows: {same}", flush=True)
+            ratio = f"{one / seconds:.2f} times as fast"
+            print(f"{number} workers: {seconds:.1f} s, {ratio}, the same rows: {same}", flush=True)
+        for number in options.ray:
+            run, started = copy(f"ray-{number}"), time.monotonic()
+            words = ("--engine", "ray", "--workers", str(number))
+            run_all(command("predict", "--run", str(run), *words))
+            seconds, same = time.monotonic() - started, rows(run) == whole
+            ratio = f"{one / seconds:.2f} times as fast"
+            print(f"{number} of Ray's: {seconds:.1f} s, {ratio}, the same rows: {same}", flush=True)
+        if not options.kills:
+            return
         run, started = copy("killed"), time.monotonic()
         number = killed(run, options.kills)
         seconds, same = time.monotonic() - started, merged(run) == whole

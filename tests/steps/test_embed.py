@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -104,8 +105,23 @@ def test_a_cache_that_takes_nothing_is_told(tmp_path: Path, monkeypatch) -> None
     job = SharedEmbedding(Embedding(phantoms(), IMAGES), str(tmp_path / "shards"))
     job.work()
     (tmp_path / "cache").write_text("a file where the folder would be")
-    with pytest.raises(RunError, match="the feature cache: takes no vectors"):
+    with pytest.raises(RunError, match="the feature cache: does not hold all"):
         job.merge()
+
+
+def test_a_cache_that_drops_some_for_others_is_told(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(module, "OVERHEAD", -5 * 2**10)
+    monkeypatch.setenv(FEATURES_MB, "1")
+    many = {"cases": {"train": 240}, "size": 48}
+    dataset = open_dataset("phantom", options=many)
+    monkeypatch.setattr(
+        ImageEncoder, "_encode", lambda _, pixels: np.ones((len(pixels), 1280), "f4")
+    )
+    job = SharedEmbedding(Embedding(dataset, IMAGES), str(tmp_path / "shards"))
+    job.work()
+    for put in (job.merge, lambda: embed(Embedding(dataset, IMAGES))):
+        with pytest.raises(RunError, match=f"does not hold all .*{FEATURES_MB}"):
+            put()
 
 
 def test_a_picture_that_cannot_be_read_ends_it_with_its_name(tmp_path: Path) -> None:

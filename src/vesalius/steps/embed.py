@@ -35,8 +35,8 @@ from vesalius.system.shards import Pieces, Row, Shards, shard_size
 
 UNIT = 64
 """Pictures or texts that one worker encodes together."""
-OVERHEAD = 400
-"""Bytes of the cache's file for each vector, beside its numbers (its keys and their index)."""
+OVERHEAD = 900
+"""Bytes of the cache's file for a vector, beside its numbers: keys, index, the rest of a page."""
 
 
 class Embedding:
@@ -73,13 +73,22 @@ class Embedding:
 
     def store(self, vectors: Mapping[Content, Vectors], cache: FeatureCache) -> None:
         """Put vectors into the cache; RunError where it does not take them."""
+        for digest, some in self._by_encoder(vectors):
+            cache.write(digest, {content: vectors[content] for content in some})
+        self.require(vectors, cache)
+
+    def require(self, contents: Iterable[Content], cache: FeatureCache) -> None:
+        """RunError where the cache does not hold the vectors of all these."""
+        for digest, some in self._by_encoder(contents):
+            if cache.read(digest, some).keys() != set(some):
+                hint = f"see the warning before this, or set {FEATURES_MB} to more"
+                raise RunError("does not hold all", where="the feature cache", hint=hint)
+
+    def _by_encoder(self, contents: Iterable[Content]) -> Iterator[tuple[str, list[Content]]]:
+        every = list(contents)
         for digest, is_text in zip(self.digests().values(), (False, True), strict=True):
-            some = {c: vector for c, vector in vectors.items() if c.is_text == is_text}
-            if some and digest is not None:
-                cache.write(digest, some)
-                if cache.read(digest, some).keys() != some.keys():
-                    hint = "see the warning before this; the same command goes on"
-                    raise RunError("takes no vectors", where="the feature cache", hint=hint)
+            if digest is not None:
+                yield digest, [content for content in every if content.is_text == is_text]
 
     def digests(self) -> dict[str, str | None]:
         """Of both encoders: weights, settings, device and versions."""
@@ -101,14 +110,17 @@ def embed(embedding: Embedding) -> int:
     What is there already is not encoded again. RecipeError where the cache is off or too small.
     """
     count, cache = 0, _cache()
+    first: Mapping[Content, Vectors] = {}
     with sharing(cache), progress("encoding", "done") as bar:
         task = bar.add_task("", done=0)
         for some in chunks(embedding.items(), UNIT):
             vectors = embedding.vectors(some)
             if not count:
+                first = vectors
                 _require_room(cache, sum(1 for _ in embedding.items()), vectors)
             count += len(some)
             bar.update(task, done=count)
+    embedding.require(first, cache)  # the first to be dropped where others had no room
     return count
 
 
@@ -156,11 +168,14 @@ class SharedEmbedding:
         """
         self.shards.require_whole()
         cache = _cache()
+        first: Mapping[Content, Vectors] = {}
         for number in range(self.shards.number):
             vectors = dict(map(_from_row, self.shards.rows(number)))
             if number == 0:
+                first = vectors
                 _require_room(cache, self.shards.items, vectors)
             self._embedding.store(vectors, cache)
+        self._embedding.require(first, cache)  # the first to be dropped where others had no room
         return self.shards.items
 
     def _rows(self, items: list[Picture | str]) -> Iterator[list[Row]]:
