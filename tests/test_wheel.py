@@ -25,6 +25,9 @@ UV = Path(sys.executable).parent / "uv"
 QUIET = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
 """An environment without PYTHONPATH, so that no source tree stands in for the wheel."""
 
+UNREACHABLE = ("Failed to fetch", "error sending request", "the network was disabled")
+"""What uv says where no index answers, or where it is told not to ask."""
+
 
 def run(command: Sequence[str | Path], **more: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, **more)
@@ -64,7 +67,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert made.returncode == 0, made.stderr
     pins = ["--constraint", str(ROOT / "constraints.txt")]
     done = run([UV, "pip", "install", "--quiet", "--python", home, *pins, wheel])
-    if any(words in done.stderr for words in ("Failed to fetch", "error sending request")):
+    if any(words in done.stderr for words in UNREACHABLE):
         pytest.skip("no package index is reachable")
     assert done.returncode == 0, done.stderr
     return home / "bin"
