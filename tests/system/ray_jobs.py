@@ -76,8 +76,14 @@ def driver_dies(at: Path) -> None:
 
 
 def control_dies(at: Path) -> None:
-    """Ray's control process, where none has before."""
+    """Ray's control process, where none has before; without it workers have ten seconds."""
     _kill_once(at, "gcs_server")
+    time.sleep(5)
+
+
+def node_dies(at: Path) -> None:
+    """Ray's process of this machine, where none has before: workers go on without it."""
+    _kill_once(at, "raylet")
 
 
 def ports(at: Path) -> None:

@@ -110,3 +110,11 @@ def test_when_ray_dies_a_line_says_so_and_the_next_run_goes_on(
     job = run(at, trouble)
     assert [row["n"] for row in rows(job)] == [*range(ITEMS)]
     assert {path: path.read_bytes() for path in results} == results
+
+
+@pytest.mark.slow
+def test_workers_go_on_when_the_process_of_their_machine_dies(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    job = run(tmp_path / "shards", "node_dies")
+    assert (tmp_path / "dead").exists()
+    assert [row["n"] for row in rows(job)] == [*range(ITEMS)]
