@@ -11,13 +11,13 @@ from vesalius.errors import UnknownName
 from vesalius.evaluation.caveats import unseen
 from vesalius.evaluation.evaluate import evaluate
 from vesalius.evaluation.self_test import verdicts
-from vesalius.evaluation.self_test.gallery import KINDS, gallery
+from vesalius.evaluation.self_test.gallery import KINDS, gallery, modalities
 from vesalius.evaluation.self_test.verdicts import (
     Seen,
     blind_to,
     recorded,
     self_test,
-    verdict_table,
+    sights,
 )
 
 
@@ -30,7 +30,7 @@ def test_the_gallery_has_every_kind_of_every_modality():
 
 
 def test_exact_match_sees_all_and_tolerates_nothing():
-    words = self_test(["squad"]).verdicts()["squad"]["squad.em"]
+    words = self_test(["squad"]).verdicts()["squad"]["squad.em"]["all"]
     # 1 for the right text; whatever is changed is no exact match: 0
     assert {words[kind] for kind in KINDS if kind not in ("paraphrase", "shuffled sentences")} == {
         "sees"
@@ -101,12 +101,21 @@ def test_a_report_tells_what_its_metrics_are_blind_to(prediction):
 
 def test_a_table_has_a_verdict_a_kind_of_what_was_measured_by_default(prediction):
     rows = [prediction("a mass", "a mass", name=name, group=name) for name in "ab"]
-    table = dict(
-        verdict_table(evaluate(rows, ["squad", {"rouge": {"stemmed": True}}], resamples=0))
-    )
+    every = sights(evaluate(rows, ["squad", {"rouge": {"stemmed": True}}], resamples=0))
+    table = {one.metric: one for one in every}
     assert set(table) == {"squad.em", "squad.f1"}
-    assert table["squad.f1"][KINDS.index("side")] == "blind"
-    assert all(len(words) == len(KINDS) for words in table.values())
+    assert table["squad.f1"].words[KINDS.index("side")] == "blind"
+    assert all(len(one.words) == len(KINDS) for one in every)
+    assert set(table["squad.f1"].blind) == set(modalities())
+    assert not any(table["squad.em"].blind.values())
+    own = {
+        row.modality
+        for row in self_test(["squad"]).rows
+        if (row.metric, row.kind, row.verdict) == ("squad.f1", "side", "blind")
+    }
+    assert {name for name, kinds in table["squad.f1"].blind.items() if "side" in kinds} == own - {
+        "all"
+    }
 
 
 def test_the_command(tmp_path):

@@ -44,17 +44,29 @@ words mean: [metrics test](../guide/metrics-test.md).
 """
 
 
-def _unseen() -> str:
-    """The verdicts of the metric self-test, a row a score."""
-    from vesalius.evaluation.self_test.gallery import KINDS
-    from vesalius.evaluation.self_test.verdicts import recorded
+BLIND = """
+### By modality
 
-    rows = (
-        (code(score), *(words.get(kind, "") for kind in KINDS))
-        for scores in recorded().values()
-        for score, words in scores.items()
+The kinds of change that a score is blind to, of the scores that are blind to any.
+"""
+
+
+def _unseen() -> str:
+    """The verdicts of the metric self-test, a row a score: over all, then by modality."""
+    from vesalius.evaluation.self_test.gallery import KINDS, modalities
+    from vesalius.evaluation.self_test.verdicts import recorded, sight
+
+    every = [sight(name, score) for name, scores in recorded().items() for score in scores]
+    words = table(("score", *KINDS), ((code(one.metric), *one.words) for one in every))
+    blind = table(
+        ("score", *modalities()),
+        (
+            (code(one.metric), *map(", ".join, one.blind.values()))
+            for one in every
+            if any(one.blind.values())
+        ),
     )
-    return UNSEEN + "\n" + table(("score", *KINDS), rows)
+    return UNSEEN + "\n" + words + BLIND + "\n" + blind
 
 
 def protocol(metric: Any) -> str:

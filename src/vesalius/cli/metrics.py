@@ -70,12 +70,15 @@ def _print_short(console: "Console", done: "SelfTest") -> None:
     """A row a score: the kinds by verdict."""
     from rich.table import Table
 
+    from vesalius.evaluation.score import ALL
+
     table = Table(box=None, padding=(0, 1, 0, 0))
     table.add_column("score", style="bold", no_wrap=True)
     for name in ("sees", "partly", "blind to", "paraphrase"):
         table.add_column(name)
     for scores in done.verdicts().values():
-        for score, words in scores.items():
+        for score, by_modality in scores.items():
+            words = dict(by_modality[ALL])
             paraphrase = words.pop("paraphrase", "")
             cells = (
                 ", ".join(kind for kind, own in words.items() if own == word)

@@ -33,8 +33,8 @@ from vesalius.evaluation.probe_results import probes_of
 from vesalius.evaluation.probes import Probe
 from vesalius.evaluation.run_results import RunResults, against, changed
 from vesalius.evaluation.score import ALL, Evaluation, Score
-from vesalius.evaluation.self_test.gallery import KINDS
-from vesalius.evaluation.self_test.verdicts import verdict_table
+from vesalius.evaluation.self_test.gallery import KINDS, modalities
+from vesalius.evaluation.self_test.verdicts import sights
 from vesalius.run import Run
 from vesalius.system.files import read_lines, write_atomic
 from vesalius.system.version import __version__
@@ -108,8 +108,9 @@ def report(
         environment=main.run.environment(),
         hashes=_hashes(main.run),
         limits=limits(main.evaluation, main.recipe, main.status),
-        sight=verdict_table(main.evaluation),
+        sights=sights(main.evaluation),
         kinds=KINDS,
+        modalities=modalities(),
     )
     write_atomic(out, page)
     return out

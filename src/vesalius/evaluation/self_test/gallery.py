@@ -56,6 +56,11 @@ def gallery() -> tuple[Exhibit, ...]:
     return tuple(one for name, row in rows for one in _exhibits(name, row))
 
 
+def modalities() -> tuple[str, ...]:
+    """Those of the exhibits."""
+    return tuple(dict.fromkeys(one.modality for one in gallery()))
+
+
 def _exhibits(modality: str, row: Mapping[str, Any]) -> Iterator[Exhibit]:
     reference, question = row["reference"], row.get("question", "")
     for kind in KINDS:

@@ -23,8 +23,10 @@ from vesalius.evaluation.measuring import Measured, Spec, built
 from vesalius.evaluation.metrics import Array, Metric, metrics
 from vesalius.evaluation.metrics.table import ratio
 from vesalius.evaluation.score import ALL, Evaluation, without_nan
-from vesalius.evaluation.self_test.gallery import KINDS, TOLERATED, Exhibit, gallery
+from vesalius.evaluation.self_test.gallery import KINDS, TOLERATED, Exhibit, gallery, modalities
 
+Verdicts = Mapping[str, Mapping[str, Mapping[str, Mapping[str, str]]]]
+"""By protocol, score, modality (or ``all``) and kind the word, where there is one."""
 Verdict = Literal["sees", "partly", "blind", "tolerates", "punishes"]
 SEES, PARTLY = 0.5, 0.2
 """From these shares of the cost of another case's text on, a change is seen, or partly seen."""
@@ -84,13 +86,13 @@ class SelfTest:
         """The rows over all modalities."""
         return [row for row in self.rows if row.modality == ALL]
 
-    def verdicts(self) -> dict[str, dict[str, dict[str, str]]]:
-        """By protocol, score and kind the word, where there is one."""
-        words: dict[str, dict[str, dict[str, str]]] = {}
-        for row in self.overall():
+    def verdicts(self) -> Verdicts:
+        """By protocol, score, modality and kind the word, where there is one."""
+        words: dict[str, dict[str, dict[str, dict[str, str]]]] = {}
+        for row in self.rows:
             if row.verdict:
-                scores = words.setdefault(row.protocol, {})
-                scores.setdefault(row.metric, {})[row.kind] = row.verdict
+                scores = words.setdefault(row.protocol, {}).setdefault(row.metric, {})
+                scores.setdefault(row.modality, {})[row.kind] = row.verdict
         return words
 
     def to_json(self) -> dict[str, Any]:
@@ -122,29 +124,47 @@ def self_test(specs: Sequence[Spec | Metric] = ()) -> SelfTest:
 
 
 @cache
-def recorded() -> Mapping[str, Mapping[str, Mapping[str, str]]]:
-    """The verdicts on our metrics with their default settings: protocol, score, kind."""
+def recorded() -> Verdicts:
+    """The verdicts on our metrics with their default settings."""
     text = (files(__package__) / "verdicts.yaml").read_text(encoding="utf-8")
-    table: Mapping[str, Mapping[str, Mapping[str, str]]] = yaml.safe_load(text)
+    table: Verdicts = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
     return table
 
 
-def verdict_table(evaluation: Evaluation) -> list[tuple[str, list[str]]]:
-    """Of each score that was measured, a verdict a kind (``KINDS``), empty where there is none.
+def words_of(protocol: str, metric: str, modality: str = ALL) -> list[str]:
+    """A verdict a kind (``KINDS``) on a score with default settings, empty where there is none."""
+    words = recorded().get(protocol, {}).get(metric, {}).get(modality, {})
+    return [words.get(kind, "") for kind in KINDS]
 
-    Scores of other settings than the default are left out: nothing is known of them.
-    """
+
+def blind_to(protocol: str, metric: str, modality: str = ALL) -> list[str]:
+    """The kinds of change that a score with default settings is blind to; none known: empty."""
+    words = zip(KINDS, words_of(protocol, metric, modality), strict=True)
+    return [kind for kind, word in words if word == "blind"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What a score sees: a verdict a kind (``KINDS``), and by modality the kinds it is blind to."""
+
+    metric: str
+    words: Sequence[str]
+    blind: Mapping[str, Sequence[str]]
+
+
+def sights(evaluation: Evaluation) -> list[Sight]:
+    """Of each score that was measured; of settings other than the default nothing is known."""
     return [
-        (score.metric, [words.get(kind, "") for kind in KINDS])
+        sight(score.protocol, score.metric)
         for score in evaluation.overall()
-        if score.measured and (words := recorded().get(score.protocol, {}).get(score.metric, {}))
+        if score.measured and score.metric in recorded().get(score.protocol, ())
     ]
 
 
-def blind_to(protocol: str, metric: str) -> list[str]:
-    """The kinds of change that a score with default settings is blind to; none known: empty."""
-    words = recorded().get(protocol, {}).get(metric, {})
-    return [kind for kind, word in words.items() if word == "blind"]
+def sight(protocol: str, metric: str) -> Sight:
+    """What a score with default settings sees."""
+    blind = {name: blind_to(protocol, metric, name) for name in modalities()}
+    return Sight(metric, words_of(protocol, metric), blind)
 
 
 def _rows(name: str, metric: Metric) -> Iterator[list[Seen]]:
