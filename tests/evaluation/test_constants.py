@@ -1,6 +1,7 @@
 """Constant answers: what always saying the same scores, on the same cases by the same metrics."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -35,6 +36,17 @@ def test_the_training_split_goes_before_the_references(answers):
     frequent, _ = constants(answers, ["squad"], FrequentAnswer("no", 7, 10))
     assert (frequent.answer, frequent.values["squad.em"]) == ("no", 0.0)
     assert "the training split (7 of 10)" in str(frequent)
+
+
+def test_each_slice_has_its_own_values(answers):
+    halves = [replace(p, category="ab"[i // 2]) for i, p in enumerate(answers)]
+    frequent, normal = constants(halves, ["squad"], by=("category",))
+    # "a" holds yes, yes; "b" holds yes, normal
+    assert frequent.value("squad.em", "category=a") == 1.0
+    assert frequent.value("squad.em", "category=b") == normal.value("squad.em", "category=b") == 0.5
+    assert normal.cell("squad.em", "category=a") == "0.000"
+    assert frequent.value("squad.em") == 0.75
+    assert frequent.cell("squad.em", "category=c") == ""
 
 
 def test_long_references_get_a_report_and_no_patients_own_text(prediction):

@@ -29,6 +29,8 @@ _INTERVALS = {
 }
 _SCORE = 29
 """Columns that a slice's score takes: its value, interval and count."""
+_CONSTANT = 10
+"""Columns that a constant answer's score beside it takes."""
 
 
 def print_scores(console: Console, evaluation: Evaluation, title: str) -> None:
@@ -123,15 +125,21 @@ def _print_slices(console: Console, evaluation: Evaluation) -> None:
     slices = list(dict.fromkeys(part for part, _ in values))
     if not slices:
         return
+    constants = [one for one in evaluation.constants if one.slices]
     room = console.width - max(map(len, slices)) - 2
-    names = _foremost(evaluation)[: max(1, min(4, room // _SCORE))]
+    most = room // (_SCORE + len(constants) * _CONSTANT)
+    names = _foremost(evaluation)[: max(1, min(4, most))]
     if not names:
         return
-    table = _table("slice", *(column for name in names for column in (name, "n")))
+    heads = [(name, "n", *(one.name for one in constants)) for name in names]
+    table = _table("slice", *(column for columns in heads for column in columns))
     for part in slices:
-        cells = [values.get((part, name)) for name in names]
-        pairs = [("", "") if s is None else (str(s), f"{s.n:,}") for s in cells]
-        table.add_row(escape(part), *(text for cell in pairs for text in cell))
+        cells = [escape(part)]
+        for name in names:
+            score = values.get((part, name))
+            cells += ["", ""] if score is None else [str(score), f"{score.n:,}"]
+            cells += [one.cell(name, part) for one in constants]
+        table.add_row(*cells)
     console.print()
     console.print(table)
 

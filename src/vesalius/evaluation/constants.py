@@ -7,7 +7,7 @@ double the draws, and what is asked of it is a comparison by eye.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from importlib.resources import files
@@ -16,13 +16,15 @@ from typing import Any
 
 import numpy as np
 import yaml
+from numpy.typing import NDArray
 
 from vesalius.cases.case import Answer
 from vesalius.cases.prediction import Prediction
 from vesalius.evaluation.measuring import Spec, measure
 from vesalius.evaluation.metrics import Metric
 from vesalius.evaluation.metrics.words import golds, squad
-from vesalius.evaluation.score import Constant
+from vesalius.evaluation.prediction_sets import slices
+from vesalius.evaluation.score import ALL, Constant
 from vesalius.run import FrequentAnswer
 
 FREQUENT, NORMAL = "frequent", "normal"
@@ -32,6 +34,7 @@ def constants(
     predictions: Sequence[Prediction],
     specs: Sequence[Spec | Metric],
     trained: FrequentAnswer | None = None,
+    by: Sequence[str] = (),
 ) -> tuple[Constant, ...]:
     """The most frequent answer, and "normal" or a report of it, scored on the same cases.
 
@@ -39,7 +42,7 @@ def constants(
     which no system could know, and the row says so. Scores that say how good an answer is, more
     being better; one that a constant text cannot have (boxes, concepts, calibration) is left out,
     as is the most frequent answer where none is given twice. Empty where no case has a reference
-    in words.
+    in words. ``by``: fields whose slices have values of their own.
     """
     texts = [gold for p in predictions for gold in golds(p)]
     if not texts:
@@ -49,10 +52,12 @@ def constants(
     most = trained or frequent_text(golds(p)[0] for p in predictions if golds(p))
     if most is not None:
         rows.insert(0, (FREQUENT, most.text, f"most frequent of {split} ({most})"))
-    return tuple(
-        Constant(name, answer, source, _values(predictions, specs, answer))
-        for name, answer, source in rows
-    )
+    masks = dict(slices(predictions, by))
+    every: list[Constant] = []
+    for name, answer, source in rows:
+        values = _values(predictions, specs, answer, masks)
+        every.append(Constant(name, answer, source, values.pop(ALL), values))
+    return tuple(every)
 
 
 def frequent_text(texts: Iterable[str]) -> FrequentAnswer | None:
@@ -99,19 +104,25 @@ def normal_text(texts: Sequence[str]) -> str:
 
 
 def _values(
-    predictions: Sequence[Prediction], specs: Sequence[Spec | Metric], text: str
-) -> dict[str, float]:
-    """Each score of the constant, where it has one and more of it is better."""
-    values: dict[str, float] = {}
+    predictions: Sequence[Prediction],
+    specs: Sequence[Spec | Metric],
+    text: str,
+    masks: Mapping[str, NDArray[np.bool_]],
+) -> dict[str, dict[str, float]]:
+    """By slice each score of the constant, where it has one and more of it is better."""
+    values: dict[str, dict[str, float]] = {part: {} for part in masks}
+    weights = np.array(list(masks.values()), dtype=np.float64)
     rows = answered_with(predictions, Answer(text=text))
     for one in measure(rows, specs):
         protocol = one.metric.protocol
         if protocol.role != "headline":
             continue
-        for name, value in one.metric.aggregate(one.table, np.ones((1, len(rows)))).items():
-            higher = protocol.better.get(name, "higher") == "higher"
-            if higher and name not in protocol.baselines and not np.isnan(value[0]):
-                values[name] = float(value[0])
+        for name, scores in one.metric.aggregate(one.table, weights).items():
+            if protocol.better.get(name, "higher") != "higher" or name in protocol.baselines:
+                continue
+            for part, score in zip(masks, scores, strict=True):
+                if not np.isnan(score):
+                    values[part][name] = float(score)
     return values
 
 

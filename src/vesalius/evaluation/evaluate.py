@@ -109,7 +109,7 @@ def evaluate_run(
         evaluate(predictions, chosen, **how),
         predictions_sha256=digest,
         settings_sha256=settings,
-        constants=constants(predictions, chosen, run.frequent_answer()),
+        constants=constants(predictions, chosen, run.frequent_answer(), by),
     )
     if stored is None or stored.predictions_sha256 != digest:
         with suppress(OSError):  # a run that is only read is scored all the same
@@ -144,5 +144,5 @@ def predictions_sha256(run: Run, name: str = "") -> str:
 def _settings_digest(specs: Sequence[Spec], how: dict[str, Any]) -> str:
     """A hash of all that decides the scores beside the predictions: what a protocol says, too."""
     protocols = {name: metric.protocol.to_dict() for name, metric in map(built, specs)}
-    content = [protocols, how, "constants", __version__]
+    content = [protocols, how, "constants by slice", __version__]
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()

@@ -173,12 +173,11 @@ def _block(score: Score, runs: Sequence[RunResults], part: str, title: str) -> B
     name = runs[0].evaluation.baseline_of(score)
     baseline = name and _find(runs[0].evaluation, replace(score, metric=name), part)
     dots += [_dot("commonest answer", baseline)] if baseline else []
-    if part == ALL:
-        dots += [
-            plots.Dot(f"always {one.name}", one.values[score.metric], nan, nan)
-            for one in runs[0].evaluation.constants
-            if score.metric in one.values
-        ]
+    dots += [
+        plots.Dot(f"always {one.name}", value, nan, nan)
+        for one in runs[0].evaluation.constants
+        if (value := one.value(score.metric, part)) is not None
+    ]
     ends = [v for d in dots for v in (d.value, d.low, d.high) if not isnan(v)]
     plot = plots.whiskers(dots, min(0.0, *ends), max(1.0, *ends))
     return Block(title, f"n = {score.n}, {score.groups} groups", plot)

@@ -55,22 +55,29 @@ class Score:
 class Constant:
     """What always giving one answer would score; scores that it cannot have are left out.
 
-    ``source`` says where the answer is from. Values have no interval: they stand beside a score to
-    be read with it, and are no comparison.
+    ``source`` says where the answer is from; ``slices`` has the values by slice. They have no
+    interval: they stand beside a score to be read with it, and are no comparison.
     """
 
     name: str
     answer: str
     source: str
     values: Mapping[str, float]
+    slices: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def __str__(self) -> str:
         short = self.answer if len(self.answer) <= _SHORT else f"{self.answer[:_SHORT]}..."
         return f"{self.name}: always {short!r}, {self.source}"
 
-    def cell(self, metric: str) -> str:
+    def value(self, metric: str, part: str = ALL) -> float | None:
+        """The value of a score in a slice; None where there is none."""
+        values = self.values if part == ALL else self.slices.get(part, {})
+        return values.get(metric)
+
+    def cell(self, metric: str, part: str = ALL) -> str:
         """The value as a table has it; empty where there is none."""
-        return f"{self.values[metric]:.3f}" if metric in self.values else ""
+        value = self.value(metric, part)
+        return "" if value is None else f"{value:.3f}"
 
 
 @dataclass(frozen=True, slots=True)
