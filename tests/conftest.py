@@ -33,8 +33,8 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
-def ray_head() -> Iterator[str]:
-    """The address of a Ray of two workers on this machine; the test is skipped without Ray."""
+def ray_head() -> Iterator[tuple[str, dict[str, str]]]:
+    """The address of a Ray of two workers on this machine, and the environment to reach it with."""
     pytest.importorskip("ray", reason="needs the extra ray")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -65,16 +65,15 @@ def ray_head() -> Iterator[str]:
             with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
                 listens = True
             time.sleep(0.2)
-        with pytest.MonkeyPatch.context() as patch:
-            for name, value in own.items():
-                patch.setenv(name, value)
-            yield f"127.0.0.1:{port}"
+        yield f"127.0.0.1:{port}", own
         head.terminate()
         head.wait(30)
 
 
 @pytest.fixture
-def ray_cluster(ray_head: str, monkeypatch: pytest.MonkeyPatch) -> str:
+def ray_cluster(ray_head: tuple[str, dict[str, str]], monkeypatch: pytest.MonkeyPatch) -> str:
     """A Ray that is there already, named to the test's processes."""
-    monkeypatch.setenv("RAY_ADDRESS", ray_head)
-    return ray_head
+    address, own = ray_head
+    for name, value in (own | {"RAY_ADDRESS": address}).items():
+        monkeypatch.setenv(name, value)
+    return address

@@ -42,7 +42,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     leftovers = shutil.ignore_patterns("__pycache__", "*.egg-info")
     shutil.copytree(SOURCE, tree / "src", ignore=leftovers)
     command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", tree, tree]
-    done = run(command)
+    done = run(command, env=QUIET)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     (built,) = tree.glob("*.whl")
     return built

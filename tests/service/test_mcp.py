@@ -23,7 +23,7 @@ import pytest
 
 pytest.importorskip("mcp", reason="needs the extra mcp")
 
-from agents import Agent, agent, words_of
+from mcp_agents import Agent, agent, words_of
 from serving import until
 
 from hostile import SECRETS, hostile, ramp, scan, written
@@ -238,6 +238,7 @@ def test_no_name_leads_out_of_the_folders(home: Path, tmp_path: Path) -> None:
         assert opened.call("list")["runs"] == []
 
 
+@pytest.mark.slow
 def test_neither_a_link_in_a_run_nor_a_path_in_its_recipe_leads_out(
     home: Path, tmp_path: Path
 ) -> None:
@@ -368,6 +369,7 @@ anyio.run(main)
 """
 
 
+@pytest.mark.slow
 def test_a_server_whose_client_is_killed_ends_with_its_work(home: Path) -> None:
     command = [sys.executable, "-c", CLIENT, *words_of(home)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as client:

@@ -80,6 +80,7 @@ def test_planted_wrong_answers_are_found_and_right_ones_left_alone(tmp_path):
     assert len(named & wrong) / len(wrong) >= 0.8  # recall
 
 
+@pytest.mark.slow
 def test_an_encoder_finds_planted_wrong_answers_too(tmp_path):
     truth = planted(tmp_path, cases=240, faults=False, flips=0.08)
     dataset = open_dataset("folder", tmp_path)

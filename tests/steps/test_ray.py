@@ -48,6 +48,7 @@ def rows(run: Run, name: str = "") -> list[dict[str, Any]]:
     return [{k: v for k, v in json.loads(line).items() if k != "usage"} for line in lines]
 
 
+@pytest.mark.slow
 def test_a_prediction_by_ray_is_that_of_one_process(
     ray_cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
@@ -101,6 +102,7 @@ def test_pictures_looked_at_by_ray_give_the_check_and_audit_of_one_process(
     assert len(claims) == 3  # of 64 pictures at most; the audit took what the check had made
 
 
+@pytest.mark.slow
 def test_vectors_by_ray_are_those_of_one_process(
     ray_cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:

@@ -92,9 +92,8 @@ def test_without_ray_the_extra_is_named(tmp_path: Path, monkeypatch) -> None:
         run(tmp_path / "shards")
 
 
-@pytest.mark.parametrize(
-    "trouble", ["driver_dies", pytest.param("control_dies", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("trouble", ["driver_dies", "control_dies"])
 def test_when_ray_dies_a_line_says_so_and_the_next_run_goes_on(
     trouble: str, tmp_path: Path, monkeypatch
 ) -> None:

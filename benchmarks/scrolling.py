@@ -1,6 +1,6 @@
 """The wheel over a stack on the page: is every frame there at once, after it was seen?
 
-    python benchmarks/wheel.py
+    python benchmarks/scrolling.py
 
 Starts page and service, uploads a drawn chest CT of 30 slices of 512 x 512 pixels, opens it in Chromium
 and wheels through it ten times, to and fro. Prints, for the first pass and for the others, the
