@@ -191,6 +191,7 @@ def test_refusals_and_reading_are_in_the_audit_log(tmp_path: Path) -> None:
     assert rows.count(("image.read", "ok")) == 2  # once a minute and picture
 
 
+@pytest.mark.slow
 def test_many_dicom_uploads_keep_nobody_from_reading(tmp_path: Path) -> None:
     pytest.importorskip("rapidocr", reason="needs the extra ocr")
     from concurrent.futures import ThreadPoolExecutor

@@ -65,6 +65,7 @@ def test_a_fuser_without_some_members_is_fitted_on_the_same_answers(
     assert ablate(run).rows[1].name == "a+b"  # nothing is fitted twice
 
 
+@pytest.mark.slow
 def test_what_learns_nothing_and_what_cannot_be_left_out(tmp_path: Path) -> None:
     whole = fitted(tmp_path / "run", {"name": "consensus", "members": MEMBERS})
     assert [row.name for row in ablate(whole).rows] == ["run", "a+b", "a+c", "b+c"]

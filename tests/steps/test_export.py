@@ -223,6 +223,7 @@ def test_an_adapter_of_a_run_in_four_bits_says_on_which_base(tmp_path: Path) -> 
     assert "Nothing was measured" in card
 
 
+@pytest.mark.slow
 def test_predictions_on_another_base_are_said_to_be_so(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -76,6 +76,7 @@ def test_a_question_is_edited_and_stands_in_the_place_of_the_old_one(
     assert serious(page) == []
 
 
+@pytest.mark.slow
 def test_asking_again_repeats_the_question_in_its_place(page: Page, site: Site, asked: str) -> None:
     begin(page, site, f"/?conversation={asked}")
     page.get_by_role("button", name="Ask again").click()

@@ -143,6 +143,7 @@ def test_the_reader_names_the_current_examination_where_no_header_does(
     assert whole.series[-1].image_ids == [image_id]
 
 
+@pytest.mark.slow
 def test_of_several_stacks_in_a_series_each_is_reached(page: Page, site: Site) -> None:
     grey = np.arange(5 * 64 * 64, dtype=np.uint16).reshape(5, 64, 64)
     clips = [
@@ -193,6 +194,7 @@ def test_two_thousand_files_are_refused_before_one_is_sent(page: Page, site: Sit
     assert len(site.api.new_uploads(limit=100).images) == before
 
 
+@pytest.mark.slow
 def test_what_there_is_no_room_for_is_told(page: Page, tmp_path: Path) -> None:
     replay = str(saved(tmp_path))
     with started(tmp_path, "--replay", replay, VESALIUS_WEB_HELD_MIB="1") as site:

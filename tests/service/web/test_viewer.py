@@ -133,6 +133,7 @@ def test_what_was_fetched_is_scrolled_without_the_server(page: Page, site: Site,
     assert fetched == []
 
 
+@pytest.mark.slow
 def test_looking_takes_no_question_away(page: Page, site: Site, ct: str) -> None:
     with site.api.ask(AskRequest(image_id=ct, question=FOUND)) as answering:
         *_, last = answering.events()
