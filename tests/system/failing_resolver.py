@@ -41,7 +41,9 @@ def start(
     from vesalius.system.usage_reports import SWITCHES
 
     switches = {name for one in SWITCHES.values() for name in one}
-    outside = {k: v for k, v in os.environ.items() if k not in {*switches, *CLUES}}
+    unset = {*switches, *CLUES}
+    # A library that was told to be offline elsewhere in this process would prove nothing.
+    outside = {k: v for k, v in os.environ.items() if k not in unset and not k.endswith("_OFFLINE")}
     home = names.with_suffix(".home")
     home.mkdir()
     places = dict.fromkeys(("HOME", "HF_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"), str(home))
