@@ -109,19 +109,11 @@ def test_a_library_asks_for_no_host_once_vesalius_is_imported(module: str, tmp_p
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("_spaces")
-def test_a_process_of_ours_that_reads_pictures_asks_for_no_host(tmp_path: Path) -> None:
-    pytest.importorskip("rapidocr", reason="needs the extra ocr")
-    process = failing_resolver.start(tmp_path / "names", SEEN)
-    output, _ = process.communicate(timeout=120)
-    assert process.returncode == 0, output
-    assert failing_resolver.names_in(tmp_path / "names") == []
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("_spaces")
-def test_a_fit_with_its_trackers_asks_for_no_host(tmp_path: Path) -> None:
-    pytest.importorskip("wandb")
-    process = failing_resolver.start(tmp_path / "names", FIT)
+@pytest.mark.parametrize(("needs", "program"), [("rapidocr", SEEN), ("wandb", FIT)])
+def test_our_own_work_asks_for_no_host(needs: str, program: str, tmp_path: Path) -> None:
+    """Pictures read in a process of ours; a fit with its trackers."""
+    pytest.importorskip(needs)
+    process = failing_resolver.start(tmp_path / "names", program)
     output, _ = process.communicate(timeout=240)
     assert process.returncode == 0, output
     assert failing_resolver.names_in(tmp_path / "names") == []

@@ -85,7 +85,7 @@ class Folders:
                 what = f"{self.name(folder)!r} has a link that leads out of this server's folders"
                 raise Refusal("forbidden", what, hint="name its folder to the server, too")
 
-    def masked(self, text: str) -> str:
+    def mask(self, text: str) -> str:
         """The text without paths: those within the folders by name, no other."""
         for label, root in self.roots.items():
             text = text.replace(str(root), label)

@@ -24,7 +24,7 @@ def line(error: VesaliusError, arguments: Mapping[str, Any], folders: Folders) -
     text = error.what if error.hint is None else f"{error.what}; {error.hint}"
     own = str(arguments)
     text = QUOTED.sub(lambda quoted: quoted[0] if quoted[0][1:-1] in own else "'...'", text)
-    return folders.masked(" ".join(text.split()))
+    return folders.mask(" ".join(text.split()))
 
 
 def _of_content(error: VesaliusError) -> bool:

@@ -117,9 +117,9 @@ def _verdict(folders: Folders, row: Mapping[str, Any]) -> dict[str, Any]:
         "outcome": row["outcome"],
         "metric": claim["metric"],
         "verb": next(verb for verb in VERBS if claim[verb]),
-        "against": folders.masked(str(Path(against).resolve())),
+        "against": folders.mask(str(Path(against).resolve())),
         "stated": row["stated"],
         "post_hoc": row["post_hoc"],
         "difference": None if difference is None else _picked(difference, DIFFERENCE),
-        "reason": folders.masked(row["reason"]),
+        "reason": folders.mask(row["reason"]),
     }
