@@ -9,6 +9,8 @@ from typing import Any
 from PIL import Image
 
 PATIENT = "Quisquilia"
+MACHINE = "machinaria"
+"""What a machine is called in these tests: a short name of a real one stands in any bytes."""
 
 
 def patients(folder: Path) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.steps.patients import PATIENT, patients
+from tests.steps.patients import MACHINE, PATIENT, patients
 from tests.system import failing_resolver
 from tests.training.tracked import by_name, expected
 
@@ -22,7 +22,13 @@ import vesalius
 from vesalius.system.files import read_lines
 
 pytestmark = pytest.mark.slow
-FIT = "from vesalius.cli.main import main; import sys; sys.argv = {words!r}; main()"
+FIT = """
+import socket, sys
+from vesalius.cli.main import main
+socket.gethostname = lambda: {machine!r}
+sys.argv = {words!r}
+main()
+"""
 READ = """
 import json
 from mlflow import MlflowClient
@@ -148,7 +154,7 @@ def test_both_have_the_runs_log_and_no_byte_of_a_patient(python: Path, place: Pa
         "TRACKIO_DIR": str(place / "trackio"),
         "MLFLOW_TRACKING_URI": f"sqlite:///{place}/m.db",
     }
-    output = run(python, FIT.format(words=words), place / "names", **local)
+    output = run(python, FIT.format(words=words, machine=MACHINE), place / "names", **local)
     assert "left behind" not in output
     assert failing_resolver.names_in(place / "names") == []
     log = [row for _, row in read_lines(fitted / "log.jsonl")]
@@ -174,7 +180,7 @@ def test_both_have_the_runs_log_and_no_byte_of_a_patient(python: Path, place: Pa
 
     written = [place / "m.db", *(one for one in (place / "trackio").rglob("*") if one.is_file())]
     written += [one for one in (place / "names.home").rglob("*") if one.is_file()]
-    for secret in (PATIENT, socket.gethostname()):
+    for secret in (PATIENT, MACHINE):
         for one in written:
             inside = one.name.encode() + one.read_bytes()
             assert secret.lower().encode() not in inside.lower(), f"{secret} in {one}"

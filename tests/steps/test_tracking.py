@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.steps.patients import PATIENT, patients
+from tests.steps.patients import MACHINE, PATIENT, patients
 from tests.training.tracked import expected, tensorboard_scalars, wandb_config, wandb_curve
 
 from vesalius import Recipe, Run
@@ -39,7 +38,10 @@ def files(*folders: Path) -> list[Path]:
     return [one for folder in folders for one in folder.rglob("*") if one.is_file()]
 
 
-def test_no_byte_that_a_tracker_writes_is_of_a_patient(tmp_path: Path) -> None:
+def test_no_byte_that_a_tracker_writes_is_of_a_patient(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: MACHINE)
     recipe = Recipe.model_validate(
         {
             "name": "mass",
@@ -61,7 +63,7 @@ def test_no_byte_that_a_tracker_writes_is_of_a_patient(tmp_path: Path) -> None:
     written = files(run.path / "wandb", run.path / "tensorboard")
     assert sum(one.suffix == ".wandb" for one in written) == 1
     assert sum("tfevents" in one.name for one in written) == 1
-    for secret in (PATIENT, str(tmp_path), socket.gethostname()):
+    for secret in (PATIENT, str(tmp_path), MACHINE):
         for one in written:
             inside = str(one.relative_to(run.path)).encode() + one.read_bytes()
             assert secret.lower().encode() not in inside.lower(), f"{secret} in {one}"
