@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import secrets
 import socket
@@ -20,6 +21,17 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # a worker a core, their children too
 # What tests of several steps share lies beside them: hostile.py, outside.py, planted.py.
 sys.path.append(str(Path(__file__).parent))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _imports_are_no_garbage() -> None:
+    """Each fit collects garbage several times, and would look at every module's objects."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    gc.unfreeze()  # libraries that count their objects at exit find no leaks
 
 
 @pytest.fixture(scope="session")

@@ -29,6 +29,7 @@ from vesalius.system.files import (
     write_atomic,
     write_json,
 )
+from vesalius.system.tables import parse_yaml
 
 PACKAGES = """
     vesalius numpy pillow pydicom torch torchvision transformers trl peft accelerate datasets
@@ -196,7 +197,7 @@ class Run:
         """The recipe this run was made from."""
         path = self._file("recipe.yaml")
         try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+            content = parse_yaml(path.read_text(encoding="utf-8"))
         except (OSError, yaml.YAMLError) as error:
             raise RunError("cannot be read", where=path) from error
         return validated(Recipe, content, where=path)

@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from vesalius.errors import RecipeError, UnknownName
+from vesalius.system.tables import SafeLoader, parse_yaml
 
 Settings = TypeVar("Settings", bound=BaseModel)
 NAME = re.compile(r"[a-z0-9][a-z0-9_.]{0,31}")
@@ -64,7 +65,7 @@ def block_of(annotation: Any) -> type[BaseModel] | None:
 def read_yaml(path: Path, overrides: Iterable[str] = ()) -> dict[str, Any]:
     """The mapping in a YAML file with ``a.b=value`` overrides; RecipeError names line or key."""
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)  # noqa: S506  # a SafeLoader
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)  # noqa: S506
     except OSError as error:
         raise RecipeError("cannot be read", where=path, hint="ls recipes/ shows ours") from error
     except yaml.constructor.ConstructorError as error:
@@ -81,7 +82,7 @@ def read_yaml(path: Path, overrides: Iterable[str] = ()) -> dict[str, Any]:
     return content
 
 
-class _UniqueKeys(yaml.SafeLoader):
+class _UniqueKeys(SafeLoader):  # type: ignore[misc, valid-type]
     """YAML in which a key may stand once: of two members of one name, the first would be lost."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
@@ -90,7 +91,8 @@ class _UniqueKeys(yaml.SafeLoader):
             if isinstance(key, yaml.ScalarNode) and key.value != "<<" and key.value in keys[:at]:
                 problem = f"the key {key.value!r} stands twice"
                 raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
-        return super().construct_mapping(node, deep=deep)
+        pairs: dict[Hashable, Any] = super().construct_mapping(node, deep=deep)
+        return pairs
 
 
 def pair(text: str, where: str) -> tuple[str, Any]:
@@ -99,7 +101,7 @@ def pair(text: str, where: str) -> tuple[str, Any]:
     if not equals or not key.strip():
         raise RecipeError(f"not of the form key=value: {text!r}", where=where)
     try:
-        return key.strip(), yaml.safe_load(value)
+        return key.strip(), parse_yaml(value)
     except yaml.YAMLError as error:
         raise RecipeError(f"the value of {key} is not valid YAML", where=where) from error
 

@@ -17,6 +17,7 @@ from vesalius.data.croissant.vocabulary import vocabulary
 from vesalius.data.datasets import datasets
 from vesalius.errors import DatasetError, UnknownName
 from vesalius.settings import Frozen, validated
+from vesalius.system.tables import parse_yaml
 
 _OURS = "vesalius.data.datasets"
 
@@ -120,7 +121,7 @@ def _of_reader(name: str) -> Card | None:
 
 def _read(path: Traversable, where: str) -> Card:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = parse_yaml(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise DatasetError("not valid YAML", where=where) from error
     return validated(Card, content, where=where)

@@ -6,13 +6,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.resources import files
 from typing import Literal
-
-import yaml
 
 from vesalius.cases.case import Remark
 from vesalius.settings import Frozen
+from vesalius.system.tables import packaged_table
 
 Level = Literal["error", "warning"]
 PLACES = 3
@@ -33,8 +31,8 @@ class Code(Frozen):
 @lru_cache(maxsize=1)
 def codes() -> Mapping[str, Code]:
     """Every code of a finding, in the order of the guide's table."""
-    text = files("vesalius.data").joinpath("findings.yaml").read_text(encoding="utf-8")
-    return {name: Code.model_validate(row) for name, row in yaml.safe_load(text).items()}
+    table = packaged_table(__package__, "findings.yaml")
+    return {name: Code.model_validate(row) for name, row in table.items()}
 
 
 @dataclass(frozen=True, slots=True)

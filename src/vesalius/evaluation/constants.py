@@ -10,12 +10,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
-from importlib.resources import files
 from statistics import median
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from vesalius.cases.case import Answer
@@ -26,6 +24,7 @@ from vesalius.evaluation.metrics.words import golds, squad
 from vesalius.evaluation.prediction_sets import slices
 from vesalius.evaluation.score import ALL, Constant
 from vesalius.run import FrequentAnswer
+from vesalius.system.tables import packaged_table
 
 FREQUENT, NORMAL = "frequent", "normal"
 
@@ -128,6 +127,5 @@ def _values(
 
 @cache
 def _fixed() -> Sequence[dict[str, Any]]:
-    text = (files("vesalius.evaluation") / "constants.yaml").read_text(encoding="utf-8")
-    rows: Sequence[dict[str, Any]] = yaml.safe_load(text)
+    rows: Sequence[dict[str, Any]] = packaged_table(__package__, "constants.yaml")
     return rows

@@ -6,11 +6,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from vesalius.cases.prediction import Prediction
@@ -23,6 +21,7 @@ from vesalius.evaluation.protocol_reasons import reason
 from vesalius.evaluation.score import Score, without_nan
 from vesalius.evaluation.scoring import scores
 from vesalius.evaluation.stats import clusters
+from vesalius.system.tables import packaged_table
 
 EXAMPLES = 3
 """Ids named of each reason."""
@@ -162,6 +161,5 @@ def _apart(
 
 @cache
 def _table() -> Mapping[str, Mapping[str, Any]]:
-    text = (files("vesalius.evaluation") / "protocols.yaml").read_text(encoding="utf-8")
-    table: Mapping[str, Mapping[str, Any]] = yaml.safe_load(text)
+    table: Mapping[str, Mapping[str, Any]] = packaged_table(__package__, "protocols.yaml")
     return table

@@ -8,7 +8,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import yaml
 from vesalius.errors import DatasetError, MissingExtra
 from vesalius.language.script import normalised
 from vesalius.system.cache import CACHE, cache_folder
+from vesalius.system.tables import packaged_table, parse_yaml
 
 OWN, RADLABELS = "vesalius", "radlabels"
 NAMED = (OWN, RADLABELS)
@@ -118,13 +118,12 @@ def finding_dictionary(name: str = OWN) -> FindingDictionary:
             first = first | one
         return first
     if name == OWN:
-        text = (files("vesalius.language") / "findings.yaml").read_text(encoding="utf-8")
-        return _parsed(yaml.safe_load(text), "findings.yaml")
+        return _parsed(packaged_table(__package__, "findings.yaml"), "findings.yaml")
     if name == RADLABELS:
         return _radlabels(radlabels_file())
     path = Path(name).expanduser()
     try:
-        return _parsed(yaml.safe_load(path.read_text(encoding="utf-8")), path)
+        return _parsed(parse_yaml(path.read_text(encoding="utf-8")), path)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         hint = f"{', '.join(NAMED)}, or a YAML file of concept: {{name: ..., phrases: [...]}}"
         raise DatasetError("not a dictionary of findings", where=name, hint=hint) from error

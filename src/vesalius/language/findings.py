@@ -12,13 +12,11 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from typing import Any, Literal
-
-import yaml
 
 from vesalius.language.dictionary import FindingDictionary, finding_dictionary, singular
 from vesalius.language.script import normalised
+from vesalius.system.tables import packaged_table
 
 Polarity = Literal["present", "uncertain", "absent"]
 ORDER: tuple[Polarity, ...] = ("present", "uncertain", "absent")
@@ -188,8 +186,7 @@ def _cues(words: Sequence[str]) -> list[_Cue]:
 
 @cache
 def _table() -> Mapping[str, Any]:
-    text = (files("vesalius.language") / "triggers.yaml").read_text(encoding="utf-8")
-    table: Mapping[str, Any] = yaml.safe_load(text)
+    table: Mapping[str, Any] = packaged_table(__package__, "triggers.yaml")
     return table
 
 

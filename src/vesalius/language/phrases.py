@@ -10,10 +10,9 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from re import Pattern
 
-import yaml
+from vesalius.system.tables import packaged_table
 
 _SENTENCE = re.compile(r"[;!?\n]+|:\s|\.(?!\d)(?<!\b[A-Za-z]\.)")
 _EDGES = " \t\r\n,.;:-–"
@@ -69,7 +68,7 @@ def _statements(sentence: str) -> Iterator[str]:
 
 @cache
 def _table() -> _Table:
-    content = yaml.safe_load(files("vesalius.language").joinpath("phrases.yaml").read_text("utf-8"))
+    content = packaged_table(__package__, "phrases.yaml")
 
     def words(name: str, more: Sequence[str] = ()) -> Pattern[str]:
         longest_first = sorted(content[name], key=len, reverse=True)

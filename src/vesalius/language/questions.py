@@ -10,13 +10,11 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
-from importlib.resources import files
 from types import MappingProxyType
 from typing import Any, Literal
 
-import yaml
-
 from vesalius.language.script import normalised
+from vesalius.system.tables import packaged_table
 
 Polarity = Literal["yes", "no"]
 YES_NO = frozenset(
@@ -188,6 +186,5 @@ def _rules() -> tuple[tuple[str, re.Pattern[str]], ...]:
 
 @cache
 def _content() -> dict[str, Any]:
-    text = (files("vesalius.language") / "statements.yaml").read_text(encoding="utf-8")
-    content: dict[str, Any] = yaml.safe_load(text)
+    content: dict[str, Any] = packaged_table(__package__, "statements.yaml")
     return content

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from importlib.resources import files
 from typing import Any, ClassVar
 
 import torch
-import yaml
 from pydantic import Field, model_validator
 from transformers import PreTrainedModel
 
@@ -22,6 +20,7 @@ from vesalius.models.generative.text.tokenizer import words_of
 from vesalius.models.generative.weights.counts import weigh_composed
 from vesalius.models.generative.weights.origin import Folders, Origin, access_of
 from vesalius.settings import merged
+from vesalius.system.tables import packaged_table
 from vesalius.training.quantize import NF4
 
 
@@ -32,8 +31,7 @@ def presets() -> dict[str, dict[str, Any]]:
 
 
 def _yaml(name: str) -> dict[str, Any]:
-    text = (files("vesalius.models") / name).read_text(encoding="utf-8")
-    table: dict[str, Any] = yaml.safe_load(text)
+    table: dict[str, Any] = packaged_table(__package__, name)
     return table
 
 

@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from vesalius.cases.tasks import task_of
 from vesalius.errors import RunError
@@ -24,6 +21,7 @@ from vesalius.run import Run
 from vesalius.steps.claim import check_claims
 from vesalius.steps.export_card import about_data
 from vesalius.system.files import write_atomic, write_json
+from vesalius.system.tables import packaged_table
 
 OPEN = "to be completed"
 WORDS = """The items are in our words; the published checklist decides. What stands below an item
@@ -160,6 +158,7 @@ def _probes(run: Run) -> list[str]:
 
 @cache
 def _guidelines() -> Mapping[str, Mapping[str, Any]]:
-    text = (files("vesalius.evaluation") / "checklists.yaml").read_text(encoding="utf-8")
-    guidelines: Mapping[str, Mapping[str, Any]] = yaml.safe_load(text)
+    guidelines: Mapping[str, Mapping[str, Any]] = packaged_table(
+        "vesalius.evaluation", "checklists.yaml"
+    )
     return guidelines

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel
 
 from vesalius.data.caption_concepts import OPTION
@@ -22,6 +20,7 @@ from vesalius.models.capabilities import Shrinkable
 from vesalius.recipe import Recipe, Retrieve
 from vesalius.run import Run
 from vesalius.settings import validated
+from vesalius.system.tables import packaged_table
 
 ENDING = "-tiny"
 ENCODERS, SENTENCES = ("encoder", "sentences"), "minilm"
@@ -61,8 +60,7 @@ def tiny(recipe: Recipe) -> Recipe:
 
 @cache
 def _limits() -> dict[str, Any]:
-    text = (files("vesalius.steps") / "tiny.yaml").read_text(encoding="utf-8")
-    limits: dict[str, Any] = yaml.safe_load(text)
+    limits: dict[str, Any] = packaged_table(__package__, "tiny.yaml")
     return limits
 
 

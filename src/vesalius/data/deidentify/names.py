@@ -10,12 +10,10 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.resources import files
 from typing import Any
 
-import yaml
-
 from vesalius.data.deidentify.codes import vocabulary
+from vesalius.system.tables import packaged_table
 
 LEAST = 3
 """The fewest letters of a part that is looked for; a letter of a wide script counts twice."""
@@ -171,8 +169,7 @@ def _has(text: str, part: str) -> bool:
 
 @lru_cache(maxsize=1)
 def _tables() -> Mapping[str, Any]:
-    text = files(__package__).joinpath("names.yaml").read_text(encoding="utf-8")
-    table = yaml.safe_load(text)
+    table = packaged_table(__package__, "names.yaml")
     return {
         "placeholders": frozenset(table["placeholders"]),
         "titles": frozenset(table["titles"]),

@@ -9,10 +9,10 @@ from hashlib import sha256
 from importlib.resources import files
 from typing import Any, Literal
 
-import yaml
 from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
 
 from vesalius.data.deidentify.options import Options
+from vesalius.system.tables import parse_yaml
 
 Action = Literal["X", "Z", "D", "U", "K", "C"]
 """Remove, empty, put a dummy, replace the UID, keep (and clean inside sequences), shift a date."""
@@ -122,8 +122,7 @@ def _action(word: Any) -> Action:
 @lru_cache(maxsize=1)
 def tables() -> Mapping[str, Any]:
     """Both data files, by tag where they name attributes."""
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is 10 times as quick
-    profile, policy = (yaml.load(_text(name), Loader=loader) for name in _FILES)  # noqa: S506
+    profile, policy = (parse_yaml(_text(name)) for name in _FILES)
     unknown = [name for name in policy["keep"] if tag_for_keyword(name) is None]
     assert not unknown, unknown
     return {

@@ -6,14 +6,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
-from importlib.resources import files
 from typing import Any
-
-import yaml
 
 from vesalius.cases.case import Answer, Case, Question
 from vesalius.data.perturb.stock import Stock, plain
 from vesalius.language.options import option_of, parsed
+from vesalius.system.tables import packaged_table
 
 
 def _worded(case: Case, text: str) -> Case | None:
@@ -131,4 +129,4 @@ def _following(
 @cache
 def table(name: str) -> Any:
     """A data file of this package."""
-    return yaml.safe_load((files(__package__) / name).read_text(encoding="utf-8"))
+    return packaged_table(__package__, name)

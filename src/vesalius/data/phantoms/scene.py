@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
-import yaml
 
 from vesalius.cases.case import Box
+from vesalius.system.tables import packaged_table
 
 # Of 20 pictures 12 are abnormal. A presence question asks about the kind that is there five times
 # of six, so that it is answered "yes" half the time: 12/20 × 5/6 = 1/2.
@@ -73,7 +72,7 @@ class Scene:
 @lru_cache(maxsize=1)
 def table() -> Any:
     """The families, their places and words, as in ``table.yaml``."""
-    return yaml.safe_load(files(__package__).joinpath("table.yaml").read_text(encoding="utf-8"))
+    return packaged_table(__package__, "table.yaml")
 
 
 def chance(rng: np.random.Generator, odds: tuple[int, int]) -> bool:

@@ -10,11 +10,9 @@ import os
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
-from importlib.resources import files
 from io import BytesIO
 from typing import Any, BinaryIO, cast
 
-import yaml
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset, read_partial
 from pydicom.tag import BaseTag, Tag
@@ -24,6 +22,7 @@ from vesalius.cases.decoded import DEFAULT_LIMITS, quietly
 from vesalius.cases.dicom_elements import frame_count
 from vesalius.cases.inflation import inflated
 from vesalius.errors import DatasetError, ImageError
+from vesalius.system.tables import packaged_table
 
 MAGIC = b"DICM"
 _META = 132
@@ -231,5 +230,4 @@ def _parts(file_id: Any) -> tuple[str, ...]:
 
 @lru_cache(maxsize=1)
 def _modalities() -> dict[str, str]:
-    text = files(__package__).joinpath("modalities.yaml").read_text(encoding="utf-8")
-    return cast("dict[str, str]", yaml.safe_load(text))
+    return cast("dict[str, str]", packaged_table(__package__, "modalities.yaml"))

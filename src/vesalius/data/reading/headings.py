@@ -6,18 +6,15 @@ import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from functools import lru_cache
-from importlib.resources import files
-
-import yaml
 
 from vesalius.errors import DatasetError
+from vesalius.system.tables import packaged_table
 
 
 @lru_cache(maxsize=1)
 def _headings() -> Mapping[str, str]:
     """What people call a column, in letters and digits alone -> our field."""
-    text = files("vesalius.data.reading").joinpath("headings.yaml").read_text(encoding="utf-8")
-    listed: Mapping[str, list[str]] = yaml.safe_load(text)
+    listed: Mapping[str, list[str]] = packaged_table(__package__, "headings.yaml")
     return {name: field for field, names in listed.items() for name in (field, *names)}
 
 

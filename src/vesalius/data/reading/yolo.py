@@ -18,6 +18,7 @@ from vesalius.data.reading.streams import ALL, split_of
 from vesalius.data.reading.texts import text
 from vesalius.data.reading.yolo_lists import label_of
 from vesalius.errors import DatasetError
+from vesalius.system.tables import parse_yaml
 
 EDGE = 0.05
 """How far over the edge a fraction may lie: annotators round, and augmentations cut late."""
@@ -63,7 +64,7 @@ def yolo_names(root: Path, *beside: Path) -> dict[int, str]:
     if path.suffix.lower() not in (".yaml", ".yml"):
         return dict(enumerate(line.strip() for line in content.splitlines() if line.strip()))
     try:
-        names = yaml.safe_load(content)["names"]
+        names = parse_yaml(content)["names"]
         numbered = names.items() if isinstance(names, dict) else enumerate(names)
         return {int(number): str(name) for number, name in numbered}
     except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:

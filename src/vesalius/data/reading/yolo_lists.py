@@ -18,6 +18,7 @@ from vesalius.data.reading.listings import is_picture
 from vesalius.data.reading.streams import SPLIT_NAMES
 from vesalius.data.reading.texts import lines, text
 from vesalius.errors import DatasetError
+from vesalius.system.tables import parse_yaml
 
 FILES = ("data.yaml", "dataset.yaml", "data.yml", "obj.data")
 
@@ -78,7 +79,7 @@ def _named(path: Path) -> dict[str, list[str]]:
 
 def _yaml(path: Path) -> Mapping[str, Any]:
     try:
-        content = yaml.safe_load(text(path))
+        content = parse_yaml(text(path))
     except yaml.YAMLError as error:
         raise DatasetError("not YAML", where=path) from error
     return content if isinstance(content, dict) else {}

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from importlib.resources import files
 from typing import Any, Literal
-
-import yaml
 
 from vesalius.data.survey.figures import Pair, Table
 from vesalius.errors import DatasetError
 from vesalius.settings import Frozen, validated
+from vesalius.system.tables import packaged_table
 
 State = Literal["sound", "doubtful", "fault", "not measured"]
 STATES: tuple[State, ...] = ("fault", "doubtful", "sound", "not measured")
@@ -38,8 +36,8 @@ class Rule(Frozen):
 @lru_cache(maxsize=1)
 def rules() -> Mapping[str, Rule]:
     """Every check by name, in the order of the page."""
-    text = files(__package__).joinpath("checks.yaml").read_text(encoding="utf-8")
-    return {name: Rule.model_validate(row) for name, row in yaml.safe_load(text).items()}
+    table = packaged_table(__package__, "checks.yaml")
+    return {name: Rule.model_validate(row) for name, row in table.items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from importlib.resources import files
 from typing import Any
-
-import yaml
 
 from vesalius.cases.case import Question
 from vesalius.language.questions import bare, normal, parse_question
+from vesalius.system.tables import packaged_table
 
 
 def step_of(question: Question) -> str:
@@ -51,7 +49,6 @@ def _by_word(text: str) -> str:
 
 @cache
 def _table() -> dict[str, Any]:
-    text = (files("vesalius.data.visual_dialogue") / "steps.yaml").read_text(encoding="utf-8")
-    table: dict[str, Any] = yaml.safe_load(text)
+    table: dict[str, Any] = packaged_table(__package__, "steps.yaml")
     table["keywords"] = [(step, re.compile(rf"\b(?:{rule})\b")) for step, rule in table["keywords"]]
     return table

@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
-import yaml
+from vesalius.system.tables import packaged_table
 
 ARTICLE = re.compile(r"^(?:an?|any|some)\s+", re.IGNORECASE)
 _NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
@@ -94,8 +93,7 @@ def matches(rule: str, text: str) -> bool:
 @cache
 def wording() -> dict[str, Any]:
     """The table ``wording.yaml``, its patterns compiled."""
-    text = (files("vesalius.data.visual_dialogue") / "wording.yaml").read_text(encoding="utf-8")
-    table: dict[str, Any] = yaml.safe_load(text)
+    table: dict[str, Any] = packaged_table(__package__, "wording.yaml")
     for name in ("nouns", "before", "after", "planes"):
         table[name] = [(_compiled(rule), word) for rule, word in table[name]]
     for name in ("unsure", "none", "system", "granted", "visible"):

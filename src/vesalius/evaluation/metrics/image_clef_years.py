@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from importlib.resources import files
 from typing import Literal
 
-import yaml
-
 from vesalius.settings import Frozen
+from vesalius.system.tables import packaged_table
 
 Year = Literal[2023, 2024, 2025, 2026]
 Component = Literal[
@@ -51,5 +49,4 @@ def manual_concepts() -> frozenset[str]:
 
 @lru_cache(maxsize=1)
 def _content() -> _Years:
-    text = files("vesalius.evaluation.metrics").joinpath("image_clef_years.yaml").read_text("utf-8")
-    return _Years.model_validate(yaml.safe_load(text))
+    return _Years.model_validate(packaged_table(__package__, "image_clef_years.yaml"))

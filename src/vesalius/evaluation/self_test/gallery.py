@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from typing import Any
-
-import yaml
 
 from vesalius.cases.case import Answer
 from vesalius.cases.prediction import Prediction
 from vesalius.errors import RecipeError
 from vesalius.evaluation.constants import normal_text
 from vesalius.evaluation.metrics.align_score import sentences
+from vesalius.system.tables import packaged_table
 
 KINDS = (
     "negation", "side", "number", "severity", "uncertainty", "wrong organ", "shuffled sentences",
@@ -50,8 +48,7 @@ class Exhibit:
 @cache
 def gallery() -> tuple[Exhibit, ...]:
     """All exhibits, by modality; RecipeError where a row of the table changes nothing."""
-    text = (files(__package__) / "gallery.yaml").read_text(encoding="utf-8")
-    rooms: Mapping[str, list[Mapping[str, Any]]] = yaml.safe_load(text)
+    rooms: Mapping[str, list[Mapping[str, Any]]] = packaged_table(__package__, "gallery.yaml")
     rows = [(name, row) for name, room in rooms.items() for row in room]
     return tuple(one for name, row in rows for one in _exhibits(name, row))
 

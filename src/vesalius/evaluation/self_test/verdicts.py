@@ -10,12 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
-from importlib.resources import files
 from math import isnan
 from typing import Any, Literal
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from vesalius.errors import VesaliusError
@@ -24,6 +22,7 @@ from vesalius.evaluation.metrics import Array, Metric, metrics
 from vesalius.evaluation.metrics.table import ratio
 from vesalius.evaluation.score import ALL, Evaluation, without_nan
 from vesalius.evaluation.self_test.gallery import KINDS, TOLERATED, Exhibit, gallery, modalities
+from vesalius.system.tables import packaged_table
 
 Verdicts = Mapping[str, Mapping[str, Mapping[str, Mapping[str, str]]]]
 """By protocol, score, modality (or ``all``) and kind the word, where there is one."""
@@ -126,8 +125,7 @@ def self_test(specs: Sequence[Spec | Metric] = ()) -> SelfTest:
 @cache
 def recorded() -> Verdicts:
     """The verdicts on our metrics with their default settings."""
-    text = (files(__package__) / "verdicts.yaml").read_text(encoding="utf-8")
-    table: Verdicts = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
+    table: Verdicts = packaged_table(__package__, "verdicts.yaml")
     return table
 
 

@@ -6,14 +6,12 @@ import re
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.resources import files
 from typing import Literal
-
-import yaml
 
 from vesalius.errors import DatasetError, UnknownName
 from vesalius.evaluation.prediction_sets import ABSENT
 from vesalius.settings import Frozen
+from vesalius.system.tables import packaged_table
 
 Task = Literal["captions", "concepts"]
 TASKS: tuple[Task, ...] = ("captions", "concepts")
@@ -56,8 +54,7 @@ class Forms(Frozen):
 @lru_cache(maxsize=1)
 def forms() -> Forms:
     """What the organisers take, by year."""
-    text = files("vesalius.evaluation.submission").joinpath("forms.yaml").read_text("utf-8")
-    return Forms.model_validate(yaml.safe_load(text))
+    return Forms.model_validate(packaged_table(__package__, "forms.yaml"))
 
 
 def year_of(number: int | None) -> int:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
 import torch
-import yaml
 from torch import Tensor
 from transformers import AutoConfig, AutoImageProcessor, AutoModelForObjectDetection
 from transformers.image_utils import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
@@ -19,6 +17,7 @@ from vesalius.errors import ModelError, RecipeError, UnknownName
 from vesalius.models.detection.framing import Framing
 from vesalius.models.detection.known_classes import KnownClasses, carry_over
 from vesalius.models.generative.weights.loading import Access, look, reading
+from vesalius.system.tables import packaged_table
 
 WHAT = "a detection transformer"
 BY_CLASS = re.compile(r"class_embed|enc_score_head")
@@ -28,8 +27,7 @@ BY_CLASS = re.compile(r"class_embed|enc_score_head")
 @cache
 def sizes() -> dict[str, dict[str, dict[str, Any]]]:
     """Architecture -> size -> its configuration, as ``detr_sizes.yaml`` has it."""
-    text = (files(__package__) / "detr_sizes.yaml").read_text(encoding="utf-8")
-    table: dict[str, dict[str, dict[str, Any]]] = yaml.safe_load(text)
+    table: dict[str, dict[str, dict[str, Any]]] = packaged_table(__package__, "detr_sizes.yaml")
     return table
 
 

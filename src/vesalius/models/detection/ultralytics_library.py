@@ -20,11 +20,11 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
 from torch import _tensor_str
 
 from vesalius.errors import MissingExtra, ModelError
 from vesalius.system.cache import cache_folder
+from vesalius.system.tables import parse_yaml
 from vesalius.system.usage_reports import SWITCHES
 
 PACKAGE, LICENCE = "ultralytics-opencv-headless", "AGPL-3.0"
@@ -75,7 +75,7 @@ def described(architecture: str, sizes: tuple[float, float, int] | None = None) 
     tasks = library()
     family, letter = architecture[:-1], architecture[-1]
     path = Path(tasks.__file__).parents[1] / "cfg" / "models" / DESCRIBED.get(family, "")
-    content: dict[str, Any] = yaml.safe_load(path.read_text("utf-8")) if path.is_file() else {}
+    content: dict[str, Any] = parse_yaml(path.read_text("utf-8")) if path.is_file() else {}
     if letter not in content.get("scales", {}):
         known = f"known: {', '.join(DESCRIBED)}, each with n, s, m, l or x"
         raise ModelError(f"there is no network {architecture!r}", hint=known)

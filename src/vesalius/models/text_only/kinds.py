@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
-import yaml
 from transformers import (
     AutoModelForCausalLM,
     AutoModelForSeq2SeqLM,
@@ -20,6 +18,7 @@ from transformers.models.auto.modeling_auto import (
 from vesalius.errors import ModelError
 from vesalius.models.generative.text.families import Family
 from vesalius.models.text_only.settings import Kind
+from vesalius.system.tables import packaged_table
 
 LOADERS: dict[Kind, Any] = {"causal": AutoModelForCausalLM, "seq2seq": AutoModelForSeq2SeqLM}
 """transformers' class of each kind."""
@@ -30,9 +29,7 @@ PLACEHOLDER = "\ue002"
 @cache
 def kinds() -> dict[str, dict[str, Any]]:
     """The rows of ``kinds.yaml``."""
-    table: dict[str, dict[str, Any]] = yaml.safe_load(
-        (files(__package__) / "kinds.yaml").read_text(encoding="utf-8")
-    )
+    table: dict[str, dict[str, Any]] = packaged_table(__package__, "kinds.yaml")
     return table
 
 

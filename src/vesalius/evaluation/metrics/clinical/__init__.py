@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from importlib.resources import files
 from typing import Any, ClassVar
 
 import numpy as np
-import yaml
 from pydantic import Field, PrivateAttr
 
 from vesalius.cases.prediction import Prediction
@@ -18,6 +16,7 @@ from vesalius.evaluation.metrics.interpreter import installed, scores
 from vesalius.evaluation.metrics.table import means
 from vesalius.evaluation.metrics.words import golds
 from vesalius.settings import Frozen
+from vesalius.system.tables import packaged_table
 
 PACKAGE = "RadEval"
 
@@ -146,6 +145,5 @@ class Crimson(Clinical):
 
 @cache
 def _rows() -> Mapping[str, Mapping[str, Any]]:
-    text = (files(__package__) / "rows.yaml").read_text(encoding="utf-8")
-    rows: Mapping[str, Mapping[str, Any]] = yaml.safe_load(text)
+    rows: Mapping[str, Mapping[str, Any]] = packaged_table(__package__, "rows.yaml")
     return rows

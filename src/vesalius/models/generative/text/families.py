@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from importlib.resources import files
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BeforeValidator, Field
 
 from vesalius.errors import ModelError, RecipeError, UnknownName
 from vesalius.models.box_convention import BoxConvention
 from vesalius.registry import Registry
 from vesalius.settings import Frozen, validated
+from vesalius.system.tables import packaged_table
 
 LayoutName = Literal[
     "causal",
@@ -91,7 +90,7 @@ def families() -> dict[str, Family]:
     An entry of the group ``vesalius.families`` is a mapping of the keys of a row. RecipeError says
     what is wrong with one.
     """
-    table = yaml.safe_load((files(__package__) / "families.yaml").read_text(encoding="utf-8"))
+    table = packaged_table(__package__, "families.yaml")
     outside = Registry("family", {}, group="vesalius.families")
     entered = {name: _entered(name, outside[name]) for name in outside if name not in table}
     return {name: Family(name=name, **row) for name, row in table.items()} | entered

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
-
-import yaml
 
 from vesalius.errors import ModelError, RecipeError
 from vesalius.settings import Frozen
+from vesalius.system.tables import packaged_table
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -38,7 +36,7 @@ class Published(Frozen):
 @cache
 def published(part: str = "models") -> dict[str, Published]:
     """Whole ``models``, ``vision`` and ``language`` parts, and ``text_to_text`` models, by name."""
-    table = yaml.safe_load((files(__package__) / "sizes.yaml").read_text(encoding="utf-8"))
+    table = packaged_table(__package__, "sizes.yaml")
     return {name: Published(name=name, **row) for name, row in table[part].items()}
 
 

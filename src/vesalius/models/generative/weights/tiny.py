@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
 import torch
 import transformers
-import yaml
 from transformers import AutoConfig, AutoModelForImageTextToText, PreTrainedModel
 
 from vesalius.cases.dialogue import Dialogue
@@ -17,6 +15,7 @@ from vesalius.errors import ModelError
 from vesalius.models.generative.text.families import Family
 from vesalius.models.generative.text.tokenizer import train_tokenizer, words_of
 from vesalius.models.generative.weights.loading import reading
+from vesalius.system.tables import packaged_table
 
 VOCABULARY = 512
 
@@ -24,9 +23,7 @@ VOCABULARY = 512
 @cache
 def sizes() -> dict[str, dict[str, Any]]:
     """The rows of ``tiny.yaml`` by family."""
-    table: dict[str, dict[str, Any]] = yaml.safe_load(
-        (files(__package__) / "tiny.yaml").read_text(encoding="utf-8")
-    )
+    table: dict[str, dict[str, Any]] = packaged_table(__package__, "tiny.yaml")
     return table
 
 
