@@ -325,7 +325,7 @@ def test_what_coco_says_beside_boxes_is_told(tmp_path):
     put_json(tmp_path / "coco.json", content)
     assert unread(tmp_path) == [
         "'images.patient' is not read",
-        "'annotations.attributes' is not read",
+        "'annotations.attributes.grade' is not read",
         "of a segmentation that is run-length, or no outlines, the box is read",
     ]
     read, _ = cases(tmp_path)

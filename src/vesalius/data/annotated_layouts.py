@@ -105,7 +105,7 @@ def annotated_layout(root: Path, images: Path | None, encoding: str | None) -> L
 def _one_a_split(base: Path, kind: Kind, paths: list[Path], images: Path | None) -> Layout:
     starts, names, beside = {}, [], set()
     for split, path in by_split(paths, base).items():
-        album = _album(base, path.parent, split, images)
+        album = _album(base, path, split, images)
         starts[split] = partial(kind.cases, path, album, split)
         names += kind.names(path)
         beside |= {place for place in album.places if place.is_dir()}
@@ -191,9 +191,13 @@ def _region_tables(root: Path, encoding: str | None) -> list[Path]:
     return [path for path in tables if set(headings(path, encoding)) >= CSV_COLUMNS]
 
 
-def _album(base: Path, beside: Path, split: str, images: Path | None) -> Album:
+def _album(base: Path, path: Path, split: str, images: Path | None) -> Album:
+    below, beside = (*subfolders(base), *subfolders(base / "images")), path.parent
     named = [
-        d for d in (*subfolders(base), *subfolders(base / "images")) if split_of(d.name) == split
+        # CVAT's part without a name: instances_default.json with images/default.
+        d
+        for d in below
+        if split_of(d.name) == split or path.stem.endswith(f"_{d.name}")
     ]
     places = [*named, beside, beside / "images", base, base / "images"]
     return Album(base, [*([images] if images else []), *dict.fromkeys(places)], base)

@@ -9,6 +9,7 @@ from contextlib import suppress
 from vesalius.cases.case import Box
 from vesalius.data.datasets import Dataset
 from vesalius.data.findings import Finding, finding
+from vesalius.data.reading.outlines import around
 from vesalius.errors import ImageError
 
 LARGE = 200
@@ -18,6 +19,8 @@ ENOUGH = 5
 
 SLACK = 1.0
 """Pixels by which a box may reach over the edge: annotators round."""
+OUTLINE_SLACK = 2.0
+"""Pixels by which a box may differ from the extent of its outline."""
 
 
 def leaves(box: Box, size: tuple[int, int]) -> bool:
@@ -31,6 +34,16 @@ def in_fractions(boxes: Sequence[Box]) -> bool:
     """Whether all boxes of a picture lie within its first pixel, as fractions of it do."""
     numbers = [n for box in boxes for n in (box.x, box.y, box.width, box.height)]
     return bool(numbers) and all(0 <= number <= 1 for number in numbers)
+
+
+def outline_leaves(box: Box) -> bool:
+    """Whether the drawn outlines of a box reach out of it, or leave a side of it far off."""
+    if not box.outlines:
+        return False
+    x, y, width, height = around(box.outlines)
+    edges = (x, y, x + width, y + height)
+    own = (box.x, box.y, box.x + box.width, box.y + box.height)
+    return any(abs(a - b) > OUTLINE_SLACK for a, b in zip(edges, own, strict=True))
 
 
 def corners_fit(box: Box, size: tuple[int, int]) -> bool:
@@ -52,6 +65,8 @@ def box_findings(
         what = f"{key}: {box.label} [{box.x:g}, {box.y:g}, {box.width:g}, {box.height:g}]"
         if number > 1:
             yield finding("duplicate_box", where, f"{what} stands {number} times")
+        if outline_leaves(box):
+            yield finding("box_outline", where, what)
         if leaves(box, size):
             code = "box_corners" if corners_fit(box, size) else "box_outside"
             yield finding(code, where, f"{what} leaves {picture}")

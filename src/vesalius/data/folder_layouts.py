@@ -18,15 +18,15 @@ from vesalius.data.reading.placement import Layout, Start, entries, split_places
 from vesalius.data.reading.streams import ALL
 from vesalius.data.reading.texts import text
 from vesalius.data.reading.yolo import (
-    NAME_FILES,
     is_labels,
-    label_files,
-    pictures_in,
+    pictures_below,
+    require_pictures,
+    unlabelled,
     yolo_folders,
     yolo_listed_rows,
-    yolo_names,
     yolo_rows,
 )
+from vesalius.data.reading.yolo_classes import NAME_FILES, yolo_names
 from vesalius.data.reading.yolo_lists import label_of, listed
 from vesalius.errors import DatasetError
 
@@ -63,7 +63,7 @@ def _yolo(root: Path, encoding: str | None, negatives: bool) -> Layout | None:
     apart = {
         split: pictures
         for split, pictures in by_file.pictures.items()
-        if split not in folders or set(pictures) != set(pictures_in(folders[split][0]))
+        if split not in folders or set(pictures) != {*pictures_below(folders[split][0]).values()}
         if any(label_of(picture, root).is_file() for picture in pictures)
     }
     folders = {
@@ -72,10 +72,9 @@ def _yolo(root: Path, encoding: str | None, negatives: bool) -> Layout | None:
     starts: dict[str, Start] = {}
     classes = []
     for split, (images, labels) in folders.items():
-        _require_pictures(images, labels)
+        require_pictures(images, labels)
         if not negatives:
-            files = label_files(labels)
-            _require_labels(images, [p for p in pictures_in(images) if p.stem not in files])
+            _require_labels(images, unlabelled(images, labels))
         classes.append(yolo_names(root, labels))
         rows: Regions = partial(yolo_rows, labels, images, classes[-1])
         starts[split] = _boxed(rows, Album(root, [images]), split)
@@ -99,22 +98,15 @@ def _loose(apart: Mapping[str, Sequence[Path]]) -> str:
     """What is to be said of pictures that no list names and that lie with some that one does."""
     named = {picture for pictures in apart.values() for picture in pictures}
     beside = {picture.parent for picture in named}
-    loose = sum(path not in named for folder in beside for path in pictures_in(folder))
+    loose = sum(
+        is_picture(path.name) and path not in named for folder in beside for path in entries(folder)
+    )
     return f"; {loose} pictures that no list names are not read" if loose else ""
 
 
-def _require_pictures(images: Path, labels: Path) -> None:
-    stems = {path.stem for path in pictures_in(images)}
-    alone = [path for stem, path in label_files(labels).items() if stem not in stems]
-    if alone:
-        fault = f"label files without a picture of their name: {len(alone)}, as {alone[0].name}"
-        hint = "add the pictures, or move the labels away"
-        raise DatasetError(fault, where=labels, hint=hint)
-
-
-def _require_labels(place: Path, unlabelled: Sequence[Path]) -> None:
-    if unlabelled:
-        named = f"{len(unlabelled)}, as {unlabelled[0].name}"
+def _require_labels(place: Path, bare: Sequence[Path]) -> None:
+    if bare:
+        named = f"{len(bare)}, as {bare[0].name}"
         hint = "an empty file says that there is nothing; for all of them say negatives=true"
         raise DatasetError(f"pictures without a label file: {named}", where=place, hint=hint)
 
@@ -123,9 +115,12 @@ def _is_labelled(place: Path, encoding: str | None) -> bool:
     """Whether the text files beside a folder's pictures hold YOLO's numbers, not captions.
 
     Most of them decide: one that is damaged makes no captions of the others, and is told by itself.
+    Where all are empty, a list of classes beside them says that they are labels of negatives.
     """
     words = [path for picture, path in _captions(place) if path is not None]
     contents = [content for path in words if (content := text(path, encoding).strip())]
+    if words and not contents:
+        return any((place / name).is_file() for name in NAME_FILES)
     return sum(map(is_labels, contents)) * 2 > len(contents)
 
 

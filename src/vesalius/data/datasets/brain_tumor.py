@@ -20,7 +20,8 @@ from vesalius.data.reading.streams import (
     unknown_layout,
 )
 from vesalius.data.reading.via import via_rows
-from vesalius.data.reading.yolo import yolo_folders, yolo_names, yolo_rows
+from vesalius.data.reading.yolo import require_pictures, yolo_folders, yolo_rows
+from vesalius.data.reading.yolo_classes import yolo_names
 from vesalius.errors import DatasetError
 from vesalius.settings import Frozen, validated
 
@@ -110,10 +111,12 @@ def _coco(root: Path, _: BrainTumorOptions) -> Splits:
 
 
 def _yolo(root: Path, _: BrainTumorOptions) -> Splits:
-    names = partial(yolo_names, root)
+    folders = yolo_folders(root)
+    for images, labels in folders.values():
+        require_pictures(images, labels)
     return {
-        split: (images, partial(yolo_rows, labels, images, names(labels)))
-        for split, (images, labels) in yolo_folders(root).items()
+        split: (images, partial(yolo_rows, labels, images, yolo_names(root, labels)))
+        for split, (images, labels) in folders.items()
     }
 
 

@@ -43,6 +43,8 @@ from vesalius.settings import Frozen, validated
 
 REPORTS = {"image_path": "images", "report": "caption"}
 """R2Gen's columns (Chen et al., EMNLP 2020), as IU X-Ray and MIMIC-CXR are handed round."""
+NOTES = "notes.json"
+"""What Label Studio writes beside YOLO's labels and ``classes.txt``: the classes once more."""
 KNOWN = frozenset(FIELDS + CHAT)
 """Fields that a row may be read by."""
 
@@ -221,10 +223,11 @@ def _tables(root: Path, options: FolderOptions) -> tuple[dict[str, Rows], str]:
         if whole is not None and first is not None and "split" in first[1]:
             return _by_column(whole, root, options), words
         return shards, words
+    ours = {FINGERPRINTS} | ({NOTES} if (root / "classes.txt").is_file() else set())
     alone = sorted(
         p
         for p in root.iterdir()
-        if p.suffix.lower() in READERS and p.is_file() and p.name != FINGERPRINTS
+        if p.suffix.lower() in READERS and p.is_file() and p.name not in ours
     )
     if len(alone) > 1:
         fault = f"{len(alone)} tables, none named after a split: {', '.join(p.name for p in alone)}"

@@ -17,6 +17,7 @@ from vesalius.data.reading.listings import Listing, Members
 from vesalius.data.reading.rows import Cell
 from vesalius.errors import DatasetError, ImageError, printable
 
+DRIVE = re.compile(r"[A-Za-z]:/")
 NAMED = 3
 """How many of the files that answer to one name an error names."""
 MEMBER_LIMIT = 256 * 2**20
@@ -47,6 +48,19 @@ class Album:
                 fault = f"{len(files)} files answer to it: {', '.join(sorted(files)[:NAMED])}"
                 return _lost(self._key(place / name), "image_ambiguous", fault)
         return _lost(self._key(self.places[0] / name), "image_missing", self._absent(name))
+
+    def by_its_end(self, name: str) -> str:
+        """A path of another machine as the longest of its ends that is here; others as they are.
+
+        Programs that annotate write ``C:/scans/a.png`` or ``/data/upload/3/a.png`` as often as not.
+        """
+        relative = self._relative(name)
+        if not (relative.startswith(("/", "..")) or DRIVE.match(relative)):
+            return name
+        parts = [part for part in PurePosixPath(relative).parts if part not in ("/", "..")]
+        tails = ("/".join(parts[at:]) for at in range(len(parts)))
+        there = (t for t in tails if any(self._indexes[p].files(t) for p in self.places))
+        return next(there, name)
 
     def _in(self, place: Path, name: str) -> Picture:
         if place.is_file():

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 from vesalius.cases.case import Box, Case, Remark, Source
 from vesalius.data.reading.album import Album, picture_in
 from vesalius.data.reading.listings import same_name, stem_of
+from vesalius.errors import DatasetError
 
-FLAGS = (0, False, "0", "Unspecified")
+FLAGS = (0, False, "0", "False", "Unspecified")
 """Values of a key that says nothing: what is not crowded, cut off or difficult."""
 AUGMENTED = ".rf."
 """Roboflow names a picture's augmented copies ``<original>.rf.<hash>``: they belong together."""
@@ -52,10 +53,15 @@ def boxed_cases(
 
     Augmented copies of one picture are one group.
     A picture without a box shows nothing with ``negatives``, and else is not annotated.
+    DatasetError for a picture that stands twice: of what is said of it only one would be right.
     """
+    places: dict[str, Source] = {}
     for one in rows():
-        case = identity(same_name(one.name))
-        picture = picture_in(one.picture, one.name, album, one.where)
+        name = same_name(album.by_its_end(one.name))
+        if places.setdefault(name, one.where) is not one.where:
+            raise DatasetError(f"{name!r} stands at {places[name]}, too", where=one.where)
+        case = identity(name)
+        picture = picture_in(one.picture, name, album, one.where)
         yield Case(
             id=case,
             group=case.split(AUGMENTED)[0],

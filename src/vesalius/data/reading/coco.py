@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from vesalius.cases.case import Box, Remark, Source
 from vesalius.data.reading.boxed import FLAGS, Annotated, size_in
 from vesalius.data.reading.json_rows import read_json
-from vesalius.data.reading.outlines import Points, outlined, pairs, rectangle
+from vesalius.data.reading.listings import same_name
+from vesalius.data.reading.outlines import (
+    ROTATION,
+    Points,
+    around,
+    outlined,
+    pairs,
+    rectangle,
+    turned,
+)
 from vesalius.data.reading.record import unread_keys
-from vesalius.data.reading.rows import Located, required
+from vesalius.data.reading.rows import Located, Row, mapping, required
 from vesalius.errors import DatasetError
 
 IMAGES = {
     *("id", "file_name", "width", "height", "license", "date_captured"),
     *("coco_url", "flickr_url"),
 }
-ANNOTATIONS = {"id", "image_id", "category_id", "bbox", "segmentation", "area", "iscrowd"}
+ANNOTATIONS = {
+    *("id", "image_id", "category_id", "bbox", "segmentation", "area", "iscrowd"),
+    "attributes",
+}
+CROWDS: Mapping[str, bool] = {
+    **dict.fromkeys(("", "0", "false"), False),
+    **dict.fromkeys(("1", "true"), True),
+}
+"""What ``iscrowd`` may say, as text in small letters."""
 RUN_LENGTH = Remark(
     "unread_column", "of a segmentation that is run-length, or no outlines, the box is read"
 )
@@ -39,93 +56,137 @@ def has_captions(content: Any) -> bool:
 def caption_rows(path: Path) -> Iterator[Located]:
     """COCO's images in order, each a row with its captions, in the file's order."""
     content = read_json(path)
-    captions: dict[Any, list[str]] = {}
-    for number, row in enumerate(content["annotations"], start=1):
-        where = Source(f"{path.as_posix()} annotations", number)
-        captions.setdefault(row.get("image_id"), []).append(required(row, where, "caption"))
-    _require_listed(captions, content["images"], path)
-    for number, row in enumerate(content["images"], start=1):
-        where = Source(f"{path.as_posix()} images", number)
+    listed = _rows(content, "images", path)
+    images = _require_distinct(listed, "id", identity)
+    captions: dict[str | None, list[str]] = {}
+    for where, row in _rows(content, "annotations", path):
+        captions.setdefault(_listed(row, images, where), []).append(required(row, where, "caption"))
+    for where, row in listed:
         named = required(row, where, "file_name")
-        yield where, {"image": named, "caption": captions.get(row.get("id"), "")}
+        yield where, {"image": named, "caption": captions.get(identity(row.get("id")), "")}
 
 
 def coco_rows(path: Path) -> Iterator[Annotated]:
     """COCO's images in order; a category without boxes, such as super-category 0, is no matter.
 
+    Ids are compared as text: some programs write the same one as 7 here and as "7" there.
     DatasetError with the row for an id or a file name that stands twice, a category that is not
-    there, and an annotation of an image that is not listed.
+    there or has the name of another in use, and an annotation of an image that is not listed.
     """
     content = read_json(path)
     if not isinstance(content, dict) or not isinstance(content.get("images"), list):
         raise DatasetError("not a COCO file: there is no list of images", where=path)
-    labels = _labels(content.get("categories") or [], path)
-    _require_distinct(content["images"], "file_name", f"{path.as_posix()} images")
-    images = _require_distinct(content["images"], "id", f"{path.as_posix()} images")
-    annotations = content.get("annotations") or []
-    _require_distinct(annotations, "id", f"{path.as_posix()} annotations")
-    boxes: dict[Any, list[Box]] = {}
-    remarks: dict[Any, dict[Remark, None]] = {}
-    for number, row in enumerate(annotations, start=1):
-        where = Source(f"{path.as_posix()} annotations", number)
-        image = row.get("image_id")
-        if image not in images:
-            raise DatasetError(
-                f"annotations of image_id {image!r}, which is not listed", where=where
-            )
+    labels = _labels(_rows(content, "categories", path))
+    listed = _rows(content, "images", path)
+    _require_distinct(listed, "file_name", lambda name: same_name(str(name)))
+    images = _require_distinct(listed, "id", identity)
+    annotations = _rows(content, "annotations", path)
+    _require_distinct(annotations, "id", identity)
+    _require_one_name(annotations, labels)
+    boxes: dict[str | None, list[Box]] = {}
+    remarks: dict[str | None, dict[Remark, None]] = {}
+    for where, row in annotations:
+        image = _listed(row, images, where)
         boxes.setdefault(image, []).append(_box(row, labels, where))
         remarks.setdefault(image, {}).update(dict.fromkeys(_unread(row, where)))
-    for number, row in enumerate(content["images"], start=1):
-        where = Source(f"{path.as_posix()} images", number)
-        own = row.get("id")
+    for where, row in listed:
+        own = identity(row.get("id"))
         unread = (*unread_keys([row], IMAGES, "images.", FLAGS), *remarks.get(own, ()))
         name = required(row, where, "file_name")
         size = size_in(row.get("width"), row.get("height"))
         yield Annotated(where, name, None, tuple(boxes.get(own, ())), unread, size)
 
 
-def _box(row: Mapping[str, Any], labels: Mapping[Any, str], where: Source) -> Box:
-    label = labels.get(row.get("category_id"))
-    if label is None:
-        raise DatasetError(f"unknown category_id {row.get('category_id')!r}", where=where)
-    box = rectangle(row.get("bbox"), label, where, crowd=bool(row.get("iscrowd")))
-    return outlined(box, segment(row.get("segmentation"), where))
+def identity(value: Any) -> str | None:
+    """An id as text, 7, 7.0 and "7" alike; None where there is none."""
+    whole = isinstance(value, float) and value.is_integer()
+    return None if value is None else str(int(value) if whole else value)
 
 
-def _unread(row: Mapping[str, Any], where: Source) -> tuple[Remark, ...]:
+def _rows(content: Mapping[str, Any], name: str, path: Path) -> list[Located]:
+    """The objects of one of the file's lists with their places; DatasetError for anything else."""
+    listed = content.get(name) or []
+    if not isinstance(listed, list):
+        raise DatasetError(f"{name} is no list", where=path)
+    places = (Source(f"{path.as_posix()} {name}", at) for at in range(1, len(listed) + 1))
+    return [(where, mapping(row, where)) for where, row in zip(places, listed, strict=True)]
+
+
+def _box(row: Row, labels: Mapping[str | None, str], where: Source) -> Box:
+    label, drawn = _label(row, labels, where), segment(row.get("segmentation"), where)
+    crowd = CROWDS.get(str(row.get("iscrowd", "")).lower())
+    if crowd is None:
+        raise DatasetError(f"iscrowd is 0 or 1, not {row['iscrowd']!r}", where=where)
+    # Some programs leave out the box of what is outlined.
+    numbers = row.get("bbox") or (around(drawn) if drawn else None)
+    box = outlined(rectangle(numbers, label, where, crowd=crowd), drawn)
+    angle = _attributes(row, where).get(ROTATION)
+    return box if drawn or not angle else turned(box, angle, where)
+
+
+def _label(row: Row, labels: Mapping[str | None, str], where: Source) -> str:
+    number = row.get("category_id")
+    label = labels.get(identity(number))
+    if not label:
+        fault = f"unknown category_id {number!r}" if label is None else f"{number!r} has no name"
+        raise DatasetError(fault, where=where)
+    return label
+
+
+def _attributes(row: Row, where: Source) -> Row:
+    return mapping(row.get("attributes") or {}, where)
+
+
+def _unread(row: Row, where: Source) -> tuple[Remark, ...]:
     drawn = row.get("segmentation")
     masks = (RUN_LENGTH,) if drawn and not segment(drawn, where) else ()
-    return (*unread_keys([dict(row)], ANNOTATIONS, "annotations.", FLAGS), *masks)
+    attributes = unread_keys(
+        [_attributes(row, where)], (ROTATION,), "annotations.attributes.", FLAGS
+    )
+    return (*unread_keys([row], ANNOTATIONS, "annotations.", FLAGS), *attributes, *masks)
 
 
-def _labels(categories: Sequence[Mapping[str, Any]], path: Path) -> dict[Any, str]:
+def _labels(categories: Sequence[Located]) -> dict[str | None, str]:
     """The categories' names by their ids; DatasetError for an id of two names."""
-    labels: dict[Any, str] = {}
-    for number, row in enumerate(categories, start=1):
-        name = str(row.get("name"))
-        if labels.setdefault(row.get("id"), name) != name:
-            where = Source(f"{path.as_posix()} categories", number)
-            fault = f"the id {row.get('id')!r} is that of {labels[row.get('id')]!r}, too"
+    labels: dict[str | None, str] = {}
+    for where, row in categories:
+        number, name = identity(row.get("id")), str(row.get("name") or "").strip()
+        if labels.setdefault(number, name) != name:
+            fault = f"the id {row.get('id')!r} is that of {labels[number]!r}, too"
             raise DatasetError(fault, where=where)
     return labels
 
 
-def _require_distinct(rows: Sequence[Mapping[str, Any]], field: str, place: str) -> set[Any]:
+def _require_distinct(
+    rows: Sequence[Located], field: str, alike: Callable[[Any], str | None]
+) -> set[str | None]:
     """What the rows have in a field; DatasetError names the second row of two with the same."""
-    rows_of: dict[Any, int] = {}
-    for number, row in enumerate(rows, start=1):
+    places: dict[str | None, Source] = {}
+    for where, row in rows:
         value = row.get(field)
-        if value is not None and rows_of.setdefault(value, number) != number:
-            fault = f"the {field} {value!r} stands at row {rows_of[value]}, too"
-            raise DatasetError(fault, where=Source(place, number))
-    return set(rows_of)
+        if value is not None and places.setdefault(alike(value), where) != where:
+            fault = f"the {field} {value!r} stands at row {places[alike(value)].row}, too"
+            raise DatasetError(fault, where=where)
+    return set(places)
 
 
-def _require_listed(said: Iterable[Any], images: list[Any], path: Path) -> None:
-    known = {row.get("id") for row in images}
-    lost = next((identity for identity in said if identity not in known), None)
-    if lost is not None:
-        raise DatasetError(f"annotations of image_id {lost!r}, which is not listed", where=path)
+def _require_one_name(annotations: Sequence[Located], labels: Mapping[str | None, str]) -> None:
+    """DatasetError where boxes are of two categories with one name: by name they would be one."""
+    numbers: dict[str, str | None] = {}
+    for where, row in annotations:
+        number = identity(row.get("category_id"))
+        name = labels.get(number)
+        if name and numbers.setdefault(name, number) != number:
+            fault = f"the categories {numbers[name]} and {number} have one name, {name!r}"
+            raise DatasetError(fault, where=where, hint="rename one, or give its boxes the other's")
+
+
+def _listed(row: Row, images: Collection[str | None], where: Source) -> str | None:
+    """The id of an annotation's image; DatasetError where no image has it."""
+    image = row.get("image_id")
+    if identity(image) not in images:
+        raise DatasetError(f"annotations of image_id {image!r}, which is not listed", where=where)
+    return identity(image)
 
 
 def segment(segments: Any, where: Source) -> tuple[Points, ...]:

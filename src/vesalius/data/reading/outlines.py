@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 from vesalius.cases.case import Box, Source
 from vesalius.errors import DatasetError
 
 Points = tuple[tuple[float, float], ...]
+ROTATION = "rotation"
+"""CVAT's attribute of a rectangle: degrees by which the box that stands there was turned."""
 CORNERS = 32
 """How many points stand for an ellipse's outline."""
 
@@ -22,6 +25,9 @@ def rectangle(
     if numbers is None:
         hint = "write its [left, top, width, height]"
         raise DatasetError(f"no box is given: {label}", where=where, hint=hint)
+    if isinstance(numbers, str) or len(numbers) != 4 or any(isinstance(n, bool) for n in numbers):
+        fault = f"not a box: {label} {numbers!r}: left, top, width and height are four numbers"
+        raise DatasetError(fault, where=where)
     try:
         x, y, width, height = (float(number) for number in numbers)
         if not all(map(math.isfinite, (x, y, width, height))):
@@ -40,11 +46,36 @@ def outlined(box: Box, outlines: Sequence[Points]) -> Box:
 
 def enclosing(outline: Points, label: str, where: Source) -> Box:
     """The smallest upright box around an outline, which it keeps as its polygon."""
-    xs, ys = zip(*outline, strict=True) if outline else ((), ())
     if len(outline) < 3:
         raise DatasetError(f"an outline of {len(outline)} points encloses nothing", where=where)
-    numbers = [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)]
-    return rectangle(numbers, label, where, outline)
+    return rectangle(around([outline]), label, where, outline)
+
+
+def around(outlines: Iterable[Points]) -> list[float]:
+    """Left, top, width and height of the smallest upright box around outlines."""
+    xs, ys = zip(*chain.from_iterable(outlines), strict=True)
+    return [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)]
+
+
+def turned(box: Box, degrees: Any, where: Source) -> Box:
+    """A rectangle turned clockwise about its centre: the upright box around it, and its outline.
+
+    So CVAT writes one: upright, with its ``rotation`` beside it. Source: the CVAT manual, "Shape
+    mode", and its COCO and Pascal VOC exports.
+    """
+    try:
+        angle = math.radians(float(degrees) % 360)
+    except (TypeError, ValueError) as error:
+        raise DatasetError(f"a rotation that is no number: {degrees!r}", where=where) from error
+    if not angle:
+        return box
+    x, y = box.x + box.width / 2, box.y + box.height / 2
+    corners = [
+        (a * box.width / 2, b * box.height / 2) for a, b in ((-1, -1), (1, -1), (1, 1), (-1, 1))
+    ]
+    cos, sin = math.cos(angle), math.sin(angle)
+    outline = tuple((x + a * cos - b * sin, y + a * sin + b * cos) for a, b in corners)
+    return replace(enclosing(outline, box.label, where), crowd=box.crowd)
 
 
 def shape_box(shape: Mapping[str, Any], label: str, where: Source, *, crowd: bool = False) -> Box:

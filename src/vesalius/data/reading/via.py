@@ -66,12 +66,17 @@ def _region(region: Any, unnamed: str, where: Source) -> Box:
 
 
 def _label(attributes: dict[str, Any]) -> str | None:
-    """The first attribute that says something: a text, or the ticked boxes of a list."""
+    """The first attribute that says something: a text, a number, or the ticked boxes of a list."""
     for value in attributes.values():
         ticked = [name for name, on in value.items() if on] if isinstance(value, dict) else [value]
-        if ticked and all(isinstance(name, str) and name for name in ticked):
-            return ", ".join(ticked)
+        if ticked and all(_says_something(name) for name in ticked):
+            return ", ".join(map(str, ticked))
     return None
+
+
+def _says_something(value: Any) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number or (isinstance(value, str) and bool(value))
 
 
 def attributes_beside(attributes: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 
 from vesalius.cases.case import Box, Source
 from vesalius.data.reading.boxed import FLAGS, Annotated, size_in
-from vesalius.data.reading.outlines import rectangle
+from vesalius.data.reading.outlines import ROTATION, rectangle, turned
 from vesalius.data.reading.placement import split_places, subfolders
 from vesalius.data.reading.record import unread_keys
 from vesalius.data.reading.streams import ALL, SPLIT_NAMES
@@ -27,7 +27,7 @@ PICTURE = {
     *("folder", "filename", "path", "source", "owner", "size", "segmented"),
     "object",
 }
-OBJECT = {"name", "bndbox"}
+OBJECT = {"name", "bndbox", "attributes"}
 _HEAD = 4096
 _DECLARED = re.compile(r"<!(?:DOCTYPE|ENTITY)")
 
@@ -82,6 +82,7 @@ def voc_rows(one: VocSet) -> Iterator[Annotated]:
         unread = (
             *unread_keys(map(_held, [document]), PICTURE, "", FLAGS),
             *unread_keys(map(_held, objects), OBJECT, "object.", FLAGS),
+            *unread_keys(map(_attributes, objects), (ROTATION,), "object.attributes.", FLAGS),
         )
         named = (document.findtext("filename") or name).strip()
         size = size_in(document.findtext("size/width"), document.findtext("size/height"))
@@ -105,9 +106,18 @@ def _box(element: ElementTree.Element, first: int, where: Source) -> Box:
     except ValueError as error:
         raise DatasetError("a corner of a box is no number", where=where) from error
     # Counted from 1, the last pixel is inside: 1 to 10 are ten pixels, from 0 to 10.
-    return rectangle(
+    box = rectangle(
         [left - first, top - first, right - left + first, bottom - top + first], label, where
     )
+    return turned(box, _attributes(element).get(ROTATION, 0), where)
+
+
+def _attributes(element: ElementTree.Element) -> dict[str, str]:
+    """What CVAT writes beside a box, by name."""
+    return {
+        (one.findtext("name") or ""): (one.findtext("value") or "").strip()
+        for one in element.iterfind("attributes/attribute")
+    }
 
 
 def _first(folder: Path) -> int:

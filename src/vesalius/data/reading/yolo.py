@@ -6,8 +6,6 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import yaml
-
 from vesalius.cases.case import Box, Source
 from vesalius.cases.picture import Picture
 from vesalius.data.reading.boxed import Annotated
@@ -15,17 +13,15 @@ from vesalius.data.reading.delimited import split_lines
 from vesalius.data.reading.listings import is_picture
 from vesalius.data.reading.outlines import enclosing, pairs, rectangle
 from vesalius.data.reading.streams import ALL, split_of
-from vesalius.data.reading.texts import text
+from vesalius.data.reading.yolo_classes import NAME_FILES
 from vesalius.data.reading.yolo_lists import label_of
 from vesalius.errors import DatasetError
-from vesalius.system.tables import parse_yaml
 
 EDGE = 0.05
 """How far over the edge a fraction may lie: annotators round, and augmentations cut late."""
-NAME_FILES = ("data.yaml", "dataset.yaml", "data.yml", "classes.txt", "obj.names")
-"""Files that name the classes, in the root or beside the labels."""
+_CLASS = re.compile(r"\d+(?:\.0*)?")
 _NUMBER = r"[ \t]+-?[\d.]+(?:[eE][-+]?\d+)?"
-_LABELS = re.compile(rf"(?:[ \t]*\d+(?:\.0*)?(?:{_NUMBER}){{4,}}[ \t]*(?:\r\n?|\n|\Z))+")
+_LABELS = re.compile(rf"(?:[ \t]*{_CLASS.pattern}(?:{_NUMBER}){{4,}}[ \t]*(?:\r\n?|\n|\Z))+")
 
 
 def is_labels(content: str) -> bool:
@@ -37,46 +33,33 @@ def yolo_folders(root: Path) -> dict[str, tuple[Path, Path]]:
     """Split -> its folders of pictures and of labels.
 
     ``images/<split>`` with ``labels/<split>``, ``<split>/images`` with ``<split>/labels``, or both
-    directly in ``root``.
+    directly in ``root``. DatasetError for labels both in folders of splits and beside these.
     """
     folders = {}
-    for labels in sorted({*root.glob("labels/*"), *root.glob("*/labels"), root / "labels"}):
+    for labels in sorted({*root.glob("labels/*"), *root.glob("*/labels")}):
         flat = labels.name == "labels"
         images = labels.parent / "images" if flat else root / "images" / labels.name
         split = split_of(labels.parent.name if flat else labels.name)
-        if labels == root / "labels":
-            split = ALL if any(labels.glob("*.txt")) else None
         if split and labels.is_dir() and images.is_dir():
             folders[split] = (images, labels)
+    images, labels = root / "images", root / "labels"
+    if not (images.is_dir() and labels.is_dir()):
+        return folders
+    if not folders and label_files(labels):
+        return {ALL: (images, labels)}
+    if folders and any("/" not in name for name in label_files(labels)):
+        hint = "move them into the folder of their split"
+        raise DatasetError("labels lie beside the folders of splits", where=labels, hint=hint)
     return folders
 
 
-def yolo_names(root: Path, *beside: Path) -> dict[int, str]:
-    """The class names of ``data.yaml`` (a list, or by number) or a list of lines; or none.
-
-    Looked for in ``root``, then in the folders ``beside`` the labels.
-    """
-    files = (folder / name for folder in (root, *beside) for name in NAME_FILES)
-    path = next((file for file in files if file.is_file()), None)
-    if path is None:
-        return {}
-    content = text(path)
-    if path.suffix.lower() not in (".yaml", ".yml"):
-        return dict(enumerate(line.strip() for line in content.splitlines() if line.strip()))
-    try:
-        names = parse_yaml(content)["names"]
-        numbered = names.items() if isinstance(names, dict) else enumerate(names)
-        return {int(number): str(name) for number, name in numbered}
-    except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
-        raise DatasetError("there is no list of class names", where=path) from error
-
-
 def yolo_rows(labels: Path, images: Path, names: dict[int, str]) -> Iterator[Annotated]:
-    """Every picture in ``images`` with the boxes of the label file of the same name, if any."""
+    """Every picture below ``images`` with the boxes of the label file of the same name, if any."""
     files = label_files(labels)
-    for number, picture in enumerate(pictures_in(images), start=1):
-        boxes = _boxes(picture, files.get(picture.stem), names)
-        yield Annotated(Source(images.as_posix(), number), picture.name, None, boxes)
+    for number, (stem, picture) in enumerate(pictures_below(images).items(), start=1):
+        boxes = _boxes(picture, files.get(stem), names)
+        name = picture.relative_to(images).as_posix()
+        yield Annotated(Source(images.as_posix(), number), name, None, boxes)
 
 
 def yolo_listed_rows(
@@ -90,9 +73,39 @@ def yolo_listed_rows(
         yield Annotated(Source(picture.parent.as_posix(), number), name, None, boxes)
 
 
-def pictures_in(folder: Path) -> list[Path]:
-    """The pictures directly in a folder, in order."""
-    return sorted(path for path in folder.iterdir() if is_picture(path.name))
+def pictures_below(images: Path) -> dict[str, Path]:
+    """The pictures in a folder and below it, by their path there without its ending, in order.
+
+    DatasetError for two that differ by their ending alone: they would share a label file.
+    """
+    pictures: dict[str, Path] = {}
+    paths = (p for p in images.rglob("*") if is_picture(p.name) and not p.name.startswith("."))
+    for path in sorted(paths):
+        stem = _stem(path, images)
+        if pictures.setdefault(stem, path) != path:
+            fault = f"{pictures[stem].name} and {path.name} would share one label file"
+            raise DatasetError(fault, where=path.parent, hint="rename or move away one of them")
+    return pictures
+
+
+def unlabelled(images: Path, labels: Path) -> list[Path]:
+    """The pictures without a label file."""
+    files = label_files(labels)
+    return [path for stem, path in pictures_below(images).items() if stem not in files]
+
+
+def require_pictures(images: Path, labels: Path) -> None:
+    """DatasetError for label files without a picture."""
+    pictures = pictures_below(images)
+    alone = [path for stem, path in label_files(labels).items() if stem not in pictures]
+    if alone:
+        fault = f"label files without a picture of their name: {len(alone)}, as {alone[0].name}"
+        hint = "add the pictures, or move the labels away"
+        raise DatasetError(fault, where=labels, hint=hint)
+
+
+def _stem(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).with_suffix("").as_posix()
 
 
 def _boxes(picture: Path, labels: Path | None, names: dict[int, str]) -> tuple[Box, ...]:
@@ -102,20 +115,27 @@ def _boxes(picture: Path, labels: Path | None, names: dict[int, str]) -> tuple[B
 
 
 def label_files(labels: Path) -> dict[str, Path]:
-    """The label files of a folder by the name of their picture without its ending."""
+    """The label files in a folder and below it, by their picture's path without its ending."""
     return {
-        path.stem: path
-        for path in sorted(labels.iterdir())
+        _stem(path, labels): path
+        for path in sorted(labels.rglob("*"))
         if path.suffix.lower() == ".txt" and path.name not in NAME_FILES
     }
+
+
+def _class(field: str) -> int:
+    """A class's number, written 7 or 7.0; ValueError for anything else."""
+    if not _CLASS.fullmatch(field):
+        raise ValueError(field)
+    return int(field.partition(".")[0])
 
 
 def _yolo_box(
     fields: Sequence[str], size: tuple[int, int], names: dict[int, str], where: Source
 ) -> Box:
     try:
-        kind, *numbers = int(float(fields[0])), *map(float, fields[1:])
-    except (ValueError, OverflowError) as error:
+        kind, *numbers = _class(fields[0]), *map(float, fields[1:])
+    except ValueError as error:
         raise DatasetError("not a YOLO label: class and numbers", where=where) from error
     if names and kind not in names:
         raise DatasetError(f"class {kind} is not among the {len(names)} named ones", where=where)
