@@ -135,11 +135,14 @@ def test_a_crowd_in_words_is_what_it_says(tmp_path, word, crowd):
         ({"categories": ["cyst"]}, r"categories row 1: a mapping is expected"),
         ({"categories": [{"id": 1}]}, r"annotations row 1: 1 has no name"),
         (
-            {"categories": [CYST, MASS | {"name": "cyst"}], "boxes": [BOX, {**BOX, "id": 2, "category_id": 2}]},
+            {
+                "categories": [CYST, MASS | {"name": "cyst"}],
+                "boxes": [BOX, BOX | {"id": 2, "category_id": 2}],
+            },
             r"annotations row 2: the categories 1 and 2 have one name, 'cyst'",
         ),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_coco_is_named_with_its_row(tmp_path, change, fault):
     put(tmp_path / "a.png", drawing(1))
     coco(tmp_path, **change)
