@@ -30,8 +30,8 @@ from load import Tally, client, serving
 from PIL import Image, ImageDraw
 
 from vesalius.data.burned_in import WRITING
-from vesalius.service.assembly import open_store
 from vesalius.service.settings import settings
+from vesalius.service.storage import open_store
 from vesalius.service.web.examples import EXAMPLES
 
 Replies = defaultdict[str, Tally]

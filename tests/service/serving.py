@@ -45,8 +45,12 @@ class Serving:
 
 @contextmanager
 def serving(state: Path, *, warm: bool = True, **options: Any) -> Iterator[Serving]:
-    """The service with settings of the test; echo answers in no time unless it says otherwise."""
+    """The service with settings of the test.
+
+    Unless they say otherwise echo answers in no time, and no model is loaded to look for text.
+    """
     own = {"replay": "echo", "replay_seconds": 0.0, "port": 0, "state": state, "decoders": 1}
+    own["text_in_dicom"] = "off"
     configuration = settings(**own | options)
     service = assemble(configuration)
     service.store.migrate()

@@ -17,8 +17,8 @@ from serving import Serving, png, serving, until
 from hostile import SECRETS, hostile, scan, written
 from vesalius.cases.image import decode
 from vesalius.cases.view import View
-from vesalius.service.assembly import open_store
 from vesalius.service.chat.intake import LATER
+from vesalius.service.storage import open_store
 
 TYPES = ("image/png", "application/octet-stream")
 PLAIN = {"text_in_dicom": "off", "rate_per_minute": 100_000}

@@ -19,10 +19,12 @@ from pathlib import Path
 import httpx2
 import pytest
 from serving import png, until
+from typer.testing import CliRunner, Result
 
-from vesalius.service.assembly import open_store
+from vesalius.cli.main import app
 from vesalius.service.server import in_charge
 from vesalius.service.settings import settings
+from vesalius.service.storage import open_store
 
 ROOT = Path(__file__).resolve().parents[2]
 VESALIUS = [sys.executable, "-m", "vesalius"]
@@ -50,6 +52,7 @@ def process(state: Path, *options: str, **environment: str) -> Iterator[Process]
     own = {
         "VESALIUS_REPLAY_SECONDS": "0",
         "VESALIUS_DECODERS": "1",
+        "VESALIUS_DRAIN": "0",
         "VESALIUS_TEXT_IN_DICOM": "off",
     }
     started = subprocess.Popen(
@@ -88,6 +91,11 @@ def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
         timeout=60,
         check=False,
     )
+
+
+def here(*words: str, **environment: str) -> Result:
+    """The same command in this process, which has imported it."""
+    return CliRunner(env=environment).invoke(app, words)
 
 
 def test_it_says_that_it_is_not_ready_and_then_closes_its_door(tmp_path: Path) -> None:
@@ -146,23 +154,23 @@ def test_keys_are_made_shown_once_and_taken_back(tmp_path: Path) -> None:
         assert client.get("/conversations").status_code == 401
         headers = {"Authorization": f"Bearer {secret}"}
         assert client.get("/conversations", headers=headers).status_code == 200
-        listed = run("keys", "list", *own, COLUMNS="40").stdout
+        listed = here("keys", "list", *own, COLUMNS="40").stdout
         assert "ward 3" in listed
         assert "last used" in listed
         assert secret[-16:] not in listed
-        second = run("keys", "rotate", listed.split()[0], *own).stdout.strip()
+        second = here("keys", "rotate", listed.split()[0], *own).stdout.strip()
         assert client.get("/conversations", headers=headers).status_code == 401
         headers = {"Authorization": f"Bearer {second}"}
         assert client.get("/conversations", headers=headers).status_code == 200
         listed = next(
-            line for line in run("keys", "list", *own).stdout.splitlines() if "revoked" not in line
+            line for line in here("keys", "list", *own).stdout.splitlines() if "revoked" not in line
         )
-        assert run("keys", "revoke", listed.split()[0], *own).returncode == 0
-        assert "revoked" in run("keys", "list", *own).stdout
+        assert here("keys", "revoke", listed.split()[0], *own).exit_code == 0
+        assert "revoked" in here("keys", "list", *own).stdout
         assert client.get("/conversations", headers=headers).status_code == 401
     assert secret[-16:].encode() not in (tmp_path / "vesalius.db").read_bytes()
-    verified = run("log", "verify", *own)
-    assert verified.returncode == 0
+    verified = here("log", "verify", *own)
+    assert verified.exit_code == 0
     head = verified.stdout.split()[-1]
     import sqlite3
 

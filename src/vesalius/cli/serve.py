@@ -73,7 +73,6 @@ def serve(
     log_format: Annotated[str | None, typer.Option(help="json or console.")] = None,
 ) -> None:
     """Answer questions about pictures over HTTP. Settings are also variables: VESALIUS_..."""
-    from vesalius.service.server import serve as step
     from vesalius.service.settings import settings
 
     chosen = settings(
@@ -91,6 +90,8 @@ def serve(
         review_with=review_with,
         log_format=log_format,
     )
+    from vesalius.service.server import serve as step  # a second, which a fault need not wait for
+
     step(chosen, _announce)
 
 
@@ -215,7 +216,7 @@ def verify_log(
 
 
 def _store(state: Path | None, database: str | None) -> "Store":
-    from vesalius.service.assembly import open_store
+    from vesalius.service.storage import open_store
 
     store = open_store(_settings(state, database))
     store.migrate()

@@ -19,7 +19,7 @@ from vesalius.service.engine.in_process import InProcessEngine
 from vesalius.service.engine.model_host import ModelHost, computes, load_host
 from vesalius.service.http.access import Access
 from vesalius.service.settings import Settings
-from vesalius.service.store import Store
+from vesalius.service.storage import open_store
 from vesalius.service.telemetry import Metrics, Traces
 from vesalius.steps.calibrate import Calibration
 
@@ -44,12 +44,6 @@ def assemble(settings: Settings) -> Service:
         review=_review(settings),
         calibration=None if settings.run is None else Calibration.of(Run.open(settings.run)),
     )
-
-
-def open_store(settings: Settings) -> Store:
-    """The store that settings name."""
-    settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return Store(settings.database, settings.pictures)
 
 
 def engine_of(settings: Settings) -> Engine:

@@ -85,6 +85,7 @@ def started(folder: Path, *words: str, **settings: str) -> Iterator[Site]:
         **os.environ,
         "VESALIUS_REPLAY_SECONDS": str(SECONDS),
         "VESALIUS_RATE_PER_MINUTE": "100000",
+        "VESALIUS_DRAIN": "0",
         "VESALIUS_TEXT_IN_DICOM": "off",  # reading it loads a model of its own
         "OMP_NUM_THREADS": "1",
         **settings,

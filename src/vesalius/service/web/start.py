@@ -181,7 +181,7 @@ def _await(
     name: str, running: Mapping[str, subprocess.Popen[bytes]], url: str, stop: list[int]
 ) -> bool:
     """Wait for it to be ready; False if a stop was asked for meanwhile."""
-    until, pause = time.monotonic() + READY, 0.2
+    until, pause = time.monotonic() + READY, 0.1
     with httpx2.Client(timeout=2.0, trust_env=False) as http:
         while time.monotonic() < until:
             if stop:
@@ -193,7 +193,7 @@ def _await(
             except httpx2.TransportError:
                 pass
             time.sleep(pause)
-            pause = min(2.0, 1.3 * pause)
+            pause = min(1.0, 1.1 * pause)
     raise Refusal("not_ready", f"the {name} was not ready within {READY:g} s")
 
 
