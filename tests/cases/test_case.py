@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 
@@ -9,6 +10,18 @@ from vesalius.cases.dialogue import Dialogue, Turn
 from vesalius.cases.picture import Picture
 from vesalius.cases.prediction import Confidence, MemberAnswer, Neighbour, Prediction, Reason
 from vesalius.errors import DatasetError, RunError
+
+
+@pytest.mark.parametrize("score", [math.nan, math.inf, -0.1, 57.0])
+def test_a_score_of_a_box_is_from_nought_to_one(score):
+    with pytest.raises(DatasetError, match="a box's score is from 0 to 1"):
+        Box(0, 0, 1, 1, "cyst", score=score)
+
+
+@pytest.mark.parametrize("place", [(math.nan, 0, 1, 1), (0, -math.inf, 1, 1), (0, 0, math.inf, 1)])
+def test_the_numbers_of_a_box_are_finite(place):
+    with pytest.raises(DatasetError, match="not finite"):
+        Box(*place, "cyst")
 
 
 @pytest.mark.parametrize("size", [(0, 3), (3, 0), (-1, 3), (float("nan"), 3)])

@@ -38,6 +38,10 @@ def test_corners_given_as_sizes_are_called_so(tmp_path):
     ]
 
 
+def test_a_box_under_a_pixel_is_doubted(tmp_path):
+    assert own(tmp_path, (8, 8, 20, 0.4)) == [("box_thin", "train.jsonl row 1")]
+
+
 def test_a_box_of_no_area_is_refused_with_its_row(tmp_path):
     with pytest.raises(DatasetError, match=r"row 1: not a box: cyst .*positive size, not 0.0 x 5"):
         list(open_dataset("folder", _rows(tmp_path, [1, 2, 0, 5])).cases("train"))

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate
+from math import isfinite
 from types import MappingProxyType
 from typing import Literal
 
@@ -39,6 +40,10 @@ class Box:
     def __post_init__(self) -> None:
         if not (self.width > 0 and self.height > 0):
             raise DatasetError(f"a box needs a positive size, not {self.width} x {self.height}")
+        if not all(map(isfinite, (self.x, self.y, self.width, self.height))):
+            raise DatasetError("a number of a box is not finite")
+        if self.score is not None and not 0 <= self.score <= 1:
+            raise DatasetError(f"a box's score is from 0 to 1, not {self.score}")
         if self.polygon is not None and self.polygons is not None:
             raise DatasetError("a region has one outline (polygon), or its parts' (polygons)")
 

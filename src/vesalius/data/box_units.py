@@ -65,6 +65,8 @@ def box_findings(
         what = f"{key}: {box.label} [{box.x:g}, {box.y:g}, {box.width:g}, {box.height:g}]"
         if number > 1:
             yield finding("duplicate_box", where, f"{what} stands {number} times")
+        if min(box.width, box.height) < 1:
+            yield finding("box_thin", where, what)
         if outline_leaves(box):
             yield finding("box_outline", where, what)
         if leaves(box, size):

@@ -114,6 +114,19 @@ def test_boxes_come_surest_first_in_pixels_of_the_picture(
         assert answer.confidence.value == scores[0]
 
 
+def test_reference_boxes_of_classes_that_were_not_learnt_are_counted(
+    pictured: list[Dialogue], fitted: Run
+) -> None:
+    def renamed(label: str) -> Dialogue:
+        crowd = Box(1, 2, 90, 60, "many", crowd=True)
+        return referring(pictured[0], (Box(1, 2, 30, 30, label), crowd))
+
+    model = build(BLOCK).load(fitted)
+    known, other = model.predict([renamed("disc"), renamed("Disc")], Decoding())
+    assert known.notes is None
+    assert other.notes == {"boxes_of_classes_not_learnt": 1}
+
+
 def test_boxes_are_those_of_the_plain_library_in_their_pixels(
     pictured: list[Dialogue], fitted: Run, tmp_path: Path
 ) -> None:

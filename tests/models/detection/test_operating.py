@@ -38,6 +38,9 @@ RIGHT = np.array([True, True, False, True, False])
 """Of four true boxes in two images; one is never seen."""
 
 
+NOT_REACHED = ": not reached, every box is shown"
+
+
 @pytest.mark.parametrize(
     ("aim", "threshold", "value"),
     [
@@ -54,12 +57,28 @@ RIGHT = np.array([True, True, False, True, False])
 def test_the_point_by_its_aim(aim: Aim, threshold: float, value: float) -> None:
     point = OperatingPoint.chosen(aim, SCORES, RIGHT, 4, 2)
     assert (point.threshold, point.value) == (pytest.approx(threshold), pytest.approx(value))
-    assert point.aim == f"{aim} on validation"
+    reached = value >= (aim.at or 0) if aim.best == "sensitivity" else True
+    assert point.aim == f"{aim} on validation" + ("" if reached else NOT_REACHED)
 
 
 def test_too_many_false_alarms_at_every_score_show_nothing() -> None:
     few = Aim(best="false_alarms", at=0.1)
-    assert OperatingPoint.chosen(few, np.array([0.9]), np.array([False]), 1, 1).threshold > 0.9
+    point = OperatingPoint.chosen(few, np.array([0.9]), np.array([False]), 1, 1)
+    assert point.threshold > 0.9
+    assert point.aim == "false_alarms 0.1 on validation: no box is shown"
+
+
+def test_false_alarms_are_chosen_by_negatives_alone() -> None:
+    # four negatives with boxes of .9, .6 and .2: from .4 on two false boxes in four images
+    point = OperatingPoint.chosen(
+        Aim(best="false_alarms", at=0.5), np.array([0.9, 0.6, 0.2]), np.zeros(3, np.bool_), 0, 4
+    )
+    assert (point.threshold, point.value) == (pytest.approx(0.4), 0.5)
+
+
+def test_the_best_f1_of_nothing_says_so() -> None:
+    point = OperatingPoint.chosen(Aim(), np.array([0.9]), np.array([False]), 1, 1)
+    assert (point.aim, point.value) == ("f1 on validation: no box was right", 0.0)
 
 
 def test_equal_scores_stay_together() -> None:

@@ -25,6 +25,8 @@ MOST = 100
 """Boxes of a class in a picture, the surest first: as many as COCO's evaluation counts."""
 CANDIDATES = 300
 """Of a class, how many of the surest overlapping boxes are left out of."""
+UNKNOWN = "boxes_of_classes_not_learnt"
+"""What is counted of the references: no answer can be right where the name is another."""
 METHOD = "detector, calibrated on validation"
 RAW = "detector, not calibrated"
 Detect = Callable[[Any, Tensor], tuple[Tensor, Tensor]]
@@ -118,10 +120,12 @@ class BoxAnswers:
     def _prediction(self, dialogue: Dialogue, boxes: list[Box], usage: Usage) -> Prediction:
         surest = max((box.score or 0.0 for box in boxes), default=0.0)
         method = RAW if self.calibration is None else METHOD
+        unknown = self.classes.outside([dialogue])
         return Prediction.of(
             dialogue,
             Answer(boxes=tuple(boxes)),
             confidence=Confidence(surest, method),
             operating_point=self.point,
             usage=usage,
+            notes={UNKNOWN: unknown} if unknown else None,
         )

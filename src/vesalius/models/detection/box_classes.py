@@ -54,9 +54,9 @@ class BoxClasses:
         return cls(tuple(names))
 
     def outside(self, dialogues: Sequence[Dialogue]) -> int:
-        """How many boxes are of classes that training has not."""
+        """How many reference boxes are of classes that training has not; crowds are none."""
         boxes = [box for dialogue in dialogues for box in boxes_of(dialogue) or ()]
-        return sum(box.label not in self.names for box in boxes)
+        return sum(box.label not in self.names for box in boxes if not box.crowd)
 
     def may_flip(self, dialogue: Dialogue) -> bool:
         """Whether its mirror image has boxes of known classes: a "left lung" wants a right one."""

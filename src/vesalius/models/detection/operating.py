@@ -76,9 +76,9 @@ class OperatingPoint:
 
         Equal scores stay together: it lies in the middle between the last score shown and the first
         that is not. Where no threshold reaches a wanted sensitivity, all boxes are shown; where all
-        have too many false alarms, none is.
+        have too many false alarms, none is. False alarms need no true box.
         """
-        if not true_boxes or not len(scores):
+        if not len(scores) or not (true_boxes or aim.best == "false_alarms"):
             return cls(0.5, f"{aim}: no validation boxes")
         order = np.argsort(-scores, kind="stable")
         ranked, hits = scores[order], np.cumsum(right[order])
@@ -86,7 +86,7 @@ class OperatingPoint:
         shown, hits = last + 1, hits[last]
         values = {
             "f1": 2 * hits / (shown + true_boxes),
-            "sensitivity": hits / true_boxes,
+            "sensitivity": hits / max(1, true_boxes),
             "false_alarms": (shown - hits) / images,
         }[aim.best]
         if aim.best == "f1":
@@ -96,11 +96,17 @@ class OperatingPoint:
             at = int(enough[0]) if len(enough) else len(values) - 1
         else:
             at = int((values <= (aim.at or 0.0)).sum()) - 1
+        words = f"{aim} on validation"
         if at < 0:
-            return cls(float(np.nextafter(ranked[0], math.inf)), f"{aim} on validation", 0.0)
+            return cls(float(np.nextafter(ranked[0], math.inf)), f"{words}: no box is shown", 0.0)
         below = ranked[shown[at]] if shown[at] < len(ranked) else 0.0
         threshold = float((ranked[last[at]] + below) / 2)
-        return cls(threshold, f"{aim} on validation", float(values[at]))
+        value = float(values[at])
+        if aim.best == "sensitivity" and value < (aim.at or 0.0):
+            words += ": not reached, every box is shown"
+        elif aim.best == "f1" and not value:
+            words += ": no box was right"
+        return cls(threshold, words, value)
 
     def table(self) -> dict[str, Any]:
         """As JSON has it."""
