@@ -21,13 +21,17 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # a worker a core, their children too
 # What tests of several steps share lies beside them: hostile.py, outside.py, planted.py.
 sys.path.append(str(Path(__file__).parent))
+_frozen = [0]
+"""How many modules there were whenever their objects were set aside."""
 
 
-@pytest.fixture(autouse=True, scope="module")
+@pytest.fixture(autouse=True)
 def _imports_are_no_garbage() -> None:
     """Each fit collects garbage several times, and would look at every module's objects."""
-    gc.collect()
-    gc.freeze()
+    if len(sys.modules) > _frozen[-1] + 50:
+        _frozen.append(len(sys.modules))
+        gc.collect()
+        gc.freeze()
 
 
 def pytest_sessionfinish() -> None:

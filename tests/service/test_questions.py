@@ -201,7 +201,7 @@ def test_a_refused_question_leaves_no_trace(slow: Serving) -> None:
 
 
 def test_who_is_refused_is_told_how_long_the_line_is(tmp_path: Path) -> None:
-    with serving(tmp_path, replay_seconds=2.0, queue=4, batch=1) as api:
+    with serving(tmp_path, replay_seconds=2.0, queue=4, batch=1, deadline=3.0) as api:
         image_id = api.image_id()
         with ThreadPoolExecutor(8) as pool:
             question = {"image_id": image_id, "question": "x?"}
