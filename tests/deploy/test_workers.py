@@ -64,8 +64,16 @@ def test_slurm_directives_stand_before_the_first_command_and_are_known(workers: 
     assert len(directives) == sum(line.startswith("#SBATCH") for line in lines)
     assert {one.split("=")[0] for one in directives} == {
         "--job-name", "--array", "--ntasks", "--cpus-per-task", "--mem", "--gpus-per-task",
-        "--time", "--requeue",
+        "--time", "--signal", "--requeue",
     }  # fmt: skip
+
+
+def test_the_merge_after_an_array_waits_for_ends_of_any_kind(workers: Path) -> None:
+    text = (workers / "slurm.sbatch").read_text()
+    assert re.findall(r"--dependency=(\w+)", text) == [
+        "afterany"
+    ]  # afterok: never, after a timeout
+    assert re.findall(r"--signal=(\S+)", text) == ["B:TERM@60"]
 
 
 def test_the_job_is_valid_restricted_and_of_this_version(workers: Path) -> None:
@@ -99,8 +107,10 @@ def test_the_sky_task_has_the_keys_of_one(workers: Path) -> None:
     assert extras is not None
     project = (workers.parents[1] / "pyproject.toml").read_text()
     assert all(re.search(rf"^{one} = \[", project, re.MULTILINE) for one in extras[1].split(","))
-    for name in task["envs"]:
-        assert f"${name}" in task["run"]
+    assert task["file_mounts"]["~/run"] == "${RUN}"  # of a workdir what git ignores is not synced
+    assert "--run ~/run" in task["run"]
+    assert '--shards "$SHARDS"' in task["run"]
+    assert task["envs"].keys() == {"RUN", "SHARDS"}
 
 
 FAKE = """#!/bin/sh

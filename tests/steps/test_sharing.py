@@ -172,6 +172,7 @@ def test_a_merge_refuses_gaps_doubles_and_strangers_and_changes_nothing(run: Run
         (lines[:-1], f"lacks the answer '{last}'"),
         ([*lines, lines[0]], f"holds the answer '{first}' twice"),
         ([*lines, stranger], "holds 'nobody', which is not asked in it"),
+        (["{}\n"], f"lacks the answer '{first}'"),
         (lines[::-1], "holds its answers in another order"),
     ):
         file.write_text("".join(content))
@@ -244,11 +245,25 @@ def test_a_probe_command_works_then_measures(run: Run, monkeypatch, capsys) -> N
     assert "under changes" in out
 
 
+def test_a_worker_that_is_told_to_end_gives_its_shard_up(run: Run, monkeypatch, capsys) -> None:
+    def told_to_end(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    base, before = ["predict", "--run", str(run.path), "--worker"], signal.getsignal(signal.SIGTERM)
+    with monkeypatch.context() as patch:
+        patch.setattr("vesalius.steps.sharing.SplitQuestions.answers", told_to_end)
+        assert told(base, monkeypatch, capsys)[0] == 143
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert [path.name for path in shards(run).glob("*.over")] == ["000000.claim.1.over"]
+    assert told(base, monkeypatch, capsys)[0] == 0
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
         (["--worker", "--merge"], "--worker and --merge are two commands"),
         (["--shards", "somewhere"], "--shards is of no use to one process alone"),
+        (["--worker", "--shards", "memory://x"], "--shards memory://x: is seen by one process"),
     ],
 )
 def test_options_that_contradict_are_refused(run: Run, options, words, monkeypatch, capsys) -> None:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import psutil
 import pytest
 
 from vesalius.errors import RunError
-from vesalius.system.claims import SILENCE, Owner, Watch, beating, claimed, system
+from vesalius.system.claims import SILENCE, Owner, Watch, beating, claimed, give_up, system
 from vesalius.system.places import place
 
 
@@ -52,16 +53,61 @@ def test_a_claim_made_by_a_request_whose_answer_was_lost_is_had(tmp_path, monkey
     assert not claimed(folder, "other", {})
 
 
-def test_a_living_process_of_this_machine_keeps_its_claim_however_long(tmp_path: Path) -> None:
+@pytest.fixture
+def child() -> Iterator[subprocess.Popen[bytes]]:
+    """A process that waits."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        yield process
+        process.kill()
+
+
+def test_a_process_of_this_machine_keeps_its_claim_while_it_beats(tmp_path: Path, child) -> None:
     folder, clock = place(tmp_path), Clock()
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
-        owner = Owner("here", system(), child.pid, psutil.Process(child.pid).create_time())
-        folder.create("c", json.dumps(asdict(owner)).encode() + b"\n")
-        watch = Watch(folder, clock=clock)
+    owner = Owner("here", system(), child.pid, psutil.Process(child.pid).create_time())
+    folder.create("c", json.dumps(asdict(owner)).encode() + b"\n")
+    watch = Watch(folder, clock=clock)
+    assert not watch.dead("c")
+    for _ in range(5):
+        clock.now += SILENCE - 1
+        folder.touch("c")
         assert not watch.dead("c")
-        clock.now += 100 * SILENCE
-        assert not watch.dead("c")
-        child.communicate(b"\n")
+    child.send_signal(signal.SIGSTOP)  # it lives, but nobody knows for how long it stands still
+    clock.now += SILENCE - 1
+    assert not watch.dead("c")
+    clock.now += 1
+    assert watch.dead("c")
+
+
+def test_a_process_of_somebody_else_is_judged_by_its_silence(tmp_path, child, monkeypatch) -> None:
+    folder, clock = place(tmp_path), Clock()
+    owner = Owner("here", system(), child.pid, 0.0)
+    folder.create("c", json.dumps(asdict(owner)).encode() + b"\n")
+
+    def denied(*_: object) -> float:
+        raise psutil.AccessDenied
+
+    monkeypatch.setattr(psutil.Process, "create_time", denied)
+    watch = Watch(folder, clock=clock)
+    assert not watch.dead("c")
+    clock.now += SILENCE
+    assert watch.dead("c")
+
+
+def test_a_claim_that_was_given_up_is_free_at_once(tmp_path: Path, child) -> None:
+    folder = place(tmp_path)
+    far = {"host": "far", "system": "another boot", "pid": child.pid, "started": 0.0}
+    folder.create("c", json.dumps(far).encode() + b"\n")
+    watch = Watch(folder)
+    assert not watch.dead("c", folder.names())
+    give_up(folder, "c")
+    assert watch.dead("c", folder.names())
+
+
+def test_a_claim_that_cannot_be_given_up_is_a_warning(tmp_path: Path, caplog) -> None:
+    folder = place(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    give_up(folder, "c")
+    assert "a claim was not given up" in caplog.text
 
 
 def test_a_claim_of_this_process_lives_while_it_works_on_it(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from pathlib import Path
 from threading import Thread
 
@@ -19,6 +20,14 @@ FACTS = {"recipe": "abc", "items": 9, "size": 3, "shards": 3}
 
 def opened(path: Path, **facts: object) -> Shards:
     return Shards(place(path), FACTS | facts)
+
+
+def done_by(shards: Shards) -> list[int]:
+    done = []
+    for number in shards.free():
+        done.append(number)
+        shards.publish(number, [])
+    return done
 
 
 def test_one_process_does_all_in_order_and_once(tmp_path: Path) -> None:
@@ -61,11 +70,7 @@ def test_a_claim_left_by_the_dead_is_taken_over_once(tmp_path: Path) -> None:
     shards = opened(tmp_path)
     dead = {"host": "here", "system": system(), "pid": 2**22 + 1, "started": 0.0}
     place(tmp_path).create("000001.claim.1", json.dumps(dead).encode() + b"\n")
-    done = []
-    for number in shards.free():
-        done.append(number)
-        shards.publish(number, [])
-    assert sorted(done) == [0, 1, 2]
+    assert sorted(done_by(shards)) == [0, 1, 2]
     claims = {path.name for path in tmp_path.iterdir() if "claim" in path.name}
     assert claims == {
         "000000.claim.1", "000001.claim.1", "000001.claim.2", "000002.claim.1",
@@ -81,11 +86,7 @@ def test_a_result_that_came_meanwhile_is_not_made_again(tmp_path: Path, monkeypa
         return claimed(*args)
 
     monkeypatch.setattr(module, "claimed", late)
-    done = []
-    for number in shards.free():
-        done.append(number)
-        shards.publish(number, [])
-    assert done == [1, 2]
+    assert done_by(shards) == [1, 2]
     assert shards.rows(0) == [{"by": "another"}]
 
 
@@ -107,14 +108,42 @@ def test_a_worker_of_another_version_is_refused(tmp_path: Path, monkeypatch) -> 
         opened(tmp_path)
 
 
-def test_a_job_or_a_result_that_is_no_json_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", ['{"torn', "1", "[]"])
+def test_a_job_or_a_result_that_is_none_is_refused(tmp_path: Path, content: str) -> None:
     shards = opened(tmp_path)
-    (tmp_path / "000001.jsonl").write_text('{"torn')
+    (tmp_path / "000001.jsonl").write_text(content)
     with pytest.raises(RunError, match=r"000001\.jsonl is not JSON lines \(remove that file"):
         shards.rows(1)
-    (tmp_path / "job.json").write_text("{")
-    with pytest.raises(RunError, match=r"job\.json is not JSON"):
+    (tmp_path / "job.json").write_text(content)
+    with pytest.raises(RunError, match=r"job\.json is not a job's"):
         opened(tmp_path)
+
+
+def test_a_place_that_is_not_the_job_s_any_more_is_not_worked_in(tmp_path: Path) -> None:
+    at = tmp_path / "mount"
+    shards = opened(at)
+    has = shards.free()
+    shards.publish(next(has), [])
+    at.rename(tmp_path / "away")
+    at.mkdir()  # what a mount leaves that went away
+    with pytest.raises(RunError, match=r"has lost its job\.json \(when it is back"):
+        next(has)
+    assert not list(at.iterdir())
+    at.rmdir()
+    (tmp_path / "away").rename(at)
+    assert done_by(shards) == [1, 2]
+
+
+def test_who_ends_by_an_error_gives_its_shard_up(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(module, "PAUSE", 0.01)
+    monkeypatch.setattr("vesalius.system.claims.system", lambda: "another machine")
+    with closing(opened(tmp_path).free()) as free:
+        next(free)
+    monkeypatch.undo()  # from here on it is a claim of elsewhere, which would be waited for
+    assert done_by(opened(tmp_path)) == [0, 1, 2]
+    assert {path.name for path in tmp_path.glob("000000.claim.*")} == {
+        "000000.claim.1", "000000.claim.1.over", "000000.claim.2",
+    }  # fmt: skip
 
 
 def test_gaps_are_named(tmp_path: Path) -> None:

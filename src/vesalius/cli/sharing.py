@@ -1,6 +1,8 @@
 """Options of the commands whose work many workers may share."""
 
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -55,10 +57,25 @@ class Sharing:
             return run_on_ray(make, self.workers)
         job = make()
         if self.worker:
-            job.work()
+            with _leaving():
+                job.work()
             typer.echo("next: the same command with --merge for --worker")
             raise typer.Exit
         return job
+
+
+@contextmanager
+def _leaving() -> Iterator[None]:
+    """SIGTERM, by which schedulers take machines back, ends the work as an error: it gives up."""
+
+    def leave(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def sharing(
@@ -78,6 +95,9 @@ def sharing(
     if at is not None and not many:
         hint = "add --worker, --merge or --engine"
         raise RecipeError("--shards is of no use to one process alone", hint=hint)
+    if at is not None and at.startswith("memory:"):
+        hint = "a folder, or a bucket's URL"
+        raise RecipeError("is seen by one process alone", where=f"--shards {at}", hint=hint)
     if workers is not None and not engine:
         hint = "start --worker as often as you like"
         raise RecipeError("--workers belongs to --engine ray", hint=hint)

@@ -226,7 +226,7 @@ class _Keys:
 
 def _require_same(shards: Shards, number: int, rows: Sequence[Row], keys: Sequence[Key]) -> None:
     """RunError where a shard's rows are not the answers to its questions."""
-    there = [Key(row[SET], row["id"]) for row in rows]
+    there = [Key(str(row.get(SET)), str(row.get("id"))) for row in rows]
     if there == keys:
         return
     twice = next((key for key, count in Counter(there).items() if count > 1), None)

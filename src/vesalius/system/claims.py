@@ -1,7 +1,8 @@
 """Claims: which process works on what, seen by others on the same machine or elsewhere.
 
 A claim is a name in a :class:`~vesalius.system.places.Place`, created by one process and touched by
-it while it lives. It is never taken back: whoever takes over from the dead creates the next one.
+it while it lives. It is never taken back: whoever takes over from the dead, or from one that gave
+it up, creates the next one.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -62,6 +63,8 @@ class Owner:
             return bool(same and process.status() != psutil.STATUS_ZOMBIE)
         except psutil.NoSuchProcess:
             return False
+        except psutil.AccessDenied:  # somebody else's: then its silence tells
+            return True
 
 
 @lru_cache(maxsize=1)
@@ -107,11 +110,27 @@ def beating(place: Place, name: str, *, every: float = BEAT) -> Iterator[None]:
         thread.join()
 
 
+def give_up(place: Place, name: str) -> None:
+    """Say that nobody works on the claim any more: it is free everywhere, at once.
+
+    Where the place does not answer, the claim is free when it has been silent.
+    """
+    try:
+        place.create(_given_up(name), b"")
+    except RunError as error:
+        log.warning("a claim was not given up: %s", error)
+
+
+def _given_up(name: str) -> str:
+    return f"{name}.over"
+
+
 class Watch:
     """Whether the owners of claims are dead, by what this process has seen of them.
 
-    Clocks of machines are not compared: a claim elsewhere is dead when its stamp has stood still
-    for :data:`SILENCE` seconds of this process's own clock.
+    A process of this system that is gone is dead at once. Any other, stopped ones of this system
+    among them, is dead when its stamp has stood still for :data:`SILENCE` seconds of this process's
+    own clock: clocks of machines are not compared.
     """
 
     def __init__(
@@ -120,12 +139,16 @@ class Watch:
         self._place, self._silence, self._clock = place, silence, clock
         self._seen: dict[str, tuple[Hashable, float]] = {}
 
-    def dead(self, name: str) -> bool:
-        """Whether the owner of the claim is."""
+    def dead(self, name: str, names: Collection[str] = ()) -> bool:
+        """Whether the owner of the claim is, or has given it up; ``names``: what the place has."""
+        if _given_up(name) in names:
+            return True
         owner = self._owner(name)
         if owner is not None and owner.system == system():
-            own = owner.pid == os.getpid()
-            return (str(self._place), name) not in _held if own else not owner.alive()
+            if owner.pid == os.getpid():
+                return (str(self._place), name) not in _held
+            if not owner.alive():
+                return True
         stamp, now = self._place.stamp(name), self._clock()
         seen, since = self._seen.setdefault(name, (stamp, now))
         if stamp != seen:

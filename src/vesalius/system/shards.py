@@ -16,7 +16,7 @@ from itertools import islice
 from typing import Any, Generic, TypeVar
 
 from vesalius.errors import RunError
-from vesalius.system.claims import Watch, beating, claimed
+from vesalius.system.claims import Watch, beating, claimed, give_up
 from vesalius.system.files import json_line
 from vesalius.system.places import Place
 from vesalius.system.version import __version__
@@ -31,6 +31,7 @@ RESULT = re.compile(r"(\d{6})()\.jsonl")
 CLAIM = re.compile(r"(\d{6})\.claim\.(\d+)")
 NAMED = 8
 """How many shards a message names."""
+BACK = "when it is back, the same command goes on"
 Row = dict[str, Any]
 
 
@@ -76,21 +77,23 @@ class Shards:
         """Shards for this process alone, one after the other, until each has a result.
 
         Each is claimed while the caller has it; those that the dead have claimed come too, and what
-        is claimed by the living is waited for.
+        is claimed by the living is waited for. Closed in the middle of one, it gives that one up.
+        RunError where the place is not the job's any more.
         """
         last = -1
         while True:
             names = self._place.names()
+            if JOB not in names:  # a mount that went leaves an empty folder in its place
+                raise RunError(f"has lost its {JOB}", where=str(self._place), hint=BACK)
             done, claims = _numbers(names, RESULT), _numbers(names, CLAIM)
             left = [number for number in range(self.number) if number not in done]
             if not left:
                 return
             # On from the last one: whoever reads the items as a stream then reads them once.
             for number in sorted(left, key=lambda n: (n <= last, n)):
-                claim = self._claim(number, claims.get(number, 0))
+                claim = self._claim(number, claims.get(number, 0), names)
                 if claim is not None:
-                    with beating(self._place, claim):
-                        yield number
+                    yield from self._while_claimed(number, claim)
                     last = number
                     break
             else:
@@ -102,13 +105,13 @@ class Shards:
 
     def rows(self, number: int) -> list[Row]:
         """A shard's result; RunError where it is none."""
+        name = _result(number)
         try:
-            return [json.loads(line) for line in self._place.read(_result(number)).splitlines()]
+            return [_row(line) for line in self._place.read(name).splitlines()]
         except ValueError as error:
             hint = "remove that file; a worker makes it again"
-            raise RunError(
-                f"{_result(number)} is not JSON lines", where=str(self._place), hint=hint
-            ) from error
+            what = f"{name} is not JSON lines"
+            raise RunError(what, where=str(self._place), hint=hint) from error
 
     def require_whole(self) -> None:
         """RunError where a shard has no result: it names the first of them."""
@@ -120,12 +123,20 @@ class Shards:
             hint = "the same command with --worker makes them"
             raise RunError(what, where=str(self._place), hint=hint)
 
-    def _claim(self, number: int, last: int) -> str | None:
+    def _while_claimed(self, number: int, claim: str) -> Iterator[int]:
+        try:
+            with beating(self._place, claim):
+                yield number
+        except GeneratorExit:  # who has it ends by an error, or is interrupted
+            give_up(self._place, claim)
+            raise
+
+    def _claim(self, number: int, last: int, names: Set[str]) -> str | None:
         """The claim on a shard that is this process's now; None where another has it.
 
         ``last`` is the newest of its claims, counted from 1; 0 where it has none.
         """
-        if last and not self._watch.dead(_claim(number, last)):
+        if last and not self._watch.dead(_claim(number, last), names):
             return None
         claim = _claim(number, last + 1)
         if not claimed(self._place, claim, self._mark):
@@ -174,12 +185,18 @@ def _numbers(names: set[str], form: re.Pattern[str]) -> dict[int, int]:
 
 def _job(place: Place) -> Row:
     try:
-        job: Row = json.loads(place.read(JOB))
+        return _row(place.read(JOB))
     except ValueError as error:
-        raise RunError(
-            f"{JOB} is not JSON", where=str(place), hint="choose another place"
-        ) from error
-    return job
+        what, hint = f"{JOB} is not a job's", "choose another place"
+        raise RunError(what, where=str(place), hint=hint) from error
+
+
+def _row(content: bytes) -> Row:
+    """ValueError where it is no JSON object."""
+    row = json.loads(content)
+    if not isinstance(row, dict):
+        raise ValueError(type(row).__name__)
+    return row
 
 
 def _other(place: Place, there: Row, here: Row) -> RunError:
