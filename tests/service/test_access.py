@@ -194,21 +194,6 @@ def test_looking_through_a_stack_takes_no_question_away(tmp_path: Path) -> None:
         assert api.client.delete(url).status_code == 429  # it is no view
 
 
-def test_who_has_not_called_for_a_minute_is_forgotten(keyed: Serving) -> None:
-    access = keyed.service.access
-    secret = make_key(keyed, may_act_for_others=True)
-    for number in range(20):
-        headers = bearer(secret, **{"X-Vesalius-User": f"u{number}"})
-        assert keyed.client.get("/conversations", headers=headers).status_code == 200
-    counts = access._counts
-    access.tidy()
-    assert len(counts.events) >= 20  # they have just called
-    for calls in counts.events.values():
-        calls.clear()  # as ``limits`` does a minute later
-    access.tidy()
-    assert not counts.events
-
-
 class Issuer:
     """An OpenID issuer on loopback, with a signing key."""
 

@@ -93,6 +93,8 @@ def test_head_is_get_without_its_body(api: Serving, path: str) -> None:
 def test_pages_elsewhere_may_not_call(api: Serving, tmp_path: Path) -> None:
     answer = api.upload(headers={"Origin": "https://evil.example"})
     assert (answer.status_code, answer.json()["code"]) == (403, "origin_not_allowed")
+    answer = api.upload(headers={"Origin": api.url, "X-Forwarded-Proto": "https"})
+    assert answer.json()["code"] == "origin_not_allowed"  # it came to the proxy without TLS
     with serving(tmp_path, origins=("https://good.example",)) as other:
         allowed = other.client.get("/healthz", headers={"Origin": "https://good.example"})
         assert allowed.headers["access-control-allow-origin"] == "https://good.example"
@@ -254,11 +256,13 @@ def part(name: str, content: bytes = b"x", extra: bytes = b"", file: bool = Fals
         part("image_file", file=True)[:-2] + b"--b--",
         b"--b\r\n\r\nno disposition\r\n--b--\r\n",
         part("x", extra=b"Content-Transfer-Encoding: base64\r\n") + b"--b--\r\n",
+        part("mask", extra=b'Content-Disposition: form-data; name="image_file"; filename="a"\r\n')
+        + b"--b--\r\n",
         b"garbage",
         b"",
     ],
     ids=[
-        *("parts", "name", "heads", "head", "no end", "broken", "nameless", "encoded"),
+        *("parts", "name", "heads", "head", "no end", "broken", "nameless", "encoded", "two names"),
         *("garbage", "empty"),
     ],
 )

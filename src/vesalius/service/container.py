@@ -204,7 +204,7 @@ class Service:
                 swept = await in_thread(rounds.sweep)
                 if self.answering is not None:
                     await self.answering.pictures.forget_stale()
-                self.access.tidy()
+                self.access.rates.tidy()
                 if isinstance(swept, Due):
                     # Nearly everything at once: is the clock right?
                     log().warning("sweep waits", due=swept.count, of=swept.whole, s=PATIENCE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Mapping
 
 LOCAL = ("localhost", "127.0.0.1", "::1")
 """Names of this machine to itself."""
@@ -26,6 +27,13 @@ def host_name(header: str) -> str:
     return "" if match is None else (match[1] or match[2]).lower()
 
 
-def same_origin(origin: str, host: str) -> bool:
-    """Whether a page of ``origin`` was served under the ``Host`` that it calls; the port counts."""
-    return origin.partition("://")[2].lower() == host.lower() != ""
+def same_origin(headers: Mapping[str, str]) -> bool:
+    """Whether the page that is the ``Origin`` was served under the ``Host`` it calls, port and all.
+
+    ``headers`` have names in lower case. Where a proxy in front says that people come over https,
+    a page that came over http is a stranger: anybody on the way can have written it.
+    """
+    scheme, _, name = headers["origin"].lower().partition("://")
+    forwarded = headers.get("x-forwarded-proto", "").partition(",")[0].strip().lower()
+    schemes = {"https"} if forwarded in {"https", "wss"} else {"http", "https"}
+    return scheme in schemes and name == headers.get("host", "").lower() != ""

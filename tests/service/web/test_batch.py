@@ -86,6 +86,15 @@ def test_names_order_files_as_people_count_and_stay_behind() -> None:
     assert batch.notes() == []
 
 
+def test_numbers_in_a_name_may_be_of_any_length() -> None:
+    api = FakeApi()
+    digits = "9" * 5000  # Python reads no number of more than 4,300
+    names = {f"{digits}.png": picture(4), "010.png": picture(3), "2.png": picture(2)}
+    batch = Batch.of([file("all.zip", archive(names))], most=MOST)
+    assert list(batch.send(api)) == [1, 2, 3]
+    assert [data for data, *_ in api.sent] == [picture(2), picture(3), picture(4)]
+
+
 def test_an_archive_is_opened_and_what_is_no_picture_left_out() -> None:
     api = FakeApi()
     members = {"a/1.png": picture(1), "a/": b"", "__MACOSX/x": b"no", "readme.txt": b"words"}

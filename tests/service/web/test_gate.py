@@ -31,7 +31,14 @@ def test_names_come_from_the_setting_or_the_address(
     assert set(allowed(bound)) == names
 
 
-def answered(host: str | None, kind: str, origin: str | None = None) -> list[Any]:
+def answered(
+    host: str | None,
+    kind: str,
+    origin: str | None = None,
+    *,
+    forwarded: str | None = None,
+    hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "::1"),
+) -> list[Any]:
     """What is sent for one request or socket under a name, from a page of an origin."""
     sent: list[Any] = []
 
@@ -44,10 +51,10 @@ def answered(host: str | None, kind: str, origin: str | None = None) -> list[Any
     async def receive() -> Any:
         return {"type": "http.request", "body": b""}
 
-    named = {b"host": host, b"origin": origin}
+    named = {b"host": host, b"origin": origin, b"x-forwarded-proto": forwarded}
     headers = [(name, value.encode()) for name, value in named.items() if value is not None]
     scope = {"type": kind, "method": "GET", "path": "/", "headers": headers}
-    gate = PageGate(page, ("localhost", "127.0.0.1", "::1"))
+    gate = PageGate(page, hosts)
     asyncio.run(gate(scope, receive, send))
     return sent
 
@@ -85,6 +92,8 @@ def test_its_own_page_and_programs_are_served(origin: str | None, kind: str) -> 
         "http://localhost",
         "https://evil.example",
         "https://share.streamlit.io",
+        "file://localhost:8501",
+        "chrome-extension://localhost:8501",
         "http://localhost:8501.evil.example",
         "null",
         "",
@@ -94,6 +103,18 @@ def test_any_other_page_is_a_stranger(origin: str) -> None:
     start, *_ = answered("localhost:8501", "http", origin)
     assert start["status"] == 403
     assert answered("localhost:8501", "websocket", origin) == [{"type": "websocket.close"}]
+
+
+@pytest.mark.parametrize("forwarded", ["https", "wss", "HTTPS, http"])
+@pytest.mark.parametrize("kind", ["http", "websocket"])
+def test_behind_tls_a_page_that_came_without_is_a_stranger(forwarded: str, kind: str) -> None:
+    of = "desk.example", kind
+    gate = {"hosts": ("desk.example",), "forwarded": forwarded}
+    assert answered(*of, "https://desk.example", **gate) == [{"type": "served"}]
+    assert answered(*of, "http://desk.example", **gate)[0] != {"type": "served"}
+    assert answered(*of, "http://desk.example", **gate | {"forwarded": "http"}) == [
+        {"type": "served"}
+    ]
 
 
 def test_what_is_refused_and_what_is_served_is_framed_by_nobody() -> None:

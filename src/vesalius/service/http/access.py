@@ -5,21 +5,19 @@ Owners are keyed hashes: nothing stored or logged names a person.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import Any
 
 import jwt
-from limits import RateLimitItemPerDay, RateLimitItemPerMinute
-from limits.storage import MemoryStorage, storage_from_string
-from limits.strategies import MovingWindowRateLimiter
 from starlette.requests import Request
 
 from vesalius.errors import Refusal
+from vesalius.service.http.rates import rates
 from vesalius.service.settings import Settings
 from vesalius.service.store import Store
 
 LOCAL = "local"
+MINUTE, DAY = 60, 24 * 60 * 60
 MAX_USER = 256
 LEEWAY = 60
 """Seconds by which the issuer's clock may differ from ours."""
@@ -50,8 +48,7 @@ class Access:
 
     def __init__(self, settings: Settings, store: Store) -> None:
         self.settings, self.store = settings, store
-        self._counts = storage_from_string(settings.rate_storage)
-        self._limiter = MovingWindowRateLimiter(self._counts)
+        self.rates = rates(settings.rate_storage)
         self._login = _Login(settings) if settings.oidc_issuer else None
 
     def caller(self, request: Request) -> Caller:
@@ -89,16 +86,6 @@ class Access:
         asks = "authorization" in request.headers or _study(request) is not None
         return local and self.store.salted and not asks
 
-    def tidy(self) -> None:
-        """Drop callers that have not called for a minute: ``limits`` would keep their names."""
-        if not isinstance(self._counts, MemoryStorage):
-            return
-        for bucket in [name for name, calls in list(self._counts.events.items()) if not calls]:
-            with self._counts.locks[bucket]:
-                if not self._counts.events.get(bucket):
-                    self._counts.events.pop(bucket, None)
-                    self._counts.locks.pop(bucket, None)
-
     def _holder(self, request: Request) -> _Holder:
         """Whose token it is; this machine's user where none is needed."""
         token = _bearer(request)
@@ -121,19 +108,16 @@ class Access:
         """Whether it is an upload that a study has room for: opening that was counted once."""
         study_id = _study(request)
         files = None if study_id is None else self.store.files_of_study(owner, study_id)
-        return files is not None and self._limiter.hit(RateLimitItemPerDay(files), study_id or "")
+        return files is not None and not self.rates.hit(study_id or "", files, DAY)
 
     def _count(self, bucket: str, per_minute: int) -> None:
-        item = RateLimitItemPerMinute(per_minute)
-        if self._limiter.hit(item, bucket):
-            return
-        reset = self._limiter.get_window_stats(item, bucket).reset_time
-        raise Refusal(
-            "rate_limited",
-            f"more than {per_minute} requests in a minute",
-            retry_after=max(1.0, reset - time.time()),
-            hint="wait as Retry-After says",
-        )
+        if wait := self.rates.hit(bucket, per_minute, MINUTE):
+            raise Refusal(
+                "rate_limited",
+                f"more than {per_minute} requests in a minute",
+                retry_after=max(1.0, wait),
+                hint="wait as Retry-After says",
+            )
 
 
 class _Login:

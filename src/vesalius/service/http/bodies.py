@@ -151,6 +151,8 @@ class _Form:
     def _end_header(self) -> None:
         name, value = bytes(self._name).lower(), bytes(self._value)
         if name == b"content-disposition":
+            if self._disposition:  # who looked at the form before us may have read the other one
+                raise Refusal("invalid_multipart", "a part of the form has two names")
             self._disposition = value
         if name == b"content-transfer-encoding" and value.strip().lower() not in PLAIN:
             detail = "a part of the form has a transfer encoding, which forms have no longer"

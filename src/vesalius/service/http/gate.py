@@ -110,11 +110,7 @@ class Gate:
         if self.hosts and host_name(headers.get("host", "")) not in self.hosts:
             raise Refusal("host_not_allowed", "this service is not called by that name")
         origin = headers.get("origin")
-        if (
-            origin
-            and origin not in self.settings.origins
-            and not same_origin(origin, headers.get("host", ""))
-        ):
+        if origin and origin not in self.settings.origins and not same_origin(headers):
             raise Refusal("origin_not_allowed", "pages of that origin may not call this service")
         if (coding := headers.get("content-encoding", "identity").strip().lower()) != "identity":
             # Unpacked it could be of any size, and taken as it is it would be called broken.

@@ -184,4 +184,12 @@ def _is_picture(source: Source) -> bool:
 def _place(*names: str) -> tuple[object, ...]:
     """Names in the order of people: ``slice 2`` before ``slice 10``."""
     parts = (part for name in names for part in _NUMBERS.split(name.casefold()))
-    return tuple((0, int(p), "") if p.isdecimal() else (1, 0, p) for p in parts)
+    return tuple(_rank(part) for part in parts)
+
+
+def _rank(part: str) -> tuple[bool, int, str]:
+    """Numbers by size, of any length: an archive's names may have 65,535 digits."""
+    if not part.isdecimal():
+        return True, 0, part
+    digits = part.lstrip("0")
+    return False, len(digits), digits

@@ -33,8 +33,8 @@ def allowed(bound: str | None) -> tuple[str, ...]:
 class PageGate:
     """ASGI middleware: another name or another origin is answered 403, and nothing may be framed.
 
-    An origin is another where scheme apart anything differs from ``Host``: a page on another port
-    of this machine is a stranger. What is no browser sends no ``Origin``.
+    An origin is another where anything differs from ``Host``: a page on another port of this
+    machine is a stranger. What is no browser sends no ``Origin``.
     """
 
     def __init__(self, app: ASGIApp, hosts: tuple[str, ...]) -> None:
@@ -59,6 +59,6 @@ class PageGate:
         headers = Headers(scope=scope)
         if self.hosts and host_name(headers.get("host", "")) not in self.hosts:
             return "This page is not called by that name.\n"
-        if "origin" in headers and not same_origin(headers["origin"], headers.get("host", "")):
+        if "origin" in headers and not same_origin(headers):
             return "Pages of that origin may not call this page.\n"
         return None
