@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,7 +16,15 @@ from vesalius.cases.case import Answer, Box, Question
 from vesalius.cases.dialogue import Dialogue, Turn
 from vesalius.cases.picture import Picture
 from vesalius.models.box_codec import BoxCodec
-from vesalius.models.box_convention import CLASS, COORDINATES, ORDER, PROSE, RANGE, BoxConvention
+from vesalius.models.box_convention import (
+    CLASS,
+    COORDINATES,
+    ORDER,
+    PROSE,
+    RANGE,
+    BoxConvention,
+    UnreadBox,
+)
 from vesalius.models.box_forms import FORMS
 from vesalius.models.codecs import classes_in
 from vesalius.models.generative.network import resized
@@ -221,3 +230,11 @@ def test_a_fence_is_no_part_of_the_list_and_words_around_it_are_counted() -> Non
     assert decoded.answer.boxes == (Box(0, 0, 100, 50, "mass"),)
     assert decoded.unread == {PROSE: 1}
     assert codec("gemma3").decode(f"{fenced} or {fenced}", SQUARE).unread == {PROSE: 1}
+
+
+def test_corners_that_are_one_in_pixels_are_no_box() -> None:
+    # neighbouring numbers from 0 to 1000: in pixels of a picture 97 wide they are the same
+    convention = BoxConvention(scale=1000)
+    left = 757.9544029403024
+    with pytest.raises(UnreadBox, match=ORDER):
+        convention.box([left, 0, math.nextafter(left, 1000), 10], "mass", (97, 53), None)

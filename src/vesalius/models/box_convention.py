@@ -69,6 +69,8 @@ class BoxConvention(Frozen):
                 raise UnreadBox(RANGE)
         left, right = (end / units[0] * size[0] for end in across)
         top, bottom = (end / units[1] * size[1] for end in down)
+        if not (left < right and top < bottom):  # neighbouring numbers may be one in pixels
+            raise UnreadBox(ORDER)
         return Box(left, top, right - left, bottom - top, label)
 
     def _units(self, size: Size, resized: Resized | None) -> Pair:

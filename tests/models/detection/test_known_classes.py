@@ -43,8 +43,16 @@ def test_a_head_of_another_width_is_told_and_carries_no_class() -> None:
     known = carry_over(network(2), before, BY_CLASS, ["a", "b"], ["a", "b"])
     assert known.carried == ()
     assert known.renewed == ("1.weight",)
+    assert str(known).endswith("of which are ours: none; 1 tensors of another shape start anew")
 
 
 def test_weights_of_another_network_are_refused() -> None:
-    with pytest.raises(ModelError, match="another network"):
+    with pytest.raises(ModelError, match=r"another network, .*: 0% of ours fits"):
         carry_over(network(2), {"other": torch.zeros(1)}, BY_CLASS, ["a"], ["a"])
+
+
+def test_weights_of_another_size_are_refused() -> None:
+    # of the smaller's tensors only the bias of its two classes fits: 2 of 12 + 4 + 8 + 2 numbers
+    small = network(2).state_dict()
+    with pytest.raises(ModelError, match=r"another size: 8% of ours fits"):
+        carry_over(network(2, width=4), small, BY_CLASS, ["a", "b"], ["a", "b"])

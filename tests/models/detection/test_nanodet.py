@@ -140,13 +140,14 @@ def test_what_answers_is_an_average_that_checkpoints_have() -> None:
 def test_weights_of_other_classes_are_taken_by_name(tmp_path: Path) -> None:
     old = network(3)
     nanodet_weights.write(old.state_dict(), ["cat", "cyst", "tumor"], "tiny", tmp_path / "a")
-    new, known = nanodet_weights.pretrained(tmp_path / "a", "tiny", ["node", "tumor"])
+    new, known, size = nanodet_weights.pretrained(tmp_path / "a", ["node", "tumor"])
+    assert size == "tiny"  # the file's, whatever a recipe says
     assert (known.names, known.carried) == (("cat", "cyst", "tumor"), ("tumor",))
     for before, after in zip(old.heads, new.heads, strict=True):
         assert torch.equal(before.classes.weight[2], after.classes.weight[1])
         assert torch.equal(before.sides.weight, after.sides.weight)
         assert after.classes.bias[0].item() == pytest.approx(-np.log(99))  # anew, as unlearnt
-    _, known = nanodet_weights.pretrained(tmp_path / "a", "tiny", ["x", "y", "z"])
+    _, known, _ = nanodet_weights.pretrained(tmp_path / "a", ["x", "y", "z"])
     assert known.carried == ()  # equally many classes are no shared ones
 
 

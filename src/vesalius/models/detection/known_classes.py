@@ -9,6 +9,9 @@ from torch import Tensor, nn
 
 from vesalius.errors import ModelError
 
+MOST_RENEWED = 0.5
+"""The share of a network's numbers that weights may leave as they are: heads of other classes."""
+
 
 @dataclass(frozen=True, slots=True)
 class KnownClasses:
@@ -22,7 +25,8 @@ class KnownClasses:
     def __str__(self) -> str:
         some = ", ".join(self.names[:3]) + (" ..." if len(self.names) > 3 else "")
         carried = ", ".join(self.carried) or "none"
-        return f"{len(self.names)} classes ({some}), of which are ours: {carried}"
+        anew = f"; {len(self.renewed)} tensors of another shape start anew" if self.renewed else ""
+        return f"{len(self.names)} classes ({some}), of which are ours: {carried}{anew}"
 
 
 def carry_over(
@@ -36,7 +40,7 @@ def carry_over(
 
     Tensors ``by_class`` have a row a class: of a class that both have, its row is copied, whatever
     its number was; of others, and of equally many other classes too, none. All others are copied
-    whole where their shape is the same. ModelError if none is.
+    whole where their shape is the same. ModelError if less than half of the numbers is.
     """
     rows = [(place, names.index(name)) for place, name in enumerate(classes) if name in names]
     state, renewed = network.state_dict(), []
@@ -50,8 +54,10 @@ def carry_over(
                 value[place] = old[row]
         else:
             value.copy_(old)
-    if len(renewed) == len(state):
-        raise ModelError("are weights of another network: no tensor fits")
+    lost = sum(state[key].numel() for key in renewed) / sum(map(Tensor.numel, state.values()))
+    if lost > MOST_RENEWED:
+        fault = f"are weights of another network, or of another size: {1 - lost:.0%} of ours fits"
+        raise ModelError(fault, hint="name the architecture and size that they are of")
     network.load_state_dict(state)
     whole = not any(key in by_class for key in renewed)
     carried = tuple(name for name in classes if name in names) if whole else ()

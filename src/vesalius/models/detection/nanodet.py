@@ -53,7 +53,7 @@ class NanodetSettings(DetectorSettings):
     """A file of ``vesalius fetch-weights nanodet``, an exported folder, or the package of COCO's
     weights (``.tgz``, or unpacked); nothing is fetched. Null: random weights."""
     size: Literal["g", "tiny"] = "g"
-    """The published one, or one of few channels, for tests."""
+    """The published one, or one of few channels, for tests; ``weights`` have their own."""
     augmentation: Augmentation = Augmentation(scale=0.5, brightness=0.2)
     training: NanodetTraining = NanodetTraining()
 
@@ -97,11 +97,11 @@ class Nanodet(Detector):
     def new(self, classes: BoxClasses) -> tuple[nn.Module, Framing, dict[str, Any]]:
         """A network of random weights, or one whose weights know classes by name."""
         framing = Framing(self.settings.image_size or SIDE, mean=MEAN, std=STD)
-        weights, size = self.settings.weights, self.settings.size
+        weights, size = self.settings.weights, str(self.settings.size)
         if weights is None:
             network, facts = NanoDet(len(classes.names), WIDTHS[size]), {"weights": "random"}
         else:
-            network, known = nanodet_weights.pretrained(Path(weights), size, classes.names)
+            network, known, size = nanodet_weights.pretrained(Path(weights), classes.names)
             log.warning("%s: its weights know %s", Path(weights).name, known)
             facts = {"weights": "pretrained", "weights_classes": str(known)}
         return Trainable(network, classes.names, size), framing, facts

@@ -62,6 +62,8 @@ def read(path: Path) -> tuple[dict[str, Tensor], tuple[str, ...], str]:
         with safe_open(path, "pt") as file:
             notes = file.metadata() or {}
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if notes["size"] not in WIDTHS:
+            raise ValueError(f"there is no size {notes['size']}")
         return state, tuple(json.loads(notes["classes"])), notes["size"]
     except (SafetensorError, KeyError, ValueError) as error:
         what = f"no weights of nanodet: {error}"
@@ -79,17 +81,17 @@ def saved(path: Path) -> tuple[NanoDet, tuple[str, ...], str]:
     return network, classes, size
 
 
-def pretrained(path: Path, size: str, classes: Sequence[str]) -> tuple[NanoDet, KnownClasses]:
-    """A network for our classes from a file's weights, or from the package of COCO's.
+def pretrained(path: Path, classes: Sequence[str]) -> tuple[NanoDet, KnownClasses, str]:
+    """A network for our classes from a file's weights, or from the package of COCO's; and its size.
 
     What is of a class is carried over by its name; the rows of other classes start anew.
     """
     if path.name.endswith(".tgz") or (path / GRAPH).is_file():
-        state, names = converted(path), coco_classes()
+        state, names, size = converted(path), coco_classes(), "g"
     else:
-        state, names, _ = read(path)
+        state, names, size = read(path)
     network = NanoDet(len(classes), WIDTHS[size])
-    return network, carry_over(network, state, network.by_class(), names, classes)
+    return network, carry_over(network, state, network.by_class(), names, classes), size
 
 
 def fetch(path: Path) -> None:
