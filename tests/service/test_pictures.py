@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from PIL import Image
 from serving import Serving, png, serving, until
-from vesalius.service.storage import open_store
 
 from hostile import SECRETS, hostile, scan, written
 from vesalius.cases.image import decode
 from vesalius.cases.view import View
 from vesalius.service.chat.intake import LATER
+from vesalius.service.storage import open_store
 
 TYPES = ("image/png", "application/octet-stream")
 PLAIN = {"text_in_dicom": "off", "rate_per_minute": 100_000}

@@ -20,11 +20,11 @@ import httpx2
 import pytest
 from serving import png, until
 from typer.testing import CliRunner, Result
-from vesalius.service.storage import open_store
 
 from vesalius.cli.main import app
 from vesalius.service.server import in_charge
 from vesalius.service.settings import settings
+from vesalius.service.storage import open_store
 
 ROOT = Path(__file__).resolve().parents[2]
 VESALIUS = [sys.executable, "-m", "vesalius"]
