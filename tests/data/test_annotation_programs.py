@@ -112,6 +112,10 @@ def test_a_box_apart_from_its_outline_is_doubted(tmp_path):
     put(tmp_path / "a.png", drawing(1))
     coco(tmp_path, boxes=[BOX | {"bbox": [2, 3, 12, 15], "segmentation": [OUTLINE]}])
     assert [one.code for one in check(open_dataset("folder", tmp_path))] == ["box_outline"]
+    # an outline that leaves the picture, and its box that was cut there
+    over = {"bbox": [0, 3, 12, 12], "segmentation": [[-9, 3, 12, 3, 12, 15, -9, 15]]}
+    coco(tmp_path, boxes=[BOX | over])
+    assert list(check(open_dataset("folder", tmp_path))) == []
     coco(tmp_path, boxes=[BOX | {"bbox": [2, 3, 11, 12], "segmentation": [OUTLINE]}])
     assert list(check(open_dataset("folder", tmp_path))) == []
 

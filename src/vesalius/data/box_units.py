@@ -36,14 +36,18 @@ def in_fractions(boxes: Sequence[Box]) -> bool:
     return bool(numbers) and all(0 <= number <= 1 for number in numbers)
 
 
-def outline_leaves(box: Box) -> bool:
-    """Whether the drawn outlines of a box reach out of it, or leave a side of it far off."""
+def outline_leaves(box: Box, size: tuple[int, int]) -> bool:
+    """Whether the drawn outlines of a box reach out of it, or leave a side of it far off.
+
+    Both are cut at the edges of the picture, of that width and height: some programs cut one alone.
+    """
     if not box.outlines:
         return False
     x, y, width, height = around(box.outlines)
-    edges = (x, y, x + width, y + height)
-    own = (box.x, box.y, box.x + box.width, box.y + box.height)
-    return any(abs(a - b) > OUTLINE_SLACK for a, b in zip(edges, own, strict=True))
+    sides = ((x, box.x, size[0]), (x + width, box.x + box.width, size[0]),
+             (y, box.y, size[1]), (y + height, box.y + box.height, size[1]))  # fmt: skip
+    within = ((min(max(a, 0), most), min(max(b, 0), most)) for a, b, most in sides)
+    return any(abs(a - b) > OUTLINE_SLACK for a, b in within)
 
 
 def corners_fit(box: Box, size: tuple[int, int]) -> bool:
@@ -67,7 +71,7 @@ def box_findings(
             yield finding("duplicate_box", where, f"{what} stands {number} times")
         if min(box.width, box.height) < 1:
             yield finding("box_thin", where, what)
-        if outline_leaves(box):
+        if outline_leaves(box, size):
             yield finding("box_outline", where, what)
         if leaves(box, size):
             code = "box_corners" if corners_fit(box, size) else "box_outside"
