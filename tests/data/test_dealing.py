@@ -61,6 +61,16 @@ def test_the_given_split_keeps_its_cases_and_gets_the_groups_of_look_alikes(leak
         audit(open_dataset("folder", leaking, options={"groups": "near-duplicates"}))
 
 
+def test_patients_stay_patients_in_groups_of_look_alikes():
+    # Anatomy is alike: of two patients a pair must stand out more than of two loose pictures.
+    plain = {"cases": {"train": 12, "validation": 4, "test": 5}}
+    own, grouped = (
+        audit(open_dataset("phantom", options={**plain, **more}))
+        for more in ({}, {"groups": "near-duplicates"})
+    )
+    assert (own.pairs, own.groups) == (grouped.pairs, grouped.groups) == ((), 14)
+
+
 @pytest.mark.parametrize("more", [{}, {"groups": "near-duplicates"}])
 def test_a_split_by_groups_shares_nothing(leaking, more):
     halves = {"train": 0.5, "test": 0.5}

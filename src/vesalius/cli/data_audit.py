@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vesalius.cli.data_labels import audit_labels
+from vesalius.cli.data_labels import audit_labels, detectors
 from vesalius.cli.data_options import (
     Hub,
     Name,
@@ -14,6 +14,7 @@ from vesalius.cli.data_options import (
     Root,
     SplitFile,
     opened,
+    pairs,
     sample_size,
 )
 from vesalius.cli.sharing import Engine, Merge, ShardsAt, Worker, Workers, inspections, sharing
@@ -58,9 +59,11 @@ def audit(
     labels: Annotated[
         list[Path] | None,
         typer.Option(
-            help="Rank boxes that may be wrong by this run of a detector; again for each."
+            help="Rank boxes that may be wrong by this run of a detector; again for each. A recipe "
+            "(.yaml) is cross-fitted."
         ),
     ] = None,
+    folds: Annotated[int, typer.Option(min=3, help="With a recipe in --labels: so many fits.")] = 5,
     out: Annotated[
         Path, typer.Option(help="With --labels: the sheet of these pictures, .html or .png.")
     ] = Path("labels.html"),
@@ -87,7 +90,13 @@ def audit(
     dataset = opening()
     console = Console(soft_wrap=True)
     if labels:
-        audit_labels(dataset, labels, out, limit)
+        place = {
+            "dataset": name,
+            "root": None if root is None else root.as_posix(),
+            "hub": True if hub == "card" else hub or False,
+            "options": pairs(options or []),
+        }
+        audit_labels(dataset, detectors(labels, place, out, folds), out, limit)
         return
     rows = inspections(shared, opening)
     if html is None:

@@ -1,9 +1,9 @@
 """``vesalius data audit --labels``: boxes that detectors contradict, ranked, with the pictures."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vesalius.cases.case import Box, Case
@@ -37,6 +37,30 @@ def audit_labels(dataset: "Dataset", runs: Sequence[Path], out: Path, limit: int
         page = out.suffix.lower() in (".html", ".htm")
         write_atomic(out, sheet_html(pages, title="Labels") if page else sheet_png(pages))
         console.print(f"wrote {out}")
+
+
+def detectors(named: Sequence[Path], place: Mapping[str, Any], out: Path, folds: int) -> list[Path]:
+    """The runs and files that are named; in the place of a recipe its cross-fitted runs.
+
+    These are of the data set at ``place``, a recipe's ``data`` in part, and lie in ``<out>-folds``
+    beside the sheet. Without options of the command, those of a recipe for the same set count.
+    """
+    from vesalius.recipe import load_recipe
+    from vesalius.steps.cross_fit import cross_fit
+
+    paths: list[Path] = []
+    for path in named:
+        if path.suffix.lower() not in (".yaml", ".yml"):
+            paths.append(path)
+            continue
+        recipe = load_recipe(path)
+        same = recipe.data.dataset == place["dataset"]
+        own = place["options"] or (recipe.data.options if same else {})
+        data = recipe.data.model_copy(update={**place, "options": own})
+        folder = out.with_name(f"{out.stem}-folds")
+        runs = cross_fit(recipe.model_copy(update={"data": data}), folder, folds)
+        paths += [run.path for run in runs]
+    return paths
 
 
 def _place(box: "Box | None") -> str:

@@ -116,11 +116,14 @@ _last: dict[Sequence[object], Groups] = {}
 
 
 def _near_duplicates(members: Sequence[Member]) -> Groups:
-    """Each case's group: the name of the first case that belongs together with it."""
+    """Each case's group: the first patient that belongs together with it, or else the first case.
+
+    A patient stays one by name: pictures of two patients have to be more alike to be told of.
+    """
     identity = tuple((m.key, m.group, tuple(f.sha256 for f in m.fingerprints)) for m in members)
     if identity not in _last:
         groups = {
-            member.key: str(together[0])
+            member.key: next((one.group for one in together if one.patient), str(together[0]))
             for together in belonging_together(members)
             for member in together
         }

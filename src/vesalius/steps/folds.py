@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import Protocol
 
 from rich.progress import track
 
@@ -25,14 +26,22 @@ CHUNK = 4
 """Batches that are answered and written together: what a kill loses at most."""
 
 
-def deal(train: Sequence[Dialogue], folds: int, seed: int) -> dict[str, int]:
-    """Group -> fold, whole groups, about as many dialogues in each; RecipeError for too few groups.
+class Grouped(Protocol):
+    """A dialogue, or a case, of a patient or of a group of look-alikes."""
+
+    @property
+    def group(self) -> str:
+        """What folds keep whole."""
+
+
+def deal(train: Sequence[Grouped], folds: int, seed: int) -> dict[str, int]:
+    """Group -> fold, whole groups, about as many members in each; RecipeError for too few groups.
 
     The order of the groups is a hash's, so it depends on nothing but the seed and their names.
     """
-    sizes = Counter(dialogue.group for dialogue in train)
+    sizes = Counter(member.group for member in train)
     if len(sizes) < folds:
-        what = f"the training split has {len(sizes)} groups (patients), fewer than {folds} folds"
+        what = f"what is dealt has {len(sizes)} groups (patients), fewer than {folds} folds"
         raise RecipeError(what, where="folds")
     order = sorted(sizes, key=lambda group: hashlib.sha256(f"{seed}:{group}".encode()).digest())
     filled, dealt = [0] * folds, dict[str, int]()
