@@ -97,6 +97,22 @@ def test_the_command_ranks_them_with_the_pictures(tmp_path):
         assert sheet.width > 256
 
 
+def test_the_page_says_which_box_of_a_picture_is_suspect(tmp_path):
+    cases = list(open_dataset("phantom", options={"cases": {"test": 12}}).cases("test"))
+    one = next(case for case in cases if len(case.boxes) > 1)
+    rows = [picture(one.id, one.boxes, [scored(box, 0.9) for box in one.boxes[1:]])]
+    rows += [picture(case.id, case.boxes, []) for case in cases if case is not one]
+    rows[1:] = [row for row in rows[1:] if not row.references[0].boxes]
+    file, out = tmp_path / "predictions.jsonl", tmp_path / "labels.html"
+    append_lines(file, [row.to_row() for row in rows])
+    options = ["--set", "cases={test: 12}", "--labels", str(file), "--out", str(out)]
+    done = CliRunner().invoke(app, ["data", "audit", "phantom", *options])
+    assert done.exit_code == 0, done.output
+    page, suspect = out.read_text(), one.boxes[0]
+    assert f"spurious? {suspect.label}" in page
+    assert f"spurious, suspicion 1.00: {suspect.label} [{suspect.x:g}, {suspect.y:g}" in page
+
+
 def test_predictions_of_the_training_split_are_no_second_opinion(tmp_path):
     recipe = Recipe.model_validate(
         {

@@ -82,15 +82,21 @@ def _marked(dataset: "Dataset", faults: "Sequence[LabelFault]") -> "list[Case]":
     if absent is not None:
         hint = "name the set that the runs predicted"
         raise DatasetError(f"case {absent!r} is not in the data set", hint=hint)
-    return [
-        replace(
-            cases[fault.prediction.case],
-            caption=f"{fault.kind}, suspicion {fault.suspicion:.2f}",
-            questions=(),
-            boxes=(
-                *(cases[fault.prediction.case].boxes or ()),
-                *([] if fault.predicted is None else [fault.predicted]),
-            ),
-        )
-        for fault in faults
+    return [_suspect(cases[fault.prediction.case], fault) for fault in faults]
+
+
+def _suspect(case: "Case", fault: "LabelFault") -> "Case":
+    """The case with its boxes alone: the suspect one is called so, the detector's is added."""
+    boxes = [
+        replace(box, label=f"{fault.kind}? {box.label}") if box == fault.truth else box
+        for box in case.boxes or ()
     ]
+    words = f"{fault.kind}, suspicion {fault.suspicion:.2f}"
+    return replace(
+        case,
+        caption=f"{words}: {_place(fault.truth or fault.predicted)}",
+        boxes=(*boxes, *([] if fault.predicted is None else [fault.predicted])),
+        questions=(),
+        concepts=None,
+        context={},
+    )

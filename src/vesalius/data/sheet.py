@@ -112,7 +112,8 @@ def draw_boxes(image: Image.Image, boxes: Sequence[Box], scale: float = 1.0) -> 
             draw.polygon([(x * scale, y * scale) for x, y in outline], outline=SECOND)
         label = box.label + CROWD * box.crowd
         label += "" if box.score is None else f" {box.score:.2f}"
-        place = (left + 3, max(0.0, top - 13))
+        most = image.width - draw.textlength(label, font=_font())  # else it is cut at the edge
+        place = (max(0.0, min(left + 3, most)), max(0.0, top - 13))
         draw.rectangle(draw.textbbox(place, label, font=_font()), fill=GROUND)
         draw.text(place, label, fill=ink, font=_font())
 
