@@ -18,7 +18,7 @@ from vesalius.evaluation.engine_parity import FILE, Bounds, Parity
 from vesalius.models.endpoint import EndpointSettings
 from vesalius.settings import validated
 from vesalius.steps.fit import fit
-from vesalius.steps.parity import prove
+from vesalius.steps.parity import ITEMS, prove
 from vesalius.steps.predict import predict
 from vesalius.steps.report import report
 from vllm_server import ADAPTER, BASE, Vllm
@@ -201,6 +201,31 @@ def test_a_prediction_through_a_server_of_a_run_waits_for_its_proof(
     assert server.seen == before
     with pytest.raises(RecipeError, match="say in model what the server calls it"):
         validated(EndpointSettings, {"base_url": server.url, "serves": "x"}, where="recipe")
+
+
+@pytest.mark.parametrize("how", [{"items": 4}, {"bounds": Bounds(agreement=0.0, logprob=100.0)}])
+def test_a_proof_on_fewer_items_or_with_looser_bounds_is_none_for_the_gate(
+    run: Run, start: Start, tmp_path: Path, how: dict[str, Any]
+) -> None:
+    server = start("template" if "bounds" in how else "")
+    settings = {"base_url": server.url, "model": ADAPTER}
+    assert not prove(run, EndpointSettings(**settings), **how).faults
+    block = {"name": "endpoint", "serves": str(run.path), **settings}
+    far = fit(recipe().model_copy(update={"model": block}), tmp_path / "far")
+    before = server.seen
+    if "bounds" in how:
+        with pytest.raises(ModelError, match="does not answer as small"):
+            predict(far)
+    else:
+        answers = predict(far)
+        items = min(ITEMS, answers)
+        assert server.seen - before == answers + 2 * items  # the base, too
+
+
+def test_an_answer_that_is_cut_short_is_caught(run: Run, start: Start) -> None:
+    result = proof(run, start("cut"))
+    assert result.agreement < 0.5
+    assert "answers equal, below 90%" in result.verdict
 
 
 def test_report_and_card_carry_the_result(run: Run, start: Start, tmp_path: Path) -> None:

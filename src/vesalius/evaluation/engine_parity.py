@@ -38,6 +38,10 @@ class Bounds:
     """The most by which the mean log-probability (nats) of an equal answer's tokens may differ, on
     average. Between fp32 and bf16 it is some hundredths; another prompt changes it by tenths."""
 
+    def within(self, others: Bounds) -> bool:
+        """Whether what passes these passes the others, too."""
+        return self.agreement >= others.agreement and self.logprob <= others.logprob
+
 
 @dataclass(frozen=True, slots=True)
 class Effect:

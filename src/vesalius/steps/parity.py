@@ -102,7 +102,8 @@ def prove(
         bounds=bounds,
     )
     facts = {"server": server.settings.base_url, "model": server.model, "base": server.base}
-    stamp = {"split": chosen, "weights": _weights(run), "at": datetime.now(UTC).isoformat()}
+    now = datetime.now(UTC).isoformat()
+    stamp = {"split": chosen, "weights": _weights(run), "at": now, "wanted": items}
     write_json(run.path / FILE, facts | stamp | result.to_json())
     return result
 
@@ -110,7 +111,8 @@ def prove(
 def gate(run: Run) -> None:
     """Before a run asks a server that ``serves`` another run's weights: prove that it does.
 
-    A proof of the last day stands. ModelError, in one line, where the server is not that run.
+    A proof of the last day stands, unless it was made with fewer items or looser bounds than ours.
+    ModelError, in one line, where the server is not that run.
     """
     settings: Any = getattr(build(run.recipe().model), "settings", None)
     if getattr(settings, "serves", None) is None:  # an endpoint's alone have it
@@ -132,7 +134,9 @@ def _stands(run: Run, settings: EndpointSettings) -> bool:
     noted = read_json(run.path / FILE)
     here = (settings.base_url, settings.model, _weights(run), True)
     there = tuple(noted[key] for key in ("server", "model", "weights", "passed"))
-    return here == there and datetime.now(UTC) - datetime.fromisoformat(noted["at"]) < FRESH
+    strict = noted.get("wanted", 0) >= ITEMS and Bounds(**noted["bounds"]).within(Bounds())
+    recent = datetime.now(UTC) - datetime.fromisoformat(noted["at"]) < FRESH
+    return here == there and strict and recent
 
 
 def _of_run(
