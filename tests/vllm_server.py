@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
 import json
 import math
 import socket
@@ -15,7 +14,6 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, StreamingResponse
-from PIL import Image
 
 from vesalius import Dialogue, Picture, Question, Run, Turn
 from vesalius.models.build import build
@@ -32,8 +30,7 @@ OTHER_TEMPLATE = (
 
 class Vllm:
     """Lists a base and an adapter on it. ``fault``: ``ignored`` serves the base under both names,
-    ``template`` writes other prompts, ``blind`` shows every picture as the same grey one, ``cut`` stops
-    answers after one token, ``alias`` says that another model answered, ``no logprobs``,
+    ``template`` writes other prompts, ``cut`` stops answers after one token, ``alias`` says that another model answered, ``no logprobs``,
     ``nan`` and ``prose`` (no chunk is JSON), ``no base`` and ``several`` change what it lists."""
 
     def __init__(self, run: Run, fault: str = "") -> None:
@@ -72,8 +69,7 @@ class Vllm:
         with self.lock:
             most = 1 if self.fault == "cut" else body["max_tokens"]
             decoding = Decoding(max_new_tokens=most, temperature=body["temperature"])
-            dialogue = dialogue_of(body["messages"], grey=self.fault == "blind")
-            (found,) = self.models[body["model"]].predict([dialogue], decoding)
+            (found,) = self.models[body["model"]].predict([dialogue_of(body["messages"])], decoding)
         if self.fault == "prose":
             yield "data: I am not sure what you mean.\n\n"
         assert found.confidence is not None
@@ -98,17 +94,10 @@ def picture_of(url: str) -> Picture:
     return Picture(hashlib.sha256(encoded).hexdigest(), lambda: encoded)
 
 
-def grey_of(url: str) -> str:
-    content = io.BytesIO()
-    Image.new("RGB", picture_of(url).pixels().size, "grey").save(content, "PNG")
-    return "data:image/png;base64," + base64.b64encode(content.getvalue()).decode()
-
-
-def dialogue_of(messages: list[dict[str, Any]], *, grey: bool = False) -> Dialogue:
+def dialogue_of(messages: list[dict[str, Any]]) -> Dialogue:
     """The one question of a request, with its pictures."""
     (message,) = messages
     *images, text = message["content"]
     urls = [part["image_url"]["url"] for part in images]
-    urls = [grey_of(url) for url in urls] if grey else urls
     shown = tuple(picture_of(url) for url in urls)
     return Dialogue("asked", (Turn(Question(text["text"]), shown),), group="asked", case="asked")

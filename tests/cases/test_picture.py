@@ -78,6 +78,11 @@ def test_a_window_is_applied():
     assert np.asarray(shown)[..., 0].tolist() == [[0, 255], [255, 255]]
 
 
+def test_a_window_of_what_has_none_is_a_warning():
+    shown = Picture("a.png", encoded).at(View(window=(40, 400))).decoded()
+    assert shown.warnings == ("only a DICOM picture has a window",)
+
+
 def test_another_window_has_another_key():
     picture = Picture("scan", lambda: b"")
     lung, bone = picture.at(View(2, (-600, 1500))), picture.at(View(2, (400.5, 1800)))

@@ -275,6 +275,7 @@ def test_neither_a_link_in_a_run_nor_a_path_in_its_recipe_leads_out(
         ("evaluate", {"run": "work/base", "resamples": -1}, "greater than or equal to 0"),
         ("evaluate", {"run": "work/base", "resample": 1}, "there is no argument resample"),
         ("evaluate", {"run": "work/base", "metrics": ["sqad"]}, "did you mean squad?"),
+        ("evaluate", {"run": "work/base", "metrics": ["squad"] * 65}, "at most 64 items"),
         ("evaluate", {"run": "work/base", "predictions": "no"}, "no"),
         ("evaluate", {"run": f"work/{'long' * 100}"}, "there is no 'work/longlong"),
         ("evaluate", {"run": "work/nothing"}, "there is no 'work/nothing'"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,18 @@ def test_a_link_within_is_followed_and_one_that_leads_out_is_not(
         folders.require_links(root)
     with pytest.raises(Refusal, match="not in the folders"):
         folders.place("data/deep/out")
+
+
+def test_links_in_a_circle_and_what_is_no_file_are_refused(folders: Folders, tmp_path) -> None:
+    root = tmp_path / "one" / "data"
+    (root / "circle").symlink_to("circle")
+    with pytest.raises(Refusal, match="'data/circle' is not in the folders"):
+        folders.place("data/circle")
+    with pytest.raises(Refusal, match="'data' has a link that leads out"):
+        folders.require_links(root)
+    os.mkfifo(root / "pipe.png")  # reading it would wait for a writer
+    with pytest.raises(Refusal, match=r"'data/pipe\.png' is neither file nor folder"):
+        folders.place("data/pipe.png")
 
 
 def test_what_is_no_folder_is_refused(tmp_path: Path) -> None:

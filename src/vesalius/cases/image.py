@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from io import BytesIO
 
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
@@ -40,7 +41,8 @@ def decode(data: bytes, view: View = OWN_VIEW, *, limits: Limits = DEFAULT_LIMIT
     chooses among the frames of a DICOM or TIFF file; the default is a DICOM's middle frame
     (``frames // 2``) and the first page of a TIFF. Of an animation only the first picture can be
     had, with a warning. ``view.window`` (centre, width, in modality units) replaces a DICOM's own;
-    other formats have none and ignore it. Raises ImageError (codes: see the module).
+    other formats have none, and are shown as they are, with a warning. Raises ImageError (codes:
+    see the module).
     """
     kind = admitted(data, limits)
     with quietly():
@@ -49,7 +51,10 @@ def decode(data: bytes, view: View = OWN_VIEW, *, limits: Limits = DEFAULT_LIMIT
 
             return decode_dicom(data, view, limits=limits)
         with refusing(kind):
-            return _decode_file(data, kind, view.frame, limits)
+            shown = _decode_file(data, kind, view.frame, limits)
+    if view.window is None:
+        return shown
+    return replace(shown, warnings=(*shown.warnings, "only a DICOM picture has a window"))
 
 
 def picture_size(

@@ -58,13 +58,18 @@ class Folders:
             raise Refusal("forbidden", what, hint=f"names begin with one of: {known}")
         if not os.path.exists(path):  # noqa: PTH110 - Path raises where a name is too long
             raise Refusal("not_found", f"there is no {name!r}", hint="the tool list names what is")
+        if not (path.is_file() or path.is_dir()):  # a pipe would be waited for
+            raise Refusal("invalid_request", f"{name!r} is neither file nor folder")
         return path.resolve()
 
     def holds(self, path: Path) -> bool:
         """Whether a path is within a folder, once every link in it is followed."""
         if not path.is_absolute():
             return False
-        real = path.resolve()
+        try:
+            real = path.resolve()
+        except (RuntimeError, OSError):  # links in a circle lead nowhere
+            return False
         return any(real.is_relative_to(root) for root in self.roots.values())
 
     def name(self, path: Path) -> str:

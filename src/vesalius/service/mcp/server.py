@@ -51,7 +51,9 @@ Window = Annotated[
     list[float] | None,
     Field(min_length=2, max_length=2, description="A DICOM's centre and width, e.g. [40, 400]."),
 ]
-Metrics = Annotated[list[str] | None, Field(description="Names; default: the recipe's.")]
+Metrics = Annotated[
+    list[str] | None, Field(max_length=64, description="Names; default: the recipe's.")
+]
 Resamples = Annotated[
     int | None, Field(ge=0, le=100_000, description="Bootstrap draws; 0: no intervals.")
 ]
@@ -231,7 +233,10 @@ def serve(folders: Folders, *, seconds: float) -> None:
     cores = os.cpu_count() or 1
     with Pool(TASKS, size=1, seconds=seconds, threads=cores) as pool:
         server = Server(folders, pool)
-        anyio.run(server.run_stdio_async)
+        try:
+            anyio.run(server.run_stdio_async)
+        except* BrokenPipeError:  # the client is gone, in the middle of a call
+            pass
         server.finish()
 
 
