@@ -49,6 +49,8 @@ BOX = {"x": 96, "y": 48, "width": 192, "height": 96, "label": "nodule <i>1</i>",
 OUTLINE = {"x": 10, "y": 300, "width": 60, "height": 60, "label": "heart"}
 OUTLINE["polygon"] = [[10, 300], [70, 300], [40, 360]]
 MARKS = {"boxes": [BOX, OUTLINE], "concepts": ["C0028259 <u>Nodule</u>"]}
+HEBREW = "האם יש גוש? CT 12"
+LONG = [{"case": f"c{n}", "similarity": 0.9 - n / 10, "text": "a nodule, " * 80} for n in range(4)]
 MEMBERS = [
     {"member": "near", "answer": {"text": "a <b>nodule</b>"}},
     {"member": "detector", "answer": {"boxes": [BOX]}, "abstained": True},
@@ -110,6 +112,7 @@ def saved(folder: Path) -> Path:
     path = folder / "predictions.jsonl"
     rows = [_row(1, FOUND, ANSWER, 0.82), _row(2, DOUBT, "benign", 0.31, abstained=True)]
     rows.append(_row(3, MARK, MARKS, 0.6, evidence=MEMBERS))
+    rows.append(_row(4, HEBREW, "אין גוש בריאה, CT 12.", 0.7, evidence=LONG))
     path.write_text("\n".join(rows) + "\n")
     return path
 

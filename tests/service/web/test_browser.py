@@ -18,6 +18,7 @@ from browsing import (
     DESKTOP,
     DOUBT,
     FOUND,
+    HEBREW,
     MARK,
     PHONE,
     Site,
@@ -344,6 +345,37 @@ def test_windows_and_frames_change_what_the_model_is_shown(page: Page, site: Sit
     assert (turn.window.centre, turn.window.width) == (-600, 1500)
     page.reload()
     expect(page.get_by_role("slider")).to_have_value("8")
+
+
+LEFT = """word => {
+  const words = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  const range = new Range(), lefts = [];
+  while (words.nextNode()) {
+    const { data } = words.currentNode, at = data.indexOf(word);
+    if (at < 0 || !words.currentNode.parentElement.closest("[data-testid=stChatMessage]")) continue;
+    range.setStart(words.currentNode, at);
+    range.setEnd(words.currentNode, at + word.length);
+    lefts.push(range.getBoundingClientRect().left);
+  }
+  return lefts;
+}"""
+"""Where a word begins in each question and answer."""
+
+
+def test_words_run_in_the_direction_of_their_script_and_long_ones_are_reached(
+    page: Page, site: Site
+) -> None:
+    begin(page, site, f"/?conversation={answered(site, 0, HEBREW)}")
+    expect(page.get_by_text("How this answer was made")).to_be_visible()
+    hebrew, latin = page.evaluate(LEFT, "גוש"), page.evaluate(LEFT, "CT 12")
+    assert len(latin) == len(hebrew) == 2
+    assert all(one < other for one, other in zip(latin, hebrew, strict=True))
+    cases = page.get_by_role("group", name="Similar cases")
+    assert cases.evaluate("e => e.scrollWidth <= e.clientWidth")  # none is cut off at the side
+    cases.focus()
+    page.keyboard.press("End")
+    page.wait_for_function("e => e.scrollTop > 0", arg=cases.element_handle())
+    assert serious(page) == []
 
 
 @pytest.mark.parametrize(

@@ -346,6 +346,31 @@ def test_nothing_lies_over_the_picture_where_the_side_is_folded(
     expect(page.get_by_role("button", name="New conversation")).to_be_in_viewport()
 
 
+OVERLAPS = """stage => {
+  const words = [...stage.querySelectorAll(".corner, .side")].filter(e => e.textContent);
+  const boxes = words.map(e => e.getBoundingClientRect());
+  const apart = (a, b) =>
+    a.right <= b.left || b.right <= a.left || a.bottom <= b.top || b.bottom <= a.top;
+  return boxes.flatMap((a, i) => boxes.slice(i + 1).filter(b => !apart(a, b))).length;
+}"""
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        {"viewport": {"width": width, "height": height}}
+        for width, height in ((720, 450), (360, 640))
+    ],
+    indirect=True,
+    ids=["at twice the size", "narrow"],
+)
+def test_what_is_written_over_the_picture_stands_apart(page: Page, site: Site, ct: str) -> None:
+    stage = opened(page, site, ct)
+    expect(stage.get_by_text("Frame 7 of 12")).to_be_visible()
+    expect(stage.get_by_text(re.compile("HU"))).to_be_visible()
+    assert stage.evaluate(OVERLAPS) == 0
+
+
 def test_cine_goes_round(page: Page, site: Site, ct: str) -> None:
     opened(page, site, ct, "&frame=10")
     page.get_by_role("button", name="Play").click()

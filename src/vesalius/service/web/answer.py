@@ -87,7 +87,8 @@ def trust(
 def _neighbours(api: Api, held: list[NeighbourOut]) -> None:
     """Cards in a row; their words are escaped, their pictures come through the page."""
     cards = "".join(_card(api, one) for one in held)
-    st.html(f'<div class="vs-cases" role="group" aria-label="Similar cases">{cards}</div>')
+    of = 'role="group" tabindex="0" aria-label="Similar cases"'  # it scrolls, for keys too
+    st.html(f'<div class="vs-cases" {of}>{cards}</div>')
     st.caption("Training cases whose pictures are most alike. They are no diagnosis of this one.")
 
 
