@@ -31,8 +31,8 @@ OTHER_TEMPLATE = (
 class Vllm:
     """Lists a base and an adapter on it. ``fault``: ``ignored`` serves the base under both names,
     ``template`` writes other prompts, ``cut`` stops answers after one token, ``alias`` says that
-    another model answered, ``no logprobs``, ``nan`` and ``prose`` (no chunk is JSON), ``no base`` and
-    ``several`` change what it lists."""
+    another model answered, ``no logprobs``, ``nan`` and ``prose`` (no chunk is JSON), ``no base``
+    and ``several`` change what it lists."""
 
     def __init__(self, run: Run, fault: str = "") -> None:
         learner: Any = build(run.recipe().model)
