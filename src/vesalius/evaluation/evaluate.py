@@ -14,6 +14,7 @@ from vesalius.errors import RunError
 from vesalius.evaluation.constants import constants
 from vesalius.evaluation.differences import Draws
 from vesalius.evaluation.measuring import Spec, built, measure
+from vesalius.evaluation.metrics.confidence import certainty
 from vesalius.evaluation.prediction_sets import (
     SLICES,
     facts,
@@ -103,7 +104,7 @@ def evaluate_run(
     ):
         return stored
     predictions = list(run.predictions(name))
-    if any(prediction.confidence is not None for prediction in predictions):
+    if any(certainty(prediction) is not None for prediction in predictions):
         chosen += automatic
     evaluation = replace(
         evaluate(predictions, chosen, **how),

@@ -15,6 +15,7 @@ from vesalius.evaluation import table as side_by_side
 from vesalius.evaluation.differences import Draws
 from vesalius.evaluation.measuring import Spec
 from vesalius.evaluation.metrics import Metric
+from vesalius.evaluation.metrics.confidence import certainty
 from vesalius.evaluation.metrics.localisation import Localisation
 from vesalius.evaluation.pairing import aligned
 from vesalius.evaluation.table import System
@@ -83,7 +84,7 @@ def _with_boxes(
         extra.append("detection")
     if boxed and not named and "localisation" not in known:
         extra.append(Localisation(sizes=sizes))
-    if not named and "calibration" not in known and any(p.confidence for p in shared):
+    if not named and "calibration" not in known and any(map(certainty, shared)):
         extra.append("calibration")
     return [*chosen, *extra]
 
