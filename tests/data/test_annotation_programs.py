@@ -73,6 +73,19 @@ def test_pictures_of_cvat_lie_in_the_folder_of_their_part(tmp_path):
     assert cases(tmp_path)[0].pictures[0].size() == (64, 48)
 
 
+def test_one_of_cocos_files_finds_the_pictures_beside_its_folder(tmp_path):
+    # as the set is handed round: captions and boxes in one folder, so that one has to be named
+    put(tmp_path / "train2017" / "a.png", drawing(1))
+    named = tmp_path / "annotations" / "instances_train2017.json"
+    coco(tmp_path, name="annotations/instances_train2017.json")
+    caption = {"id": 1, "image_id": 1, "caption": "a cyst"}
+    coco(tmp_path, name="annotations/captions_train2017.json", boxes=[caption])
+    with pytest.raises(DatasetError, match="give the file that you mean as the root"):
+        cases(tmp_path, "train")
+    (case,) = cases(named, "train")
+    assert (len(case.boxes), case.pictures[0].size()) == (1, (64, 48))
+
+
 def test_a_rectangle_that_cvat_turned_is_boxed_anew(tmp_path):
     # 10 x 20 about (20, 20), turned by 90 degrees, is 20 x 10 about the same place
     put(tmp_path / "a.png", drawing(1))

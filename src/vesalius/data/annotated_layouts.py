@@ -99,7 +99,13 @@ def annotated_layout(root: Path, images: Path | None, encoding: str | None) -> L
         fault = f"{' and '.join(kind.words for kind in kinds)} stand here together"
         raise DatasetError(fault, where=root, hint="give the file that you mean as the root")
     ((kind, paths),) = kinds.items()
-    return _one_a_split(root.parent if root.is_file() else root, kind, paths, images)
+    return _one_a_split(_set_of(root) if root.is_file() else root, kind, paths, images)
+
+
+def _set_of(file: Path) -> Path:
+    """The folder of the set of one annotation file: above ``annotations``, as COCO's lies."""
+    beside = file.parent
+    return beside.parent if beside.name.lower() == "annotations" else beside
 
 
 def _one_a_split(base: Path, kind: Kind, paths: list[Path], images: Path | None) -> Layout:
