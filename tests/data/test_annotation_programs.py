@@ -112,6 +112,26 @@ def test_a_rectangle_that_cvat_turned_is_boxed_anew(tmp_path):
     assert [box.x, box.y, box.width, box.height] == pytest.approx([10, 15, 20, 10])
 
 
+def test_an_outline_beside_a_voc_box_is_kept(tmp_path):
+    # counted from 1, as the corners are: 3 is the third pixel, which begins at 2
+    corners = "<xmin>3</xmin><ymin>4</ymin><xmax>12</xmax><ymax>15</ymax>"
+    points = "<x1>3</x1><y1>4</y1><x2>12</x2><y2>4</y2><x3>12</x3><y3>15</y3>"
+    document = (
+        "<annotation><filename>a.png</filename><object><name>cyst</name>"
+        f"<bndbox>{corners}</bndbox><polygon>{points}</polygon></object></annotation>"
+    )
+    put(tmp_path / "JPEGImages" / "a.png", drawing(1))
+    put(tmp_path / "Annotations" / "a.xml", document)
+    (case,) = cases(tmp_path)
+    (box,) = case.boxes
+    assert [box.x, box.y, box.width, box.height] == [2, 3, 10, 12]
+    assert box.polygon == ((2, 3), (11, 3), (11, 14))
+    assert (case.remarks, list(check(open_dataset("folder", tmp_path)))) == ((), [])
+    put(tmp_path / "Annotations" / "a.xml", document.replace("<y3>15</y3>", "<y3>low</y3>"))
+    with pytest.raises(DatasetError, match=r"a.xml row 1: an outline is not a list of x, y"):
+        cases(tmp_path)
+
+
 @pytest.mark.parametrize("box", [None, []])
 def test_an_outline_without_its_box_is_boxed(tmp_path, box):
     put(tmp_path / "a.png", drawing(1))

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 
 from vesalius.cases.case import Box, Source
 from vesalius.data.reading.boxed import FLAGS, Annotated, size_in
-from vesalius.data.reading.outlines import ROTATION, rectangle, turned
+from vesalius.data.reading.outlines import ROTATION, Points, outlined, pairs, rectangle, turned
 from vesalius.data.reading.placement import split_places, subfolders
 from vesalius.data.reading.record import unread_keys
 from vesalius.data.reading.streams import ALL, SPLIT_NAMES
@@ -27,7 +27,7 @@ PICTURE = {
     *("folder", "filename", "path", "source", "owner", "size", "segmented"),
     "object",
 }
-OBJECT = {"name", "bndbox", "attributes"}
+OBJECT = {"name", "bndbox", "attributes", "polygon"}
 _HEAD = 4096
 _DECLARED = re.compile(r"<!(?:DOCTYPE|ENTITY)")
 
@@ -109,7 +109,17 @@ def _box(element: ElementTree.Element, first: int, where: Source) -> Box:
     box = rectangle(
         [left - first, top - first, right - left + first, bottom - top + first], label, where
     )
+    outline = _outline(element, first, where)
+    if outline:
+        return outlined(box, [outline])
     return turned(box, _attributes(element).get(ROTATION, 0), where)
+
+
+def _outline(element: ElementTree.Element, first: int, where: Source) -> Points:
+    """The points of a ``polygon`` beside the box, as Roboflow writes it: x1, y1, x2, y2 ..."""
+    held = {child.tag: child.text for child in element.iterfind("polygon/*")}
+    numbers = [held.get(f"{axis}{at}") for at in range(1, len(held) // 2 + 1) for axis in "xy"]
+    return tuple((x - first, y - first) for x, y in pairs(numbers, where))
 
 
 def _attributes(element: ElementTree.Element) -> dict[str, str]:
