@@ -187,6 +187,14 @@ def test_what_is_no_coco_is_named_with_its_row(tmp_path, change, fault):
         cases(tmp_path)
 
 
+@pytest.mark.parametrize("annotations", [{}, {"annotations": None}])
+def test_pictures_that_nobody_annotated_are_no_negatives(tmp_path, annotations):
+    put(tmp_path / "a.png", drawing(1))
+    put_json(tmp_path / "coco.json", {"images": [IMAGE], "categories": [CYST], **annotations})
+    with pytest.raises(DatasetError, match=r"coco.json: COCO's file without a list of annot"):
+        cases(tmp_path)
+
+
 def test_a_category_without_boxes_may_have_the_name_of_another(tmp_path):
     # Roboflow's first category is the project, called as the only class is
     put(tmp_path / "a.png", drawing(1))

@@ -15,7 +15,13 @@ from vesalius.cases.case import Case
 from vesalius.data.folder_format import from_rows
 from vesalius.data.reading.album import Album
 from vesalius.data.reading.boxed import Annotated, boxed_cases
-from vesalius.data.reading.coco import caption_rows, coco_rows, has_captions, is_coco
+from vesalius.data.reading.coco import (
+    caption_rows,
+    coco_rows,
+    has_captions,
+    is_coco,
+    is_unannotated,
+)
 from vesalius.data.reading.delimited import headings
 from vesalius.data.reading.json_rows import json_object
 from vesalius.data.reading.labelme import has_flags, is_labelme, labelme_rows
@@ -85,14 +91,20 @@ def annotated_layout(root: Path, images: Path | None, encoding: str | None) -> L
         if labelled is not None:
             return labelled
     kinds: dict[Kind, list[Path]] = {}
+    bare: list[Path] = []
     for path, content in _documents(root, encoding):
         kind = next((kind for of_it, kind in DOCUMENTS if of_it(content)), None)
         if kind is not None:
             kinds.setdefault(kind, []).append(path)
+        elif is_unannotated(content):
+            bare.append(path)
     tables = _region_tables(root, encoding)
     if tables:
         regions = partial(via_csv_rows, unnamed=UNNAMED, encoding=encoding)
         kinds[Kind("VIA regions (CSV)", regions)] = tables
+    if bare and not kinds:
+        hint = "an empty list says that its pictures show nothing"
+        raise DatasetError("COCO's file without a list of annotations", where=bare[0], hint=hint)
     if not kinds:
         return None
     if len(kinds) > 1:

@@ -47,6 +47,12 @@ def is_coco(content: Any) -> bool:
     return listed and isinstance(content.get("annotations"), list)
 
 
+def is_unannotated(content: Any) -> bool:
+    """Whether it is COCO's but for the annotations: nobody said what its images show."""
+    named = isinstance(content, dict) and not isinstance(content.get("annotations"), list)
+    return named and all(isinstance(content.get(n), list) for n in ("images", "categories"))
+
+
 def has_captions(content: Any) -> bool:
     """Whether it is COCO's file of captions."""
     rows = content["annotations"] if is_coco(content) else []
