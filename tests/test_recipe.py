@@ -126,3 +126,29 @@ def test_trackers_make_no_other_run_and_follow_stages_and_members(tmp_path: Path
 def test_a_tracker_that_is_none_is_named_with_those_that_are(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"report_to\.0: .*'mlflow', 'tensorboard', 'trackio'"):
         load_recipe(written(tmp_path, PLAIN), ["report_to=[wandbb]"])
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            PLAIN + "modle: {name: majority}\n",
+            r"there is no key called 'modle' \(did you mean model",
+        ),
+        (PLAIN.replace("name: r\n", "nmae: r\n", 1), r"called 'nmae' \(did you mean name"),
+        (PLAIN + "stages:\n\t- name: a\n", r"at line \d+ \(found character '\\t'"),
+    ],
+)
+def test_a_slip_of_the_pen_is_told_before_what_it_leads_to(
+    tmp_path: Path, text: str, told: str
+) -> None:
+    with pytest.raises(RecipeError, match=told):
+        load_recipe(written(tmp_path, text))
+
+
+def test_a_recipe_in_another_encoding_or_a_folder_says_so(tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text(PLAIN, encoding="utf-16")
+    with pytest.raises(RecipeError, match="not UTF-8 text"):
+        load_recipe(tmp_path / "r.yaml")
+    with pytest.raises(RecipeError, match="cannot be read: Is a directory"):
+        load_recipe(tmp_path)

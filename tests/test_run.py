@@ -244,3 +244,15 @@ def test_many_differing_keys_are_counted(tmp_path: Path) -> None:
     other = asked(training={f"key_{number}": number for number in range(9)})
     with pytest.raises(RunError, match=r"; and \d+ more"):
         Run.create(tmp_path / "run", other)
+
+
+@pytest.mark.parametrize(
+    ("said", "hint"),
+    [
+        ({"refernces": ["a"]}, "did you mean references"),
+        ({"question_id": 1}, "a row has id, answer"),
+    ],
+)
+def test_a_field_of_another_name_says_what_a_row_has(said: dict[str, object], hint: str) -> None:
+    with pytest.raises(RunError, match=hint):
+        Prediction.from_row({"id": "1", "answer": "x"} | said)

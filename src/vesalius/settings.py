@@ -5,15 +5,19 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Hashable, Iterable, Iterator, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from types import UnionType
-from typing import Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from vesalius.errors import RecipeError, UnknownName
 from vesalius.system.tables import SafeLoader, parse_yaml
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 Settings = TypeVar("Settings", bound=BaseModel)
 NAME = re.compile(r"[a-z0-9][a-z0-9_.]{0,31}")
@@ -32,13 +36,22 @@ def validated(settings: type[Settings], content: Mapping[str, Any], *, where: ob
     try:
         return settings.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
+        # A key that nobody knows goes first: what is missing may be what it was meant to be.
+        first = min(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
+        key = ".".join(str(part) for part in first["loc"] if part != "[key]")
         if first["type"] == "extra_forbidden":
             known = _keys_beside(settings, first["loc"])
             raise RecipeError(UnknownName("key", key, known).args[0], where=where) from error
         said = first["msg"].removeprefix("Value error, ")
-        raise RecipeError(f"{key}: {said}" if key else said, where=where) from error
+        fault, hint = f"{key}: {said}" if key else said, _meant(first)
+        raise RecipeError(fault, where=where, hint=hint) from error
+
+
+def _meant(fault: ErrorDetails) -> str | None:
+    """Which of the names that may stand there comes closest to one that may not."""
+    names = re.findall(r"'([^']+)'", str(fault.get("ctx", {}).get("expected", "")))
+    close = get_close_matches(str(fault["input"]), names, n=1)
+    return f"did you mean {close[0]}?" if close else None
 
 
 def _keys_beside(settings: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
@@ -67,14 +80,17 @@ def read_yaml(path: Path, overrides: Iterable[str] = ()) -> dict[str, Any]:
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)  # noqa: S506
     except OSError as error:
-        raise RecipeError("cannot be read", where=path, hint="ls recipes/ shows ours") from error
+        fault, hint = f"cannot be read: {error.strerror}", "ls recipes/ shows ours"
+        raise RecipeError(fault, where=path, hint=hint) from error
     except yaml.constructor.ConstructorError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else "?"
         raise RecipeError(f"line {line}: {error.problem}", where=path) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
+    except UnicodeDecodeError as error:
+        raise RecipeError("not UTF-8 text", where=path, hint="save it as UTF-8") from error
+    except yaml.YAMLError as error:
+        mark, problem = (getattr(error, name, None) for name in ("problem_mark", "problem"))
         line = "" if mark is None else f" at line {mark.line + 1}"
-        raise RecipeError(f"not valid YAML{line}", where=path) from error
+        raise RecipeError(f"not valid YAML{line}", where=path, hint=problem) from error
     if not isinstance(content, dict):
         raise RecipeError("a recipe is a mapping of keys to values", where=path)
     for override in overrides:

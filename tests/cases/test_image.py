@@ -285,3 +285,25 @@ def test_every_hostile_input_has_the_outcome_its_manifest_asks_for(shared: Path)
         for secret in entry["meta"].get("forbidden", ()):
             assert secret.encode() not in encoded(found.image, "png"), name
     assert not wrong
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (b"", "empty"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
+        (b"\0\5\x16\7\0\2\0\0Mac OS X", "macOS"),
+        (b"\x1f\x8b\x08" + b"\0" * 20, "gzip"),
+        (b"PK\x03\x04" + b"\0" * 20, "zip"),
+        (b"\n<!DOCTYPE html><html>", "web page"),
+        (b"%PDF-1.7", "PDF"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0", "HEIC"),
+        (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000"),
+        ((348).to_bytes(4, "little") + b"\0" * 340 + b"n+1\0", "NIfTI"),
+        (b"a text", "not PNG, JPEG"),
+    ],
+)
+def test_what_is_often_met_in_a_pictures_place_is_named(data, told):
+    with pytest.raises(ImageError, match=told) as fault:
+        decode(data)
+    assert fault.value.code == "unsupported_media_type"

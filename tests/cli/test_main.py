@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -59,6 +60,7 @@ def test_fit_predict_evaluate(recipe: Path, tmp_path: Path) -> None:
         ),
         (["fit", "RECIPE", "--report-to", "wandb", "--report-to", "b]a"], "report_to.1: Input"),
         (["fit", "RECIPE", "--show-mask"], "learns no tokens"),
+        (["data", "import", ".", "new", "--column", "capton=x"], "did you mean caption?"),
         (["predict", "--run", "nowhere"], "is not a run"),
         (["evaluate", "nowhere"], "nowhere"),
         (["ask", "none.png", "what?", "--run", "nowhere"], "is not a run"),
@@ -141,3 +143,39 @@ finally:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "Usage" in done.stdout
     assert done.stdout.splitlines()[-1] == "heavy: []"
+
+
+def test_what_a_terminal_cannot_show_is_escaped(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("image,größe\na.png,5\n", encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "vesalius", "data", "check", "folder", "--root", str(tmp_path)],
+        capture_output=True,
+        check=False,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )
+    assert b"gr\\xf6\\xdfe" in done.stdout
+    assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("below", "why"), [("file/new", "Not a directory"), ("n" * 300, "File name too long")]
+)
+def test_a_target_that_the_machine_refuses_is_one_line(
+    tmp_path: Path, below: str, why: str
+) -> None:
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "t.jsonl").write_text('{"caption": "a nodule"}\n')
+    done = vesalius("data", "import", str(tmp_path / "t.jsonl"), str(tmp_path / below))
+    assert done.returncode == 2
+    assert why in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "t.jsonl"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="Linux's device that is full")
+def test_a_full_disk_is_one_line() -> None:
+    with Path("/dev/full").open("wb") as full:
+        command = [sys.executable, "-m", "vesalius", "data", "list"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "vesalius: No space left on device\n"

@@ -87,7 +87,7 @@ def test_questions(tmp_path):
         ("empty_answer", "question 2"),
         ("duplicate_question", "question 4"),
     ]
-    assert "also answered 'a'" in found[2][2]
+    assert "asked again, and was answered 'a'" in found[2][2]
 
 
 def test_a_parse_fault_ends_its_split_only(tmp_path):
@@ -188,3 +188,11 @@ def test_boxes_in_another_unit_than_pixels(tmp_path):
     assert boxed(tmp_path / "fractions", 1, 256) == [("error", "box_fraction")]
     assert boxed(tmp_path / "percent", 100, 256) == [("warning", "box_per_cent")]
     assert boxed(tmp_path / "pixels", 200, 256) == []
+
+
+def test_what_ends_a_split_says_what_to_try(tmp_path):
+    rows = [{"image": "../a.png", "caption": "x"}]
+    ((code, _, what),) = findings(tmp_path, rows)
+    assert code == "parse"
+    assert "--images" in what
+    assert what.endswith("reading of train stopped here")

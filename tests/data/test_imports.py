@@ -17,6 +17,7 @@ from vesalius.data.fingerprint_file import recorded
 from vesalius.data.fingerprints import fingerprint
 from vesalius.data.imports import import_dataset
 from vesalius.data.open import open_dataset
+from vesalius.data.staging import require_empty
 from vesalius.errors import DatasetError, Leakage
 
 
@@ -258,3 +259,10 @@ def test_pictures_whose_names_differ_in_case_alone_stay_two_files(tmp_path):
     new = open_dataset("folder", tmp_path / "out")
     read = {c.caption: c.pictures[0].read() for s in new.splits() for c in new.cases(s)}
     assert read == {"a/X.png": drawing(0), "b/x.PNG": drawing(1), "c/x.png": drawing(2)}
+
+
+def test_a_file_is_no_folder_that_holds_something(tmp_path):
+    target = put(tmp_path / "new", "mine")
+    with pytest.raises(DatasetError, match="a file, where a new folder is to be"):
+        require_empty(target)
+    assert target.read_text() == "mine"

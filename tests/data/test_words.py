@@ -34,7 +34,9 @@ def test_words_that_look_like_them_are_words(text):
     assert found(questions=(Question("what?", "1", (Answer(text),)),)) == []
 
 
-@pytest.mark.parametrize("text", ["a\0b", "Gr\ufffdße", "\x1b[31mred", "x\x7f"])
+@pytest.mark.parametrize(
+    "text", ["a\0b", "Gr\ufffdße", "\x1b[31mred", "x\x7f", "LÃ©sion", "37Â°", "a â€“ b"]
+)
 def test_signs_that_no_text_has_are_told(text):
     assert found(caption=text) == [("warning", "damaged_text")]
     assert found(questions=(Question("what?", "1", (Answer(text),)),)) == [
@@ -87,3 +89,22 @@ def test_a_set_without_words_names_what_was_not_read():
 def test_names_that_patients_may_share_are_told(keys, codes):
     assert [code for code, _ in whole(*(case(key, caption="x") for key in keys))] == codes
     assert whole(*(case(key, "known", caption="x") for key in keys)) == []
+
+
+@pytest.mark.parametrize("text", ["LÉSION", "NÃO", "château", "37 °C", "a – b", "«É»", "MANHÃ"])
+def test_letters_with_accents_are_words(text):
+    assert found(caption=text) == []
+
+
+@pytest.mark.parametrize("text", ["&lt;3 cm", "a&nbsp;b", "a<br/>b", "<P class=x>a</P>", "3&#176;"])
+def test_html_is_told(text):
+    assert found(caption=text) == [("warning", "markup")]
+    asked = Question(text, "1", (Answer("x"),)), Question("what?", "2", (Answer(text),))
+    assert found(questions=asked) == [("warning", "markup")] * 2
+
+
+@pytest.mark.parametrize(
+    "text", ["< 3 cm", "a < b > c", "R&D", "T1 & T2;", "<image> what?", "p<0.05"]
+)
+def test_signs_of_less_and_and_are_no_html(text):
+    assert found(questions=(Question(text, "1", (Answer("x"),)),)) == []

@@ -29,6 +29,19 @@ _PNG_EXIF = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")
 """Names of the chunks and texts of a PNG that can say how it is turned."""
 _CUT = "16 bits a colour: the upper 8 are shown"
 _ALLOWED = "PNG, JPEG, WebP, TIFF, BMP, GIF or DICOM"
+_OTHERS = (
+    (rb"\Z", "empty: copy the file again"),
+    (rb"version https://git-lfs", "a pointer of Git LFS: fetch the file with git lfs pull"),
+    (rb"\x00\x05\x16[\x00\x07]", "what macOS keeps beside a file, not the file"),
+    (rb"\x1f\x8b", "compressed (gzip): unpack it"),
+    (rb"PK\x03\x04", "a zip archive: unpack it"),
+    (rb"\s*<(?:!doctype|html)", "a web page, as servers answer instead of a file: fetch it again"),
+    (rb"%PDF", "a PDF: save the picture in it as PNG"),
+    (rb".{4}ftyp(?:hei|hev|mif|avif)", "HEIC or AVIF: save it as PNG"),
+    (rb"\xff\x4f\xff\x51|.{4}jP  ", "JPEG 2000 outside DICOM: save it as PNG"),
+    (rb"(?:\x5c\x01\x00\x00|\x00\x00\x01\x5c).{340}n[i+]1\x00", "NIfTI: save its slices as PNG"),
+)
+"""How contents begin that are often met in a picture's place, and what to do with them."""
 
 
 def decode(data: bytes, view: View = OWN_VIEW, *, limits: Limits = DEFAULT_LIMITS) -> Decoded:
@@ -104,7 +117,9 @@ def admitted(data: bytes, limits: Limits) -> Kind:
     if kind is None:
         if is_bare_dicom(data):
             raise ImageError("dicom_invalid", "a DICOM data set without its preamble (PS3.10)")
-        raise ImageError("unsupported_media_type", f"the content is not {_ALLOWED}")
+        own = (name for start, name in _OTHERS if re.match(start, data, re.DOTALL | re.IGNORECASE))
+        what = next((f"the content is {name}" for name in own), f"the content is not {_ALLOWED}")
+        raise ImageError("unsupported_media_type", what)
     return kind
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from difflib import get_close_matches
 from functools import lru_cache
 from typing import Annotated, Any, get_type_hints
 
@@ -12,6 +13,8 @@ from pydantic import ConfigDict, Discriminator, Tag, TypeAdapter, ValidationErro
 from vesalius.cases.case import Answer, Kind
 from vesalius.cases.dialogue import Dialogue
 from vesalius.errors import DatasetError, RunError
+
+ROW = "a row has id, answer and references, and where known question, group, category and kind"
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +214,10 @@ def _read(name: str, value: Any, where: object) -> Any:
     """A row's field as its type; RunError names the part of it that is something else."""
     known = _fields()
     if name not in known:
-        raise RunError(f"not a prediction row: there is no field {name!r}", where=where)
+        close = get_close_matches(name, known, n=1, cutoff=0.9)
+        hint = f"did you mean {close[0]}?" if close else ROW
+        fault = f"not a prediction row: there is no field {name!r}"
+        raise RunError(fault, where=where, hint=hint)
     if name == "answer":
         value = _worded(value, name, where)
     elif name == "references" and isinstance(value, list | tuple):

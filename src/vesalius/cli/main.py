@@ -1,9 +1,11 @@
 """The command line: each command parses, calls one verb and prints what it returned."""
 
+import errno
 import logging
 import os
 import sys
 import warnings
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated
 
@@ -45,6 +47,12 @@ QUIET = {
     "TOKENIZERS_PARALLELISM": "false",
     "TRANSFORMERS_VERBOSITY": "error",
 }
+
+MACHINE = (
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENAMETOOLONG),
+    *(errno.ENOTDIR, errno.EISDIR, errno.ENOENT, errno.ELOOP, errno.EMFILE, errno.ENFILE),
+)
+"""What disks, rights and names refuse: no fault of ours, and a line says it."""
 
 app = typer.Typer(
     name="vesalius",
@@ -106,6 +114,11 @@ def demo(
 extensions.register(app)
 
 
+def of_machine(error: OSError) -> VesaliusError:
+    """What the machine refused, and at which file, where that is known."""
+    return VesaliusError(error.strerror or "refused by the machine", where=error.filename)
+
+
 def main() -> None:
     """The entry point: a VesaliusError is one line on standard error and exit code 2.
 
@@ -115,11 +128,20 @@ def main() -> None:
         os.environ.setdefault(name, value)
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"transformers\.")
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it looks for kernels nobody needs
+    for stream in (sys.stdout, sys.stderr):
+        # What a terminal cannot show (a path's accents under LANG=C, a code page) is escaped.
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except VesaliusError as error:
         print(f"vesalius: {error}", file=sys.stderr)  # noqa: T201
         raise SystemExit(getattr(error, "exit_code", 2)) from error
+    except OSError as error:
+        if error.errno not in MACHINE:
+            raise
+        print(f"vesalius: {of_machine(error)}", file=sys.stderr)  # noqa: T201
+        raise SystemExit(2) from error
 
 
 if __name__ == "__main__":

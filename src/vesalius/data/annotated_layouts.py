@@ -23,13 +23,13 @@ from vesalius.data.reading.coco import (
     is_unannotated,
 )
 from vesalius.data.reading.delimited import headings
+from vesalius.data.reading.folders import entries, subfolders
 from vesalius.data.reading.json_rows import json_object
 from vesalius.data.reading.labelme import has_flags, is_labelme, labelme_rows
 from vesalius.data.reading.placement import (
     Layout,
     by_split,
     split_places,
-    subfolders,
     unnamed,
 )
 from vesalius.data.reading.rows import Rows
@@ -182,7 +182,7 @@ def _names(rows: Regions) -> list[str]:
 
 
 def _labelme_files(place: Path, encoding: str | None) -> list[Path]:
-    paths = [p for p in sorted(place.iterdir()) if p.suffix.lower() == ".json"]
+    paths = [p for p in entries(place) if p.suffix.lower() == ".json"]
     first = json_object(paths[0], encoding) if paths else None
     if not is_labelme(first):
         return []
@@ -195,7 +195,7 @@ def _labelme_files(place: Path, encoding: str | None) -> list[Path]:
 
 def _documents(root: Path, encoding: str | None) -> Iterator[tuple[Path, dict[str, Any]]]:
     below = [root, *(d for d in subfolders(root) if split_of(d.name) or d.name == "annotations")]
-    files = [root] if root.is_file() else [path for d in below for path in sorted(d.iterdir())]
+    files = [root] if root.is_file() else [path for d in below for path in entries(d)]
     paths = [path for path in files if path.suffix.lower() == ".json"]
     for path in paths if len(paths) <= MOST_DOCUMENTS else []:
         content = json_object(path, encoding)
@@ -204,7 +204,7 @@ def _documents(root: Path, encoding: str | None) -> Iterator[tuple[Path, dict[st
 
 
 def _region_tables(root: Path, encoding: str | None) -> list[Path]:
-    files = [root] if root.is_file() else sorted(root.iterdir())
+    files = [root] if root.is_file() else entries(root)
     tables = [path for path in files if path.suffix.lower() == ".csv" and path.is_file()]
     return [path for path in tables if set(headings(path, encoding)) >= CSV_COLUMNS]
 

@@ -120,7 +120,8 @@ class Checking:
                 displays.update(remark for looked in pictures for remark in looked.remarks)
                 yield from self._case(case, pictures, split, ids)
         except (DatasetError, ImageError) as error:
-            what = f"{error.what}; reading of {split} stopped here"
+            advice = "" if error.hint is None else f" ({error.hint})"
+            what = f"{error.what}{advice}; reading of {split} stopped here"
             yield finding("parse", str(error.where or split), what)
         yield from remarks.findings()
         # Counted: one for each of a thousand scans without a window would bury all else.

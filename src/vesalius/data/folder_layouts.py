@@ -13,8 +13,9 @@ from pathlib import Path
 from vesalius.cases.case import Answer, Case, Question, Source
 from vesalius.data.reading.album import Album
 from vesalius.data.reading.boxed import Annotated, boxed_cases
+from vesalius.data.reading.folders import entries, subfolders
 from vesalius.data.reading.listings import is_picture
-from vesalius.data.reading.placement import Layout, Start, entries, split_places, subfolders
+from vesalius.data.reading.placement import Layout, Start, split_places
 from vesalius.data.reading.streams import ALL
 from vesalius.data.reading.texts import text
 from vesalius.data.reading.yolo import (
@@ -135,7 +136,7 @@ def _text_files(root: Path, encoding: str | None) -> Layout | None:
 
 def _captions(place: Path) -> list[tuple[Path, Path | None]]:
     """The pictures in a folder, and the text file that each has; their endings in any case."""
-    files = sorted(path for path in place.iterdir() if path.is_file())
+    files = [path for path in entries(place) if path.is_file()]
     words = {path.stem: path for path in files if path.suffix.lower() == ".txt"}
     return [(path, words.get(path.stem)) for path in files if is_picture(path.name)]
 

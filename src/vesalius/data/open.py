@@ -75,8 +75,8 @@ def dataset_root(name: str, root: Path | str | None = None) -> Path | None:
         candidates = [path, *([Path(home).expanduser() / path] if home else [])]
         folder = next((p for p in candidates if p.exists()), None)
         if folder is None:
-            hint = f"check --root, or set {HOME} to the folder it lies in"
-            raise DatasetError("there is no such folder", where=path, hint=hint)
+            hint = f"check its path, or set {HOME} to the folder it lies in"
+            raise DatasetError("there is no such folder or file", where=path, hint=hint)
         return folder
     if name in ROOTLESS:
         return None

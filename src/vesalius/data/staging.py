@@ -15,7 +15,9 @@ STAGED = ".import"
 
 def require_empty(target: Path) -> None:
     """DatasetError for a folder that holds something."""
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+    if target.is_file():
+        raise DatasetError("a file, where a new folder is to be", where=target, hint="name another")
+    if target.exists() and any(target.iterdir()):
         raise DatasetError("the folder is not empty", where=target, hint="name a new one")
 
 

@@ -20,6 +20,14 @@ OTHER_MARK = re.compile(
 """Marks of pictures that other programs write; ours is ``<image>``."""
 DAMAGED = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffd]")
 """Controls that no text has, and what decoders put for bytes they cannot read."""
+GARBLED = re.compile("[\u00c2\u00c3][\u0080-\u00bf]|\u00e2(?:\u20ac|\u0080)")
+"""What UTF-8's accents, degrees and dashes become where they were read as Western Windows text."""
+MARKUP = re.compile(
+    r"&(?:[a-z]{2,8}|#\d{1,6}|#x[\da-f]{1,6});"
+    r"|</?(?:a|b|i|u|p|br|hr|em|li|ol|ul|td|tr|div|sub|sup|font|span|table|strong)(?:\s[^<>]*)?/?>",
+    re.IGNORECASE,
+)
+"""Entities and tags of HTML, as record systems export them."""
 NUMBERED = re.compile(r"[^\W\d_]*[-_ ]?\d+")
 
 
@@ -29,8 +37,7 @@ def words(case: Case, where: str) -> Iterator[Finding]:
         yield finding("empty_caption", where, f"{case.id} has an empty caption")
     elif case.caption is not None and is_missing(case.caption):
         yield finding("na_caption", where, f"the caption is {case.caption.strip()!r}")
-    if case.caption is not None and DAMAGED.search(case.caption):
-        yield finding("damaged_text", where, "the caption holds signs that no text has")
+    yield from _signs("the caption", (case.caption or "",), where)
     replies: dict[tuple[str, str], str] = {}
     for question in case.questions:
         yield from _question(question, f"{where}, question {question.id}", replies)
@@ -48,8 +55,7 @@ def _question(
     if OTHER_MARK.search(question.text):
         yield finding("other_mark", place, "a mark that is not <image>")
     texts = [(answer.text or "").strip() for answer in question.answers]
-    if any(map(DAMAGED.search, (question.text, *texts))):
-        yield finding("damaged_text", place, "question or answer holds signs that no text has")
+    yield from _signs("question or answer", (question.text, *texts), place)
     if not texts or not all(texts):
         yield finding("empty_answer", place, f"no answer to {question.text[:60]!r}")
         return
@@ -57,9 +63,19 @@ def _question(
     key, answer = (question.text.lower(), question.language), question.answers[0].text or ""
     if key in replies:
         same = replies[key].lower() == answer.lower()
-        again = "again" if same else f"also answered {replies[key]!r}"
+        again = "again" if same else f"again, and was answered {replies[key]!r}"
         yield finding("duplicate_question", place, f"{question.text[:60]!r} is asked {again}")
     replies.setdefault(key, answer)
+
+
+def _signs(what: str, texts: tuple[str, ...], place: str) -> Iterator[Finding]:
+    """The findings on signs that were no words where the texts came from."""
+    if any(map(DAMAGED.search, texts)):
+        yield finding("damaged_text", place, f"{what} holds signs that no text has")
+    if any(map(GARBLED.search, texts)):
+        yield finding("damaged_text", place, f"{what} holds letters of another encoding")
+    if any(map(MARKUP.search, texts)):
+        yield finding("markup", place, f"{what} holds HTML")
 
 
 def _answers(texts: list[str], place: str) -> Iterator[Finding]:

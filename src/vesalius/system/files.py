@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from vesalius.errors import RunError
+
+OTHERS = (
+    (b"PK\x03\x04", b"", "an Excel workbook or a zip archive: write its rows as JSON lines"),
+    ((b"\xff\xfe", b"\xfe\xff"), b"", "it is UTF-16: save it as UTF-8"),
+    (b"{", b",", "no comma stands between the lines: remove it"),
+    (b"[", b"", "a JSON list: write each of its rows as a line of its own"),
+    ((b"{", b'"'), b"", "a JSON object in each line is read, whole and in one line"),
+    (b"", b"", "a JSON object in each line is read; a table's rows are written as such"),
+)
+"""How a file that is no JSON lines begins and ends, and what to do with it; the first decides."""
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
@@ -20,7 +31,14 @@ def write_atomic(path: Path, content: str | bytes) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file to write that takes ``path``'s place when all went well, and is gone otherwise."""
+    """A file to write that takes ``path``'s place when all went well, and is gone otherwise.
+
+    A device or a pipe (``/dev/stdout``) is written into: a file in its place would end it for all.
+    """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        with path.open("wb") as file:
+            yield file
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -62,7 +80,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """(line number, row) of a JSON-lines file; RunError names the file and the line."""
     try:
         with path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
+            for number, line in enumerate((one.removeprefix(BOM_UTF8) for one in file), start=1):
                 if line.strip():
                     yield number, _row(path, number, line)
     except OSError as error:
@@ -84,12 +102,20 @@ def _row(path: Path, number: int, line: bytes) -> dict[str, Any]:
     try:
         row = json.loads(line.decode())
     except UnicodeDecodeError as error:
-        raise RunError(f"line {number} is not UTF-8 text", where=path) from error
+        fault = f"line {number} is not UTF-8 text"
+        raise RunError(fault, where=path, hint=_way_out(line)) from error
     except (ValueError, RecursionError) as error:
-        raise RunError(f"line {number} is not JSON", where=path) from error
+        raise RunError(f"line {number} is not JSON", where=path, hint=_way_out(line)) from error
     if not isinstance(row, dict):
-        raise RunError(f"line {number} is not a JSON object", where=path)
+        fault = f"line {number} is not a JSON object"
+        raise RunError(fault, where=path, hint=_way_out(line))
     return row
+
+
+def _way_out(line: bytes) -> str:
+    """What to do with a line that is none of JSON lines, by how it begins and ends."""
+    text = line.strip()
+    return next(h for begins, ends, h in OTHERS if text.startswith(begins) and text.endswith(ends))
 
 
 def _finite(value: Any) -> Any:

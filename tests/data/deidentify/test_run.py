@@ -317,6 +317,14 @@ def test_a_worker_that_dies_costs_one_file(source: Path, tmp_path: Path, monkeyp
     assert deidentify(source, tmp_path / "out", workers=0).statuses["done"] == 3
 
 
+def test_what_macos_leaves_beside_a_file_is_no_failure(source: Path, tmp_path: Path) -> None:
+    before = deidentify(source, tmp_path / "before", workers=0)
+    (source / "._1.dcm").write_bytes(b"\0\5\x16\7\0\2\0\0Mac OS X")
+    after = deidentify(source, tmp_path / "after", workers=0)
+    assert after.statuses - before.statuses == {"skipped": 1}
+    assert after.statuses["failed"] == before.statuses["failed"]
+
+
 def test_the_command(source: Path, tmp_path: Path) -> None:
     run, out = CliRunner(), tmp_path / "out"
     said = run.invoke(app, ["deidentify", str(source), str(out), "--workers", "1"])

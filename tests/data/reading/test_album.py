@@ -140,3 +140,16 @@ def test_a_table_may_lead_to_the_named_folder_by_dots(tmp_path):
     assert found.picture("../images/a.png", WHERE).read() == drawing(1)
     with pytest.raises(DatasetError, match="leads out"):
         found.picture("../secret/a.png", WHERE)
+
+
+def test_a_folder_or_a_broken_link_is_not_told_as_another_file(tmp_path):
+    (tmp_path / "a.png").mkdir()
+    (tmp_path / "b.png").symlink_to("nowhere.png")
+    for name in ("a.png", "b.png"):
+        with pytest.raises(ImageError, match=r"there is no such file$"):
+            Album(tmp_path).picture(name, WHERE).read()
+
+
+def test_a_file_address_is_no_web_address(tmp_path):
+    with pytest.raises(DatasetError, match="write the path alone"):
+        Album(tmp_path).picture("file:///a/1.png", WHERE)

@@ -87,3 +87,16 @@ def test_any_text_is_rows_or_a_dataset_error(tmp_path_factory, table):
     path = put(tmp_path_factory.mktemp("any") / "x.csv", table)
     with suppress(DatasetError):
         assert all(len(row) > 0 for _, row in read_rows(path))
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_rows_of_delimiters_alone_are_none(tmp_path, delimiter):
+    rows = [["image", "caption"], ["a.png", "x"], ["", ""], [" ", ""], ["b.png", "y"], ["", ""]]
+    path = put(tmp_path / "x.csv", "".join(f"{delimiter.join(row)}\n" for row in rows))
+    assert [(at.row, row["image"]) for at, row in read_rows(path)] == [(1, "a.png"), (2, "b.png")]
+
+
+def test_a_title_above_the_heading_is_told_as_what_it_is(tmp_path):
+    path = put(tmp_path / "x.csv", "Export of 2024\n\nimage,caption\na.png,x\n")
+    with pytest.raises(DatasetError, match="remove what stands above it"):
+        list(read_rows(path))

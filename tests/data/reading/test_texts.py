@@ -80,3 +80,8 @@ def test_any_bytes_are_text_or_a_dataset_error(tmp_path_factory, content):
     path = put(tmp_path_factory.mktemp("any") / "x.csv", content)
     with suppress(DatasetError):
         assert isinstance(text(path), str)
+
+
+def test_marks_of_files_put_one_behind_the_other_are_no_text(tmp_path):
+    path = put(tmp_path / "x.csv", "\ufeff\ufeffimage,caption\na.png,x\n\ufeffb.png,y\n")
+    assert [row["image"] for _, row in read_rows(path)] == ["a.png", "b.png"]

@@ -11,6 +11,7 @@ from vesalius.data.datasets.brain_tumor_files import line_rows, object_rows
 from vesalius.data.reading.album import Album
 from vesalius.data.reading.boxed import Annotated, boxed_cases
 from vesalius.data.reading.coco import coco_rows
+from vesalius.data.reading.folders import below, entries
 from vesalius.data.reading.hub import hub_splits
 from vesalius.data.reading.streams import (
     ALL,
@@ -101,7 +102,7 @@ def _lines(root: Path, _: BrainTumorOptions) -> Splits:
 
 
 def _coco(root: Path, _: BrainTumorOptions) -> Splits:
-    files = {split_of(p.parent.name): p for p in sorted(root.glob("*/_annotations.coco.json"))}
+    files = {split_of(p.parent.name): p for p in below(root, "*/_annotations.coco.json")}
     beside: Splits = {s: (p.parent, partial(coco_rows, p)) for s, p in files.items() if s}
     alone = split_files(root, ".coco.json")
     images = root / "images" if (root / "images").is_dir() else root
@@ -122,7 +123,7 @@ def _yolo(root: Path, _: BrainTumorOptions) -> Splits:
 
 def _via(root: Path, options: BrainTumorOptions) -> Splits:
     splits: Splits = {}
-    for path in sorted(root.rglob("annotations_*.json")):
+    for path in below(root, "**/annotations_*.json"):
         split = split_of(path.stem)
         if split is not None:
             if split in splits:
@@ -138,9 +139,7 @@ def _via(root: Path, options: BrainTumorOptions) -> Splits:
 def _beside(path: Path, root: Path) -> Path:
     """The pictures lie with their annotations, or in ``images`` or a folder named as the split."""
     split = split_of(path.stem)
-    named = [
-        p for p in sorted(root.iterdir()) if p.is_dir() and split and split_of(p.name) == split
-    ]
+    named = [p for p in entries(root) if p.is_dir() and split and split_of(p.name) == split]
     for folder in (*named, path.parent / "images"):
         if folder.is_dir() and path.parent == root:
             return folder

@@ -28,6 +28,7 @@ from vesalius.data.reading.dicom_headers import (
     read_header,
 )
 from vesalius.data.reading.file_sets import located
+from vesalius.data.reading.folders import is_left
 from vesalius.data.reading.streams import ALL, Streams
 from vesalius.errors import DatasetError, ImageError, RecipeError
 from vesalius.settings import Frozen, validated
@@ -189,7 +190,7 @@ def _below(root: Path) -> Iterator[_File]:
         for name in names:
             path = Path(folder, name)
             below = path.relative_to(root).as_posix()
-            if _is_hidden(below):
+            if is_left(PurePosixPath(below)):
                 continue
             if path.is_symlink() and not path.resolve().is_relative_to(inner):
                 raise DatasetError("is a link that leads out of the data set", where=below)
@@ -208,13 +209,8 @@ def _members(archive: Path, prefix: str) -> Iterator[_File]:
     # Nothing is ever unpacked to disk; such names are refused because honest archives have none.
     for name in names:
         below = inside(name, archive.name)
-        if not name.endswith("/") and not _is_hidden(below):
+        if not name.endswith("/") and not is_left(PurePosixPath(below)):
             yield _File(prefix + below, archive, name)
-
-
-def _is_hidden(name: str) -> bool:
-    # .DS_Store, and what macOS leaves beside every file it archives.
-    return any(part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(name).parts)
 
 
 def _of_directory(path: Path) -> Iterator[_File]:

@@ -17,6 +17,7 @@ from vesalius.data.fingerprint_file import NAME as FINGERPRINTS
 from vesalius.data.folder_format import FIELDS, Field, from_rows, key_of
 from vesalius.data.folder_layouts import picture_layout
 from vesalius.data.reading.album import Album
+from vesalius.data.reading.folders import entries
 from vesalius.data.reading.headings import headings, require_distinct
 from vesalius.data.reading.hub import hub_splits
 from vesalius.data.reading.imagefolder import (
@@ -136,7 +137,7 @@ def _annotated(root: Path, options: FolderOptions) -> Layout | None:
 
 def _unread(root: Path) -> list[tuple[Path, str, str]]:
     """Files whose rows are not read as they are, one a kind: what they are, and the way out."""
-    kinds = {UNREAD[p.suffix.lower()]: p for p in root.iterdir() if p.suffix.lower() in UNREAD}
+    kinds = {UNREAD[p.suffix.lower()]: p for p in entries(root) if p.suffix.lower() in UNREAD}
     return [(path, what, hint) for (what, hint), path in kinds.items()]
 
 
@@ -224,11 +225,11 @@ def _tables(root: Path, options: FolderOptions) -> tuple[dict[str, Rows], str]:
             return _by_column(whole, root, options), words
         return shards, words
     ours = {FINGERPRINTS} | ({NOTES} if (root / "classes.txt").is_file() else set())
-    alone = sorted(
+    alone = [
         p
-        for p in root.iterdir()
+        for p in entries(root)
         if p.suffix.lower() in READERS and p.is_file() and p.name not in ours
-    )
+    ]
     if len(alone) > 1:
         fault = f"{len(alone)} tables, none named after a split: {', '.join(p.name for p in alone)}"
         raise DatasetError(fault, where=root, hint="give the one you mean as the root")

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from vesalius.data.reading.album import Album
 from vesalius.data.reading.captions import Captioned, stored_cases
+from vesalius.data.reading.folders import below, entries
 from vesalius.data.reading.hub import hub_splits
 from vesalius.data.reading.mapping import own_mapping
 from vesalius.data.reading.streams import ORDER, SPLIT_NAMES, Streams, split_of, unknown_layout
@@ -101,7 +102,7 @@ def _near(root: Path, year: int | None) -> list[Path]:
     """What lies in the root and the tables one folder deep; image folders are not walked."""
     if year is not None and (root / str(year)).is_dir():
         root = root / str(year)
-    below = [root / "images" / name for name in SPLIT_NAMES]
-    paths = [*root.glob("*"), *root.glob("*/*.csv"), *(path for path in below if path.is_dir())]
+    inner = [root / "images" / name for name in SPLIT_NAMES]
+    paths = [*entries(root), *below(root, "*/*.csv"), *(path for path in inner if path.is_dir())]
     named = {path: YEAR.findall(path.relative_to(root).as_posix()) for path in sorted(paths)}
     return [p for p, years in named.items() if year is None or not years or str(year) in years]

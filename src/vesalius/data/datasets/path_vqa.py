@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 from vesalius.cases.case import Answer, Case, Question, Source
 from vesalius.data.reading.album import Album, picture_in
+from vesalius.data.reading.folders import below, entries
 from vesalius.data.reading.hub import hub_splits
 from vesalius.data.reading.record import beside
 from vesalius.data.reading.rows import (
@@ -86,7 +87,7 @@ def _question(row: Row, where: Source) -> Question:
 
 
 def _pickled(root: Path, options: PathVqaOptions) -> dict[str, Rows]:
-    files = {split_of(path.stem): path for path in sorted(root.rglob(PICKLES))}
+    files = {split_of(path.stem): path for path in below(root, f"**/{PICKLES}")}
     paths = {split: path for split, path in files.items() if split is not None}
     if not paths:
         raise unknown_layout(root, "parquet files", f"**/{PICKLES}")
@@ -101,7 +102,7 @@ def _pickled(root: Path, options: PathVqaOptions) -> dict[str, Rows]:
 
 
 def _original_album(root: Path) -> Album:
-    folders = [p for top in sorted(root.rglob("images")) for p in (top, *sorted(top.iterdir()))]
+    folders = [p for top in below(root, "**/images") for p in (top, *entries(top))]
     return Album(root, [path for path in folders if path.is_dir()])
 
 

@@ -11,6 +11,7 @@ from vesalius.cases.case import Case, Source
 from vesalius.data.reading.album import Album
 from vesalius.data.reading.captions import Captioned, modality_of, stored_cases
 from vesalius.data.reading.delimited import split_lines
+from vesalius.data.reading.folders import below, entries
 from vesalius.data.reading.hub import hub_splits
 from vesalius.data.reading.mapping import own_mapping
 from vesalius.data.reading.streams import (
@@ -87,14 +88,14 @@ def _second(root: Path, options: RocoOptions) -> Starts:
 
 def _image_places(root: Path, split: str) -> list[Path]:
     """Folders and zips whose name speaks of the split: ``train_images.zip``, ``train/``."""
-    named = [path for path in sorted(root.iterdir()) if split_of(path.stem) == split]
+    named = [path for path in entries(root) if split_of(path.stem) == split]
     places = [p for p in named if p.is_dir() or p.suffix.lower() == ".zip"]
     return [place / "images" if (place / "images").is_dir() else place for place in places]
 
 
 def _first(root: Path, _: RocoOptions) -> Starts:
     starts: Starts = {}
-    for captions in sorted(root.rglob("radiology/captions.txt")):
+    for captions in below(root, "**/radiology/captions.txt"):
         folder = captions.parent
         split = split_of(folder.parent.name) if folder.parent != root else None
         starts[split or ALL] = partial(_old_cases, folder, root, split or ALL)

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from vesalius.cases.case import Answer, Case, Question, Source
 from vesalius.data.reading.album import Album, picture_in
 from vesalius.data.reading.delimited import delimited_lines
+from vesalius.data.reading.folders import below
 from vesalius.data.reading.hub import hub_splits
 from vesalius.data.reading.record import beside
 from vesalius.data.reading.rows import (
@@ -99,7 +100,7 @@ def _question_files(root: Path, year: int | None) -> dict[str, list[Path]]:
     """The files of questions and answers by split; several years at once raise DatasetError."""
     by_split: dict[str, list[Path]] = {}
     years = set()
-    for path in sorted(root.rglob("*.txt")):
+    for path in below(root, "**/*.txt"):
         place = path.relative_to(root).as_posix()
         years_named = set(re.findall(r"20(?:19|20|21)", place))
         if _fields(path) not in FIELDS or (year and str(year) not in years_named):
@@ -143,7 +144,7 @@ def _lines(path: Path, answers: tuple[Path, ...]) -> Iterator[Located]:
 
 
 def _places(root: Path) -> list[Path]:
-    folders = [p for p in sorted(root.rglob("*")) if p.is_dir() or p.suffix.lower() == ".zip"]
+    folders = [p for p in below(root, "**/*") if p.is_dir() or p.suffix.lower() == ".zip"]
     return [root, *(path for path in folders if "image" in path.name.lower())]
 
 

@@ -20,6 +20,9 @@ from vesalius.errors import DatasetError, ImageError
 
 PART = ".part-"
 
+_APPLE_DOUBLE = b"\x00\x05\x16\x07"
+"""How the files begin that macOS leaves beside others, under names like ``._1.dcm``."""
+
 
 def run(file: File, name: str, out: Path, options: Options, key: bytes) -> dict[str, Any]:
     """The manifest's row of one file, whose output is then in ``out``; ``name`` is its pseudonym.
@@ -62,7 +65,8 @@ def _read(file: File, most: int) -> bytes:
             "failed", "too_large" if "more than" in error.what else "unreadable"
         ) from None
     if not is_dicom(data[:132]):
-        dicom = file.name.lower().endswith((".dcm", ".dicom"))
+        ending = file.name.lower().endswith((".dcm", ".dicom"))
+        dicom = ending and not data.startswith(_APPLE_DOUBLE)
         raise _Passed("failed" if dicom else "skipped", "not_dicom")
     return data
 

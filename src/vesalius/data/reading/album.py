@@ -123,6 +123,8 @@ def inside(name: str, where: object) -> str:
     """``name`` as a relative POSIX path; DatasetError if it would leave the data set's folder."""
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", name):
         fault, hint = "a web address, not a file", "fetch the pictures yourself; nothing is fetched"
+        if name.lower().startswith("file:"):
+            fault, hint = "a file: address, not a path", "write the path alone"
         raise DatasetError(fault, where=where, hint=hint)
     path = PurePosixPath(name.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or (path.parts[:1] and ":" in path.parts[0]):

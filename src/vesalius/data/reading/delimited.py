@@ -92,7 +92,9 @@ def sniff_delimiter(path: Path, encoding: str | None = None) -> str:
         return said["delimiter"]
     inside = [delimiter for delimiter in DELIMITERS if delimiter in sample[0]]
     if not inside:
-        raise DatasetError("no tab, |, comma or ; in the first line", where=f"{path} row 1")
+        fault = "no tab, |, comma or ; in the first line"
+        hint = "it names the columns: remove what stands above it"
+        raise DatasetError(fault, where=f"{path} row 1", hint=hint)
     alike = {d: width for d in inside if (width := _width(sample, d))}
     if alike.get(";", 0) > alike.get(",", 0) and next(iter(alike)) == ",":
         return ";"  # a decimal comma in every row
@@ -166,8 +168,9 @@ def _records(path: Path, delimiter: str, encoding: str | None = None) -> Iterato
     number = 0
     try:
         for record in _fields(_without_sep(lines(path, encoding)), delimiter):
-            number += 1
-            yield record
+            if any(map(str.strip, record)):  # Excel writes delimiters alone for what was cleared
+                number += 1
+                yield record
     except csv.Error as error:
         fault = f"not valid CSV: {error}"
         raise DatasetError(fault, where=f"{path} row {number} or after it") from error

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from vesalius.cases.case import Source
+from vesalius.data.reading.folders import entries
 from vesalius.data.reading.placement import split_folders, unnamed
 from vesalius.data.reading.rows import Row
 from vesalius.data.reading.streams import SPLIT_NAMES
@@ -67,7 +68,7 @@ def loose_pictures(path: Path, encoding: str | None) -> str:
 
 
 def _table(folder: Path) -> Path | None:
-    tables = [p for p in sorted(folder.iterdir()) if p.stem.lower() == STEM]
+    tables = [p for p in entries(folder) if p.stem.lower() == STEM]
     tables = [p for p in tables if p.suffix.lower() in ENDINGS]
     if len(tables) > 1:
         fault = f"{' and '.join(p.name for p in tables)} stand here together"

@@ -11,6 +11,7 @@ from typing import Any
 
 from vesalius.cases.case import Source
 from vesalius.data.reading.headings import require_distinct
+from vesalius.data.reading.json_hints import json_hint
 from vesalius.data.reading.rows import Located, Row
 from vesalius.data.reading.texts import lines, text
 from vesalius.errors import DatasetError
@@ -138,7 +139,8 @@ def _parsed(content: str, where: object) -> Any:
         # NaN and Infinity are not JSON, but pandas writes an empty cell as NaN.
         return json.loads(content, parse_constant=lambda _: None, object_pairs_hook=_once)
     except ValueError as error:
-        raise DatasetError(f"not valid JSON: {error}", where=where) from error
+        fault, hint = f"not valid JSON: {error}", json_hint(content, error)
+        raise DatasetError(fault, where=where, hint=hint) from error
     except RecursionError as error:
         raise DatasetError("JSON nested too deeply", where=where) from error
 

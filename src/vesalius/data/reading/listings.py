@@ -63,7 +63,7 @@ class Listing:
         entries = self._level(f"{folder}/" if folder else "")[0]
         stem = stem_of(last).casefold()
         close = (e for names in entries.values() for e in names if stem_of(e).casefold() == stem)
-        return next(close, None)
+        return next((e for e in close if same_name(e) != last), None)
 
     def _level(self, below: str) -> tuple[Index, Index]:
         if below not in self._levels:
@@ -82,7 +82,7 @@ class Members:
         self._names = [
             name
             for name in names
-            if not name.endswith("/") and PurePosixPath(name).parts[:1] != ("__MACOSX",)
+            if not name.endswith("/") and "__MACOSX" not in PurePosixPath(name).parts
         ]
         self._whole = {same_name(name): name for name in self._names}
         self._named, self._stems = _indexes((name, _tails(same_name(name))) for name in self._names)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from vesalius.cases.case import Remark
 from vesalius.data.reading.delimited import named_rows
+from vesalius.data.reading.folders import below
 from vesalius.data.reading.rows import required, text_in
 from vesalius.errors import DatasetError
 
@@ -32,9 +33,8 @@ def mappings_in(root: Path | None, year: int | None = None) -> list[Path]:
     """All such tables in a folder or one below it; of several those that name the ``year``."""
     if root is None or not root.is_dir():
         return []
-    tables = sorted(
-        path for path in (*root.glob("*.*"), *root.glob("*/*.*")) if MAPPING.search(path.name)
-    )
+    near = sorted((*below(root, "*.*"), *below(root, "*/*.*")))
+    tables = [path for path in near if MAPPING.search(path.name)]
     of_year = [path for path in tables if str(year) in path.relative_to(root).as_posix()]
     return of_year or tables
 

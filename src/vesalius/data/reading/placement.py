@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vesalius.cases.case import Case
+from vesalius.data.reading.folders import entries, subfolders
 from vesalius.data.reading.listings import is_picture, same_name
 from vesalius.data.reading.streams import ALL, one_a_split, split_of
 from vesalius.errors import DatasetError
 
 Start = Callable[[], Iterator[Case]]
-LEFT = ("Thumbs.db", "desktop.ini")
-"""Files that Windows leaves in folders of pictures."""
 
 
 @dataclass(frozen=True)
@@ -22,17 +21,6 @@ class Layout:
 
     words: str
     starts: Mapping[str, Start]
-
-
-def subfolders(root: Path) -> list[Path]:
-    """The folders in a folder, without those that systems leave there."""
-    below = sorted(root.iterdir()) if root.is_dir() else []
-    return [path for path in below if path.is_dir() and not path.name.startswith((".", "__"))]
-
-
-def entries(folder: Path) -> list[Path]:
-    """What lies in a folder, without what systems leave there."""
-    return sorted(p for p in folder.iterdir() if not p.name.startswith(".") and p.name not in LEFT)
 
 
 def split_folders(root: Path) -> dict[str, Path]:

@@ -10,6 +10,7 @@ from math import isnan
 from typing import Any
 
 from vesalius.cases.case import Source
+from vesalius.data.reading.json_hints import json_hint
 from vesalius.errors import DatasetError, ImageError
 
 Row = dict[str, Any]
@@ -136,7 +137,8 @@ def json_in(text: str, name: str, where: Source) -> Any:
     try:
         return json.loads(text)
     except ValueError as error:
-        raise DatasetError(f"{name} is not valid JSON: {error}", where=where) from error
+        fault, hint = f"{name} is not valid JSON: {error}", json_hint(text, error)
+        raise DatasetError(fault, where=where, hint=hint) from error
 
 
 def mapping(value: Any, where: Source) -> Row:

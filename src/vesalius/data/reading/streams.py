@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from vesalius.cases.case import Case, Source
+from vesalius.data.reading.folders import below
 from vesalius.data.reading.json_rows import json_object, whole_row
 from vesalius.data.reading.rows import Located, Rows, chained
 from vesalius.data.reading.tables import read_rows
@@ -96,7 +97,7 @@ def one_a_split(named: Iterable[tuple[str, Path]]) -> dict[str, Path]:
 def parquet_splits(root: Path) -> dict[str, Rows]:
     """A downloaded hub repository: ``**/<split>-00000-of-00001.parquet``, shards in order."""
     shards: dict[str, list[Path]] = {}
-    for path in sorted(p for p in root.rglob("*.*") if p.suffix.lower() == ".parquet"):
+    for path in (p for p in below(root, "**/*.*") if p.suffix.lower() == ".parquet"):
         shards.setdefault(split_of(path.stem) or ALL, []).append(path)
     return {
         split: partial(chained, tuple(partial(read_rows, path) for path in paths))

@@ -40,7 +40,8 @@ def lines(path: Path, encoding: str | None = None) -> Iterator[str]:
         with path.open("rb") as file:
             name = _encoding(file.read(_HEAD), path, encoding)
         with path.open(encoding=name, newline="") as file:
-            yield from file
+            # Files put one behind the other have marks in their midst, too.
+            yield from (line.lstrip("\ufeff") for line in file)
     except UnicodeError as error:
         raise _undecodable(path, name) from error
     except OSError as error:

@@ -13,8 +13,9 @@ from xml.etree import ElementTree
 
 from vesalius.cases.case import Box, Source
 from vesalius.data.reading.boxed import FLAGS, Annotated, size_in
+from vesalius.data.reading.folders import entries, subfolders
 from vesalius.data.reading.outlines import ROTATION, Points, outlined, pairs, rectangle, turned
-from vesalius.data.reading.placement import split_places, subfolders
+from vesalius.data.reading.placement import split_places
 from vesalius.data.reading.record import unread_keys
 from vesalius.data.reading.streams import ALL, SPLIT_NAMES
 from vesalius.data.reading.texts import lines, text
@@ -157,7 +158,7 @@ def _lists(folder: Path) -> dict[str, tuple[str, ...]]:
 
 
 def _xml_files(folder: Path) -> list[Path]:
-    return [p for p in sorted(folder.iterdir()) if p.suffix.lower() == ".xml"]
+    return [p for p in entries(folder) if p.suffix.lower() == ".xml"]
 
 
 def _has_xml(folder: Path) -> bool:

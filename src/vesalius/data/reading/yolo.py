@@ -10,6 +10,7 @@ from vesalius.cases.case import Box, Source
 from vesalius.cases.picture import Picture
 from vesalius.data.reading.boxed import Annotated
 from vesalius.data.reading.delimited import split_lines
+from vesalius.data.reading.folders import below
 from vesalius.data.reading.listings import is_picture
 from vesalius.data.reading.outlines import enclosing, pairs, rectangle
 from vesalius.data.reading.streams import ALL, split_of
@@ -79,8 +80,7 @@ def pictures_below(images: Path) -> dict[str, Path]:
     DatasetError for two that differ by their ending alone: they would share a label file.
     """
     pictures: dict[str, Path] = {}
-    paths = (p for p in images.rglob("*") if is_picture(p.name) and not p.name.startswith("."))
-    for path in sorted(paths):
+    for path in (path for path in below(images, "**/*") if is_picture(path.name)):
         stem = _stem(path, images)
         if pictures.setdefault(stem, path) != path:
             fault = f"{pictures[stem].name} and {path.name} would share one label file"
@@ -118,7 +118,7 @@ def label_files(labels: Path) -> dict[str, Path]:
     """The label files in a folder and below it, by their picture's path without its ending."""
     return {
         _stem(path, labels): path
-        for path in sorted(labels.rglob("*"))
+        for path in below(labels, "**/*")
         if path.suffix.lower() == ".txt" and path.name not in NAME_FILES
     }
 

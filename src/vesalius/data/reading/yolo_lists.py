@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from vesalius.data.reading.folders import below
 from vesalius.data.reading.listings import is_picture
 from vesalius.data.reading.streams import SPLIT_NAMES
 from vesalius.data.reading.texts import lines, text
@@ -101,8 +102,8 @@ def _below(root: Path, written: str) -> Path | None:
 
 def _pictures(root: Path, place: Path) -> Iterable[Path]:
     if place.is_dir():
-        below = place / "images" if (place / "images").is_dir() else place
-        return sorted(path for path in below.rglob("*") if is_picture(path.name))
+        inner = place / "images" if (place / "images").is_dir() else place
+        return [path for path in below(inner, "**/*") if is_picture(path.name)]
     return _listed(root, place)
 
 

@@ -22,9 +22,10 @@ from vesalius.cases.view import OWN_VIEW
 from vesalius.data.datasets import Dataset
 from vesalius.data.folder_format import to_row
 from vesalius.data.reading.streams import ORDER
+from vesalius.data.staging import require_empty
 from vesalius.data.visual_dialogue.rewriting import Writer
 from vesalius.data.visual_dialogue.upgrade import Upgraded, upgrade
-from vesalius.errors import DatasetError, UnknownName
+from vesalius.errors import UnknownName
 from vesalius.system.files import write_json
 
 FORMS = ("own", "llava")
@@ -97,8 +98,7 @@ def write_dialogues(
     """
     if form not in FORMS:
         raise UnknownName("form", form, FORMS)
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise DatasetError("the folder is not empty", where=target, hint="name a new one")
+    require_empty(target)
     with _beside(target) as folder:
         written = Written(target)
         album = _Pictures(folder, source)
