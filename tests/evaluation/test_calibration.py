@@ -75,6 +75,51 @@ def test_sure_and_wrong_is_bounded():
     )
 
 
+def plain_adaptive_ece(said, right, weights, bins):
+    """Answer by answer: each run of ties goes to the bin that holds the middle of its mass."""
+    gaps, before, everything = [0.0] * bins, 0.0, weights.sum()
+    for value in sorted(set(said), reverse=True):
+        at = said == value
+        mass = weights[at].sum()
+        if mass:
+            place = np.ceil((2 * before + mass) * bins / (2 * everything)) - 1
+            gaps[int(place)] += mass * value - (weights * right)[at].sum()
+        before += mass
+    return sum(map(abs, gaps)) / everything
+
+
+@pytest.mark.parametrize("digits", [1, 2, 15])
+def test_adaptive_ece_of_resamples_against_a_plain_loop(digits):
+    rng = np.random.default_rng(digits)
+    said = np.round(rng.random(150), digits)
+    right = (rng.random(150) < said).astype(float)
+    weights = rng.integers(0, 3, (500, 150)).astype(float)  # more than are summed at once
+    weights[7] = 0
+    weights[7, 3] = 5  # all in one bin, the others empty
+    wanted = [plain_adaptive_ece(said, right, row, 15) for row in weights]
+    assert calibration.adaptive_ece(said, right, weights) == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize("name", ["auroc", "auprc", "aurc", "ece", "mce"])
+def test_a_weight_is_as_often_an_answer(name):
+    rng = np.random.default_rng(3)
+    said = np.round(rng.random(150), 2)
+    right = (rng.random(150) < said).astype(float)
+    weights = rng.integers(0, 3, (500, 150)).astype(float)
+    function = getattr(calibration, name)
+    for row in (0, 399, 400, 499):
+        times = weights[row].astype(int)
+        drawn = [np.repeat(one, times) for one in (said, right)]
+        alone = function(*drawn, np.ones((1, times.sum())))
+        assert function(said, right, weights)[row] == pytest.approx(alone[0])
+
+
+def test_pairs_outgrow_no_whole_number():
+    # 80,000 right before 80,000 wrong: 6.4e9 pairs
+    said, right = np.array([0.9, 0.1]), np.array([1.0, 0.0])
+    assert calibration.auroc(said, right, np.full((1, 2), 80_000.0)) == pytest.approx([1.0])
+
+
 NAMES = ["ece", "adaptive_ece", "mce", "brier", "nll", "auroc", "auprc", "aurc"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from math import nan
 
 import numpy as np
@@ -10,6 +11,7 @@ from pydantic import Field
 
 from vesalius.cases.prediction import Prediction
 from vesalius.evaluation import calibration
+from vesalius.evaluation.calibration import Ranks
 from vesalius.evaluation.metrics import Array, ScoringProtocol, Table
 from vesalius.evaluation.metrics.closed import closed_right
 from vesalius.evaluation.metrics.words import golds, is_closed, squad
@@ -57,17 +59,26 @@ class Calibration(Frozen):
         """All of them under each row of weights."""
         measured = ~np.isnan(table["confidence"])
         confidence, right = table["confidence"][measured], table["right"][measured]
-        drawn = weights[:, measured]
-        ranks = calibration.Ranks.of(confidence, right, drawn)
+        drawn = weights if measured.all() else weights[:, measured]
+        ece, mce = calibration.binned(confidence, right, drawn, self.bins)
+        adaptive, auroc, auprc, aurc = calibration.ranked(
+            confidence,
+            right,
+            drawn,
+            partial(Ranks.adaptive_ece, bins=self.bins),
+            Ranks.auroc,
+            Ranks.auprc,
+            Ranks.aurc,
+        )
         return {
-            "calibration.ece": calibration.ece(confidence, right, drawn, self.bins),
-            "calibration.adaptive_ece": ranks.adaptive_ece(self.bins),
-            "calibration.mce": calibration.mce(confidence, right, drawn, self.bins),
+            "calibration.ece": ece,
+            "calibration.adaptive_ece": adaptive,
+            "calibration.mce": mce,
             "calibration.brier": calibration.brier(confidence, right, drawn),
             "calibration.nll": calibration.nll(confidence, right, drawn),
-            "calibration.auroc": ranks.auroc(),
-            "calibration.auprc": ranks.auprc(),
-            "calibration.aurc": ranks.aurc(),
+            "calibration.auroc": auroc,
+            "calibration.auprc": auprc,
+            "calibration.aurc": aurc,
         }
 
 
