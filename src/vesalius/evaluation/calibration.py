@@ -102,7 +102,7 @@ def ranked(
     step = max(1, _CELLS // max(1, len(order)))
     pieces: list[list[Array]] = []
     for top in range(0, len(weights), step):
-        drawn = np.take(_counts(weights[top : top + step]), order, axis=1)
+        drawn: Counts = np.take(_counts(weights[top : top + step]), order, axis=1)
         ranks = Ranks(held, _runs(drawn, starts), _runs(drawn * hit, starts))
         pieces.append([score(ranks) for score in scores])
     return [np.concatenate(values) for values in zip(*pieces, strict=True)]
@@ -123,12 +123,12 @@ class Ranks:
     @cached_property
     def covered(self) -> Counts:
         """The answers [B, k] of each run and all surer ones."""
-        return np.cumsum(self.mass, axis=1, dtype=self.mass.dtype)
+        return _summed(self.mass)
 
     @cached_property
     def right(self) -> Counts:
         """The right answers [B, k] of each run and all surer ones."""
-        return np.cumsum(self.hits, axis=1, dtype=self.hits.dtype)
+        return _summed(self.hits)
 
     @cached_property
     def precision(self) -> Array:
@@ -210,6 +210,12 @@ def _runs(columns: Counts, starts: NDArray[np.int64]) -> Counts:
     if len(starts) == columns.shape[1]:
         return columns
     sums: Counts = np.add.reduceat(columns, starts, axis=1)
+    return sums
+
+
+def _summed(counts: Counts) -> Counts:
+    """Running sums [B, k] in the type of what is summed; NumPy widens whole numbers otherwise."""
+    sums: Counts = np.cumsum(counts, axis=1, dtype=counts.dtype)
     return sums
 
 
