@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +17,8 @@ from numpy.typing import NDArray
 from vesalius.evaluation.metrics.table import ratio
 
 Array = NDArray[np.float64]
-Counts = NDArray[np.int32] | Array
-"""Whole numbers as such, which are summed much faster; shares as they are."""
+Counts = NDArray[Any]
+"""int32 where weights are whole numbers, which are summed much faster; else float64."""
 
 _CELLS = 60_000  # counts held at once: running sums stay in a core's cache
 
@@ -102,7 +103,7 @@ def ranked(
     step = max(1, _CELLS // max(1, len(order)))
     pieces: list[list[Array]] = []
     for top in range(0, len(weights), step):
-        drawn: Counts = np.take(_counts(weights[top : top + step]), order, axis=1)
+        drawn = np.take(_counts(weights[top : top + step]), order, axis=1)
         ranks = Ranks(held, _runs(drawn, starts), _runs(drawn * hit, starts))
         pieces.append([score(ranks) for score in scores])
     return [np.concatenate(values) for values in zip(*pieces, strict=True)]
@@ -237,7 +238,7 @@ def _equal_parts(covered: Counts, mass: Counts, bins: int) -> NDArray[np.int64]:
     return np.minimum(first + (middle * bins <= 2 * part), len(covered))
 
 
-def _dot(counts: Counts, values: Counts | Array) -> Array:
+def _dot(counts: Counts, values: Counts) -> Array:
     """The sums [B] of products, row by row; whole numbers may outgrow their own type."""
     sums: Array = np.vecdot(counts, values, dtype=np.float64)
     return sums
