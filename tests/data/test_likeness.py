@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from vesalius.cases.likeness import structure, thumbnail, turned
+from vesalius.cases.likeness import _kernel, structure, thumbnail, turned
 from vesalius.data.likeness import most_alike, near_pairs, symmetric_parts
 from vesalius.data.open import open_dataset
 
@@ -132,3 +132,10 @@ def test_products_over_all_orientations_come_from_symmetric_parts():
     each = [np.abs(flat @ turned(planes, turn).reshape(9, 256).T) for turn in range(8)]
     ours = most_alike(flat[:4] @ basis, flat @ basis)
     assert np.abs(ours - np.max(each, axis=0)[:4]).max() < 1e-3
+
+
+@pytest.mark.parametrize("deviation", [0.6, 1.5, 2.5])
+def test_a_blur_has_no_subnormal_weight(deviation):
+    weights = _kernel(deviation)
+    assert weights.sum(axis=1) == pytest.approx(np.ones(len(weights)), abs=1e-6)
+    assert not ((weights > 0) & (weights < np.finfo(np.float32).tiny)).any()
