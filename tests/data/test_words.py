@@ -108,3 +108,10 @@ def test_html_is_told(text):
 )
 def test_signs_of_less_and_and_are_no_html(text):
     assert found(questions=(Question(text, "1", (Answer("x"),)),)) == []
+
+
+@pytest.mark.parametrize("text", ["", " \n", "\u00a0", "\u200b", "\ufeff \u200f"])
+def test_words_of_which_nothing_is_seen_are_none(text):
+    assert found(caption=text) == [("error", "empty_caption")]
+    assert found(questions=(Question(text, "1", (Answer("x"),)),)) == [("error", "empty_question")]
+    assert found(questions=(Question("x", "1", (Answer(text),)),)) == [("warning", "empty_answer")]

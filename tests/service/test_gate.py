@@ -358,3 +358,22 @@ def test_a_fault_of_ours_is_a_problem_that_tells_nothing(
     written = "".join(capfd.readouterr())
     assert "JANE" not in written
     assert "ZeroDivisionError at test_gate.py" in written
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (b'{"question": "Jane Doe",}', "line 1 column 25"),
+        (b'{"question": "Jane Doe", "question": "x"}', "a name stands twice"),
+        (b'{"question": "Jane Doe", "max_tokens": NaN}', "NaN is not JSON"),
+        (b'{"question": "Jane Doe \\ud83d"}', "a character is none"),
+    ],
+)
+def test_a_body_that_is_no_json_says_where_and_repeats_nothing(
+    tight: Serving, content: bytes, fault: str
+) -> None:
+    kind = {"content-type": "application/json"}
+    answer = tight.client.post("/ask_question", content=content, headers=kind)
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_json")
+    assert fault in answer.json()["detail"]
+    assert "Jane" not in answer.text

@@ -119,6 +119,7 @@ def test_a_caption_asks_what_the_run_was_fitted_on(api: Serving) -> None:
         ({"question": "x" * 2001}, 422, "question_too_long"),
         ({"question": "  \n "}, 422, "question_empty"),
         ({"question": "\x00"}, 422, "question_empty"),
+        ({"question": "\u00a0\u200b\ufeff"}, 422, "question_empty"),
         ({}, 422, "invalid_request"),
         ({"question": "x", "max_tokens": 0}, 422, "invalid_request"),
         ({"question": "x", "colour": "red"}, 422, "invalid_request"),

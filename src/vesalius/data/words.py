@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 from vesalius.cases.case import Case, Question, Remark
 from vesalius.data.findings import Finding, finding
 from vesalius.data.reading.missing import is_missing
+from vesalius.language.script import is_blank
 
 BOOLEANS = ("True", "False", "TRUE", "FALSE")
 """As Python and spreadsheets write what was no word."""
@@ -33,7 +34,7 @@ NUMBERED = re.compile(r"[^\W\d_]*[-_ ]?\d+")
 
 def words(case: Case, where: str) -> Iterator[Finding]:
     """The findings on a case's caption and questions."""
-    if case.caption is not None and not case.caption.strip():
+    if case.caption is not None and is_blank(case.caption):
         yield finding("empty_caption", where, f"{case.id} has an empty caption")
     elif case.caption is not None and is_missing(case.caption):
         yield finding("na_caption", where, f"the caption is {case.caption.strip()!r}")
@@ -48,7 +49,7 @@ def words(case: Case, where: str) -> Iterator[Finding]:
 def _question(
     question: Question, place: str, replies: dict[tuple[str, str], str]
 ) -> Iterator[Finding]:
-    if not question.text.strip():
+    if is_blank(question.text):
         yield finding("empty_question", place, "the question is empty")
     elif is_missing(question.text):
         yield finding("na_question", place, f"the question is {question.text.strip()!r}")
@@ -56,7 +57,7 @@ def _question(
         yield finding("other_mark", place, "a mark that is not <image>")
     texts = [(answer.text or "").strip() for answer in question.answers]
     yield from _signs("question or answer", (question.text, *texts), place)
-    if not texts or not all(texts):
+    if not texts or any(map(is_blank, texts)):
         yield finding("empty_answer", place, f"no answer to {question.text[:60]!r}")
         return
     yield from _answers(texts, place)

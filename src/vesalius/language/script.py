@@ -87,6 +87,11 @@ def has_words(text: str) -> bool:
     return bool(words(text))
 
 
+def is_blank(text: str) -> bool:
+    """Whether nothing of it is seen: blanks, controls, and signs without width (U+200B, a mark)."""
+    return not any(sign.isprintable() and not sign.isspace() for sign in text)
+
+
 def is_latin(text: str) -> bool:
     """Whether the text has words, and all their letters and digits are Latin ones (or marked)."""
     read = words(latin(text))

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from vesalius.cases.dialogue import Dialogue
 from vesalius.cases.prediction import Prediction
 from vesalius.errors import ModelError, Refusal, VesaliusError
+from vesalius.language.script import is_blank
 from vesalius.recipe import Decoding
 from vesalius.service.chat.assessment import Assessment, assessed, judged
 from vesalius.service.chat.history import shortened
@@ -68,7 +69,7 @@ class Asker:
     def checked(self, question: str) -> str:
         """The question without blanks around it; Refusal if it is empty or too long."""
         text = question.replace("\x00", " ").strip()
-        if not text:
+        if is_blank(text):
             raise Refusal("question_empty", "the question is empty")
         if len(text) > self.settings.max_question:
             most = self.settings.max_question

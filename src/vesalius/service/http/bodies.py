@@ -69,8 +69,12 @@ def read_json(data: bytes) -> Any:
         )
         if b"\\u" in data:
             json.dumps(content, ensure_ascii=False).encode()  # a lone surrogate is no text
-    except (ValueError, RecursionError) as error:
-        raise Refusal("invalid_json", "the body is not valid JSON") from error
+    except RecursionError as error:
+        raise Refusal("invalid_json", "the body is not valid JSON: nested too deeply") from error
+    except UnicodeError as error:
+        raise Refusal("invalid_json", "the body is not valid JSON: a character is none") from error
+    except ValueError as error:  # a parser tells places, and repeats nothing that stands there
+        raise Refusal("invalid_json", f"the body is not valid JSON: {error}") from error
     if not isinstance(content, dict):
         raise Refusal("invalid_json", "the body must be a JSON object")
     return content
