@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ import pytest
 
 from vesalius import Recipe, Run
 from vesalius.cli.main import main
-from vesalius.errors import RunError
+from vesalius.errors import DatasetError, RunError
+from vesalius.steps.answer_set import Key
 from vesalius.steps.fit import fit
 from vesalius.steps.predict import SplitQuestions, predict
 from vesalius.steps.probe import ProbeQuestions, probe
@@ -186,6 +188,37 @@ def test_a_merge_refuses_gaps_doubles_and_strangers_and_changes_nothing(run: Run
     assert SharedAnswers(questions).work() == len(lines)
     SharedAnswers(questions).merge()
     assert rows(run) == whole
+
+
+@dataclass(frozen=True)
+class Named:
+    """Questions that have the names given, two a unit."""
+
+    run: Run
+    names: tuple[str, ...]
+    work: str = "named"
+    unit: int = 2
+
+    def sets(self) -> dict[str, dict[str, Any]]:
+        return {"": {"split": "test"}}
+
+    def items(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def keys(self, some: list[str]) -> list[Key]:
+        return [Key("", one) for one in some]
+
+
+def test_two_questions_of_one_name_are_refused_and_of_one_number_are_not(
+    run: Run, monkeypatch
+) -> None:
+    with pytest.raises(DatasetError, match="two questions of the split have the id 'b'"):
+        SharedAnswers(Named(run, ("a", "b", "c", "b", "d")))
+    monkeypatch.setattr("vesalius.steps.sharing._number", lambda key: len(key.id))
+    shared = SharedAnswers(Named(run, ("a", "b", "cc", "d")))  # by chance, as good as never
+    assert shared.shards.items == 4
+    with pytest.raises(DatasetError, match="the id 'b'"):
+        SharedAnswers(Named(run, ("a", "b", "cc", "b")))
 
 
 def test_workers_of_another_fit_or_data_are_refused(run: Run) -> None:

@@ -7,13 +7,16 @@ one worker's prediction, and the rows are the same in all fields but ``usage``.
 from __future__ import annotations
 
 import json
+from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import cached_property, partial
-from hashlib import sha256
+from hashlib import blake2b, sha256
 from pathlib import Path
 from typing import Any, Protocol
+
+import numpy as np
 
 from vesalius.cases.prediction import Prediction
 from vesalius.errors import RunError
@@ -25,6 +28,7 @@ from vesalius.steps.load import load
 from vesalius.steps.predict import SplitQuestions
 from vesalius.steps.prepare import twin
 from vesalius.steps.probe import ProbeQuestions
+from vesalius.steps.request import chunks
 from vesalius.system.files import json_line, read_lines, replacing
 from vesalius.system.pace import work_off
 from vesalius.system.places import place
@@ -116,7 +120,7 @@ class SharedAnswers:
             for some in self._questions.answers(models[0], items):
                 yield [{SET: name, **one.to_row()} for name, one in some]
 
-        total = len(self._keys.all)
+        total = len(self._keys)
         return work_off(self.what, self.shards, self._pieces(), answers, total=total, ready=ready)
 
     def merge(self) -> int:
@@ -125,7 +129,7 @@ class SharedAnswers:
         What a set has of other questions stays. RunError, and nothing changed, where a shard is
         missing or an answer is missing, there twice or not asked for: it names them.
         """
-        keys = self._keys.all
+        keys = self._keys
         if self._keys.complete():
             return len(keys)
         self.shards.require_whole()
@@ -173,22 +177,47 @@ def shared_probe(run: Path, *, at: str | None = None, **how: Any) -> SharedAnswe
 
 
 class _Keys:
-    """Which answers are asked for, in order: one walk through the data, no picture opened."""
+    """Which answers are asked for, in order: one walk through the data, no picture opened.
+
+    Of each answer's name a number is held, 8 bytes: there may be a hundred million, and many
+    workers on a machine.
+    """
 
     def __init__(self, questions: Questions) -> None:
         self._questions = questions
-        self.all: dict[Key, None] = {}
-        self.items = 0
-        units = Pieces(questions.items, questions.unit)
-        number = 0
-        while unit := units[number]:
+        digest, numbers, self.items = sha256(), array("Q"), 0
+        for unit in self._units():
             self.items += len(unit)
-            number += 1
             for key in questions.keys(unit):
-                if key in self.all:
-                    raise twin(key.id)
-                self.all[key] = None
+                digest.update(json.dumps(key).encode())
+                numbers.append(_number(key))
+        self._numbers = np.sort(np.array(numbers, np.uint64))
+        self._digest = digest.hexdigest()
+        self._require_apart()
         self.size = shard_size(self.items, questions.unit)
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def __contains__(self, key: Key) -> bool:
+        number = np.uint64(_number(key))
+        at = int(np.searchsorted(self._numbers, number))
+        return at < len(self._numbers) and bool(self._numbers[at] == number)
+
+    def _units(self) -> Iterator[list[Any]]:
+        return chunks(self._questions.items(), self._questions.unit)
+
+    def _require_apart(self) -> None:
+        """DatasetError for two answers of one name; two names may have one number by chance."""
+        several = self._numbers[1:][self._numbers[1:] == self._numbers[:-1]]
+        doubtful, met = set(several.tolist()), set[Key]()
+        if not doubtful:
+            return
+        for unit in self._units():
+            for key in (one for one in self._questions.keys(unit) if _number(one) in doubtful):
+                if key in met:
+                    raise twin(key.id)
+                met.add(key)
 
     def of(self, items: Sequence[Any]) -> list[Key]:
         """The answers to a shard's items."""
@@ -198,16 +227,14 @@ class _Keys:
 
     def facts(self) -> dict[str, Any]:
         """What makes this the same job as another worker's."""
-        run, digest = self._questions.run, sha256()
-        for key in self.all:
-            digest.update(json.dumps(key).encode())
+        run = self._questions.run
         return {
             "work": self._questions.work,
             "recipe": run.recipe().digest(),
             "fitted": run.status().get("finished"),
             "sets": dict(self._questions.sets()),
             "items": self.items,
-            "questions": digest.hexdigest(),
+            "questions": self._digest,
             "size": self.size,
             "shards": -(-self.items // self.size),
         }
@@ -220,8 +247,15 @@ class _Keys:
             one = noted.get(name or "test", {})
             if not one.get("complete") or any(one.get(key) != facts.get(key) for key in FACTS):
                 return False
-        there = {Key(name, one) for name in self._questions.sets() for one in run.predicted(name)}
-        return self.all.keys() <= there
+        there = array("Q")
+        for name in self._questions.sets():
+            there.extend(_number(Key(name, one)) for one in run.predicted(name))
+        return bool(np.isin(self._numbers, np.array(there, np.uint64)).all())
+
+
+def _number(key: Key) -> int:
+    """64 bits of a hash: among 10^8 names a stranger is taken for one of them once in 10^11."""
+    return int.from_bytes(blake2b(json.dumps(key).encode(), digest_size=8).digest())
 
 
 def _require_same(shards: Shards, number: int, rows: Sequence[Row], keys: Sequence[Key]) -> None:
