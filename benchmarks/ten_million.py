@@ -22,15 +22,15 @@ from typing import Any
 
 from deidentify import drawn
 
-from vesalius import Recipe, Run
+from vesalius import Recipe
 from vesalius.data.deidentify import Options, SharedDeidentification
 from vesalius.data.inspection import inspect
 from vesalius.data.open import open_dataset
 from vesalius.models.feature_cache import FEATURES_MB
-from vesalius.steps.answer_set import Key
 from vesalius.steps.embed import Embedding
 from vesalius.steps.fit import fit
 from vesalius.steps.predict import SplitQuestions, predict
+from vesalius.steps.sharing import SharedAnswers
 from vesalius.system.files import append_lines
 from vesalius.system.places import place
 from vesalius.system.shards import MOST, Shards
@@ -115,11 +115,12 @@ def machinery(folder: Path, rows: int) -> None:
     append_lines(table / "train.jsonl", [json.loads((table / "test.jsonl").open().readline())])
     data = {"dataset": "folder", "root": str(table), "splits": SPLITS, "leaks": "allow"}
     recipe = Recipe.model_validate({"name": "m", "data": data, "model": {"name": "majority"}})
-    questions = SplitQuestions.of(Run.create(folder / "majority", recipe))
+    questions = SplitQuestions.of(fit(recipe, folder / "majority"))
     tracemalloc.start()
-    keys = dict.fromkeys(Key("", f"case-{n:09d}") for n in range(rows))
-    each = tracemalloc.get_traced_memory()[0] / len(keys)
+    answers = SharedAnswers(questions)  # while it is there, so are the names
+    each = tracemalloc.get_traced_memory()[0] / rows
     tracemalloc.stop()
+    del answers
     print(f"a name in a worker: {each:.0f} bytes, {each * 1e7 / 1e9:.1f} GB for 10 M", flush=True)
     cost("reading a row of a folder's table", rows, lambda: sum(1 for _ in questions.items()))
     at = folder / "shards"
