@@ -268,6 +268,7 @@ def test_one_owner_does_not_fill_the_storage(tmp_path: Path) -> None:
         first, second, third = (api.upload(data, headers=ann) for data in noise)
         assert [answer.status_code for answer in (first, second, third)] == [201, 201, 507]
         assert third.json()["code"] == "quota_exceeded"
+        assert "have 1.7 of 2 MiB here already, and this one needs 0.9" in third.json()["detail"]
         assert api.upload(noise[2], headers=bob).status_code == 201
         assert api.upload(noise[0], headers=ann).status_code == 200  # it is here already
         api.client.delete(f"/images/{first.json()['image_id']}", headers=ann)

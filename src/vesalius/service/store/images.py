@@ -216,7 +216,8 @@ def _require_room(session: Session, row: ImageRow, quota: int | None) -> None:
     used = session.scalar(select(func.coalesce(func.sum(ImageRow.size), 0)).where(*kept)) or 0
     if used + row.size > quota:
         mib = 2**20
-        what = f"your pictures have {used // mib:,} of {quota // mib:,} MiB here already"
+        have = f"your pictures have {used / mib:,.1f} of {quota / mib:,.0f} MiB here already"
+        what = f"{have}, and this one needs {row.size / mib:,.1f}"
         raise Refusal("quota_exceeded", what, hint="delete some, or wait until they expire")
 
 
