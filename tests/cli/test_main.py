@@ -179,3 +179,17 @@ def test_a_full_disk_is_one_line() -> None:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr == "vesalius: No space left on device\n"
+
+
+def test_a_path_of_blanks_and_brackets_is_shown_as_a_shell_takes_it(
+    recipe: Path, tmp_path: Path
+) -> None:
+    run = str(tmp_path / "my run [a]")
+    assert (
+        f"next: vesalius predict --run '{run}'" in vesalius("fit", str(recipe), "--run", run).stdout
+    )
+    answered = vesalius("predict", "--run", run)
+    assert f"answers in {run}/predictions.jsonl" in answered.stdout
+    assert f"next: vesalius evaluate '{run}'" in answered.stdout
+    asked = vesalius("ask", str(tmp_path / "none.png"), "\u200b ", "--run", run)
+    assert (asked.returncode, asked.stderr) == (2, "vesalius: the question is empty\n")

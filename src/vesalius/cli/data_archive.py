@@ -1,6 +1,7 @@
 """``vesalius data pull`` and ``push``: pictures out of a DICOMweb archive, results into it."""
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -27,7 +28,9 @@ def pull(
     lines = [f"{done.new} files fetched, {done.here} were here already"]
     lines += [f"{number} not fetched: {why}" for why, number in done.failures.items()]
     lines += [f"the archive has more than {limit}: raise --limit"] if done.more else []
-    lines.append(f"they name patients; next: vesalius deidentify {out} {out}-clean")
+    lines.append(
+        f"they name patients; next: vesalius deidentify {quote(str(out))} {quote(f'{out}-clean')}"
+    )
     typer.echo("\n".join(lines))
     if done.failures:
         raise typer.Exit(1)

@@ -52,7 +52,7 @@ def fit(
     """Fit the model of a recipe. A killed fit goes on with the same command."""
     from rich.console import Console
 
-    from vesalius.cli.plain import facts_table, mask_text
+    from vesalius.cli.plain import facts_table, mask_text, next_line
     from vesalius.recipe import load_recipe
     from vesalius.steps import fit as step
     from vesalius.steps.plan import mask, plan
@@ -72,7 +72,7 @@ def fit(
         return
     fitted = step.fit(loaded, run or Path("runs") / loaded.name)
     console.print(facts_table(f"{loaded.name} is fitted", fitted.status()))
-    console.print(f"next: [bold]vesalius predict --run {fitted.path}[/]")
+    console.print(next_line("vesalius predict --run", fitted.path), soft_wrap=True)
 
 
 def predict(
@@ -109,6 +109,7 @@ def predict(
     """Answer a split with a fitted run. A killed prediction goes on with the same command."""
     from rich.console import Console
 
+    from vesalius.cli.plain import next_line
     from vesalius.run import Run
     from vesalius.steps.controls import control_set, load_under
     from vesalius.steps.predict import predict as step
@@ -142,10 +143,10 @@ def predict(
     name = name or set_name(history, change)
     file, counts = fitted.predictions_file(name), fitted.counts(name)
     after = "vesalius evaluate" + (" --histories" if history else "")
-    console.print(f"{count} answers in {file}")
+    console.print(f"{count} answers in {file}", markup=False, soft_wrap=True)
     if counts:  # shots, neighbours, what a writer did that it should not, boxes not read
         console.print(", ".join(f"{key} {value}" for key, value in counts.items()))
-    console.print(f"next: [bold]{after} {run}[/]")
+    console.print(next_line(after, run), soft_wrap=True)
 
 
 def calibrate(run: RunFolder) -> None:

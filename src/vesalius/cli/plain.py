@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from time import monotonic
@@ -71,6 +72,11 @@ def print_findings(console: Console, findings: Sequence[Finding]) -> None:
 
     for line in summary_lines(findings):
         console.print(escape(line))
+
+
+def next_line(command: str, *arguments: object) -> str:
+    """What to type next, as a shell takes it: a path's blanks quoted, its brackets no markup."""
+    return f"next: [bold]{escape(f'{command} {shlex.join(map(str, arguments))}')}[/]"
 
 
 def facts_table(title: str, facts: Mapping[str, Any]) -> Table:

@@ -13,6 +13,8 @@ from vesalius.cases.dialogue import Dialogue, Turn
 from vesalius.cases.picture import Picture
 from vesalius.cases.prediction import Prediction
 from vesalius.cases.view import View
+from vesalius.errors import Refusal
+from vesalius.language.script import is_blank
 from vesalius.models import Model
 from vesalius.models.feature_cache import with_shared_features
 from vesalius.recipe import Decoding
@@ -123,8 +125,11 @@ def ask(
     """The run's answer to one question about one picture file; without a question, a caption.
 
     ``frame`` counts from 0; ``window`` is a DICOM's (centre, width) in modality units; ``model`` is
-    the run's own where it is loaded already. Raises ImageError where the picture has no such frame.
+    the run's own where it is loaded already. Raises ImageError where the picture has no such frame,
+    Refusal for a question of blanks.
     """
+    if question and is_blank(question):
+        raise Refusal("question_empty", "the question is empty")
     image = Path(image)
     picture = Picture.from_file(image).at(View(frame, window))
     for remark in picture.decoded().warnings:  # a bad file is refused before the model is loaded
