@@ -138,8 +138,22 @@ class MissingExtra(VesaliusError):
     code = "missing_extra"
 
     def __init__(self, package: str, extra: str, *, command: str | None = None) -> None:
-        install = command or f"pip install 'vesalius[{extra}]'"
+        install = command or f"pip install '{_distribution()}[{extra}]'"
         super().__init__(f"this needs the package {package}", hint=f"try: {install}")
+
+
+def _distribution() -> str:
+    """What pip calls this package here: its name where it is installed, else a clone's folder.
+
+    No index has the name, so that a tree that is not installed must not ask one for it.
+    """
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        version("vesalius")
+    except PackageNotFoundError:
+        return "."
+    return "vesalius"
 
 
 class ModelError(VesaliusError):
