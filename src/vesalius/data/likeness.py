@@ -26,6 +26,8 @@ from vesalius.cases.likeness import (
     turned,
 )
 
+Scored = tuple[NDArray[np.intp], NDArray[np.intp], Plane]
+"""Places of pairs, the first and the second of each, and how alike they are."""
 SIGNS = (
     (1, 1, 1, 1, 1, 1, 1, 1),
     (1, 1, 1, 1, -1, -1, -1, -1),
@@ -102,15 +104,44 @@ def _candidates(
     starts = range(0, len(stack), BLOCK)
     small = np.concatenate([cells(structure(stack[at : at + BLOCK])[0]) for at in starts])
     flat = small.reshape(len(small), -1)
-    parts = flat @ symmetric_parts()
-    for top in range(0, len(stack), BLOCK):
-        best = most_alike(parts[top : top + BLOCK], parts)
-        best[groups[top : top + BLOCK, None] == groups[None]] = 0
-        row, column = _highest(best, min(NEIGHBOURS, len(stack) - 1))
+    row, column = _nearest(flat @ symmetric_parts(), groups)
+    for top in starts:
+        of = slice(*np.searchsorted(row, (top, top + BLOCK)))
+        first, second = row[of], column[of]
         # The other one is turned towards this one: turning this one back is the same.
         unturned = (_unturned(small[top : top + BLOCK], turn) for turn in range(8))
-        by_turn = [(one[row] * flat[column]).sum(axis=1) for one in unturned]
-        yield top + row, column, np.abs(by_turn).argmax(axis=0)
+        by_turn = [(one[first - top] * flat[second]).sum(axis=1) for one in unturned]
+        yield first, second, np.abs(by_turn).argmax(axis=0)
+
+
+def _nearest(parts: Plane, groups: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Each picture's most similar ones of other groups, in order: both places of each pair.
+
+    Every two blocks are compared once, for both; what is no longer among the highest is let go
+    before it takes more than a few times the place of all that is.
+    """
+    most = min(NEIGHBOURS, len(parts) - 1)
+    pending: list[Scored] = []
+    for top in range(0, len(parts), BLOCK):
+        best = most_alike(parts[top : top + BLOCK], parts[top:])
+        best[groups[top : top + BLOCK, None] == groups[None, top:]] = 0
+        row, column = _highest(best, most)
+        pending.append((top + row, top + column, best[row, column]))
+        column, row = _highest(best[:, BLOCK:].T, most)
+        pending.append((top + BLOCK + column, top + row, best[row, BLOCK + column]))
+        if sum(len(one) for one, _, _ in pending) > 2 * most * (len(parts) + BLOCK):
+            pending = [_most(most, *pending)]
+    row, column, _ = _most(most, *pending)
+    return row, column
+
+
+def _most(most: int, *pairs: Scored) -> Scored:
+    """Of scored pairs, the ``most`` highest of each first place."""
+    row, column, value = (np.concatenate(one) for one in zip(*pairs, strict=True))
+    order = np.lexsort((column, -value, row))
+    within = np.arange(len(row)) - np.searchsorted(row[order], row[order])
+    kept = order[within < most]
+    return row[kept], column[kept], value[kept]
 
 
 def _highest(best: Plane, most: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
