@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from vesalius.cases.likeness import _kernel, structure, thumbnail, turned
-from vesalius.data.likeness import most_alike, near_pairs, symmetric_parts
+from vesalius.data.likeness import _nearest, most_alike, near_pairs, symmetric_parts
 from vesalius.data.open import open_dataset
 
 TURN = Image.Transpose
@@ -139,3 +139,19 @@ def test_a_blur_has_no_subnormal_weight(deviation):
     weights = _kernel(deviation)
     assert weights.sum(axis=1) == pytest.approx(np.ones(len(weights)), abs=1e-6)
     assert not ((weights > 0) & (weights < np.finfo(np.float32).tiny)).any()
+
+
+def test_blocks_compared_once_have_the_nearest_of_all():
+    rng = np.random.default_rng(4)
+    kinds = rng.normal(size=(5, 256))
+    planes = kinds[np.arange(1200) % 5] + rng.normal(size=(1200, 256)) * 0.7  # over four blocks
+    parts = (planes / np.linalg.norm(planes, axis=1, keepdims=True)).astype(np.float32)
+    groups = np.arange(1200) // 2
+    best = most_alike(parts, parts)
+    best[groups[:, None] == groups] = 0
+    wanted = [set(row) for row in np.argsort(-best, axis=1)[:, :12].tolist()]
+    row, column = _nearest(parts, groups)
+    found = [set(column[row == i].tolist()) for i in range(1200)]
+    assert (np.diff(row) >= 0).all()
+    assert sum(len(a & b) for a, b in zip(found, wanted, strict=True)) >= 12 * 1200 - 5  # rounding
+    assert all(len(one) == 12 for one in found)

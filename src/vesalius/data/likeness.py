@@ -37,7 +37,7 @@ SIGNS = (
 """Under each orientation, as :func:`vesalius.cases.likeness.turned` numbers them."""
 LONE = (36, 28, 28, 36)
 """How wide the parts are that have these signs."""
-TILE = 256
+TILE = 128
 """Columns of products that are worked on at once: they stay in a core's cache."""
 
 
@@ -160,21 +160,24 @@ def most_alike(block: Plane, parts: Plane) -> Plane:
     """The largest absolute product [b, n] of planes over the eight orientations, in their parts.
 
     A plane's product with a turned one is that of their lone parts, in signs of the turn, and that
-    of their paired parts, exchanged and in signs; a half turn changes the sign of the latter.
+    of their paired parts, exchanged and in signs; a half turn changes the sign of the latter. So
+    eight products of parts serve all orientations.
     """
-    size = sum(LONE)
-    lone, one, two = np.split(block, (size, size + (CELLS**2 - size) // 2), axis=1)
-    paired = {0: (one, two), 1: (two, -one), 4: (one, -two), 5: (two, one)}
-    turns = [
-        (lone * np.repeat([np.float32(signs[turn]) for signs in SIGNS], LONE), np.hstack(pair))
-        for turn, pair in paired.items()
-    ]
-    best = np.zeros((len(block), len(parts)), np.float32)
+    edges = np.cumsum((*LONE, (CELLS**2 - sum(LONE)) // 2))
+    *lone, one, two = np.split(block, edges, axis=1)
+    best = np.empty((len(block), len(parts)), np.float32)
     for left in range(0, len(parts), TILE):
-        others, tile = parts[left : left + TILE].T, best[:, left : left + TILE]
-        for signed, pair in turns:
-            both = np.abs(signed @ others[:size]) + np.abs(pair @ others[size:])
-            np.maximum(tile, both, out=tile)
+        *others, a, b = np.split(parts[left : left + TILE].T, edges)
+        first, second, third, fourth = (x @ y for x, y in zip(lone, others, strict=True))
+        above, below = (first + second, first - second), (third + fourth, third - fourth)
+        turns = (  # 0, 4, 1 and 5: of SIGNS, and of what they make of the pair
+            (above[0] + below[0], (straight := one @ a) + (other := two @ b)),
+            (above[1] + below[1], straight - other),
+            (above[0] - below[0], (crossed := two @ a) - (back := one @ b)),
+            (above[1] - below[1], crossed + back),
+        )
+        p, q, r, s = (np.abs(signed) + np.abs(pair) for signed, pair in turns)
+        np.maximum(np.maximum(p, q), np.maximum(r, s), out=best[:, left : left + TILE])
     return best
 
 
