@@ -16,6 +16,7 @@ from serving import Serving, png, serving, until
 
 from hostile import SECRETS, hostile, scan, written
 from vesalius.cases.image import decode
+from vesalius.cases.reencode import Reencoded
 from vesalius.cases.view import View
 from vesalius.service.chat.intake import LATER
 from vesalius.service.storage import open_store
@@ -273,6 +274,26 @@ def test_one_owner_does_not_fill_the_storage(tmp_path: Path) -> None:
         assert api.upload(noise[0], headers=ann).status_code == 200  # it is here already
         api.client.delete(f"/images/{first.json()['image_id']}", headers=ann)
         assert api.upload(noise[2], headers=ann).status_code == 201
+
+
+def test_text_is_not_looked_for_where_there_is_no_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("rapidocr", reason="needs the extra ocr")
+    with serving(tmp_path, owner_mib=1, text_in_pictures="mask") as api:
+        read: list[bool] = []
+        readers = api.service.intake._readers
+
+        def read_text(picture: Reencoded, mask: bool) -> tuple[Reencoded, list[tuple[int, ...]]]:
+            read.append(mask)
+            return picture, []
+
+        monkeypatch.setattr(readers, "run", read_text)
+        large = png(size=(700, 600))  # 1.3 MB
+        assert api.upload(large).json()["code"] == "quota_exceeded"
+        assert read == []
+        assert api.upload(png()).status_code == 201
+        assert read == [True]
 
 
 @pytest.mark.parametrize(

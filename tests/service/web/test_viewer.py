@@ -271,6 +271,20 @@ def test_boxes_follow_the_view_they_are_of(page: Page, site: Site, ct: str) -> N
     assert BOX["label"] in stage.locator("img").get_attribute("alt")
 
 
+def test_an_answer_that_comes_takes_no_keys_from_the_picture(
+    page: Page, site: Site, ct: str
+) -> None:
+    stage = opened(page, site, ct)
+    ask(page, FOUND)
+    expect(page.get_by_role("button", name="Stop")).to_be_visible()
+    stage.focus()
+    expect(page.get_by_text("Confidence 0.82, not calibrated")).to_be_visible()
+    settle(page)
+    page.wait_for_timeout(600)  # what comes into view does so a while later
+    page.keyboard.press("ArrowDown")
+    expect(page.locator(".at")).to_have_text("Frame 7 of 12")
+
+
 def test_zoom_fit_one_to_one_invert_and_pan(page: Page, site: Site, ct: str) -> None:
     stage = opened(page, site, ct)
     zoom, img = page.locator(".zoom"), stage.locator("img")

@@ -24,6 +24,7 @@ from vesalius.data.burned_in import WRITING
 from vesalius.errors import MissingExtra, Refusal
 from vesalius.service.fair_queue import FairQueue
 from vesalius.service.settings import Settings, TextPolicy
+from vesalius.service.threads import in_thread
 from vesalius.system.workers import Pool
 
 MIB = 2**20
@@ -74,16 +75,25 @@ class Intake:
         self._lines = {pool: FairQueue(count) for pool, count in sizes.items()}
 
     async def take(
-        self, data: bytes, policy: TextPolicy, owner: str, key: bytes = b""
+        self,
+        data: bytes,
+        policy: TextPolicy,
+        owner: str,
+        key: bytes = b"",
+        *,
+        accept: Callable[[Reencoded], None] | None = None,
     ) -> tuple[Reencoded, int]:
         """What is kept of the picture, and in how many places text was found; ImageError.
 
         With ``later`` nothing is looked for, and a warning says so. ``key``: for the hashes by
         which pictures of one owner can be compared; the header goes where the picture is decoded.
+        ``accept`` may refuse what was decoded, before text is looked for: that takes seconds.
         """
         async with _in_time(self.settings.deadline):
             decoding = partial(self._decoders.run, data, self.settings.limits, key)
             picture: Reencoded = await self._done_by(self._decoders, owner, decoding)
+            if accept is not None:
+                await in_thread(accept, picture)
             if policy == "off":
                 return picture, 0
             if not self.finds_text:

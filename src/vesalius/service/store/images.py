@@ -87,7 +87,7 @@ class Images(State):
         self._pictures.write(path, picture.data)
         try:
             with self._db.write() as session:
-                _require_room(session, row, quota)
+                _require_room(session, row.owner, row.size, quota)
                 session.add(row)
         except Conflict:
             self._discard(path)
@@ -98,6 +98,11 @@ class Images(State):
             self._discard(path)
             raise
         return record_of(row), True
+
+    def require_room(self, owner: str, size: int, quota: int) -> None:
+        """Refusal ``quota_exceeded`` where a picture of so many bytes is too many for the owner."""
+        with self._db.read() as session:
+            _require_room(session, owner, size, quota)
 
     def image(self, owner: str, image_id: str) -> Image:
         """The owner's image; Refusal ``not_found``, or ``image_expired`` after its retention."""
@@ -209,15 +214,15 @@ def living(session: Session, owner: str, image_id: str, now: datetime) -> ImageR
     return row
 
 
-def _require_room(session: Session, row: ImageRow, quota: int | None) -> None:
+def _require_room(session: Session, owner: str, size: int, quota: int | None) -> None:
     if quota is None:
         return
-    kept = ImageRow.owner == row.owner, ImageRow.state == "stored"
+    kept = ImageRow.owner == owner, ImageRow.state == "stored"
     used = session.scalar(select(func.coalesce(func.sum(ImageRow.size), 0)).where(*kept)) or 0
-    if used + row.size > quota:
+    if used + size > quota:
         mib = 2**20
         have = f"your pictures have {used / mib:,.1f} of {quota / mib:,.0f} MiB here already"
-        what = f"{have}, and this one needs {row.size / mib:,.1f}"
+        what = f"{have}, and this one needs {size / mib:,.1f}"
         raise Refusal("quota_exceeded", what, hint="delete some, or wait until they expire")
 
 

@@ -36,9 +36,11 @@ export default function ({ data, parentElement }) {
     const top = data.move && main && !opened ? main.scrollHeight : 0;
     if (main) main.scrollTo({ top, behavior: "instant" });
     if (main && opened) stay(main);
-    // On a touch screen the focus would raise the keyboard over the answer.
+    // On a touch screen the focus would raise the keyboard over the answer; and it is taken from
+    // nothing that has it: whoever scrolls the picture by keys goes on while an answer comes.
     const box = document.querySelector('[data-testid="stChatInputTextArea"]');
-    if (box && matchMedia("(pointer: fine)").matches) box.focus({ preventScroll: true });
+    const free = document.activeElement === document.body && matchMedia("(pointer: fine)").matches;
+    if (box && free) box.focus({ preventScroll: true });
   }, 350);
 }
 """

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Query, Request, Response
 from starlette.responses import JSONResponse
 
 from vesalius.cases.display import Display
+from vesalius.cases.reencode import Reencoded
 from vesalius.cases.view import View
 from vesalius.errors import Refusal
 from vesalius.service.chat import reports
@@ -94,9 +95,13 @@ async def upload_image(
         image, created = known, False
     else:
         key = await in_thread(store.series_key, caller.owner)
-        work = service.intake.take(data, policy, caller.owner, key)
+        quota = own["quota"] = service.settings.owner_mib * MIB
+
+        def accept(picture: Reencoded) -> None:
+            store.require_room(caller.owner, len(picture.data), quota)
+
+        work = service.intake.take(data, policy, caller.owner, key, accept=accept)
         picture, regions = await while_there(request, work)
-        own["quota"] = service.settings.owner_mib * MIB
         image, created = await in_thread(store.add_image, caller.owner, sha256, picture, **own)
         if created and LATER in image.warnings:
             service.look_later(image)
