@@ -29,6 +29,7 @@ from vesalius.data.open import open_dataset
 from vesalius.models.feature_cache import FEATURES_MB
 from vesalius.steps.embed import Embedding
 from vesalius.steps.fit import fit
+from vesalius.steps.load import load
 from vesalius.steps.predict import SplitQuestions, predict
 from vesalius.steps.sharing import SharedAnswers
 from vesalius.system.files import append_lines
@@ -102,6 +103,28 @@ def items(folder: Path, number: int) -> None:
     cost("deidentify, with its check", 64, job.work)
 
 
+def language_model(folder: Path) -> None:
+    """Answers of 135 million parameters, after one step of training."""
+    recipe = {
+        "name": "smol",
+        "data": {
+            "dataset": "phantom",
+            "options": {"cases": {"train": 4, "test": 8}, "size": SIDE},
+            "splits": SPLITS,
+            "leaks": "allow",
+        },
+        "model": {"name": "composed", "preset": "smol", "training": {"max_steps": 1}},
+    }
+    run = fit(Recipe.model_validate(recipe), folder / "smol")
+    model = load(run)
+    predict(run, limit=8, name="warm", model=model)
+    number = sum(1 for _ in SplitQuestions.of(run).items())
+    cost("predict, composed/smol", number, lambda: predict(run, model=model))
+    rows = [json.loads(line) for line in run.predictions_file().open()]
+    words = sum(row["usage"]["new_tokens"] for row in rows) / len(rows)
+    print(f"that was {len(rows)} answers of {words:.3g} new tokens")
+
+
 def machinery(folder: Path, rows: int) -> None:
     """Names of items in memory, claims, and looks at a place of as many shards as there can be."""
     table = folder / "table"
@@ -154,6 +177,7 @@ def main() -> None:
     )
     with tempfile.TemporaryDirectory() as folder:
         items(Path(folder), options.pictures)
+        language_model(Path(folder))
         machinery(Path(folder), options.rows)
 
 

@@ -136,7 +136,8 @@ def test_a_tracker_that_is_none_is_named_with_those_that_are(tmp_path: Path) -> 
             r"there is no key called 'modle' \(did you mean model",
         ),
         (PLAIN.replace("name: r\n", "nmae: r\n", 1), r"called 'nmae' \(did you mean name"),
-        (PLAIN + "stages:\n\t- name: a\n", r"at line \d+ \(found character '\\t'"),
+        (PLAIN + "stages:\n\t- name: a\n", r"at line 5 \(indent with blanks, not with tabs\)"),
+        (PLAIN + "seed: [1\n", r"at line \d+ \(did not find expected"),
     ],
 )
 def test_a_slip_of_the_pen_is_told_before_what_it_leads_to(

@@ -86,7 +86,9 @@ class UnknownName(VesaliusError, KeyError):
     def __init__(self, kind: str, name: str, known: Iterable[str], *, where: object = None) -> None:
         names = sorted(set(known))
         close = get_close_matches(name, names, n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(names)}"
+        hint = f"known: {', '.join(names)}" if names else None
+        if close:
+            hint = f"did you mean {' or '.join(close)}?"
         super().__init__(f"there is no {kind} called {name!r}", where=where, hint=hint)
 
 

@@ -56,14 +56,16 @@ def _meant(fault: ErrorDetails) -> str | None:
 
 def _keys_beside(settings: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
     """The full names of the keys that could stand where an unknown one does."""
-    prefix, at = "", settings
+    at: Any = settings
     for part in location[:-1]:
-        field = at.model_fields.get(str(part))
-        inner = None if field is None else block_of(field.annotation)
-        if inner is None:
-            return []
-        prefix, at = f"{prefix}{part}.", inner
-    return [prefix + name for name in at.model_fields]
+        block = block_of(at)
+        if block is None:  # a mapping's values, a sequence's items
+            at = next((inner for inner in reversed(get_args(at)) if inner is not ...), None)
+        else:
+            field = block.model_fields.get(str(part))
+            at = None if field is None else field.annotation
+    block, prefix = block_of(at), "".join(f"{part}." for part in location[:-1])
+    return [] if block is None else [prefix + name for name in block.model_fields]
 
 
 def block_of(annotation: Any) -> type[BaseModel] | None:
@@ -78,7 +80,8 @@ def block_of(annotation: Any) -> type[BaseModel] | None:
 def read_yaml(path: Path, overrides: Iterable[str] = ()) -> dict[str, Any]:
     """The mapping in a YAML file with ``a.b=value`` overrides; RecipeError names line or key."""
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)  # noqa: S506
+        text = path.read_text(encoding="utf-8")
+        content = yaml.load(text, Loader=_UniqueKeys)  # noqa: S506
     except OSError as error:
         fault, hint = f"cannot be read: {error.strerror}", "ls recipes/ shows ours"
         raise RecipeError(fault, where=path, hint=hint) from error
@@ -90,6 +93,8 @@ def read_yaml(path: Path, overrides: Iterable[str] = ()) -> dict[str, Any]:
     except yaml.YAMLError as error:
         mark, problem = (getattr(error, name, None) for name in ("problem_mark", "problem"))
         line = "" if mark is None else f" at line {mark.line + 1}"
+        if mark is not None and text[mark.index : mark.index + 1] == "\t":
+            problem = "indent with blanks, not with tabs"
         raise RecipeError(f"not valid YAML{line}", where=path, hint=problem) from error
     if not isinstance(content, dict):
         raise RecipeError("a recipe is a mapping of keys to values", where=path)

@@ -45,7 +45,10 @@ def test_one_s_own(tmp_path: Path) -> None:
         ("errors: {side: other}\nlevels: {bad: 1.5}", "a weight lies in"),
         ("errors: {side: other}\nlevels: {bad: 1.0, mild: 0.5}", "least grave comes first"),
         ("errors: {side: other}\nlevels: {a: 0, b: 0, c: 0, d: 0, e: 0}", "at most 4"),
-        ("axes: {clarity: {ask: is it}}", "axes.clarity.asks: Field required"),
+        (
+            "axes: {clarity: {ask: is it}}",
+            "did you mean axes.clarity.asks",
+        ),
         ("- a list", "a mapping"),
     ],
 )
