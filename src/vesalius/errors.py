@@ -140,12 +140,12 @@ class MissingExtra(VesaliusError):
     code = "missing_extra"
 
     def __init__(self, package: str, extra: str, *, command: str | None = None) -> None:
-        install = command or f"pip install '{_distribution()}[{extra}]'"
+        install = command or install_command(extra)
         super().__init__(f"this needs the package {package}", hint=f"try: {install}")
 
 
-def _distribution() -> str:
-    """What pip calls this package here: its name where it is installed, else a clone's folder.
+def install_command(extra: str) -> str:
+    """The command that installs an extra: by this package's name, or from a clone's folder.
 
     No index has the name, so that a tree that is not installed must not ask one for it.
     """
@@ -154,8 +154,8 @@ def _distribution() -> str:
     try:
         version("vesalius")
     except PackageNotFoundError:
-        return "."
-    return "vesalius"
+        return f"pip install '.[{extra}]'"
+    return f"pip install 'vesalius[{extra}]'"
 
 
 class ModelError(VesaliusError):

@@ -27,7 +27,7 @@ from vesalius.cases.dicom_grey import grey_shades
 from vesalius.cases.headers import codestream_size
 from vesalius.cases.inflation import inflated
 from vesalius.cases.view import DicomWindow, View
-from vesalius.errors import ImageError
+from vesalius.errors import ImageError, install_command
 
 GREY = ("MONOCHROME1", "MONOCHROME2")
 _COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
@@ -191,7 +191,7 @@ def check_syntax(file: pydicom.Dataset, chosen: range, frames: int) -> None:
         raise ImageError(
             "dicom_transfer_syntax",
             f"no decoder for {syntax.name} is installed",
-            hint="try: pip install 'vesalius[dicom]'",
+            hint=f"try: {install_command('dicom')}",
         )
     if syntax.is_encapsulated and syntax != RLELossless:
         stored = generate_frames(file.PixelData, number_of_frames=frames)

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from vesalius.cli.panels import ALL
+from vesalius.errors import install_command
 
 
 def register(app: typer.Typer) -> None:
@@ -76,7 +77,7 @@ def _sections(facts: dict[str, Any]) -> dict[str, list[str]]:
             for name, one in extras.items()
         ]
         or ["none"],
-    } | ({"to have them": ["pip install 'vesalius[NAME]'"]} if extras else {})
+    } | ({"to have them": [install_command("NAME")]} if extras else {})
 
 
 def _gib(number: int) -> str:

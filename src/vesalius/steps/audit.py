@@ -16,7 +16,7 @@ from vesalius.data.survey.survey import Survey, survey
 from vesalius.data.survey.verdict import Result, Verdict, by_rule, measured, unmeasured
 from vesalius.data.survey.words import word_checks
 from vesalius.data.text_sample import TextSample
-from vesalius.errors import DatasetError
+from vesalius.errors import DatasetError, install_command
 from vesalius.evaluation.stats import wilson
 from vesalius.steps.answer_check import answer_check
 from vesalius.steps.answer_sight import Sight, coarse_sight, encoded_sight
@@ -85,7 +85,7 @@ def _burned_in(whole: Survey) -> Result:
     if not len(whole.text):
         return unmeasured("burned_in", "it was not looked for (--text-sample)")
     if find_spec("rapidocr") is None:
-        return unmeasured("burned_in", "it is not looked for: pip install 'vesalius[ocr]'")
+        return unmeasured("burned_in", f"it is not looked for: {install_command('ocr')}")
     with progress_bar("looking for text", len(whole.text)) as advance:
         marked = [(key, len(regions)) for _, key, regions in whole.text.search(advance) if regions]
     n, total = len(marked), len(whole.text)

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from vesalius.errors import MissingExtra
+from vesalius.errors import MissingExtra, install_command
 
 PROJECT = "vesalius"
 """What a tracker's project or experiment is called, where its own variable names none."""
@@ -166,10 +166,10 @@ LIBRARIES: Mapping[str, Library] = {
             "MLFLOW_LOGGING_LEVEL": "CRITICAL",
         },
     ),
-    "tensorboard": Library("pip install 'vesalius[tensorboard]'", _tensorboard),
+    "tensorboard": Library(install_command("tensorboard"), _tensorboard),
     "trackio": Library("pip install trackio", _trackio),
     "wandb": Library(
-        "pip install 'vesalius[wandb]'",
+        install_command("wandb"),
         _wandb,
         _close_wandb,
         variables={"WANDB_LOG_MODEL": "false", "WANDB_WATCH": "false"},

@@ -21,7 +21,7 @@ from vesalius.cases.image import decode
 from vesalius.cases.reencode import Reencoded
 from vesalius.cases.view import View
 from vesalius.data.burned_in import WRITING
-from vesalius.errors import MissingExtra, Refusal
+from vesalius.errors import MissingExtra, Refusal, install_command
 from vesalius.service.fair_queue import FairQueue
 from vesalius.service.settings import Settings, TextPolicy
 from vesalius.service.threads import in_thread
@@ -44,7 +44,7 @@ class Intake:
             raise MissingExtra(
                 "rapidocr",
                 "ocr",
-                command="pip install 'vesalius[ocr]', or set VESALIUS_TEXT_IN_DICOM=off",
+                command=f"{install_command('ocr')}, or set VESALIUS_TEXT_IN_DICOM=off",
             )
         size, memory = settings.decoders, settings.decoder_mib * MIB
         seconds = settings.decoder_seconds
