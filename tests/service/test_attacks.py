@@ -201,7 +201,7 @@ def test_many_dicom_uploads_keep_nobody_from_reading(tmp_path: Path) -> None:
         for n, (d, s, _) in hostile().items()
         if "frame" in n and s == 201 and d[128:132] == b"DICM"
     )
-    with serving(tmp_path, rate_per_minute=100_000) as api:
+    with serving(tmp_path, text_in_dicom="flag", rate_per_minute=100_000) as api:
         image_id = api.image_id()
         with ThreadPoolExecutor(8) as pool:
             scans = [pool.submit(api.upload, hostile()[name][0] + bytes(n)) for n in range(8)]
