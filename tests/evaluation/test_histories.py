@@ -55,6 +55,10 @@ def test_gaps_are_to_the_gold_history(sets):
     assert gaps["none"].difference == pytest.approx(-0.5)
     assert gaps["own"].low <= -0.3 <= gaps["own"].high
     assert gaps["own"].groups == 5
+    # "ct" is the reference of five turns of ten, "yes" of the other five
+    frequent, normal = found.turns.constants
+    assert (frequent.answer, frequent.value("squad.em")) == ("ct", 0.5)
+    assert normal.value("squad.em") == 0.0
 
 
 def test_dialogues_and_contradictions_come_along(sets):

@@ -23,7 +23,7 @@ def show(
     console: Console, run: Run, metrics: Sequence[Any], resamples: int | None, save: Path | None
 ) -> None:
     """Score a run's dialogues under each history, write the scores and print them."""
-    from vesalius.cli.scores import protocol_notes
+    from vesalius.cli.scores import constant_notes, protocol_notes
     from vesalius.evaluation.histories import histories_of
     from vesalius.system.files import write_json
 
@@ -35,6 +35,9 @@ def show(
     for name, part in parts.items():
         if part is not None:
             console.print(_scores(f"{run.name}: {name}", part))
+            metrics = [score.metric for score in part.scores["gold"].overall()]
+            for note in constant_notes(part.constants, metrics):
+                console.print(note, style="dim", markup=False, highlight=False)
             console.print(_gaps(f"{run.name}: what {name} lose or gain by the history", part))
             console.print(_power(part), style="dim", highlight=False)
     gold = histories.turns.scores["gold"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from math import isnan
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from vesalius.evaluation.compare import Comparison
     from vesalius.evaluation.differences import Difference
-    from vesalius.evaluation.score import Evaluation
+    from vesalius.evaluation.score import Constant, Evaluation
 
 _INTERVALS = {
     "bca": "bias-corrected and accelerated (BCa) where that is defined, else percentiles",
@@ -68,14 +68,10 @@ def print_clean(console: Console, evaluation: Evaluation) -> None:
         console.print(table)
 
 
-def _constant_notes(comparison: Comparison) -> Iterator[str]:
-    """What always giving one answer would score on the shared cases."""
-    for constant in comparison.constants:
-        values = [
-            f"{d.metric} {constant.cell(d.metric)}"
-            for d in comparison.overall()
-            if d.metric in constant.values
-        ]
+def constant_notes(constants: Iterable[Constant], metrics: Sequence[str]) -> Iterator[str]:
+    """What always giving one answer would score on the same cases."""
+    for constant in constants:
+        values = [f"{name} {constant.cell(name)}" for name in metrics if name in constant.values]
         if values:
             yield f"{constant}: {', '.join(values)}"
 
@@ -97,7 +93,8 @@ def print_differences(console: Console, comparison: Comparison, title: str) -> N
         f"difference: second minus first, with its {comparison.level:.0%} interval; p: paired "
         "approximate randomisation of whole groups, adjusted over slices (Holm)"
     )
-    if notes := list(_constant_notes(comparison)):
+    metrics = [d.metric for d in comparison.overall()]
+    if notes := list(constant_notes(comparison.constants, metrics)):
         _print_notes(console, notes)
     _print_notes(console, [*protocol_notes(comparison.protocols), note, power])
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from vesalius.cases.prediction import Prediction
 from vesalius.errors import NotComparable, RunError
 from vesalius.evaluation.compare import Comparison, compare
+from vesalius.evaluation.constants import constants
 from vesalius.evaluation.evaluate import evaluate
 from vesalius.evaluation.measuring import Spec
 from vesalius.evaluation.metrics.dialogue import is_turn
-from vesalius.evaluation.score import ALL, Evaluation
-from vesalius.run import Run
+from vesalius.evaluation.score import ALL, Constant, Evaluation
+from vesalius.run import FrequentAnswer, Run
 
 HISTORIES = ("none", "own", "gold")
 GAPS = {"own": "own minus gold", "none": "none minus gold"}
@@ -27,16 +28,21 @@ FIELDS = ("category",)
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Scores by history, and their paired differences to the gold history."""
+    """Scores by history, and their paired differences to the gold history.
+
+    ``constants`` are what always giving one answer would score, whatever was shown before.
+    """
 
     scores: Mapping[str, Evaluation]
     gaps: Mapping[str, Comparison]
+    constants: tuple[Constant, ...]
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready data."""
         return {
             "histories": {name: result.to_json() for name, result in self.scores.items()},
             "gaps": {GAPS[name]: result.to_json() for name, result in self.gaps.items()},
+            "constants": [asdict(constant) for constant in self.constants],
         }
 
 
@@ -61,6 +67,7 @@ def histories(
     sets: Mapping[str, Sequence[Prediction]],
     metrics: Sequence[Spec] = ("squad", "closed"),
     *,
+    trained: FrequentAnswer | None = None,
     resamples: int = 10_000,
     level: float = 0.95,
     seed: int = 0,
@@ -68,8 +75,8 @@ def histories(
     """Score answers to the same turns under each history, and how far they fall short of gold.
 
     ``sets`` has a list for each of none, own and gold. Turns get ``metrics``, the scores by
-    dialogue and the contradiction rates; summaries the caption scores. NotComparable where the
-    sets do not answer the same turns.
+    dialogue and the contradiction rates; summaries the caption scores. ``trained`` is the training
+    split's most frequent answer. NotComparable where the sets do not answer the same turns.
     """
     _refuse_others(sets)
     how: dict[str, Any] = {"resamples": resamples, "level": level, "seed": seed}
@@ -77,8 +84,8 @@ def histories(
     chosen = [*metrics, *(name for name in OVER_DIALOGUES if name not in named)]
     turns = {name: [p for p in sets[name] if is_turn(p)] for name in HISTORIES}
     closings = {name: [p for p in sets[name] if not is_turn(p)] for name in HISTORIES}
-    summed = _part(closings, SUMMARY_METRICS, (), how) if closings["gold"] else None
-    return Histories(_part(turns, chosen, FIELDS, how), summed)
+    summed = _part(closings, SUMMARY_METRICS, (), None, how) if closings["gold"] else None
+    return Histories(_part(turns, chosen, FIELDS, trained, how), summed)
 
 
 def histories_of(
@@ -96,6 +103,7 @@ def histories_of(
     return histories(
         {name: list(run.predictions(f"history-{name}")) for name in HISTORIES},
         metrics or settings.metrics,
+        trained=run.frequent_answer(),
         resamples=settings.resamples if resamples is None else resamples,
         level=settings.level,
         seed=settings.seed,
@@ -106,6 +114,7 @@ def _part(
     sets: Mapping[str, Sequence[Prediction]],
     metrics: Sequence[Spec],
     by: Sequence[str],
+    trained: FrequentAnswer | None,
     how: Mapping[str, Any],
 ) -> Part:
     scores = {
@@ -120,7 +129,7 @@ def _part(
         )
         for name, comparison in comparisons.items()
     }
-    return Part(scores, gaps)
+    return Part(scores, gaps, constants(sets["gold"], metrics, trained))
 
 
 def _whole(evaluation: Evaluation) -> Evaluation:
