@@ -134,7 +134,7 @@ class Run:
         keys = self.recipe().differences(recipe)
         more = f"; and {len(keys) - KEYS} more" if len(keys) > KEYS else ""
         state = "a fitted" if self.fitted else "an unfinished"
-        hint = "choose another --run folder"
+        hint = "choose another folder"
         if self.fitted and recipe.model.get("start", ABSENT) is None:
             hint += f"; there, --set model.start={self.path} goes on from this one's weights"
         what = f"holds {state} run of another recipe: {'; '.join(keys[:KEYS])}{more}"

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from vesalius.cli.main import app
 from vesalius.data.open import open_dataset
-from vesalius.errors import RecipeError
+from vesalius.errors import RecipeError, RunError
 from vesalius.recipe import Recipe
 from vesalius.run import Run
 from vesalius.steps.cross_fit import cross_fit
@@ -46,6 +46,17 @@ def test_each_case_is_answered_by_a_run_that_did_not_learn_of_its_group(tmp_path
     assert [run.status()["finished"] for run in again] == [run.status()["finished"] for run in runs]
 
 
+def test_another_recipe_is_refused_and_breaks_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "folds"
+    cross_fit(recipe(), folder, 3)
+    before = {file: file.read_bytes() for file in folder.glob("*.jsonl")}
+    with pytest.raises(RunError, match=r"seed 3 -> 4 \(choose another folder"):
+        cross_fit(recipe().model_copy(update={"seed": 4}), folder, 3)
+    cross_fit(recipe(), folder, 4)  # beside the others
+    assert {file: file.read_bytes() for file in before} == before
+    cross_fit(recipe(), folder, 3)
+
+
 def test_two_folds_leave_nothing_to_validate_on(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="at least 3 folds, not 2"):
         cross_fit(recipe(), tmp_path / "folds", 2)
@@ -66,5 +77,5 @@ def test_labels_are_audited_by_a_recipe(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["data", "audit", "phantom", *options, *files])
     assert done.exit_code == 0, done.output
     assert "of 15 pictures" in done.output
-    folds = sorted((tmp_path / "labels-folds").glob("fold-?"))
+    folds = sorted((tmp_path / "labels-folds").glob("fold-?-of-?"))
     assert [Run.open(fold).status()["state"] for fold in folds] == ["fitted"] * 3

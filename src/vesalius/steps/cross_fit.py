@@ -49,14 +49,16 @@ def cross_fit(recipe: Recipe, folder: Path, folds: int) -> list[Run]:
     runs = []
     for fold in range(folds):
         log.warning("fold %d of %d", fold + 1, folds)
-        file = folder / f"fold-{fold}.jsonl"
-        write_splits(file, _parts(groups, dealt, fold, folds))
+        name = f"fold-{fold}-of-{folds}"
+        file = folder / f"{name}.jsonl"
+        if not file.exists():  # a run that began with another one is refused, and not broken
+            write_splits(file, _parts(groups, dealt, fold, folds))
         options = {**data.options, "split_file": file.as_posix()}
         own = recipe.model_copy(update={
-            "name": f"{recipe.name}-fold-{fold}",
+            "name": f"{recipe.name}-{name}",
             "data": data.model_copy(update={"options": options}),
         })  # fmt: skip
-        run = fit(own, folder / f"fold-{fold}")
+        run = fit(own, folder / name)
         predict(run)
         runs.append(run)
     return runs

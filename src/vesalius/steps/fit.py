@@ -86,7 +86,7 @@ def fit_stage(ready: Ready, run: Run, taught: Taught = NOTHING) -> Run:
     """Fit into a run, unless that was done; RunError if it began with other data."""
     noted = run.status().get("data", {})
     if any(noted.get(split, ready.facts[split]) != ready.facts[split] for split in PARTS):
-        hint = "choose another --run folder"
+        hint = "choose another folder"
         raise RunError("the data are not those this run began with", where=run.path, hint=hint)
     if not run.fitted:
         run.note(data=ready.facts)

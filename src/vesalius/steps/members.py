@@ -84,7 +84,7 @@ def note_references(run: Run, references: Mapping[str, Run]) -> None:
     if noted is not None:
         for key, one in facts.items():
             if noted.get(key, one)["digest"] != one["digest"]:
-                hint = "choose another --run folder"
+                hint = "choose another folder"
                 what = f"the member {key} is not the run this fit began with"
                 raise RunError(what, where=run.path, hint=hint)
     elif facts:
